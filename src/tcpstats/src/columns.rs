@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Which fields text shows.
+
+use crate::field::Field;
+use crate::table::{FIELD_COUNT, FIELDS};
+
+/// The fields that a line of text shows, in order.  Time and snapshot stand
+/// before them always.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Columns {
+    indexes: [u8; FIELD_COUNT],
+    len: usize,
+}
+
+/// A name that is no field's, or that stands in the list twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownColumn<'a> {
+    /// The name as it was given.
+    pub name: &'a str,
+    /// Whether it is known and was named before.
+    pub repeated: bool,
+}
+
+impl core::fmt::Display for UnknownColumn<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if self.repeated {
+            write!(f, "column \"{}\" is named twice", self.name)
+        } else {
+            write!(
+                f,
+                "no field is named \"{}\"; expected basic, all, or field names with commas between, as tcpstats(5) lists them",
+                self.name
+            )
+        }
+    }
+}
+
+impl Columns {
+    fn none() -> Self {
+        Self { indexes: [0; FIELD_COUNT], len: 0 }
+    }
+
+    fn push(&mut self, field: &Field) {
+        if let (Some(to), Ok(index)) = (self.indexes.get_mut(self.len), u8::try_from(field.index)) {
+            *to = index;
+            self.len += 1;
+        }
+    }
+
+    fn choose(chosen: impl Fn(&Field) -> bool) -> Self {
+        let mut columns = Self::none();
+        for field in FIELDS.iter().filter(|field| chosen(field)) {
+            columns.push(field);
+        }
+        columns
+    }
+
+    /// What the table marks as basic.
+    #[must_use]
+    pub fn basic() -> Self {
+        Self::choose(|field| field.basic)
+    }
+
+    /// Every field.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::choose(|_| true)
+    }
+
+    /// Reads `basic`, `all`, or names with commas between.
+    ///
+    /// # Errors
+    /// The first name that is no field's, or that stands there twice.
+    pub fn parse(list: &str) -> Result<Self, UnknownColumn<'_>> {
+        match list {
+            "basic" => return Ok(Self::basic()),
+            "all" => return Ok(Self::all()),
+            _ => (),
+        }
+        let mut columns = Self::none();
+        for name in list.split(',') {
+            let field = Field::by_name(name).ok_or(UnknownColumn { name, repeated: false })?;
+            if columns.fields().any(|other| other.index == field.index) {
+                return Err(UnknownColumn { name, repeated: true });
+            }
+            columns.push(field);
+        }
+        Ok(columns)
+    }
+
+    /// The fields in the order of the columns.
+    pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
+        self.indexes.iter().take(self.len).filter_map(|index| FIELDS.get(usize::from(*index)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_is_what_siftr_logs_and_a_little_more() {
+        let columns = Columns::basic();
+        for name in "laddr lport faddr fport snd_ssthresh snd_cwnd t_flags2 snd_wnd rcv_wnd snd_scale rcv_scale \
+            state maxseg srtt options t_flags rto snd_hiwat snd_cc rcv_hiwat rcv_cc inflight segq_len flowid flowtype \
+            rttvar rttmin pipe rexmit_packs rexmit_bytes cc stack uid"
+            .split_whitespace()
+        {
+            assert!(columns.fields().any(|field| field.name == name), "{name}");
+        }
+        assert_eq!(columns.fields().count(), 34, "gencnt is the one more");
+    }
+
+    #[test]
+    fn names_are_taken_in_their_order() {
+        let columns = Columns::parse("srtt,laddr").unwrap();
+        let mut fields = columns.fields().map(|field| field.name);
+        assert_eq!((fields.next(), fields.next(), fields.next()), (Some("srtt"), Some("laddr"), None));
+    }
+
+    #[test]
+    fn a_wrong_list_names_the_wrong_part() {
+        assert_eq!(Columns::parse("srtt,rtt").unwrap_err().name, "rtt");
+        assert_eq!(Columns::parse("").unwrap_err().name, "");
+        assert!(Columns::parse("srtt,srtt").unwrap_err().repeated);
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! The TCP statistics record that the kernel module, the logger and the viewer
+//! speak through: one table of fields, the record's binary and text forms, and
+//!
+//! Without the feature `std` the crate allocates nothing, depends on nothing
+//! and cannot panic on any input: the kernel module is built on it so.
+//!
+//! ```
+//! use tcpstats::{Columns, Record, State, csv, key, text::Text};
+//!
+//! let mut record = Record::new();
+//! record.set(key::lport, 443);
+//! record.set(key::state, State::LISTEN);
+//!
+//! let columns = Columns::parse("lport,state,srtt").unwrap();
+//! let mut buffer = [0; 256];
+//! let mut text = Text::new(&mut buffer);
+//! csv::row(&mut text, &columns, 1_764_000_000_000_000_000, 1, &record);
+//! assert_eq!(text.finish(), Some("1764000000.000000000,1,443,LISTEN,\n"));
+//! ```
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+
+mod columns;
+pub mod csv;
+mod field;
+pub mod frame;
+pub mod ioctl;
+pub mod json;
+pub mod note;
+mod record;
+pub mod siftr;
+mod state;
+mod table;
+pub mod text;
+
+pub use columns::{Columns, UnknownColumn};
+pub use field::{Field, Group, Key, Kind, Unit};
+pub use frame::Header;
+pub use record::{PREAMBLE_LEN, RECORD_LEN, Record, Value, ipv4, mapped_ipv4, name};
+pub use state::{State, option};
+pub use table::{BODY_LEN, FIELD_COUNT, FIELDS, key};

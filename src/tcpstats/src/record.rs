@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! One connection at one instant.
+
+use crate::field::{Field, Key, Kind};
+use crate::state::State;
+use crate::table::{BODY_LEN, FIELD_COUNT, FIELDS};
+
+/// Bytes of a record before its fields: `at_ns` and the presence mask.
+pub const PREAMBLE_LEN: usize = 32;
+
+/// Bytes of a whole record on the wire.
+pub const RECORD_LEN: usize = PREAMBLE_LEN + BODY_LEN;
+
+/// Words of the presence mask; room for rows to come.
+const MASK_WORDS: usize = 3;
+
+const _: () = assert!(FIELD_COUNT <= MASK_WORDS * 64);
+
+/// One connection at one instant: the fields that a source could give.
+///
+/// A field that was not set is *absent*, which is not the same as zero.
+///
+/// ```
+/// use tcpstats::{Record, key};
+/// let mut record = Record::new();
+/// record.set(key::snd_cwnd, 14480);
+/// assert_eq!(record.get(key::snd_cwnd), Some(14480));
+/// assert_eq!(record.get(key::srtt), None);
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// When the connection was looked at, in nanoseconds since the start of
+    /// the snapshot's walk.
+    pub at_ns: u64,
+    present: [u64; MASK_WORDS],
+    body: [u8; BODY_LEN],
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Record {
+    /// A record without any field.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { at_ns: 0, present: [0; MASK_WORDS], body: [0; BODY_LEN] }
+    }
+
+    /// Makes every field absent, for reuse.
+    pub fn clear(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Sets a field and marks it present.
+    #[inline]
+    pub fn set<T: Value>(&mut self, key: Key<T>, value: T) {
+        if let Some(word) = self.present.get_mut(key.index / 64) {
+            *word |= 1 << (key.index % 64);
+        }
+        if let Some(bytes) = self.body.get_mut(key.offset..key.offset + T::LEN) {
+            value.put(bytes);
+        }
+    }
+
+    /// Sets a field from what a source may not have.
+    #[inline]
+    pub fn set_if<T: Value>(&mut self, key: Key<T>, value: Option<T>) {
+        if let Some(value) = value {
+            self.set(key, value);
+        }
+    }
+
+    /// A field's value, or none where it is absent.
+    #[inline]
+    #[must_use]
+    pub fn get<T: Value>(&self, key: Key<T>) -> Option<T> {
+        if !self.has(key.index) {
+            return None;
+        }
+        Some(T::take(self.body.get(key.offset..key.offset + T::LEN)?))
+    }
+
+    /// Whether the field at that place of the table is present.
+    #[inline]
+    #[must_use]
+    pub fn has(&self, index: usize) -> bool {
+        self.present.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// The bytes of a field, or none where it is absent.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self, field: &Field) -> Option<&[u8]> {
+        if !self.has(field.index) {
+            return None;
+        }
+        self.body.get(field.offset..field.offset + field.kind.len())
+    }
+
+    /// The number that a field of a numeric kind, a state or an option set
+    /// holds; none where it is absent or no number.
+    #[inline]
+    #[must_use]
+    pub fn number(&self, field: &Field) -> Option<u64> {
+        let bytes = self.bytes(field)?;
+        Some(match field.kind {
+            Kind::U8 | Kind::State => u64::from(u8::take(bytes)),
+            Kind::U16 | Kind::Options => u64::from(u16::take(bytes)),
+            Kind::U32 | Kind::Hex32 => u64::from(u32::take(bytes)),
+            Kind::U64 => u64::take(bytes),
+            Kind::Address | Kind::Name16 | Kind::Name32 => return None,
+        })
+    }
+
+    /// The record as it goes over the wire, in native byte order.
+    #[inline]
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; RECORD_LEN] {
+        let mut bytes = [0; RECORD_LEN];
+        let (preamble, body) = bytes.split_at_mut(PREAMBLE_LEN);
+        let words = core::iter::once(self.at_ns).chain(self.present);
+        for (to, word) in preamble.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        body.copy_from_slice(&self.body);
+        bytes
+    }
+
+    /// Reads a record of any version: what lies beyond `bytes`, and what this
+    /// version does not know, is absent.  `swapped` says that the bytes are of
+    /// the other byte order.  Never fails: less than a preamble is a record
+    /// without fields.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8], swapped: bool) -> Self {
+        let mut record = Self::new();
+        let Some((preamble, body)) = bytes.split_at_checked(PREAMBLE_LEN) else {
+            return record;
+        };
+        let mut words = preamble.chunks_exact(8).map(|chunk| {
+            let word = u64::take(chunk);
+            if swapped { word.swap_bytes() } else { word }
+        });
+        record.at_ns = words.next().unwrap_or(0);
+        let mut sent = [0; MASK_WORDS];
+        for (to, word) in sent.iter_mut().zip(words) {
+            *to = word;
+        }
+        // Rows lie in order: those that fit are the first so many.
+        let fit = FIELDS.partition_point(|field| field.end() <= body.len());
+        for (i, (to, word)) in record.present.iter_mut().zip(sent).enumerate() {
+            *to = word & low_bits(fit.saturating_sub(i * 64));
+        }
+        let len = fit.checked_sub(1).and_then(|last| FIELDS.get(last)).map_or(0, Field::end);
+        if let (Some(to), Some(from)) = (record.body.get_mut(..len), body.get(..len)) {
+            to.copy_from_slice(from);
+        }
+        if swapped {
+            for field in FIELDS.iter().filter(|field| field.kind.align() > 1) {
+                if let Some(value) = record.body.get_mut(field.offset..field.end()) {
+                    value.reverse();
+                }
+            }
+        }
+        record
+    }
+}
+
+/// A word whose lowest `count` bits are set.
+const fn low_bits(count: usize) -> u64 {
+    if count >= 64 { u64::MAX } else { (1 << count) - 1 }
+}
+
+impl core::fmt::Debug for Record {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut map = f.debug_map();
+        map.entry(&"at_ns", &self.at_ns);
+        for field in FIELDS.iter() {
+            if let Some(number) = self.number(field) {
+                map.entry(&field.name, &number);
+            } else if let Some(bytes) = self.bytes(field) {
+                map.entry(&field.name, &bytes);
+            }
+        }
+        map.finish()
+    }
+}
+
+/// A type that a field's value can have.
+pub trait Value: Copy {
+    /// Bytes of a value on the wire.
+    const LEN: usize;
+
+    /// Writes the value into `LEN` bytes.
+    fn put(self, to: &mut [u8]);
+
+    /// Reads a value from `LEN` bytes; missing bytes count as zero.
+    fn take(from: &[u8]) -> Self;
+}
+
+macro_rules! number {
+    ($($type:ty)*) => {$(
+        impl Value for $type {
+            const LEN: usize = size_of::<Self>();
+
+            #[inline]
+            fn put(self, to: &mut [u8]) {
+                if let Some(to) = to.first_chunk_mut() {
+                    *to = self.to_ne_bytes();
+                }
+            }
+
+            #[inline]
+            fn take(from: &[u8]) -> Self {
+                from.first_chunk().map_or(0, |bytes| Self::from_ne_bytes(*bytes))
+            }
+        }
+    )*};
+}
+
+number!(u8 u16 u32 u64);
+
+impl<const N: usize> Value for [u8; N] {
+    const LEN: usize = N;
+
+    #[inline]
+    fn put(self, to: &mut [u8]) {
+        if let Some(to) = to.first_chunk_mut() {
+            *to = self;
+        }
+    }
+
+    #[inline]
+    fn take(from: &[u8]) -> Self {
+        from.first_chunk().copied().unwrap_or([0; N])
+    }
+}
+
+impl Value for State {
+    const LEN: usize = 1;
+
+    #[inline]
+    fn put(self, to: &mut [u8]) {
+        self.0.put(to);
+    }
+
+    #[inline]
+    fn take(from: &[u8]) -> Self {
+        Self(u8::take(from))
+    }
+}
+
+/// A name as a field holds it: cut at `N` bytes, padded with zeros.
+#[must_use]
+pub fn name<const N: usize>(text: &[u8]) -> [u8; N] {
+    let mut name = [0; N];
+    for (to, from) in name.iter_mut().zip(text.iter().take_while(|byte| **byte != 0)) {
+        *to = *from;
+    }
+    name
+}
+
+/// An IPv4 address as a field holds it: IPv4-mapped.
+#[must_use]
+pub const fn ipv4(octets: [u8; 4]) -> [u8; 16] {
+    let [a, b, c, d] = octets;
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+}
+
+/// The IPv4 address that is mapped in a field's address, if one is.
+#[must_use]
+pub const fn mapped_ipv4(address: [u8; 16]) -> Option<[u8; 4]> {
+    match address {
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => Some([a, b, c, d]),
+        _ => None,
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! TCP states and options, numbered and named as FreeBSD does.
+
+/// A state of the TCP state machine by its number in FreeBSD's
+/// `netinet/tcp_fsm.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State(pub u8);
+
+#[allow(missing_docs, reason = "the names are RFC 9293's")]
+impl State {
+    pub const CLOSED: Self = Self(0);
+    pub const LISTEN: Self = Self(1);
+    pub const SYN_SENT: Self = Self(2);
+    pub const SYN_RCVD: Self = Self(3);
+    pub const ESTABLISHED: Self = Self(4);
+    pub const CLOSE_WAIT: Self = Self(5);
+    pub const FIN_WAIT_1: Self = Self(6);
+    pub const CLOSING: Self = Self(7);
+    pub const LAST_ACK: Self = Self(8);
+    pub const FIN_WAIT_2: Self = Self(9);
+    pub const TIME_WAIT: Self = Self(10);
+}
+
+/// The states' names as netstat(1) prints them, by number.
+const STATE_NAMES: [&str; 11] = [
+    "CLOSED",
+    "LISTEN",
+    "SYN_SENT",
+    "SYN_RCVD",
+    "ESTABLISHED",
+    "CLOSE_WAIT",
+    "FIN_WAIT_1",
+    "CLOSING",
+    "LAST_ACK",
+    "FIN_WAIT_2",
+    "TIME_WAIT",
+];
+
+impl State {
+    /// The name, or none for a number that is no state.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        STATE_NAMES.get(usize::from(self.0)).copied()
+    }
+
+    /// The state that a person means: any case, `_` and `-` may be left out,
+    /// and the names of ss(8) are known too.
+    ///
+    /// ```
+    /// use tcpstats::State;
+    /// assert_eq!(State::by_name("fin-wait-2"), Some(State::FIN_WAIT_2));
+    /// assert_eq!(State::by_name("syn_recv"), Some(State::SYN_RCVD));
+    /// assert_eq!(State::by_name("open"), None);
+    /// ```
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        let same = |known: &str| {
+            let letters = |s: &'_ str| -> [u8; 16] {
+                let mut folded = [0; 16];
+                let kept = s.bytes().filter(|b| !matches!(b, b'_' | b'-'));
+                for (to, from) in folded.iter_mut().zip(kept) {
+                    *to = from.to_ascii_uppercase();
+                }
+                folded
+            };
+            name.len() <= 16 && letters(known) == letters(name)
+        };
+        if let Some(number) = STATE_NAMES.iter().position(|known| same(known)) {
+            return u8::try_from(number).ok().map(Self);
+        }
+        [("SYN_RECV", Self::SYN_RCVD), ("ESTAB", Self::ESTABLISHED), ("LISTENING", Self::LISTEN)]
+            .into_iter()
+            .find_map(|(known, state)| same(known).then_some(state))
+    }
+}
+
+/// Bits of the field `options`.
+pub mod option {
+    /// Timestamps (RFC 7323).
+    pub const TIMESTAMPS: u16 = 1 << 0;
+    /// Selective acknowledgement (RFC 2018).
+    pub const SACK: u16 = 1 << 1;
+    /// Window scaling (RFC 7323).
+    pub const WINDOW_SCALE: u16 = 1 << 2;
+    /// Explicit congestion notification (RFC 3168).
+    pub const ECN: u16 = 1 << 3;
+    /// Accurate ECN (RFC 9768).
+    pub const ACCECN: u16 = 1 << 4;
+    /// TCP Fast Open (RFC 7413).
+    pub const FAST_OPEN: u16 = 1 << 5;
+    /// Offloaded to the network interface.
+    pub const OFFLOAD: u16 = 1 << 6;
+
+    /// The names of the bits in text and in the filter, lowest bit first.
+    pub const NAMES: [&str; 7] = ["ts", "sack", "wscale", "ecn", "accecn", "tfo", "toe"];
+
+    /// The bit of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<u16> {
+        NAMES.iter().position(|known| *known == name).map(|bit| 1 << bit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_found_by_its_own_name() {
+        for number in 0..=10 {
+            let state = State(number);
+            assert_eq!(State::by_name(state.name().unwrap()), Some(state));
+        }
+        assert_eq!(State(11).name(), None);
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_a_state_is_none() {
+        for wrong in ["", "_", "LISTENE", "LISTE", "ESTABLISHED_BUT_LONGER", "ÉTABLI"] {
+            assert_eq!(State::by_name(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! The one table of fields.
+//!
+//! Everything the project says about a statistic is said in a row here: the
+//! record's layout, the CSV header, the JSON keys, the filter's names and the
+//! field list of the manual page all come from it.  The order of the rows is
+//! the order of the record's bytes and of the columns, so a new row goes to
+//! the end and nothing before it ever moves.
+//!
+//! A row that FreeBSD can fill stands before every row that only Linux can
+//! fill: the kernel module sends records cut after the last row it knows.
+
+use crate::field::{Field, Group, Key, Kind, Unit, layout};
+use crate::state::State;
+
+/// The Rust type of a kind's value.
+macro_rules! value_type {
+    (U8) => {
+        u8
+    };
+    (U16) => {
+        u16
+    };
+    (U32) => {
+        u32
+    };
+    (U64) => {
+        u64
+    };
+    (Hex32) => {
+        u32
+    };
+    (Address) => {
+        [u8; 16]
+    };
+    (State) => {
+        State
+    };
+    (Options) => {
+        u16
+    };
+    (Name16) => {
+        [u8; 16]
+    };
+    (Name32) => {
+        [u8; 32]
+    };
+}
+
+macro_rules! table {
+    ($($name:ident $kind:ident $unit:ident $group:ident $shown:ident
+        $meaning:literal $freebsd:literal $linux:literal;)*) => {
+        #[allow(non_camel_case_types)]
+        enum Row { $($name,)* Count }
+
+        const ROWS: [Field; Row::Count as usize] = layout([$(Field {
+            name: stringify!($name),
+            kind: Kind::$kind,
+            unit: Unit::$unit,
+            group: Group::$group,
+            basic: table!(@ $shown),
+            meaning: $meaning,
+            freebsd: $freebsd,
+            linux: $linux,
+            index: Row::$name as usize,
+            offset: 0,
+        },)*]);
+
+        /// A typed key for every field, named as the field.
+        pub mod key {
+            #![allow(non_upper_case_globals)]
+            use super::{Key, ROWS, Row, State};
+            $(
+                #[doc = $meaning]
+                pub const $name: Key<value_type!($kind)> = Key::new(&ROWS[Row::$name as usize]);
+            )*
+        }
+    };
+    (@ basic) => { true };
+    (@ more) => { false };
+}
+
+// name         kind    unit         group     shown  meaning / FreeBSD / Linux
+table! {
+    gencnt       U64     None         Identity  basic
+        "Number of the connection, unique while the kernel runs"
+        "inp_gencnt" "idiag_cookie";
+    laddr        Address None         Identity  basic
+        "Local address"
+        "inp_laddr, in6p_laddr" "idiag_src";
+    lport        U16     None         Identity  basic
+        "Local port"
+        "inp_lport" "idiag_sport";
+    faddr        Address None         Identity  basic
+        "Foreign address"
+        "inp_faddr, in6p_faddr" "idiag_dst";
+    fport        U16     None         Identity  basic
+        "Foreign port"
+        "inp_fport" "idiag_dport";
+    ipver        U8      None         Identity  more
+        "IP version of the connection's packets, 4 or 6"
+        "inp_vflag" "idiag_family; 4 for an IPv4-mapped address";
+    state        State   None         Identity  basic
+        "State of the TCP state machine"
+        "t_state" "idiag_state";
+    fib          U16     None         Identity  more
+        "Routing table (FIB) of the connection"
+        "inp_inc.inc_fibnum" "";
+    uid          U32     None         Identity  basic
+        "User id of the socket's creator"
+        "inp_cred->cr_uid" "idiag_uid; none in TIME_WAIT";
+    jid          U32     None         Identity  more
+        "Jail of the socket's creator, 0 for the host"
+        "inp_cred->cr_prison->pr_id" "";
+    flowid       U32     None         Identity  basic
+        "Flow id that the network interface or the stack gave"
+        "inp_flowid" "";
+    flowtype     U32     None         Identity  basic
+        "How the flow id was computed, M_HASHTYPE_* of sys/mbuf.h"
+        "inp_flowtype" "";
+    cc           Name16  None         Identity  basic
+        "Congestion control algorithm"
+        "t_cc->name" "INET_DIAG_CONG";
+    stack        Name32  None         Identity  basic
+        "TCP stack (function block)"
+        "t_fb->tfb_tcp_block_name" "";
+
+    t_flags      Hex32   None         Flags     basic
+        "Flags of the connection, TF_* of netinet/tcp_var.h"
+        "t_flags" "";
+    t_flags2     Hex32   None         Flags     basic
+        "More flags of the connection, TF2_* of netinet/tcp_var.h"
+        "t_flags2" "";
+    options      Options None         Flags     basic
+        "TCP options in use: ts, sack, wscale, ecn, accecn, tfo, toe"
+        "t_flags, t_flags2" "tcpi_options";
+    snd_scale    U8      None         Window    basic
+        "Window scale of the send window, as a shift"
+        "snd_scale" "tcpi_snd_wscale";
+    rcv_scale    U8      None         Window    basic
+        "Window scale of the receive window, as a shift"
+        "rcv_scale" "tcpi_rcv_wscale";
+    snd_cwnd     U32     Bytes        Window    basic
+        "Congestion window"
+        "snd_cwnd" "tcpi_snd_cwnd * tcpi_snd_mss";
+    snd_ssthresh U32     Bytes        Window    basic
+        "Slow start threshold; 1073725440 until a loss sets it"
+        "snd_ssthresh" "tcpi_snd_ssthresh * tcpi_snd_mss";
+    snd_wnd      U32     Bytes        Window    basic
+        "Send window that the peer offers"
+        "snd_wnd" "tcpi_snd_wnd";
+    rcv_wnd      U32     Bytes        Window    basic
+        "Receive window offered to the peer"
+        "rcv_wnd" "tcpi_rcv_wnd";
+    maxseg       U32     Bytes        Window    basic
+        "Maximum segment size for sending"
+        "t_maxseg" "tcpi_snd_mss";
+
+    srtt         U32     Microseconds Time      basic
+        "Smoothed round-trip time"
+        "tcp_get_srtt()" "tcpi_rtt";
+    rttvar       U32     Microseconds Time      basic
+        "Variation of the round-trip time"
+        "t_rttvar" "tcpi_rttvar";
+    rttmin       U32     Microseconds Time      basic
+        "Smallest round-trip time seen"
+        "t_rttlow" "tcpi_min_rtt";
+    rto          U32     Microseconds Time      basic
+        "Retransmission timeout"
+        "t_rxtcur" "tcpi_rto";
+    age          U64     Microseconds Time      more
+        "Time since the connection was established"
+        "t_starttime" "";
+    idle_snd     U64     Microseconds Time      more
+        "Time since data was last sent"
+        "t_sndtime" "tcpi_last_data_sent";
+    idle_rcv     U64     Microseconds Time      more
+        "Time since a segment was last received (Linux: data)"
+        "t_rcvtime" "tcpi_last_data_recv";
+
+    snd_una      U32     None         Sequence  more
+        "Oldest sequence number sent and not acknowledged"
+        "snd_una" "";
+    snd_nxt      U32     None         Sequence  more
+        "Next sequence number to send"
+        "snd_nxt" "";
+    snd_max      U32     None         Sequence  more
+        "Highest sequence number sent"
+        "snd_max" "";
+    rcv_nxt      U32     None         Sequence  more
+        "Next sequence number expected"
+        "rcv_nxt" "";
+    rcv_adv      U32     None         Sequence  more
+        "Highest sequence number that the peer was allowed to send"
+        "rcv_adv" "";
+    inflight     U32     Bytes        Sequence  basic
+        "Sent and not acknowledged, snd_max - snd_una"
+        "snd_max - snd_una" "idiag_wqueue - tcpi_notsent_bytes";
+    pipe         U32     Bytes        Sequence  basic
+        "Estimate of what is in the network (RFC 6675 pipe)"
+        "tcp_compute_pipe()"
+        "(tcpi_unacked - tcpi_sacked - tcpi_lost + tcpi_retrans) * tcpi_snd_mss";
+    segq_len     U32     Count        Sequence  basic
+        "Segments in the reassembly queue"
+        "t_segqlen" "";
+
+    sent_bytes   U64     Bytes        Totals    more
+        "Payload sent, without retransmissions"
+        "t_sndbytes" "tcpi_bytes_sent - tcpi_bytes_retrans";
+    acked_bytes  U64     Bytes        Totals    more
+        "Sent and acknowledged (RFC 4898 ThruOctetsAcked)"
+        "t_sndbytes - inflight" "tcpi_bytes_acked";
+    received_bytes U64   Bytes        Totals    more
+        "Received in order (RFC 4898 ThruOctetsReceived)"
+        "rcv_nxt - irs while it cannot have wrapped" "tcpi_bytes_received";
+    rexmit_bytes U64     Bytes        Totals    basic
+        "Payload retransmitted"
+        "t_snd_rxt_bytes" "tcpi_bytes_retrans";
+    dsack_bytes  U64     Bytes        Totals    more
+        "Reported by the peer as received twice (D-SACK)"
+        "t_dsack_bytes" "";
+    tlp_bytes    U64     Bytes        Totals    more
+        "Payload sent in tail loss probes"
+        "t_sndtlpbyte" "";
+    rexmit_packs U32     Count        Totals    basic
+        "Segments retransmitted"
+        "t_sndrexmitpack" "tcpi_total_retrans";
+    ooo_packs    U32     Count        Totals    more
+        "Segments received out of order"
+        "t_rcvoopack" "tcpi_rcv_ooopack";
+    zerowin      U32     Count        Totals    more
+        "Zero windows sent to the peer"
+        "t_sndzerowin" "";
+    dupacks      U32     Count        Totals    more
+        "Consecutive duplicate acknowledgements received"
+        "t_dupacks" "";
+    sack_blocks  U32     Count        Totals    more
+        "SACK blocks held for the peer"
+        "rcv_numsacks" "";
+    dsack_packs  U32     Count        Totals    more
+        "D-SACKs received"
+        "t_dsack_pack" "tcpi_dsack_dups";
+    tlp_packs    U32     Count        Totals    more
+        "Tail loss probes sent"
+        "t_sndtlppack" "";
+    delivered_ce U32     Count        Totals    more
+        "Segments delivered with a CE mark, as the peer reports"
+        "t_scep" "tcpi_delivered_ce";
+    received_ce  U32     Count        Totals    more
+        "Segments received with a CE mark"
+        "t_rcep" "tcpi_received_ce";
+
+    snd_cc       U32     Bytes        Buffers   basic
+        "Data in the send buffer"
+        "sbused(so_snd)" "idiag_wqueue";
+    snd_hiwat    U32     Bytes        Buffers   basic
+        "Size of the send buffer"
+        "so_snd.sb_hiwat" "SK_MEMINFO_SNDBUF";
+    rcv_cc       U32     Bytes        Buffers   basic
+        "Data in the receive buffer"
+        "sbused(so_rcv)" "idiag_rqueue";
+    rcv_hiwat    U32     Bytes        Buffers   basic
+        "Size of the receive buffer"
+        "so_rcv.sb_hiwat" "SK_MEMINFO_RCVBUF";
+    qlen         U32     Count        Buffers   more
+        "Listener: connections that wait for accept(2)"
+        "sol_qlen" "idiag_rqueue";
+    qlimit       U32     Count        Buffers   more
+        "Listener: the most that may wait"
+        "sol_qlimit" "idiag_wqueue";
+
+    rxtshift     U32     Count        Timers    more
+        "Exponential backoff of the retransmission timer, as a shift"
+        "t_rxtshift" "tcpi_backoff";
+    tt_rexmt     U64     Microseconds Timers    more
+        "Left on the retransmission timer"
+        "t_timers[TT_REXMT]" "idiag_expires, idiag_timer 1";
+    tt_persist   U64     Microseconds Timers    more
+        "Left on the persist timer"
+        "t_timers[TT_PERSIST]" "idiag_expires, idiag_timer 4";
+    tt_keep      U64     Microseconds Timers    more
+        "Left on the keepalive timer"
+        "t_timers[TT_KEEP]" "idiag_expires, idiag_timer 2";
+    tt_2msl      U64     Microseconds Timers    more
+        "Left on the 2MSL timer"
+        "t_timers[TT_2MSL]" "idiag_expires, idiag_timer 3";
+    tt_delack    U64     Microseconds Timers    more
+        "Left on the delayed acknowledgement timer"
+        "t_timers[TT_DELACK]" "";
+
+    delivery_rate   U64 BytesPerSecond Linux more
+        "Most recent rate at which data was delivered"
+        "" "tcpi_delivery_rate";
+    pacing_rate     U64 BytesPerSecond Linux more
+        "Rate at which sending is paced"
+        "" "tcpi_pacing_rate";
+    max_pacing_rate U64 BytesPerSecond Linux more
+        "Limit on the pacing rate (SO_MAX_PACING_RATE)"
+        "" "tcpi_max_pacing_rate";
+    busy_time       U64 Microseconds   Linux more
+        "Time spent with data to send"
+        "" "tcpi_busy_time";
+    rwnd_limited    U64 Microseconds   Linux more
+        "Time limited by the receive window"
+        "" "tcpi_rwnd_limited";
+    sndbuf_limited  U64 Microseconds   Linux more
+        "Time limited by the send buffer"
+        "" "tcpi_sndbuf_limited";
+    idle_ack        U64 Microseconds   Linux more
+        "Time since an acknowledgement was last received"
+        "" "tcpi_last_ack_recv";
+    total_rto_time  U64 Microseconds   Linux more
+        "Time spent in recovery from retransmission timeouts"
+        "" "tcpi_total_rto_time";
+    cgroup          U64 None           Linux more
+        "Id of the socket's control group"
+        "" "INET_DIAG_CGROUP_ID";
+    segs_out        U32 Count          Linux more
+        "Segments sent (RFC 4898 SegsOut)"
+        "" "tcpi_segs_out";
+    segs_in         U32 Count          Linux more
+        "Segments received (RFC 4898 SegsIn)"
+        "" "tcpi_segs_in";
+    data_segs_out   U32 Count          Linux more
+        "Segments with data sent"
+        "" "tcpi_data_segs_out";
+    data_segs_in    U32 Count          Linux more
+        "Segments with data received"
+        "" "tcpi_data_segs_in";
+    delivered       U32 Count          Linux more
+        "Segments delivered to the peer, retransmissions included"
+        "" "tcpi_delivered";
+    notsent_bytes   U32 Bytes          Linux more
+        "In the send buffer and not yet sent"
+        "" "tcpi_notsent_bytes";
+    unacked         U32 Count          Linux more
+        "Segments sent and not acknowledged"
+        "" "tcpi_unacked";
+    sacked          U32 Count          Linux more
+        "Segments acknowledged by SACK only"
+        "" "tcpi_sacked";
+    lost            U32 Count          Linux more
+        "Segments taken as lost"
+        "" "tcpi_lost";
+    retrans         U32 Count          Linux more
+        "Retransmitted segments not yet acknowledged"
+        "" "tcpi_retrans";
+    reordering      U32 Count          Linux more
+        "Reordering tolerated before loss is inferred, in segments"
+        "" "tcpi_reordering";
+    reord_seen      U32 Count          Linux more
+        "Reordering events seen"
+        "" "tcpi_reord_seen";
+    advmss          U32 Bytes          Linux more
+        "Maximum segment size advertised to the peer"
+        "" "tcpi_advmss";
+    rcv_mss         U32 Bytes          Linux more
+        "Estimate of the size of segments received"
+        "" "tcpi_rcv_mss";
+    pmtu            U32 Bytes          Linux more
+        "Path MTU"
+        "" "tcpi_pmtu";
+    rcv_rtt         U32 Microseconds   Linux more
+        "Round-trip time that the receiver estimates"
+        "" "tcpi_rcv_rtt";
+    rcv_ssthresh    U32 Bytes          Linux more
+        "Limit of the receive window for now"
+        "" "tcpi_rcv_ssthresh";
+    rcv_space       U32 Bytes          Linux more
+        "Receive buffer space that the application drains in a round trip"
+        "" "tcpi_rcv_space";
+    ato             U32 Microseconds   Linux more
+        "Delayed acknowledgement timeout"
+        "" "tcpi_ato";
+    rehash          U32 Count          Linux more
+        "Times the flow hash was changed to find another path"
+        "" "tcpi_rehash";
+    total_rto       U32 Count          Linux more
+        "Retransmission timeouts"
+        "" "tcpi_total_rto";
+    total_rto_recoveries U32 Count     Linux more
+        "Recoveries begun by a retransmission timeout"
+        "" "tcpi_total_rto_recoveries";
+    delivered_e1_bytes U32 Bytes       Linux more
+        "AccECN: delivered with ECT(1), as the peer reports"
+        "" "tcpi_delivered_e1_bytes";
+    delivered_e0_bytes U32 Bytes       Linux more
+        "AccECN: delivered with ECT(0), as the peer reports"
+        "" "tcpi_delivered_e0_bytes";
+    delivered_ce_bytes U32 Bytes       Linux more
+        "AccECN: delivered with CE, as the peer reports"
+        "" "tcpi_delivered_ce_bytes";
+    received_e1_bytes  U32 Bytes       Linux more
+        "AccECN: received with ECT(1)"
+        "" "tcpi_received_e1_bytes";
+    received_e0_bytes  U32 Bytes       Linux more
+        "AccECN: received with ECT(0)"
+        "" "tcpi_received_e0_bytes";
+    received_ce_bytes  U32 Bytes       Linux more
+        "AccECN: received with CE"
+        "" "tcpi_received_ce_bytes";
+    rmem_alloc      U32 Bytes          Linux more
+        "Memory of the receive queue"
+        "" "SK_MEMINFO_RMEM_ALLOC";
+    wmem_alloc      U32 Bytes          Linux more
+        "Memory of what is handed to the network layer"
+        "" "SK_MEMINFO_WMEM_ALLOC";
+    fwd_alloc       U32 Bytes          Linux more
+        "Memory reserved and not yet used"
+        "" "SK_MEMINFO_FWD_ALLOC";
+    wmem_queued     U32 Bytes          Linux more
+        "Memory of the send queue"
+        "" "SK_MEMINFO_WMEM_QUEUED";
+    optmem          U32 Bytes          Linux more
+        "Memory of socket options"
+        "" "SK_MEMINFO_OPTMEM";
+    backlog         U32 Bytes          Linux more
+        "Memory of segments that wait for the socket's lock"
+        "" "SK_MEMINFO_BACKLOG";
+    drops           U32 Count          Linux more
+        "Segments dropped at the socket"
+        "" "SK_MEMINFO_DROPS";
+    inode           U32 None           Linux more
+        "Inode of the socket; none once the process has closed it"
+        "" "idiag_inode";
+    mark            Hex32 None         Linux more
+        "Firewall mark (SO_MARK); given to CAP_NET_ADMIN"
+        "" "INET_DIAG_MARK";
+    ifindex         U32 None           Linux more
+        "Interface that the socket is bound to"
+        "" "idiag_if";
+    ca_state        U8  None           Linux more
+        "0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss"
+        "" "tcpi_ca_state";
+    retransmits     U8  Count          Linux more
+        "Retransmission timeouts in a row, unanswered"
+        "" "tcpi_retransmits";
+    probes          U8  Count          Linux more
+        "Window or keepalive probes unanswered"
+        "" "tcpi_probes";
+    app_limited     U8  None           Linux more
+        "1 when delivery_rate was limited by the application"
+        "" "tcpi_delivery_rate_app_limited";
+    fastopen_client_fail U8 None       Linux more
+        "TCP Fast Open, why the client failed; 0 not known"
+        "" "tcpi_fastopen_client_fail";
+}
+
+/// The table of fields, in the order of the record and of the columns.
+pub static FIELDS: [Field; Row::Count as usize] = ROWS;
+
+/// Number of fields in the table.
+pub const FIELD_COUNT: usize = ROWS.len();
+
+/// Bytes that the fields take in a record, a multiple of eight.
+pub const BODY_LEN: usize = {
+    let last = &ROWS[FIELD_COUNT - 1];
+    (last.offset + last.kind.len()).next_multiple_of(8)
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_lie_naturally_aligned_and_without_a_gap() {
+        let mut end = 0;
+        for field in &FIELDS {
+            assert_eq!(field.offset, end, "{} leaves a gap", field.name);
+            assert_eq!(field.offset % field.kind.align(), 0, "{} is not aligned", field.name);
+            end = field.offset + field.kind.len();
+        }
+        assert!(BODY_LEN - end < 8);
+    }
+
+    #[test]
+    fn names_are_unique_lower_case_identifiers() {
+        for (i, field) in FIELDS.iter().enumerate() {
+            assert_eq!(field.index, i);
+            assert!(
+                field.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+                "{}",
+                field.name
+            );
+            assert!(FIELDS[..i].iter().all(|other| other.name != field.name), "{} stands twice", field.name);
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_meaning_and_a_source() {
+        for field in &FIELDS {
+            assert!(!field.meaning.is_empty(), "{}", field.name);
+            assert!(!field.freebsd.is_empty() || !field.linux.is_empty(), "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn rows_of_linux_alone_stand_last() {
+        let first = FIELDS.iter().position(|f| f.freebsd.is_empty()).unwrap();
+        assert!(FIELDS[first..].iter().all(|f| f.freebsd.is_empty() && f.group == Group::Linux));
+        assert!(FIELDS[..first].iter().all(|f| f.group != Group::Linux));
+    }
+}

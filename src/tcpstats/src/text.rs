@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Text into a buffer that the caller owns: no allocation, no panic.
+
+use crate::field::{Field, Kind};
+use crate::record::{Record, Value, mapped_ipv4};
+use crate::state::{State, option};
+
+/// Text that grows in a borrowed buffer.
+///
+/// What does not fit is dropped and remembered: [`Text::finish`] gives the
+/// text only when all of it is there.
+///
+/// ```
+/// use tcpstats::text::Text;
+/// let mut buffer = [0; 16];
+/// let mut text = Text::new(&mut buffer);
+/// text.str("rto=").number(230_000);
+/// assert_eq!(text.finish(), Some("rto=230000"));
+/// ```
+#[derive(Debug)]
+pub struct Text<'a> {
+    buffer: &'a mut [u8],
+    len: usize,
+    overflow: bool,
+}
+
+/// Two decimal digits for every number below a hundred.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut i = 0;
+    while i < 100 {
+        pairs[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
+        i += 1;
+    }
+    pairs
+};
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+impl<'a> Text<'a> {
+    /// An empty text that can grow to the buffer's length.
+    pub const fn new(buffer: &'a mut [u8]) -> Self {
+        Self { buffer, len: 0, overflow: false }
+    }
+
+    /// The text, or none when the buffer was too small for it.
+    #[must_use]
+    pub fn finish(self) -> Option<&'a str> {
+        if self.overflow {
+            return None;
+        }
+        core::str::from_utf8(self.buffer.get(..self.len)?).ok()
+    }
+
+    /// Bytes of text so far.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no text yet.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends bytes that the caller knows to be UTF-8.
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        match self.buffer.get_mut(self.len..).and_then(|free| free.get_mut(..bytes.len())) {
+            Some(free) => {
+                free.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            None => self.overflow = true,
+        }
+        self
+    }
+
+    /// Appends a string.
+    #[inline]
+    pub fn str(&mut self, text: &str) -> &mut Self {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Appends one ASCII character; any other byte becomes `?`.
+    #[inline]
+    pub fn char(&mut self, byte: u8) -> &mut Self {
+        match self.buffer.get_mut(self.len) {
+            Some(free) => {
+                *free = if byte.is_ascii() { byte } else { b'?' };
+                self.len += 1;
+            }
+            None => self.overflow = true,
+        }
+        self
+    }
+
+    /// Appends a decimal number.
+    #[inline]
+    pub fn number(&mut self, number: u64) -> &mut Self {
+        if number < 10 {
+            return self.char(b'0' + low_byte(number));
+        }
+        let mut digits = [0; 20];
+        let mut start = digits.len();
+        let mut rest = number;
+        while rest > 0 {
+            start = put_pair(&mut digits, start, rest % 100);
+            rest /= 100;
+        }
+        if digits.get(start) == Some(&b'0') {
+            start += 1;
+        }
+        self.bytes(digits.get(start..).unwrap_or_default())
+    }
+
+    /// Appends exactly `2 * PAIRS` digits, with leading zeros.
+    #[inline]
+    fn padded<const PAIRS: usize>(&mut self, mut number: u64) -> &mut Self {
+        let mut digits = [0; 20];
+        let mut start = digits.len();
+        for _ in 0..PAIRS {
+            start = put_pair(&mut digits, start, number % 100);
+            number /= 100;
+        }
+        self.bytes(digits.get(start..).unwrap_or_default())
+    }
+
+    /// Appends a time in nanoseconds as seconds with nine decimals.
+    #[inline]
+    pub fn seconds9(&mut self, ns: u64) -> &mut Self {
+        let fraction = ns % 1_000_000_000;
+        self.number(ns / 1_000_000_000).char(b'.').char(b'0' + low_byte(fraction / 100_000_000));
+        self.padded::<4>(fraction % 100_000_000)
+    }
+
+    /// Appends a time in nanoseconds as seconds with six decimals.
+    #[inline]
+    pub fn seconds6(&mut self, ns: u64) -> &mut Self {
+        self.number(ns / 1_000_000_000).char(b'.').microseconds6(ns)
+    }
+
+    /// Appends the microseconds of a time in nanoseconds, six digits.
+    #[inline]
+    pub fn microseconds6(&mut self, ns: u64) -> &mut Self {
+        self.padded::<3>(ns % 1_000_000_000 / 1000)
+    }
+
+    /// Appends text in quotes, escaped as JSON wants it.
+    pub fn quoted(&mut self, text: &str) -> &mut Self {
+        self.char(b'"');
+        for char in text.chars() {
+            match char {
+                '"' | '\\' => _ = self.char(b'\\').str(char.encode_utf8(&mut [0; 4])),
+                '\0'..='\x1f' => {
+                    self.str("\\u00");
+                    let code = u32::from(char);
+                    self.char(hex_digit(code >> 4)).char(hex_digit(code));
+                }
+                _ => _ = self.str(char.encode_utf8(&mut [0; 4])),
+            }
+        }
+        self.char(b'"')
+    }
+
+    /// Appends `0x` and eight hexadecimal digits.
+    #[inline]
+    pub fn hex32(&mut self, number: u32) -> &mut Self {
+        let mut digits = *b"0x00000000";
+        for (i, digit) in digits.iter_mut().rev().take(8).enumerate() {
+            *digit = hex_digit(number >> (4 * i));
+        }
+        self.bytes(&digits)
+    }
+
+    /// Appends an address: dotted decimal when it is IPv4-mapped, else as
+    /// RFC 5952 wants IPv6 written.
+    #[inline]
+    pub fn address(&mut self, address: [u8; 16]) -> &mut Self {
+        match mapped_ipv4(address) {
+            Some([a, b, c, d]) => {
+                self.number(a.into()).char(b'.').number(b.into()).char(b'.');
+                self.number(c.into()).char(b'.').number(d.into())
+            }
+            None => self.ipv6(address),
+        }
+    }
+
+    fn ipv6(&mut self, address: [u8; 16]) -> &mut Self {
+        let mut groups = [0; 8];
+        for (group, pair) in groups.iter_mut().zip(address.chunks_exact(2)) {
+            *group = u16::from_be_bytes(<[u8; 2]>::take(pair));
+        }
+        let (gap, gap_len) = longest_zeros(groups);
+        for (i, group) in groups.into_iter().enumerate() {
+            if gap_len > 0 && (gap..gap + gap_len).contains(&i) {
+                if i == gap {
+                    self.str("::");
+                }
+                continue;
+            }
+            let after_gap = gap_len > 0 && i == gap + gap_len;
+            if i > 0 && !after_gap {
+                self.char(b':');
+            }
+            self.hex16(group);
+        }
+        self
+    }
+
+    /// Appends a number in hexadecimal without leading zeros.
+    fn hex16(&mut self, number: u16) {
+        let number = u32::from(number);
+        for shift in [12, 8, 4] {
+            if number >> shift > 0 {
+                self.char(hex_digit(number >> shift));
+            }
+        }
+        self.char(hex_digit(number));
+    }
+
+    /// Appends a name as a field holds it, up to its first zero.  Bytes that
+    /// are not graphic ASCII, or that a format would have to quote, become `?`.
+    #[inline]
+    pub fn name(&mut self, name: &[u8]) -> &mut Self {
+        for &byte in name.iter().take_while(|byte| **byte != 0) {
+            let plain = byte.is_ascii_graphic() && !matches!(byte, b',' | b'"' | b'\\');
+            self.char(if plain { byte } else { b'?' });
+        }
+        self
+    }
+
+    /// Appends a state's name, or its number where it has none.
+    #[inline]
+    pub fn state(&mut self, state: State) -> &mut Self {
+        match state.name() {
+            Some(name) => self.str(name),
+            None => self.number(state.0.into()),
+        }
+    }
+
+    /// Appends the names of option bits with `|` between them; `none` for an
+    /// empty set, and unknown bits by number.
+    pub fn options(&mut self, bits: u16) -> &mut Self {
+        if bits == 0 {
+            return self.str("none");
+        }
+        let mut first = true;
+        for bit in (0..16).filter(|bit| bits >> bit & 1 == 1) {
+            if !first {
+                self.char(b'|');
+            }
+            first = false;
+            match option::NAMES.get(bit) {
+                Some(name) => self.str(name),
+                None => self.str("bit").number(bit as u64),
+            };
+        }
+        self
+    }
+
+    /// Appends a field's value; nothing where it is absent.
+    #[inline]
+    pub fn value(&mut self, record: &Record, field: &Field) -> &mut Self {
+        let Some(bytes) = record.bytes(field) else {
+            return self;
+        };
+        match field.kind {
+            Kind::U8 => self.number(u8::take(bytes).into()),
+            Kind::U16 => self.number(u16::take(bytes).into()),
+            Kind::U32 => self.number(u32::take(bytes).into()),
+            Kind::U64 => self.number(u64::take(bytes)),
+            Kind::Hex32 => self.hex32(u32::take(bytes)),
+            Kind::Address => self.address(<[u8; 16]>::take(bytes)),
+            Kind::State => self.state(State(u8::take(bytes))),
+            Kind::Options => self.options(u16::take(bytes)),
+            Kind::Name16 | Kind::Name32 => self.name(bytes),
+        }
+    }
+}
+
+/// The most bytes that a field's value takes as text.
+#[must_use]
+pub const fn longest(kind: Kind) -> usize {
+    match kind {
+        Kind::U8 => 3,
+        Kind::U16 => 5,
+        Kind::U32 | Kind::Hex32 => 10,
+        Kind::U64 => 20,
+        Kind::Address => 39,
+        Kind::State => 11,
+        Kind::Options => 16 * 7,
+        Kind::Name16 => 16,
+        Kind::Name32 => 32,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the lowest byte is what is meant")]
+const fn low_byte(number: u64) -> u8 {
+    number as u8
+}
+
+const fn hex_digit(number: u32) -> u8 {
+    HEX[(number & 15) as usize]
+}
+
+/// Writes two digits before `end` and gives where they begin.
+#[inline]
+fn put_pair(digits: &mut [u8; 20], end: usize, number: u64) -> usize {
+    let start = end.saturating_sub(2);
+    if let (Some(to), Some(pair)) = (digits.get_mut(start..end), PAIRS.get(usize::from(low_byte(number)))) {
+        to.copy_from_slice(pair);
+    }
+    start
+}
+
+/// Where the first longest run of at least two zero groups begins, and its
+/// length; length 0 where there is none.
+fn longest_zeros(groups: [u16; 8]) -> (usize, usize) {
+    let (mut best, mut best_len, mut len) = (0, 1, 0);
+    for (i, group) in groups.into_iter().enumerate() {
+        len = if group == 0 { len + 1 } else { 0 };
+        if len > best_len {
+            (best, best_len) = (i + 1 - len, len);
+        }
+    }
+    if best_len < 2 { (0, 0) } else { (best, best_len) }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use core::net::Ipv6Addr;
+    use proptest::prelude::*;
+    use std::format;
+    use std::string::{String, ToString};
+
+    use super::*;
+    use crate::record::ipv4;
+
+    fn text(write: impl FnOnce(&mut Text<'_>)) -> String {
+        let mut buffer = [0; 128];
+        let mut text = Text::new(&mut buffer);
+        write(&mut text);
+        text.finish().unwrap().to_string()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_half_given() {
+        let mut buffer = [0; 3];
+        let mut text = Text::new(&mut buffer);
+        text.number(12).str("34");
+        assert_eq!(text.finish(), None);
+    }
+
+    #[test]
+    fn times_keep_their_leading_zeros() {
+        assert_eq!(text(|t| _ = t.seconds9(1_764_000_000_000_000_007)), "1764000000.000000007");
+        assert_eq!(text(|t| _ = t.seconds6(5_000_042_999)), "5.000042");
+    }
+
+    #[test]
+    fn ipv4_is_dotted_decimal() {
+        assert_eq!(text(|t| _ = t.address(ipv4([192, 0, 2, 10]))), "192.0.2.10");
+    }
+
+    #[test]
+    fn names_cannot_break_a_line_apart() {
+        assert_eq!(text(|t| _ = t.name(b"cu\"b,ic\n\xff\0rest")), "cu?b?ic??");
+    }
+
+    #[test]
+    fn option_bits_are_named() {
+        assert_eq!(text(|t| _ = t.options(0)), "none");
+        assert_eq!(text(|t| _ = t.options(0b1_0000_1011)), "ts|sack|ecn|bit8");
+        assert!(text(|t| _ = t.options(u16::MAX)).len() <= longest(Kind::Options));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_written_as_the_standard_library_does(n: u64, small in 0..2000u64) {
+            prop_assert_eq!(text(|t| _ = t.number(n)), n.to_string());
+            prop_assert_eq!(text(|t| _ = t.number(small)), small.to_string());
+        }
+
+        #[test]
+        fn flags_are_written_as_the_standard_library_does(n: u32) {
+            prop_assert_eq!(text(|t| _ = t.hex32(n)), format!("{n:#010x}"));
+        }
+
+        #[test]
+        fn ipv6_is_written_as_the_standard_library_does(
+            mut groups in prop::array::uniform8(prop_oneof![Just(0u16), Just(1), any::<u16>()]),
+        ) {
+            // The standard library writes mapped addresses its own way.
+            groups[0] |= 1;
+            let address = Ipv6Addr::from(groups);
+            prop_assert_eq!(text(|t| _ = t.address(address.octets())), address.to_string());
+            groups.reverse();
+            groups[0] |= 0x2000;
+            let address = Ipv6Addr::from(groups);
+            prop_assert_eq!(text(|t| _ = t.address(address.octets())), address.to_string());
+        }
+    }
+}
