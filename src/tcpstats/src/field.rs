@@ -35,7 +35,7 @@ pub enum Kind {
 impl Kind {
     /// Bytes that a value takes in the record.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn size(self) -> usize {
         match self {
             Self::U8 | Self::State => 1,
             Self::U16 | Self::Options => 2,
@@ -51,7 +51,7 @@ impl Kind {
     pub const fn align(self) -> usize {
         match self {
             Self::Address | Self::Name16 | Self::Name32 => 1,
-            _ => self.len(),
+            _ => self.size(),
         }
     }
 
@@ -152,7 +152,7 @@ impl Field {
     /// Where its bytes end in the record's body.
     #[must_use]
     pub const fn end(&self) -> usize {
-        self.offset + self.kind.len()
+        self.offset + self.kind.size()
     }
 
     /// Whether the field tells which connection it is, and so is known before
@@ -200,7 +200,7 @@ pub(crate) const fn layout<const N: usize>(mut rows: [Field; N]) -> [Field; N] {
     let mut i = 0;
     while i < N {
         rows[i].offset = offset;
-        offset += rows[i].kind.len();
+        offset += rows[i].kind.size();
         i += 1;
     }
     rows

@@ -257,6 +257,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The records of a snapshot.
+    #[must_use]
     pub fn records(&self) -> impl ExactSizeIterator<Item = Record> + use<'a> {
         let swapped = self.swapped;
         let payload = match self.kind {

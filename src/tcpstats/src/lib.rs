@@ -2,6 +2,7 @@
 
 //! The TCP statistics record that the kernel module, the logger and the viewer
 //! speak through: one table of fields, the record's binary and text forms, and
+//! the filter.
 //!
 //! Without the feature `std` the crate allocates nothing, depends on nothing
 //! and cannot panic on any input: the kernel module is built on it so.
@@ -26,6 +27,7 @@
 mod columns;
 pub mod csv;
 mod field;
+pub mod filter;
 pub mod frame;
 pub mod ioctl;
 pub mod json;
@@ -33,11 +35,14 @@ pub mod note;
 mod record;
 pub mod siftr;
 mod state;
+#[cfg(feature = "std")]
+pub mod stream;
 mod table;
 pub mod text;
 
 pub use columns::{Columns, UnknownColumn};
 pub use field::{Field, Group, Key, Kind, Unit};
+pub use filter::Filter;
 pub use frame::Header;
 pub use record::{PREAMBLE_LEN, RECORD_LEN, Record, Value, ipv4, mapped_ipv4, name};
 pub use state::{State, option};

@@ -98,7 +98,7 @@ impl Record {
         if !self.has(field.index) {
             return None;
         }
-        self.body.get(field.offset..field.offset + field.kind.len())
+        self.body.get(field.offset..field.offset + field.kind.size())
     }
 
     /// The number that a field of a numeric kind, a state or an option set
@@ -178,7 +178,7 @@ impl core::fmt::Debug for Record {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let mut map = f.debug_map();
         map.entry(&"at_ns", &self.at_ns);
-        for field in FIELDS.iter() {
+        for field in &FIELDS {
             if let Some(number) = self.number(field) {
                 map.entry(&field.name, &number);
             } else if let Some(bytes) = self.bytes(field) {

@@ -69,7 +69,8 @@ macro_rules! table {
 
         /// A typed key for every field, named as the field.
         pub mod key {
-            #![allow(non_upper_case_globals)]
+            #![allow(non_upper_case_globals, reason = "a key is named as its field")]
+            #![allow(clippy::doc_markdown, reason = "the meanings are prose for people")]
             use super::{Key, ROWS, Row, State};
             $(
                 #[doc = $meaning]
@@ -456,7 +457,7 @@ pub const FIELD_COUNT: usize = ROWS.len();
 /// Bytes that the fields take in a record, a multiple of eight.
 pub const BODY_LEN: usize = {
     let last = &ROWS[FIELD_COUNT - 1];
-    (last.offset + last.kind.len()).next_multiple_of(8)
+    (last.offset + last.kind.size()).next_multiple_of(8)
 };
 
 #[cfg(test)]
@@ -469,7 +470,7 @@ mod tests {
         for field in &FIELDS {
             assert_eq!(field.offset, end, "{} leaves a gap", field.name);
             assert_eq!(field.offset % field.kind.align(), 0, "{} is not aligned", field.name);
-            end = field.offset + field.kind.len();
+            end = field.offset + field.kind.size();
         }
         assert!(BODY_LEN - end < 8);
     }

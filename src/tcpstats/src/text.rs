@@ -30,7 +30,8 @@ const PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[0; 2]; 100];
     let mut i = 0;
     while i < 100 {
-        pairs[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
+        let number = low_byte(i as u64);
+        pairs[i] = [b'0' + number / 10, b'0' + number % 10];
         i += 1;
     }
     pairs
@@ -100,40 +101,33 @@ impl<'a> Text<'a> {
     /// Appends a decimal number.
     #[inline]
     pub fn number(&mut self, number: u64) -> &mut Self {
-        if number < 10 {
-            return self.char(b'0' + low_byte(number));
-        }
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        let mut rest = number;
-        while rest > 0 {
-            start = put_pair(&mut digits, start, rest % 100);
-            rest /= 100;
-        }
-        if digits.get(start) == Some(&b'0') {
-            start += 1;
-        }
-        self.bytes(digits.get(start..).unwrap_or_default())
+        let digits = number.checked_ilog10().map_or(1, |log| log as usize + 1);
+        self.digits(number, digits)
     }
 
-    /// Appends exactly `2 * PAIRS` digits, with leading zeros.
+    /// Appends exactly that many lowest digits of a number.
     #[inline]
-    fn padded<const PAIRS: usize>(&mut self, mut number: u64) -> &mut Self {
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        for _ in 0..PAIRS {
-            start = put_pair(&mut digits, start, number % 100);
+    fn digits(&mut self, mut number: u64, count: usize) -> &mut Self {
+        let Some(free) = self.buffer.get_mut(self.len..).and_then(|free| free.get_mut(..count)) else {
+            self.overflow = true;
+            return self;
+        };
+        let (first, pairs) = free.as_rchunks_mut();
+        for pair in pairs.iter_mut().rev() {
+            *pair = PAIRS.get(usize::from(low_byte(number % 100))).copied().unwrap_or_default();
             number /= 100;
         }
-        self.bytes(digits.get(start..).unwrap_or_default())
+        if let [first] = first {
+            *first = b'0' + low_byte(number % 10);
+        }
+        self.len += count;
+        self
     }
 
     /// Appends a time in nanoseconds as seconds with nine decimals.
     #[inline]
     pub fn seconds9(&mut self, ns: u64) -> &mut Self {
-        let fraction = ns % 1_000_000_000;
-        self.number(ns / 1_000_000_000).char(b'.').char(b'0' + low_byte(fraction / 100_000_000));
-        self.padded::<4>(fraction % 100_000_000)
+        self.number(ns / 1_000_000_000).char(b'.').digits(ns % 1_000_000_000, 9)
     }
 
     /// Appends a time in nanoseconds as seconds with six decimals.
@@ -145,7 +139,7 @@ impl<'a> Text<'a> {
     /// Appends the microseconds of a time in nanoseconds, six digits.
     #[inline]
     pub fn microseconds6(&mut self, ns: u64) -> &mut Self {
-        self.padded::<3>(ns % 1_000_000_000 / 1000)
+        self.digits(ns % 1_000_000_000 / 1000, 6)
     }
 
     /// Appends text in quotes, escaped as JSON wants it.
@@ -304,16 +298,6 @@ const fn low_byte(number: u64) -> u8 {
 
 const fn hex_digit(number: u32) -> u8 {
     HEX[(number & 15) as usize]
-}
-
-/// Writes two digits before `end` and gives where they begin.
-#[inline]
-fn put_pair(digits: &mut [u8; 20], end: usize, number: u64) -> usize {
-    let start = end.saturating_sub(2);
-    if let (Some(to), Some(pair)) = (digits.get_mut(start..end), PAIRS.get(usize::from(low_byte(number)))) {
-        to.copy_from_slice(pair);
-    }
-    start
 }
 
 /// Where the first longest run of at least two zero groups begins, and its

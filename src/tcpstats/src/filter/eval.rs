@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Whether a record meets a filter.
+
+use super::program::{Comparison, Filter, Op, field_at, first_bits};
+use crate::field::Field;
+use crate::record::{Record, Value, mapped_ipv4};
+use crate::table::key;
+
+/// What is known of a record and a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The record meets the filter.
+    Match,
+    /// The record does not meet the filter.
+    NoMatch,
+    /// It depends on what is not known yet.
+    Unknown,
+}
+
+/// The truth values of a running filter.  The lowest bits belong to the value
+/// on top; a value that is not known can be either.
+#[derive(Clone, Copy, Default)]
+struct Stack {
+    can_hold: u32,
+    can_fail: u32,
+}
+
+impl Stack {
+    fn push(&mut self, can_hold: bool, can_fail: bool) {
+        self.can_hold = self.can_hold << 1 | u32::from(can_hold);
+        self.can_fail = self.can_fail << 1 | u32::from(can_fail);
+    }
+
+    fn pop(&mut self) -> (bool, bool) {
+        let top = self.top();
+        self.can_hold >>= 1;
+        self.can_fail >>= 1;
+        top
+    }
+
+    fn top(self) -> (bool, bool) {
+        (self.can_hold & 1 == 1, self.can_fail & 1 == 1)
+    }
+}
+
+impl Comparison {
+    #[inline]
+    fn holds<T: Ord>(self, left: T, right: T) -> bool {
+        match self {
+            Self::Eq => left == right,
+            Self::Ne => left != right,
+            Self::Lt => left < right,
+            Self::Le => left <= right,
+            Self::Gt => left > right,
+            Self::Ge => left >= right,
+        }
+    }
+}
+
+/// Whether an address is in a network.  The IPv4-mapped addresses are IPv4's
+/// alone: a shorter prefix is IPv6's and does not hold them.
+fn in_network(address: [u8; 16], len: u8, network: [u8; 16]) -> bool {
+    first_bits(address, len) == u128::from_be_bytes(network) && (len >= 96 || mapped_ipv4(address).is_none())
+}
+
+/// Time since data went in either direction.
+fn idle(record: &Record) -> Option<u64> {
+    [record.get(key::idle_snd), record.get(key::idle_rcv)].into_iter().flatten().min()
+}
+
+impl Op {
+    /// Whether the record's identity decides the comparison.
+    fn is_of_identity(self) -> bool {
+        match self {
+            Self::Number { field, .. }
+            | Self::Options { field, .. }
+            | Self::Prefix { field, .. }
+            | Self::Name { field, .. } => field_at(field).is_some_and(Field::is_identity),
+            Self::Idle { .. } | Self::And | Self::Or | Self::Not => false,
+        }
+    }
+
+    /// Whether the comparison holds; never with an absent field.
+    fn holds(self, record: &Record) -> bool {
+        let number_of = |field| record.number(field_at(field)?);
+        let bytes_of = |field| record.bytes(field_at(field)?);
+        match self {
+            Self::Number { field, comparison, number } => {
+                number_of(field).is_some_and(|value| comparison.holds(value, number))
+            }
+            Self::Idle { comparison, number } => idle(record).is_some_and(|value| comparison.holds(value, number)),
+            Self::Options { field, comparison, bits } => {
+                number_of(field).is_some_and(|value| comparison.holds(value & u64::from(bits) != 0, true))
+            }
+            Self::Prefix { field, comparison, len, address } => bytes_of(field)
+                .is_some_and(|value| comparison.holds(in_network(<[u8; 16]>::take(value), len, address), true)),
+            Self::Name { field, comparison, name } => bytes_of(field).is_some_and(|value| {
+                let known = name.get(..value.len()).unwrap_or(&name);
+                comparison.holds(value, known)
+            }),
+            Self::And | Self::Or | Self::Not => false,
+        }
+    }
+}
+
+impl Filter {
+    /// Whether the record meets the filter.  A comparison with an absent field
+    /// does not hold, whatever the comparison.
+    #[must_use]
+    pub fn matches(&self, record: &Record) -> bool {
+        self.run(record, |_| true) == Verdict::Match
+    }
+
+    /// What the record's identity alone says: every other field counts as not
+    /// known, be it present or absent.
+    ///
+    /// So a record that cannot match need not be filled.  The fields of the
+    /// identity that the record will have must be there already.
+    #[must_use]
+    pub fn verdict_by_identity(&self, record: &Record) -> Verdict {
+        self.run(record, Op::is_of_identity)
+    }
+
+    /// Kleene's three-valued logic over the operations.
+    fn run(&self, record: &Record, is_known: impl Fn(Op) -> bool) -> Verdict {
+        let mut stack = Stack::default();
+        for &op in self.ops() {
+            match op {
+                Op::Not => {
+                    let (can_hold, can_fail) = stack.pop();
+                    stack.push(can_fail, can_hold);
+                }
+                Op::And => {
+                    let (right, left) = (stack.pop(), stack.pop());
+                    stack.push(left.0 && right.0, left.1 || right.1);
+                }
+                Op::Or => {
+                    let (right, left) = (stack.pop(), stack.pop());
+                    stack.push(left.0 || right.0, left.1 && right.1);
+                }
+                _ if is_known(op) => {
+                    let holds = op.holds(record);
+                    stack.push(holds, !holds);
+                }
+                _ => stack.push(true, true),
+            }
+        }
+        match stack.top() {
+            (true, false) => Verdict::Match,
+            (true, true) => Verdict::Unknown,
+            (false, _) => Verdict::NoMatch,
+        }
+    }
+}

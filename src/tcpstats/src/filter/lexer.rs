@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! A filter's text as tokens.
+
+use super::program::Comparison;
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Symbol {
+    /// A keyword, a name, a number, an address.
+    Word,
+    And,
+    Or,
+    Not,
+    Open,
+    Close,
+    Compare(Comparison),
+    /// A lone `&` or `|`.
+    Stray,
+    End,
+}
+
+/// A token and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token<'a> {
+    pub(super) symbol: Symbol,
+    /// Byte offset in the filter's text.
+    pub(super) position: usize,
+    pub(super) text: &'a str,
+}
+
+impl<'a> Token<'a> {
+    /// The part of the token that is its last bytes.
+    pub(super) fn tail(self, tail: &'a str) -> Self {
+        let before = self.text.len().saturating_sub(tail.len());
+        Self { position: self.position.saturating_add(before), text: tail, ..self }
+    }
+}
+
+/// Gives the tokens one after another; at the end, [`Symbol::End`] for ever.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lexer<'a> {
+    text: &'a str,
+    rest: &'a str,
+}
+
+/// The signs, those that begin as another one before it.
+const SIGNS: [(&str, Symbol); 14] = [
+    ("&&", Symbol::And),
+    ("||", Symbol::Or),
+    ("==", Symbol::Compare(Comparison::Eq)),
+    ("!=", Symbol::Compare(Comparison::Ne)),
+    ("<=", Symbol::Compare(Comparison::Le)),
+    (">=", Symbol::Compare(Comparison::Ge)),
+    ("=", Symbol::Compare(Comparison::Eq)),
+    ("<", Symbol::Compare(Comparison::Lt)),
+    (">", Symbol::Compare(Comparison::Gt)),
+    ("!", Symbol::Not),
+    ("(", Symbol::Open),
+    (")", Symbol::Close),
+    ("&", Symbol::Stray),
+    ("|", Symbol::Stray),
+];
+
+/// Whether a word ends before that character.
+fn ends_word(char: char) -> bool {
+    char.is_whitespace() || matches!(char, '&' | '|' | '=' | '!' | '<' | '>' | '(' | ')')
+}
+
+impl<'a> Lexer<'a> {
+    pub(super) const fn new(text: &'a str) -> Self {
+        Self { text, rest: text }
+    }
+
+    /// The whole text.
+    pub(super) const fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The next token.
+    pub(super) fn token(&mut self) -> Token<'a> {
+        let rest = self.rest.trim_start();
+        let position = self.text.len().saturating_sub(rest.len());
+        let sign = SIGNS.iter().find(|(sign, _)| rest.starts_with(sign));
+        let (symbol, len) = match sign {
+            Some((sign, symbol)) => (*symbol, sign.len()),
+            None if rest.is_empty() => (Symbol::End, 0),
+            None => (Symbol::Word, rest.find(ends_word).unwrap_or(rest.len())),
+        };
+        let (text, rest) = rest.split_at_checked(len).unwrap_or((rest, ""));
+        self.rest = rest;
+        let symbol = match (symbol, text) {
+            (Symbol::Word, "and") => Symbol::And,
+            (Symbol::Word, "or") => Symbol::Or,
+            (Symbol::Word, "not") => Symbol::Not,
+            _ => symbol,
+        };
+        Token { symbol, position, text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn texts(text: &str) -> Vec<&str> {
+        let mut lexer = Lexer::new(text);
+        core::iter::from_fn(|| Some(lexer.token()).filter(|t| t.symbol != Symbol::End)).map(|t| t.text).collect()
+    }
+
+    #[test]
+    fn words_hold_addresses_and_numbers_together() {
+        assert_eq!(texts("net fe80::/10&&srtt>=1.5ms"), ["net", "fe80::/10", "&&", "srtt", ">=", "1.5ms"]);
+        assert_eq!(texts("!(uid!=0)"), ["!", "(", "uid", "!=", "0", ")"]);
+        assert_eq!(texts(" \t\n"), [""; 0]);
+    }
+
+    #[test]
+    fn only_whole_words_are_keywords() {
+        let symbol = |text| Lexer::new(text).token().symbol;
+        assert_eq!(symbol("and"), Symbol::And);
+        assert_eq!(symbol("And"), Symbol::Word);
+        assert_eq!(symbol("android"), Symbol::Word);
+    }
+
+    proptest! {
+        #[test]
+        fn tokens_stand_where_they_say(text in any::<String>()) {
+            let mut lexer = Lexer::new(&text);
+            for _ in 0..=text.len() {
+                let token = lexer.token();
+                prop_assert_eq!(text.get(token.position..token.position + token.text.len()), Some(token.text));
+            }
+            prop_assert_eq!(lexer.token().symbol, Symbol::End);
+        }
+    }
+}

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! A filter's text as a program: recursive descent, bounded, without a tree.
+
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+use super::lexer::{Lexer, Symbol, Token};
+use super::program::{Comparison, Filter, MAX_OPS, Op, first_bits, greatest, index_of};
+use crate::field::{Field, Kind, Unit};
+use crate::record::{ipv4, name};
+use crate::state::{State, option};
+use crate::table::key;
+
+/// The most parentheses around a condition.
+pub const MAX_NESTING: usize = 32;
+
+/// What a filter needed where it is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "its text says what each is")]
+pub enum Expected {
+    Condition,
+    Continuation,
+    Close,
+    Equality { name: &'static str },
+    Number { name: &'static str, unit: Unit },
+    AtMost { name: &'static str, greatest: u64 },
+    WholeNumber { unit: Unit },
+    Address,
+    Network,
+    PrefixLength { greatest: u8 },
+    NoHostBits { len: u8 },
+    State,
+    Option,
+    Name { longest: usize },
+    FewerOperations,
+    LessNesting,
+}
+
+impl core::fmt::Display for Expected {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Condition => f.write_str("a condition, such as port 443 or srtt > 100ms"),
+            Self::Continuation => f.write_str("and, or, or the end"),
+            Self::Close => f.write_str("and, or, or )"),
+            Self::Equality { name } => write!(f, "= or !=, as {name} has no order"),
+            Self::Number { name, unit } => match unit {
+                Unit::None => write!(f, "a number, as {name} has no unit; k, M and G are its suffixes"),
+                Unit::Bytes => write!(f, "a size, as {name} is in bytes; k, M and G are its suffixes"),
+                Unit::BytesPerSecond => {
+                    write!(f, "a rate, as {name} is in bytes per second; k, M and G are its suffixes")
+                }
+                Unit::Count => write!(f, "a number, as {name} is a count; k, M and G are its suffixes"),
+                Unit::Microseconds => {
+                    write!(f, "a time, as {name} is in microseconds; us, ms and s are its suffixes")
+                }
+            },
+            Self::AtMost { name, greatest } => write!(f, "at most {greatest}, as {name} holds no more"),
+            Self::WholeNumber { unit: Unit::Microseconds } => f.write_str("a whole number of microseconds"),
+            Self::WholeNumber { .. } => f.write_str("a whole number"),
+            Self::Address => f.write_str("an IPv4 or IPv6 address"),
+            Self::Network => f.write_str("a network, such as 10.0.0.0/8 or 2001:db8::/32"),
+            Self::PrefixLength { greatest } => write!(f, "a prefix length of at most {greatest}"),
+            Self::NoHostBits { len } => write!(f, "a network whose bits after the first {len} are zero"),
+            Self::State => f.write_str("a state, such as listen, established or time_wait"),
+            Self::Option => {
+                f.write_str("an option, one of")?;
+                option::NAMES.iter().try_for_each(|name| write!(f, " {name}"))
+            }
+            Self::Name { longest } => write!(f, "a name of at most {longest} ASCII characters"),
+            Self::FewerOperations => write!(f, "a shorter filter, of at most {MAX_OPS} operations"),
+            Self::LessNesting => write!(f, "less nesting, at most {MAX_NESTING} deep"),
+        }
+    }
+}
+
+/// Where a filter's text is wrong, and what was expected there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseError<'a> {
+    /// Byte offset in the text, at the beginning of a character.
+    pub position: usize,
+    /// What was expected.
+    pub expected: Expected,
+    /// What stands there; empty at the end of the text.
+    pub found: &'a str,
+    /// The position in characters, from 1.
+    column: usize,
+}
+
+impl core::fmt::Display for ParseError<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "at position {} (", self.column)?;
+        if self.found.is_empty() {
+            f.write_str("the end")?;
+        } else {
+            write!(f, "\"{}\"", self.found.escape_debug())?;
+        }
+        write!(f, "): expected {}", self.expected)
+    }
+}
+
+impl core::error::Error for ParseError<'_> {}
+
+impl Filter {
+    /// Reads a filter, as [the module](super) describes the language.
+    ///
+    /// # Errors
+    /// The first place where the text is wrong.
+    pub fn parse(text: &str) -> Result<Self, ParseError<'_>> {
+        let mut lexer = Lexer::new(text);
+        let token = lexer.token();
+        let mut parser = Parser { lexer, token, start: token, filter: Self::empty(), depth: 0 };
+        parser.alternatives(0)?;
+        if parser.token.symbol != Symbol::End {
+            return Err(parser.wrong(parser.token, Expected::Continuation));
+        }
+        Ok(parser.filter)
+    }
+}
+
+/// A number that can be compared.
+#[derive(Clone, Copy)]
+struct Quantity {
+    name: &'static str,
+    unit: Unit,
+    greatest: u64,
+}
+
+impl Quantity {
+    fn of(field: &Field) -> Self {
+        Self { name: field.name, unit: field.unit, greatest: greatest(field.kind) }
+    }
+
+    const fn expected(self) -> Expected {
+        Expected::Number { name: self.name, unit: self.unit }
+    }
+
+    /// What a suffix multiplies by.
+    fn factor(self, suffix: &str) -> Option<u64> {
+        match (self.unit == Unit::Microseconds, suffix) {
+            (_, "") | (true, "us") => Some(1),
+            (true, "ms") => Some(1000),
+            (true, "s") => Some(1_000_000),
+            (false, "k") => Some(1 << 10),
+            (false, "M") => Some(1 << 20),
+            (false, "G") => Some(1 << 30),
+            _ => None,
+        }
+    }
+}
+
+struct Parser<'a> {
+    lexer: Lexer<'a>,
+    token: Token<'a>,
+    /// Where the condition begins that is being read.
+    start: Token<'a>,
+    filter: Filter,
+    /// Truth values on the stack.
+    depth: usize,
+}
+
+type Parsed<'a, T> = Result<T, ParseError<'a>>;
+
+impl<'a> Parser<'a> {
+    fn wrong(&self, at: Token<'a>, expected: Expected) -> ParseError<'a> {
+        let before = self.lexer.text().get(..at.position).unwrap_or_default();
+        let column = before.chars().count().saturating_add(1);
+        ParseError { position: at.position, expected, found: at.text, column }
+    }
+
+    fn advance(&mut self) {
+        self.token = self.lexer.token();
+    }
+
+    /// Takes the next token if it is that.
+    fn take(&mut self, symbol: Symbol) -> bool {
+        let is_next = self.token.symbol == symbol;
+        if is_next {
+            self.advance();
+        }
+        is_next
+    }
+
+    fn push(&mut self, op: Op) -> Parsed<'a, ()> {
+        self.depth = op.depth_after(self.depth).ok_or_else(|| self.wrong(self.start, Expected::LessNesting))?;
+        if self.filter.push(op) { Ok(()) } else { Err(self.wrong(self.start, Expected::FewerOperations)) }
+    }
+
+    /// Conditions with `or` between.
+    fn alternatives(&mut self, nesting: usize) -> Parsed<'a, ()> {
+        self.conjunction(nesting)?;
+        while self.take(Symbol::Or) {
+            self.conjunction(nesting)?;
+            self.push(Op::Or)?;
+        }
+        Ok(())
+    }
+
+    /// Conditions with `and` between.
+    fn conjunction(&mut self, nesting: usize) -> Parsed<'a, ()> {
+        self.negation(nesting)?;
+        while self.take(Symbol::And) {
+            self.negation(nesting)?;
+            self.push(Op::And)?;
+        }
+        Ok(())
+    }
+
+    /// A condition with any number of `not` before it.
+    fn negation(&mut self, nesting: usize) -> Parsed<'a, ()> {
+        let mut negated = false;
+        while self.take(Symbol::Not) {
+            negated = !negated;
+        }
+        self.start = self.token;
+        if self.take(Symbol::Open) {
+            if nesting >= MAX_NESTING {
+                return Err(self.wrong(self.start, Expected::LessNesting));
+            }
+            self.alternatives(nesting + 1)?;
+            if !self.take(Symbol::Close) {
+                return Err(self.wrong(self.token, Expected::Close));
+            }
+        } else {
+            self.condition()?;
+        }
+        if negated { self.push(Op::Not) } else { Ok(()) }
+    }
+
+    fn condition(&mut self) -> Parsed<'a, ()> {
+        let (laddr, faddr) = (index_of(key::laddr.field()), index_of(key::faddr.field()));
+        let start = self.token;
+        if start.symbol != Symbol::Word {
+            return Err(self.wrong(start, Expected::Condition));
+        }
+        self.advance();
+        let prefix = |(address, len)| move |field, comparison| Op::Prefix { field, comparison, len, address };
+        match start.text {
+            "host" => {
+                let comparison = self.equality("host")?;
+                let op = prefix((self.address()?, 128));
+                self.either([laddr, faddr], comparison, op)
+            }
+            "net" => {
+                let comparison = self.equality("net")?;
+                let op = prefix(self.network()?);
+                self.either([laddr, faddr], comparison, op)
+            }
+            "lnet" => {
+                let comparison = self.equality("lnet")?;
+                let op = prefix(self.network()?);
+                self.push(op(laddr, comparison))
+            }
+            "fnet" => {
+                let comparison = self.equality("fnet")?;
+                let op = prefix(self.network()?);
+                self.push(op(faddr, comparison))
+            }
+            "ip" => self.push(prefix((ipv4([0; 4]), 96))(laddr, Comparison::Eq)),
+            "ip6" => self.push(prefix((ipv4([0; 4]), 96))(laddr, Comparison::Ne)),
+            "port" => {
+                let comparison = self.equality("port")?;
+                let number = self.quantity(Quantity { name: "port", ..Quantity::of(key::lport.field()) })?;
+                let ports = [key::lport, key::fport].map(|key| index_of(key.field()));
+                self.either(ports, comparison, |field, comparison| Op::Number { field, comparison, number })
+            }
+            "idle" => {
+                let comparison = self.comparison();
+                let quantity = Quantity { name: "idle", unit: Unit::Microseconds, greatest: u64::MAX };
+                let number = self.quantity(quantity)?;
+                self.push(Op::Idle { comparison, number })
+            }
+            name => {
+                let field = Field::by_name(name).ok_or_else(|| self.wrong(start, Expected::Condition))?;
+                let op = self.field(field)?;
+                self.push(op)
+            }
+        }
+    }
+
+    /// A comparison of a field of the table, after its name.
+    fn field(&mut self, of: &'static Field) -> Parsed<'a, Op> {
+        let field = index_of(of);
+        let comparison = if of.kind.is_number() { self.comparison() } else { self.equality(of.name)? };
+        Ok(match of.kind {
+            Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::Hex32 => {
+                Op::Number { field, comparison, number: self.quantity(Quantity::of(of))? }
+            }
+            Kind::Address => Op::Prefix { field, comparison, len: 128, address: self.address()? },
+            Kind::State => {
+                let state = self.value(Expected::State, State::by_name)?;
+                Op::Number { field, comparison, number: state.0.into() }
+            }
+            Kind::Options => Op::Options { field, comparison, bits: self.value(Expected::Option, option::by_name)? },
+            Kind::Name16 | Kind::Name32 => {
+                let longest = of.kind.size();
+                let name = self.value(Expected::Name { longest }, |text| {
+                    (text.len() <= longest && text.bytes().all(|byte| byte.is_ascii_graphic()))
+                        .then(|| name(text.as_bytes()))
+                })?;
+                Op::Name { field, comparison, name }
+            }
+        })
+    }
+
+    /// The same of two fields: one of them meets it, or with `!=` none does.
+    fn either(&mut self, of: [u8; 2], is: Comparison, op: impl Fn(u8, Comparison) -> Op) -> Parsed<'a, ()> {
+        let [local, foreign] = of;
+        self.push(op(local, Comparison::Eq))?;
+        self.push(op(foreign, Comparison::Eq))?;
+        self.push(Op::Or)?;
+        if is == Comparison::Ne { self.push(Op::Not) } else { Ok(()) }
+    }
+
+    /// A comparison sign; equality where there is none.
+    fn comparison(&mut self) -> Comparison {
+        let Symbol::Compare(comparison) = self.token.symbol else {
+            return Comparison::Eq;
+        };
+        self.advance();
+        comparison
+    }
+
+    /// As [`Parser::comparison`], for what has no order.
+    fn equality(&mut self, name: &'static str) -> Parsed<'a, Comparison> {
+        let at = self.token;
+        let comparison = self.comparison();
+        if comparison.is_equality() { Ok(comparison) } else { Err(self.wrong(at, Expected::Equality { name })) }
+    }
+
+    /// A word of which `read` makes something.
+    fn value<T>(&mut self, expected: Expected, read: impl FnOnce(&'a str) -> Option<T>) -> Parsed<'a, T> {
+        let at = self.token;
+        let value = Some(at.text).filter(|_| at.symbol == Symbol::Word).and_then(read);
+        let value = value.ok_or_else(|| self.wrong(at, expected))?;
+        self.advance();
+        Ok(value)
+    }
+
+    fn address(&mut self) -> Parsed<'a, [u8; 16]> {
+        self.value(Expected::Address, |text| address(text).map(|(address, _)| address))
+    }
+
+    /// A network: its address, and its length in bits of an IPv6 address.
+    fn network(&mut self) -> Parsed<'a, ([u8; 16], u8)> {
+        let at = self.token;
+        let (text, len) = self.value(Expected::Network, |text| text.split_once('/'))?;
+        let (address, greatest) = address(text).ok_or_else(|| self.wrong(at, Expected::Network))?;
+        let bits = Some(len).filter(|len| len.bytes().all(|byte| byte.is_ascii_digit()));
+        let bits = bits.and_then(|bits| bits.parse::<u8>().ok()).filter(|bits| *bits <= greatest);
+        let bits = bits.ok_or_else(|| {
+            // At the end nothing stands; the network as a whole is shown.
+            let at = if len.is_empty() { at } else { at.tail(len) };
+            self.wrong(at, Expected::PrefixLength { greatest })
+        })?;
+        let len = bits.saturating_add(128_u8.saturating_sub(greatest));
+        if first_bits(address, len) != u128::from_be_bytes(address) {
+            return Err(self.wrong(at, Expected::NoHostBits { len: bits }));
+        }
+        Ok((address, len))
+    }
+
+    /// A number with or without a suffix, which can be a word of its own.
+    fn quantity(&mut self, quantity: Quantity) -> Parsed<'a, u64> {
+        let at = self.token;
+        let too_much = Expected::AtMost { name: quantity.name, greatest: quantity.greatest };
+        let text = self
+            .value(quantity.expected(), |text| text.starts_with(|char: char| char.is_ascii_digit()).then_some(text))?;
+        let (radix, text) = text.strip_prefix("0x").map_or((10, text), |text| (16, text));
+        let (digits, rest) = split(text, |char| char.is_digit(radix));
+        if digits.is_empty() {
+            return Err(self.wrong(at, quantity.expected()));
+        }
+        let whole = u64::from_str_radix(digits, radix).map_err(|_| self.wrong(at, too_much))?;
+        let (fraction, suffix) = match rest.strip_prefix('.') {
+            Some(rest) => split(rest, |char| char.is_ascii_digit()),
+            None => ("", rest),
+        };
+        let has_fraction = suffix.len() < rest.len();
+        let is_time = quantity.unit == Unit::Microseconds;
+        let whole_number = Expected::WholeNumber { unit: quantity.unit };
+        if has_fraction && (fraction.is_empty() || radix != 10 || !is_time) {
+            return Err(self.wrong(at.tail(rest), whole_number));
+        }
+        let mut suffix = at.tail(suffix);
+        if suffix.text.is_empty() && matches!(self.token.text, "us" | "ms" | "s" | "k" | "M" | "G") {
+            suffix = self.token;
+            self.advance();
+        }
+        let factor = quantity.factor(suffix.text).ok_or_else(|| self.wrong(suffix, quantity.expected()))?;
+        let mut number = whole.checked_mul(factor).ok_or_else(|| self.wrong(at, too_much))?;
+        let mut unit = factor;
+        for digit in fraction.bytes() {
+            unit = if unit % 10 == 0 { unit / 10 } else { 0 };
+            if unit == 0 {
+                return Err(self.wrong(at.tail(rest), whole_number));
+            }
+            let part = u64::from(digit.saturating_sub(b'0')).saturating_mul(unit);
+            number = number.checked_add(part).ok_or_else(|| self.wrong(at, too_much))?;
+        }
+        if number > quantity.greatest { Err(self.wrong(at, too_much)) } else { Ok(number) }
+    }
+}
+
+/// The text before and from the first character that is not of the kind.
+fn split(text: &str, is: impl Fn(char) -> bool) -> (&str, &str) {
+    let end = text.find(|char| !is(char)).unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, ""))
+}
+
+/// An address, and the bits that a prefix of it can have as it is written.
+fn address(text: &str) -> Option<([u8; 16], u8)> {
+    match text.parse::<Ipv4Addr>() {
+        Ok(address) => Some((ipv4(address.octets()), 32)),
+        Err(_) => text.parse::<Ipv6Addr>().ok().map(|address| (address.octets(), 128)),
+    }
+}

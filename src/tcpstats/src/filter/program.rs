@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! The postfix program that a filter is, and its wire form.
+
+use crate::field::{Field, Kind};
+use crate::record::Value;
+use crate::table::{FIELD_COUNT, FIELDS};
+
+/// The most operations of a filter.
+pub const MAX_OPS: usize = 64;
+
+/// The most truth values that a filter holds at once.
+pub const MAX_DEPTH: usize = 32;
+
+/// Bytes of a filter's header on the wire.
+const HEADER_LEN: usize = 8;
+
+/// Bytes of an operation on the wire.
+const OP_LEN: usize = 40;
+
+/// Bytes of a filter on the wire.
+pub const FILTER_LEN: usize = HEADER_LEN + MAX_OPS * OP_LEN;
+
+/// Version of the wire form.
+const VERSION: u16 = 1;
+
+const _: () = assert!(FIELD_COUNT < 256, "an operation has one byte for its field");
+
+/// How two values are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+impl Comparison {
+    /// Every comparison; on the wire it is its place here, from 1.
+    const ALL: [Self; 6] = [Self::Eq, Self::Ne, Self::Lt, Self::Le, Self::Gt, Self::Ge];
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::Eq => 1,
+            Self::Ne => 2,
+            Self::Lt => 3,
+            Self::Le => 4,
+            Self::Gt => 5,
+            Self::Ge => 6,
+        }
+    }
+
+    fn by_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|comparison| comparison.code() == code)
+    }
+
+    /// Whether it only asks whether the values are the same.
+    pub(super) const fn is_equality(self) -> bool {
+        matches!(self, Self::Eq | Self::Ne)
+    }
+}
+
+/// One operation.  The last three take truth values from the stack, the others
+/// put one there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    /// Compares a number or a state.
+    Number { field: u8, comparison: Comparison, number: u64 },
+    /// Compares the time since data went in either direction.
+    Idle { comparison: Comparison, number: u64 },
+    /// Asks whether one of the bits is set.
+    Options { field: u8, comparison: Comparison, bits: u16 },
+    /// Asks whether an address begins with the first bits of another.
+    Prefix { field: u8, comparison: Comparison, len: u8, address: [u8; 16] },
+    /// Compares a name, padded with zeros.
+    Name { field: u8, comparison: Comparison, name: [u8; 32] },
+    /// Both of two.
+    And,
+    /// At least one of two.
+    Or,
+    /// Not the one.
+    Not,
+}
+
+/// The field at a place of the table.
+pub(super) fn field_at(index: u8) -> Option<&'static Field> {
+    FIELDS.get(usize::from(index))
+}
+
+/// The place of a field in the table, as an operation has it.
+pub(super) fn index_of(field: &Field) -> u8 {
+    u8::try_from(field.index).unwrap_or(u8::MAX)
+}
+
+/// The greatest number that a kind can hold; 0 where it holds none.
+pub(super) const fn greatest(kind: Kind) -> u64 {
+    match kind {
+        Kind::U8 | Kind::State => u8::MAX as u64,
+        Kind::U16 | Kind::Options => u16::MAX as u64,
+        Kind::U32 | Kind::Hex32 => u32::MAX as u64,
+        Kind::U64 => u64::MAX,
+        Kind::Address | Kind::Name16 | Kind::Name32 => 0,
+    }
+}
+
+/// The first `len` bits of an address, zeros after them.
+pub(super) fn first_bits(address: [u8; 16], len: u8) -> u128 {
+    let mask = u128::MAX.checked_shl(128_u32.saturating_sub(len.into())).unwrap_or(0);
+    u128::from_be_bytes(address) & mask
+}
+
+impl Op {
+    /// How many truth values there are after the operation; none where it
+    /// finds too few or leaves too many.
+    pub(super) fn depth_after(self, depth: usize) -> Option<usize> {
+        match self {
+            Self::And | Self::Or => depth.checked_sub(1).filter(|depth| *depth > 0),
+            Self::Not => Some(depth).filter(|depth| *depth > 0),
+            _ => depth.checked_add(1).filter(|depth| *depth <= MAX_DEPTH),
+        }
+    }
+
+    /// Whether the operands are those that a parser gives.
+    fn is_valid(self) -> bool {
+        let kind = |field| field_at(field).map(|field| field.kind);
+        match self {
+            Self::And | Self::Or | Self::Not | Self::Idle { .. } => true,
+            Self::Number { field, comparison, number } => kind(field).is_some_and(|kind| {
+                (kind.is_number() || kind == Kind::State && comparison.is_equality()) && number <= greatest(kind)
+            }),
+            Self::Options { field, comparison, bits } => {
+                kind(field) == Some(Kind::Options) && comparison.is_equality() && bits != 0
+            }
+            Self::Prefix { field, comparison, len, address } => {
+                kind(field) == Some(Kind::Address)
+                    && comparison.is_equality()
+                    && len <= 128
+                    && first_bits(address, len) == u128::from_be_bytes(address)
+            }
+            Self::Name { field, comparison, name } => kind(field).is_some_and(|kind| {
+                let len = name.iter().take_while(|byte| byte.is_ascii_graphic()).count();
+                matches!(kind, Kind::Name16 | Kind::Name32)
+                    && comparison.is_equality()
+                    && (1..=kind.size()).contains(&len)
+                    && name.iter().skip(len).all(|byte| *byte == 0)
+            }),
+        }
+    }
+
+    /// The operation on the wire: code, field, comparison, prefix length, four
+    /// zeros, and the operand with zeros after it.
+    fn to_bytes(self) -> [u8; OP_LEN] {
+        let mut operand = [0; OP_LEN - 8];
+        let [code, field, comparison, len] = match self {
+            Self::And => [1, 0, 0, 0],
+            Self::Or => [2, 0, 0, 0],
+            Self::Not => [3, 0, 0, 0],
+            Self::Number { field, comparison, number } => {
+                number.put(&mut operand);
+                [4, field, comparison.code(), 0]
+            }
+            Self::Idle { comparison, number } => {
+                number.put(&mut operand);
+                [5, 0, comparison.code(), 0]
+            }
+            Self::Options { field, comparison, bits } => {
+                bits.put(&mut operand);
+                [6, field, comparison.code(), 0]
+            }
+            Self::Prefix { field, comparison, len, address } => {
+                address.put(&mut operand);
+                [7, field, comparison.code(), len]
+            }
+            Self::Name { field, comparison, name } => {
+                operand = name;
+                [8, field, comparison.code(), 0]
+            }
+        };
+        let mut bytes = [0; OP_LEN];
+        for (to, from) in bytes.iter_mut().zip([code, field, comparison, len, 0, 0, 0, 0].into_iter().chain(operand)) {
+            *to = from;
+        }
+        bytes
+    }
+
+    /// Reads an operation that [`Op::to_bytes`] writes to the same bytes.
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (&[code, field, comparison, len, ..], operand) = bytes.split_first_chunk::<8>()?;
+        let comparison = Comparison::by_code(comparison);
+        let op = match code {
+            1 => Self::And,
+            2 => Self::Or,
+            3 => Self::Not,
+            4 => Self::Number { field, comparison: comparison?, number: u64::take(operand) },
+            5 => Self::Idle { comparison: comparison?, number: u64::take(operand) },
+            6 => Self::Options { field, comparison: comparison?, bits: u16::take(operand) },
+            7 => Self::Prefix { field, comparison: comparison?, len, address: <[u8; 16]>::take(operand) },
+            8 => Self::Name { field, comparison: comparison?, name: <[u8; 32]>::take(operand) },
+            _ => return None,
+        };
+        // What the operation does not use is zero.
+        (op.is_valid() && op.to_bytes() == bytes).then_some(op)
+    }
+}
+
+/// A condition on a record, as a checked program of at most [`MAX_OPS`]
+/// operations without jumps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    ops: [Op; MAX_OPS],
+    len: usize,
+}
+
+/// Why bytes are no filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// They are not [`FILTER_LEN`] bytes.
+    Length,
+    /// The version is not this one.
+    Version,
+    /// There is no operation, or there are more than [`MAX_OPS`].
+    Count,
+    /// Reserved bytes of the header, or an operation that is not used, are not
+    /// zero.
+    NotZero,
+    /// The operation at that place, from 0, is unknown or has wrong operands.
+    Op(usize),
+    /// The operation at that place, from 0, finds too few truth values or
+    /// leaves too many.
+    Stack(usize),
+    /// There is not one truth value at the end.
+    Unfinished,
+}
+
+impl core::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Length => write!(f, "a filter has {FILTER_LEN} bytes"),
+            Self::Version => write!(f, "the filter is not of version {VERSION}"),
+            Self::Count => write!(f, "a filter has 1 to {MAX_OPS} operations"),
+            Self::NotZero => f.write_str("what a filter does not use must be zero"),
+            Self::Op(at) => write!(f, "operation {at} of the filter is unknown or has wrong operands"),
+            Self::Stack(at) => write!(f, "operation {at} of the filter has too few truth values, or one too many"),
+            Self::Unfinished => f.write_str("the filter does not end with one truth value"),
+        }
+    }
+}
+
+impl core::error::Error for Invalid {}
+
+impl Filter {
+    /// A program without operations, which is not yet a filter.
+    pub(super) const fn empty() -> Self {
+        Self { ops: [Op::And; MAX_OPS], len: 0 }
+    }
+
+    /// Appends an operation; whether there was room for it.
+    pub(super) fn push(&mut self, op: Op) -> bool {
+        let Some(slot) = self.ops.get_mut(self.len) else {
+            return false;
+        };
+        *slot = op;
+        self.len += 1;
+        true
+    }
+
+    /// The operations in order.
+    pub(super) fn ops(&self) -> &[Op] {
+        self.ops.get(..self.len).unwrap_or_default()
+    }
+
+    /// How many operations there are, at least one.
+    #[allow(clippy::len_without_is_empty, reason = "a filter is never empty")]
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The filter as an ioctl takes it, in native byte order.
+    ///
+    /// | offset | size | |
+    /// |---|---|---|
+    /// | 0 | 2 | version, 1 |
+    /// | 2 | 2 | operations |
+    /// | 4 | 4 | zero |
+    /// | 8 | 64 * 40 | operations, zeros after the last |
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; FILTER_LEN] {
+        let mut bytes = [0; FILTER_LEN];
+        let count = u16::try_from(self.len).unwrap_or(0);
+        for (to, from) in bytes.iter_mut().zip(VERSION.to_ne_bytes().into_iter().chain(count.to_ne_bytes())) {
+            *to = from;
+        }
+        for (to, op) in bytes.iter_mut().skip(HEADER_LEN).zip(self.ops().iter().flat_map(|op| op.to_bytes())) {
+            *to = op;
+        }
+        bytes
+    }
+
+    /// Reads and checks what [`Filter::to_bytes`] gives.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.  Whatever is accepted can be evaluated.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Invalid> {
+        if bytes.len() != FILTER_LEN {
+            return Err(Invalid::Length);
+        }
+        let (&[v0, v1, c0, c1, ref reserved @ ..], body) =
+            bytes.split_first_chunk::<HEADER_LEN>().ok_or(Invalid::Length)?;
+        if u16::from_ne_bytes([v0, v1]) != VERSION {
+            return Err(Invalid::Version);
+        }
+        let count = usize::from(u16::from_ne_bytes([c0, c1]));
+        if !(1..=MAX_OPS).contains(&count) {
+            return Err(Invalid::Count);
+        }
+        let (used, unused) = body.split_at_checked(count * OP_LEN).ok_or(Invalid::Count)?;
+        if reserved.iter().chain(unused).any(|byte| *byte != 0) {
+            return Err(Invalid::NotZero);
+        }
+        let mut filter = Self::empty();
+        let mut depth = 0;
+        for (at, op) in used.chunks_exact(OP_LEN).enumerate() {
+            let op = Op::from_bytes(op).ok_or(Invalid::Op(at))?;
+            depth = op.depth_after(depth).ok_or(Invalid::Stack(at))?;
+            if !filter.push(op) {
+                return Err(Invalid::Count);
+            }
+        }
+        if depth == 1 { Ok(filter) } else { Err(Invalid::Unfinished) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use proptest::prelude::*;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::record::Record;
+
+    const SOURCES: [&str; 8] = [
+        "port 443 and not state listen",
+        "net 10.0.0.0/8 and srtt > 100ms",
+        "(lport 22 or fport 22) and idle < 1s and uid != 0",
+        "cc cubic and rexmit_bytes > 1M",
+        "options sack or stack rack",
+        "ip6",
+        "host 2001:db8::1 || fnet 2001:db8::/32",
+        "idle 5 or t_flags 0x20 or ! age <= 7",
+    ];
+
+    fn bytes(text: &str) -> [u8; FILTER_LEN] {
+        Filter::parse(text).unwrap().to_bytes()
+    }
+
+    fn changed(text: &str, at: usize, value: u8) -> Result<Filter, Invalid> {
+        let mut bytes = bytes(text);
+        bytes[at] = value;
+        Filter::from_bytes(&bytes)
+    }
+
+    #[test]
+    fn the_wire_form_gives_the_filter_back() {
+        for text in SOURCES {
+            let filter = Filter::parse(text).unwrap();
+            assert_eq!(Filter::from_bytes(&filter.to_bytes()), Ok(filter), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_wire_form_fits_an_ioctl() {
+        assert_eq!(FILTER_LEN, 2568);
+        assert!(FILTER_LEN < 0x1fff);
+        let bytes = bytes("lport 22");
+        assert_eq!(bytes[..2], 1_u16.to_ne_bytes());
+        assert_eq!(bytes[2..8], [1_u16, 0, 0].map(u16::to_ne_bytes).concat());
+        let lport = u8::try_from(Field::by_name("lport").unwrap().index).unwrap();
+        assert_eq!(bytes[8..16], [4, lport, 1, 0, 0, 0, 0, 0]);
+        assert_eq!(bytes[16..24], 22_u64.to_ne_bytes());
+        assert!(bytes[24..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn every_part_is_checked() {
+        let index = |name| u8::try_from(Field::by_name(name).unwrap().index).unwrap();
+        assert_eq!(Filter::from_bytes(&bytes("ip")[1..]), Err(Invalid::Length));
+        assert_eq!(Filter::from_bytes(&[]), Err(Invalid::Length));
+        assert_eq!(changed("ip", 0, 9), Err(Invalid::Version));
+        assert_eq!(
+            Filter::from_bytes(&{
+                let mut b = bytes("ip");
+                b[2..4].fill(0);
+                b
+            }),
+            Err(Invalid::Count)
+        );
+        assert_eq!(
+            Filter::from_bytes(&{
+                let mut b = bytes("ip");
+                b[2..4].fill(255);
+                b
+            }),
+            Err(Invalid::Count)
+        );
+        assert_eq!(changed("ip", 7, 1), Err(Invalid::NotZero), "reserved");
+        assert_eq!(changed("ip", HEADER_LEN + OP_LEN, 1), Err(Invalid::NotZero), "not used");
+        assert_eq!(changed("ip", FILTER_LEN - 1, 1), Err(Invalid::NotZero), "not used");
+        assert_eq!(changed("lport 1", 8, 0), Err(Invalid::Op(0)), "code");
+        assert_eq!(changed("lport 1", 8, 9), Err(Invalid::Op(0)), "code");
+        assert_eq!(changed("lport 1", 9, 255), Err(Invalid::Op(0)), "field");
+        assert_eq!(changed("lport 1", 9, index("laddr")), Err(Invalid::Op(0)), "kind");
+        assert_eq!(changed("lport 1", 10, 0), Err(Invalid::Op(0)), "comparison");
+        assert_eq!(changed("lport 1", 10, 7), Err(Invalid::Op(0)), "comparison");
+        assert_eq!(changed("lport 1", 11, 1), Err(Invalid::Op(0)), "prefix of a number");
+        assert_eq!(changed("lport 1", 12, 1), Err(Invalid::Op(0)), "reserved");
+        assert_eq!(changed("lport 1", 19, 1), Err(Invalid::Op(0)), "too large");
+        assert_eq!(changed("lport 1", 24, 1), Err(Invalid::Op(0)), "behind the number");
+        assert_eq!(changed("state listen", 10, 3), Err(Invalid::Op(0)), "states have no order");
+        assert_eq!(changed("lnet 10.0.0.0/8", 10, 5), Err(Invalid::Op(0)), "addresses have no order");
+        assert_eq!(changed("lnet 10.0.0.0/8", 11, 129), Err(Invalid::Op(0)), "prefix");
+        assert_eq!(changed("lnet 10.0.0.0/8", 31, 1), Err(Invalid::Op(0)), "host bits");
+        assert_eq!(changed("cc cubic", 16, 0), Err(Invalid::Op(0)), "no name");
+        assert_eq!(changed("cc cubic", 47, b'x'), Err(Invalid::Op(0)), "behind the name");
+        assert_eq!(changed("stack abcdefghijklmnopq", 9, index("cc")), Err(Invalid::Op(0)), "too long");
+        assert_eq!(changed("options ts", 16, 0), Err(Invalid::Op(0)), "no bit");
+        assert_eq!(changed("idle 1", 9, 1), Err(Invalid::Op(0)), "idle has no field");
+        assert_eq!(changed("not ip", HEADER_LEN + OP_LEN, 1), Err(Invalid::Stack(1)), "and for not");
+        assert_eq!(
+            Invalid::Stack(1).to_string(),
+            "operation 1 of the filter has too few truth values, or one too many"
+        );
+        let mut two = bytes("ip");
+        two[2..4].copy_from_slice(&2_u16.to_ne_bytes());
+        two.copy_within(HEADER_LEN..HEADER_LEN + OP_LEN, HEADER_LEN + OP_LEN);
+        assert_eq!(Filter::from_bytes(&two), Err(Invalid::Unfinished));
+    }
+
+    #[test]
+    fn the_stack_is_bounded() {
+        let deep = |depth: usize| {
+            let mut filter = Filter::empty();
+            let push = Op::Idle { comparison: Comparison::Eq, number: 0 };
+            for op in core::iter::repeat_n(push, depth).chain(core::iter::repeat_n(Op::Or, depth - 1)) {
+                assert!(filter.push(op));
+            }
+            Filter::from_bytes(&filter.to_bytes())
+        };
+        assert!(deep(MAX_DEPTH).unwrap().matches(&Record::new()) == false);
+        assert_eq!(deep(MAX_DEPTH).unwrap().len(), 63);
+    }
+
+    #[test]
+    fn one_value_too_many_is_found_where_it_is() {
+        let mut filter = Filter::empty();
+        for _ in 0..=MAX_DEPTH {
+            assert!(filter.push(Op::Idle { comparison: Comparison::Eq, number: 0 }));
+        }
+        assert_eq!(Filter::from_bytes(&filter.to_bytes()), Err(Invalid::Stack(MAX_DEPTH)));
+    }
+
+    fn usable(bytes: &[u8]) {
+        if let Ok(filter) = Filter::from_bytes(bytes) {
+            assert_eq!(filter.to_bytes()[..], *bytes, "one filter has one form");
+            let _ = (filter.matches(&Record::new()), filter.verdict_by_identity(&Record::new()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..FILTER_LEN + 8)) {
+            usable(&bytes);
+        }
+
+        #[test]
+        fn likely_bytes_do_not_panic(
+            count in 0..70u16,
+            ops in prop::collection::vec((0..10u8, 0..24u8, 0..8u8, 0..130u8, any::<[u8; 2]>()), 0..MAX_OPS),
+        ) {
+            let mut bytes = [0; FILTER_LEN];
+            bytes[..2].copy_from_slice(&VERSION.to_ne_bytes());
+            bytes[2..4].copy_from_slice(&count.to_ne_bytes());
+            for (to, (code, field, comparison, len, operand)) in bytes[HEADER_LEN..].chunks_exact_mut(OP_LEN).zip(ops) {
+                let used: &[u8] = match code {
+                    1..=3 => &[code],
+                    7 => &[code, field, comparison, len],
+                    5 => &[code, 0, comparison, 0, 0, 0, 0, 0, operand[0]],
+                    _ => &[code, field, comparison, 0, 0, 0, 0, 0, operand[0], operand[1]],
+                };
+                to[..used.len()].copy_from_slice(used);
+            }
+            usable(&bytes);
+        }
+
+        #[test]
+        fn changed_programs_do_not_panic(
+            which in 0..SOURCES.len(),
+            changes in prop::collection::vec((0..HEADER_LEN + 8 * OP_LEN, any::<u8>()), 1..4),
+            small: bool,
+        ) {
+            let mut bytes: Vec<u8> = bytes(SOURCES[which]).to_vec();
+            for (at, value) in changes {
+                bytes[at] = if small { value % 10 } else { value };
+                usable(&bytes);
+            }
+        }
+    }
+}

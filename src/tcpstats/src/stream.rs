@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Whole frames in memory, and streams of them.
+
+use std::io::{self, Read};
+
+use crate::frame::{CRC_OFFSET, Frame, FrameError, FrameKind, HEADER_LEN, Header, flag, header_bytes};
+use crate::note::Note;
+use crate::record::{RECORD_LEN, Record};
+use crate::text::Text;
+
+/// A snapshot while it is taken: a frame that grows in a buffer which the next
+/// snapshot uses again.
+#[derive(Debug, Default)]
+pub struct SnapshotBuffer {
+    bytes: Vec<u8>,
+    written: u64,
+}
+
+impl SnapshotBuffer {
+    /// An empty buffer.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets the records, keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.resize(HEADER_LEN, 0);
+        self.written = 0;
+    }
+
+    /// Appends a record.
+    pub fn push(&mut self, record: &Record) {
+        if self.bytes.is_empty() {
+            self.clear();
+        }
+        self.bytes.extend_from_slice(&record.to_bytes());
+        self.written += 1;
+    }
+
+    /// Records so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Writes the header before the records; `written` is counted here.
+    pub fn finish(&mut self, header: &Header) {
+        if self.bytes.is_empty() {
+            self.clear();
+        }
+        let header = Header { written: self.written, ..*header };
+        let payload_len = (self.bytes.len() - HEADER_LEN) as u64;
+        let record_len = u32::try_from(RECORD_LEN).unwrap_or_default();
+        let head = header_bytes(FrameKind::Snapshot, &header, record_len, payload_len);
+        self.bytes[..HEADER_LEN].copy_from_slice(&head);
+    }
+
+    /// Puts the logger's count of missed ticks into a finished frame.
+    pub fn set_missed_ticks(&mut self, ticks: u64) {
+        const OFFSET: usize = 88;
+        if let Some(member) = self.bytes.get_mut(OFFSET..).and_then(<[u8]>::first_chunk_mut) {
+            *member = ticks.to_ne_bytes();
+        }
+    }
+
+    /// The whole frame, to be [sealed](seal).
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// The whole frame, after [`SnapshotBuffer::finish`].
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A frame's CRC: CRC-32 (IEEE 802.3, as zlib computes it) of all its bytes
+/// with the CRC itself taken as zero.
+#[must_use]
+pub fn crc(frame: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    let (before, rest) = frame.split_at(CRC_OFFSET.min(frame.len()));
+    hasher.update(before);
+    hasher.update(&[0; 4][..rest.len().min(4)]);
+    hasher.update(rest.get(4..).unwrap_or_default());
+    hasher.finalize()
+}
+
+/// Whether a frame's bytes are what was written: its CRC fits, or it has none.
+#[must_use]
+pub fn is_intact(frame: &Frame<'_>) -> bool {
+    if frame.header.flags & flag::CRC == 0 {
+        return true;
+    }
+    let stored = frame.bytes().get(CRC_OFFSET..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+    let stored = if frame.swapped { u32::from_ne_bytes(stored).swap_bytes() } else { u32::from_ne_bytes(stored) };
+    stored == crc(frame.bytes())
+}
+
+/// Sets the CRC of a frame of this machine's byte order, for storage.
+pub fn seal(frame: &mut [u8]) {
+    const FLAGS_OFFSET: usize = 96;
+    let Some(flags) = frame.get_mut(FLAGS_OFFSET..).and_then(<[u8]>::first_chunk_mut) else {
+        return;
+    };
+    *flags = (u32::from_ne_bytes(*flags) | flag::CRC).to_ne_bytes();
+    let sum = crc(frame);
+    if let Some(stored) = frame.get_mut(CRC_OFFSET..).and_then(<[u8]>::first_chunk_mut) {
+        *stored = sum.to_ne_bytes();
+    }
+}
+
+/// The frame of a note, sealed.
+#[must_use]
+pub fn note_frame(note: &Note<'_>) -> Vec<u8> {
+    let mut buffer = vec![0; 4096];
+    let text = loop {
+        let mut text = Text::new(&mut buffer);
+        note.write(&mut text);
+        if let Some(text) = text.finish() {
+            break text.len();
+        }
+        buffer.resize(2 * buffer.len(), 0);
+    };
+    let mut frame = header_bytes(FrameKind::Note, &Header::default(), 0, text as u64).to_vec();
+    frame.extend_from_slice(&buffer[..text]);
+    seal(&mut frame);
+    frame
+}
+
+/// Why a stream of frames could not be read on.
+#[derive(Debug)]
+pub enum StreamError {
+    /// The reader failed.
+    Io(io::Error),
+    /// At that byte of the stream there is no good frame.
+    Bad {
+        /// Bytes of the stream before it.
+        offset: u64,
+        /// What is wrong.
+        error: FrameError,
+    },
+    /// The frame at that byte of the stream does not fit its CRC.
+    Crc {
+        /// Bytes of the stream before it.
+        offset: u64,
+    },
+}
+
+impl std::fmt::Display for StreamError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Bad { offset, error } => write!(f, "at byte {offset}: {error}"),
+            Self::Crc { offset } => write!(f, "at byte {offset}: the frame is damaged, its CRC does not fit"),
+        }
+    }
+}
+
+impl std::error::Error for StreamError {}
+
+impl From<io::Error> for StreamError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Reads frame after frame into a buffer that is used again.
+#[derive(Debug)]
+pub struct FrameReader<R> {
+    reader: R,
+    buffer: Vec<u8>,
+    offset: u64,
+}
+
+impl<R: Read> FrameReader<R> {
+    /// Reads frames from there.
+    pub fn new(reader: R) -> Self {
+        Self { reader, buffer: Vec::new(), offset: 0 }
+    }
+
+    /// The next frame, or none where the stream ends before one begins.
+    ///
+    /// # Errors
+    /// [`StreamError`]; a stream that ends within a frame is
+    /// [`FrameError::Short`].
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, StreamError> {
+        let offset = self.offset;
+        let bad = |error| StreamError::Bad { offset, error };
+        self.buffer.clear();
+        let need = loop {
+            match Frame::parse(&self.buffer) {
+                Ok(_) => break self.buffer.len(),
+                Err(FrameError::Short { need }) => {
+                    let missing = (need - self.buffer.len()) as u64;
+                    let got = self.reader.by_ref().take(missing).read_to_end(&mut self.buffer)?;
+                    if got == 0 && self.buffer.is_empty() {
+                        return Ok(None);
+                    }
+                    if (got as u64) < missing {
+                        return Err(match Frame::parse(&self.buffer) {
+                            Err(error) => bad(error),
+                            Ok(_) => bad(FrameError::Short { need }),
+                        });
+                    }
+                }
+                Err(error) => return Err(bad(error)),
+            }
+        };
+        self.offset += need as u64;
+        let frame = Frame::parse(&self.buffer).map_err(bad)?;
+        if is_intact(&frame) { Ok(Some(frame)) } else { Err(StreamError::Crc { offset }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::note::Pair;
+    use crate::{FIELDS, PREAMBLE_LEN, key};
+
+    /// Records with any subset of the fields and any bytes in them.
+    fn any_record() -> impl Strategy<Value = Record> {
+        prop::collection::vec(any::<u8>(), RECORD_LEN).prop_map(|bytes| Record::from_bytes(&bytes, false))
+    }
+
+    fn snapshot(records: &[Record], header: &Header) -> Vec<u8> {
+        let mut buffer = SnapshotBuffer::new();
+        for record in records {
+            buffer.push(record);
+        }
+        buffer.finish(header);
+        let mut frame = buffer.bytes().to_vec();
+        seal(&mut frame);
+        frame
+    }
+
+    #[test]
+    fn a_stream_cut_anywhere_reads_up_to_its_last_whole_frame() {
+        let mut record = Record::new();
+        record.set(key::snd_cwnd, 7);
+        let one = snapshot(&[record.clone()], &Header { sequence: 1, ..Header::default() });
+        let note = note_frame(&Note { name: "missed", pairs: &[("ticks", Pair::Number(3))] });
+        let whole = [one.clone(), note.clone()].concat();
+        for cut in 0..=whole.len() {
+            let mut reader = FrameReader::new(&whole[..cut]);
+            let mut frames = 0;
+            let end = loop {
+                match reader.next_frame() {
+                    Ok(Some(_)) => frames += 1,
+                    Ok(None) => break true,
+                    Err(StreamError::Bad { error: FrameError::Short { .. }, .. }) => break false,
+                    Err(other) => panic!("{other}"),
+                }
+            };
+            assert_eq!(frames, usize::from(cut >= one.len()) + usize::from(cut == whole.len()));
+            assert_eq!(end, [0, one.len(), whole.len()].contains(&cut));
+        }
+        let frame = Frame::parse(&note).unwrap();
+        assert_eq!(frame.note(), Some("missed ticks=3"));
+    }
+
+    #[test]
+    fn a_frame_of_the_other_byte_order_reads_the_same() {
+        let mut record = Record::new();
+        record.at_ns = 5;
+        record.set(key::lport, 443);
+        record.set(key::snd_cwnd, 0x0102_0304);
+        record.set(key::age, 0x0102_0304_0506_0708);
+        record.set(key::cc, crate::name(b"cubic"));
+        let mut foreign = record.to_bytes();
+        for word in foreign[..PREAMBLE_LEN].chunks_exact_mut(8) {
+            word.reverse();
+        }
+        for field in FIELDS.iter().filter(|field| field.kind.align() > 1) {
+            foreign[PREAMBLE_LEN + field.offset..PREAMBLE_LEN + field.end()].reverse();
+        }
+        assert_eq!(Record::from_bytes(&foreign, true), record);
+    }
+
+    #[test]
+    fn a_shorter_record_of_an_older_writer_has_the_fields_that_fit() {
+        let mut record = Record::new();
+        record.set(key::gencnt, 9);
+        record.set(key::tt_delack, 10);
+        record.set(key::segs_out, 11);
+        let end = key::tt_delack.field().end();
+        let old = Record::from_bytes(&record.to_bytes()[..PREAMBLE_LEN + end], false);
+        assert_eq!(old.get(key::gencnt), Some(9));
+        assert_eq!(old.get(key::tt_delack), Some(10));
+        assert_eq!(old.get(key::segs_out), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(
+            records in prop::collection::vec(any_record(), 0..5),
+            numbers: [u64; 8],
+            hz: u32,
+        ) {
+            let [sequence, wall_ns, mono_ns, walk_ns, seen, matched, missed, missed_ticks] = numbers;
+            let header = Header {
+                sequence, wall_ns, mono_ns, walk_ns, seen, matched, missed, missed_ticks, hz,
+                written: records.len() as u64,
+                flags: flag::TRUNCATED | flag::CRC,
+            };
+            let bytes = snapshot(&records, &header);
+            let mut reader = FrameReader::new(&bytes[..]);
+            let frame = reader.next_frame().unwrap().unwrap();
+            prop_assert_eq!(frame.header, header);
+            prop_assert_eq!(frame.records().collect::<Vec<_>>(), records);
+        }
+
+        #[test]
+        fn any_changed_byte_is_noticed(record in any_record(), place: prop::sample::Index, xor in 1..=255u8) {
+            let mut bytes = snapshot(&[record], &Header::default());
+            let place = place.index(bytes.len());
+            bytes[place] ^= xor;
+            // Clearing the flag itself says that there is no CRC.
+            prop_assume!(place / 4 != 24);
+            prop_assert!(FrameReader::new(&bytes[..]).next_frame().is_err());
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(mut bytes: Vec<u8>, lengths: [u16; 4], plausible: bool) {
+            if plausible {
+                let head = header_bytes(FrameKind::Snapshot, &Header {
+                    written: u64::from(lengths[0] % 8), ..Header::default()
+                }, u32::from(lengths[1]), u64::from(lengths[2]));
+                bytes.splice(0..0, head);
+                bytes[8..10].copy_from_slice(&lengths[3].to_ne_bytes());
+            }
+            if let Ok(frame) = Frame::parse(&bytes) {
+                for record in frame.records() {
+                    let mut buffer = vec![0; crate::csv::ROW_MAX];
+                    let mut text = Text::new(&mut buffer);
+                    crate::csv::row(&mut text, &crate::Columns::all(), u64::MAX, 1, &record);
+                    prop_assert!(text.finish().is_some());
+                }
+            }
+            let _ = Record::from_bytes(&bytes, lengths[0] & 1 == 1);
+        }
+
+        #[test]
+        fn the_longest_rows_fit_their_bounds(record in any_record()) {
+            let all = crate::Columns::all();
+            for (max, is_json) in [(crate::csv::ROW_MAX, false), (crate::json::ROW_MAX, true)] {
+                let mut buffer = vec![0; max];
+                let mut text = Text::new(&mut buffer);
+                if is_json {
+                    crate::json::row(&mut text, &all, u64::MAX, u64::MAX, &record);
+                } else {
+                    crate::csv::row(&mut text, &all, u64::MAX, u64::MAX, &record);
+                }
+                prop_assert!(text.finish().is_some());
+            }
+            let mut buffer = [0; crate::siftr::ROW_MAX];
+            let mut text = Text::new(&mut buffer);
+            crate::siftr::row(&mut text, u64::MAX, &record);
+            prop_assert!(text.finish().is_some());
+        }
+    }
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Golden files: what was written by a released version reads for ever, and
+//! no format changes by accident.
+//!
+//! `GOLDEN=write cargo test -p tcpstats --test golden` writes them anew, which
+//! is right only before a release.  The binary file is of a little-endian
+//! writer; a big-endian machine reads it swapped.
+
+use std::path::PathBuf;
+
+use tcpstats::frame::{Frame, flag};
+use tcpstats::note::{self, Note, Pair};
+use tcpstats::stream::{FrameReader, SnapshotBuffer, is_intact, note_frame, seal};
+use tcpstats::text::Text;
+use tcpstats::{Columns, FIELDS, Header, Kind, PREAMBLE_LEN, Record, State, csv, ipv4, json, key, name, siftr};
+
+const WALL_NS: u64 = 1_764_000_000_123_456_789;
+
+/// An IPv4 connection with what Linux gives, an IPv6 listener, and a record
+/// with every field of the table.
+fn records() -> [Record; 3] {
+    let mut busy = Record::new();
+    busy.at_ns = 1_002_003;
+    busy.set(key::gencnt, 4711);
+    busy.set(key::laddr, ipv4([192, 0, 2, 1]));
+    busy.set(key::lport, 50_000);
+    busy.set(key::faddr, ipv4([198, 51, 100, 7]));
+    busy.set(key::fport, 443);
+    busy.set(key::ipver, 4);
+    busy.set(key::state, State::ESTABLISHED);
+    busy.set(key::uid, 1001);
+    busy.set(key::cc, name(b"cubic"));
+    busy.set(key::options, 7);
+    busy.set(key::snd_scale, 7);
+    busy.set(key::rcv_scale, 9);
+    busy.set(key::snd_cwnd, 14_480);
+    busy.set(key::snd_ssthresh, 1_073_725_440);
+    busy.set(key::maxseg, 1448);
+    busy.set(key::srtt, 16_000);
+    busy.set(key::rto, 230_000);
+    busy.set(key::inflight, 0);
+
+    let mut listener = Record::new();
+    listener.at_ns = 1_002_004;
+    listener.set(key::laddr, "2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap().octets());
+    listener.set(key::lport, 22);
+    listener.set(key::faddr, [0; 16]);
+    listener.set(key::fport, 0);
+    listener.set(key::state, State::LISTEN);
+    listener.set(key::qlen, 3);
+    listener.set(key::qlimit, 128);
+
+    // Every field, its value made of its place in the table.
+    let mut bytes = vec![0; tcpstats::RECORD_LEN];
+    bytes[8..PREAMBLE_LEN].fill(0xff);
+    for field in &FIELDS {
+        let place = PREAMBLE_LEN + field.offset;
+        let number = field.index as u64 * 1001;
+        match field.kind {
+            Kind::U8 => bytes[place] = u8::try_from(field.index).unwrap(),
+            Kind::State => bytes[place] = 5,
+            Kind::U16 | Kind::Options => {
+                bytes[place..place + 2].copy_from_slice(&u16::try_from(field.index * 3).unwrap().to_ne_bytes());
+            }
+            Kind::U32 | Kind::Hex32 => {
+                bytes[place..place + 4].copy_from_slice(&u32::try_from(number).unwrap().to_ne_bytes());
+            }
+            Kind::U64 => bytes[place..place + 8].copy_from_slice(&(number << 24).to_ne_bytes()),
+            Kind::Address => bytes[place..place + 16].copy_from_slice(&ipv4([203, 0, 113, 9])),
+            Kind::Name16 | Kind::Name32 => bytes[place..place + 4].copy_from_slice(b"rack"),
+        }
+    }
+    [busy, listener, Record::from_bytes(&bytes, false)]
+}
+
+fn header() -> Header {
+    Header {
+        sequence: 42,
+        wall_ns: WALL_NS,
+        mono_ns: 987_654_321,
+        walk_ns: 1_500_000,
+        seen: 10,
+        matched: 4,
+        written: 3,
+        missed: 1,
+        missed_ticks: 2,
+        flags: flag::TRUNCATED,
+        hz: 1000,
+    }
+}
+
+fn text(write: impl Fn(&mut Text<'_>)) -> String {
+    let mut buffer = vec![0; 32768];
+    let mut text = Text::new(&mut buffer);
+    write(&mut text);
+    text.finish().unwrap().to_owned()
+}
+
+/// Compares with the file of that name, or writes it.
+fn golden(file: &str, now: &[u8]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    if std::env::var_os("GOLDEN").is_some_and(|what| what == "write") {
+        std::fs::write(&path, now).unwrap();
+    }
+    let then = std::fs::read(&path).unwrap();
+    assert!(then == now, "{file} is not what is written now:\n{}", String::from_utf8_lossy(now));
+}
+
+#[test]
+fn csv_is_as_it_was() {
+    let lines = |columns: &Columns| {
+        text(|text| {
+            csv::header(text, columns);
+            for record in &records() {
+                csv::row(text, columns, WALL_NS, 42, record);
+            }
+            note::snapshot(&header(), |note| csv::note(text, note));
+        })
+    };
+    golden("v1-basic.csv", lines(&Columns::basic()).as_bytes());
+    golden("v1-all.csv", lines(&Columns::all()).as_bytes());
+}
+
+#[test]
+fn json_is_as_it_was() {
+    let lines = text(|text| {
+        for record in &records() {
+            json::row(text, &Columns::all(), WALL_NS, 42, record);
+        }
+        note::snapshot(&header(), |note| json::note(text, note));
+        json::note(text, &Note { name: "log", pairs: &[("filter", Pair::Text("cc \"x\"\n\\"))] });
+    });
+    golden("v1.json", lines.as_bytes());
+}
+
+#[test]
+fn siftr_is_as_it_was() {
+    let [busy, listener, full] = records();
+    assert!(!siftr::has(&listener), "siftr(4) logs no listener");
+    let lines = text(|text| {
+        siftr::enable(text, WALL_NS, "FreeBSD", 1_402_000);
+        siftr::row(text, WALL_NS, &busy);
+        siftr::row(text, WALL_NS, &full);
+        siftr::disable(text, WALL_NS, 2, 0);
+        siftr::flow(text, ipv4([192, 0, 2, 1]), 50_000, ipv4([198, 51, 100, 7]), 443);
+        text.str("\n");
+    });
+    golden("v1.siftr", lines.as_bytes());
+}
+
+#[test]
+fn bin_of_every_version_still_reads() {
+    let mut buffer = SnapshotBuffer::new();
+    for record in &records() {
+        buffer.push(record);
+    }
+    buffer.finish(&header());
+    seal(buffer.bytes_mut());
+    let note = note_frame(&Note { name: "end", pairs: &[("snapshots", Pair::Number(1))] });
+    if cfg!(target_endian = "little") {
+        golden("v1.bin", &[buffer.bytes(), &note].concat());
+    }
+
+    let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.bin")).unwrap();
+    let mut frames = FrameReader::new(file);
+    let frame = frames.next_frame().unwrap().unwrap();
+    assert_eq!(frame.header, Header { flags: flag::TRUNCATED | flag::CRC, ..header() });
+    assert_eq!(frame.records().collect::<Vec<_>>(), records());
+    assert_eq!(frames.next_frame().unwrap().unwrap().note(), Some("end snapshots=1"));
+    assert!(frames.next_frame().unwrap().is_none());
+    assert!(is_intact(&Frame::parse(buffer.bytes()).unwrap()));
+}
