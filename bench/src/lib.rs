@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Nothing to link: the measurements are in `benches/`.

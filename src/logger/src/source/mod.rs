@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Where snapshots come from.  Platforms differ behind this door only.
+
+pub mod device;
+#[cfg(target_os = "linux")]
+mod sock_diag;
+
+use std::path::Path;
+
+use tcpstats::Filter;
+use tcpstats::stream::SnapshotBuffer;
+
+use crate::Sentence;
+
+/// The source where `-d` names none.
+pub const DEFAULT: &str = if cfg!(target_os = "linux") { SOCK_DIAG } else { "/dev/tcpstats" };
+
+/// The name of Linux's own source.
+const SOCK_DIAG: &str = "sock_diag";
+
+/// Whether there may be more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// A snapshot was taken.
+    Taken,
+    /// The source has come to its end: a file of frames was read whole.
+    End,
+}
+
+/// Something that snapshots can be taken of.
+pub trait Source {
+    /// Takes a snapshot of what the filter matches, whole with its header,
+    /// into the buffer, whose memory is used again.
+    ///
+    /// # Errors
+    /// A sentence that names the source and what it said.
+    fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Sentence>;
+}
+
+/// Opens the source of that name.
+///
+/// # Errors
+/// A sentence that names the source and says what was expected.
+pub fn open(name: &str, filter: Option<Filter>) -> Result<Box<dyn Source>, Sentence> {
+    if name != SOCK_DIAG {
+        return Ok(Box::new(device::Device::open(Path::new(name), filter)?));
+    }
+    #[cfg(target_os = "linux")]
+    return Ok(Box::new(sock_diag::SockDiag::open(filter)?));
+    #[cfg(not(target_os = "linux"))]
+    Err("source sock_diag: only Linux has it; /dev/tcpstats is the source here".into())
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! What only the C library tells: clocks, and which system this is.
+
+use std::ffi::CStr;
+
+/// Nanoseconds of a clock of the system.
+fn clock_ns(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec that outlives the call.
+    let failed = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    debug_assert_eq!(failed, 0, "both clocks exist wherever this program runs");
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// Nanoseconds since the UNIX epoch.
+pub fn wall_ns() -> u64 {
+    clock_ns(libc::CLOCK_REALTIME)
+}
+
+/// Nanoseconds of the monotonic clock.
+pub fn mono_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// The system that this process runs on, as uname(3) tells.
+pub struct System {
+    /// Name of the operating system.
+    pub name: String,
+    /// Name of the host.
+    pub host: String,
+    /// The version as one number: `__FreeBSD_version`, or Linux's
+    /// `LINUX_VERSION_CODE`.
+    pub version: u64,
+}
+
+impl System {
+    /// Asks the system.
+    pub fn this() -> Self {
+        // SAFETY: utsname is plain bytes, for which all zeros are valid.
+        let mut uts: libc::utsname = unsafe { std::mem::zeroed() };
+        // SAFETY: `uts` is a valid utsname that outlives the call.
+        unsafe { libc::uname(&raw mut uts) };
+        // SAFETY: uname(3) ends every member with a zero; where it failed, all are zeros.
+        let text = |member: &[libc::c_char]| unsafe { CStr::from_ptr(member.as_ptr()) }.to_string_lossy().into_owned();
+        Self { name: text(&uts.sysname), host: text(&uts.nodename), version: version(&text(&uts.release)) }
+    }
+}
+
+/// The number of a release such as `6.18.44-x` or `14.2-RELEASE`.
+fn version(release: &str) -> u64 {
+    let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u64>().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    let (major, minor, patch) = (next(), next(), next());
+    if cfg!(target_os = "freebsd") {
+        major * 100_000 + minor * 1000
+    } else {
+        (major << 16) + (minor << 8) + patch.min(255)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #[test]
+    fn a_release_becomes_linux_version_code() {
+        assert_eq!(super::version("6.18.44-amd64"), 0x06_12_2c);
+        assert_eq!(super::version("5.10"), 0x05_0a_00);
+    }
+}
