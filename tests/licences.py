@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fails when a dependency's licence is not on the list, or has none."""
+
+import json
+import re
+import subprocess
+import sys
+
+# Licences that may be linked with BSD-2-Clause code and shipped as a package.
+ALLOWED = {
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+}
+
+
+def acceptable(expression):
+    """Whether a choice that the SPDX expression offers is allowed whole."""
+    flat = expression.replace("(", " ").replace(")", " ")
+    alternatives = re.split(r" OR |/", flat)
+    if "(" in expression:
+        # "(A OR B) AND C": every part counts, whichever is chosen.
+        return all(part.strip() in ALLOWED for part in re.split(r" OR | AND |/", flat))
+    return any(all(part.strip() in ALLOWED for part in choice.split(" AND ")) for choice in alternatives)
+
+
+def main():
+    metadata = json.loads(
+        subprocess.run(
+            ["cargo", "metadata", "--format-version=1", "--locked"], check=True, stdout=subprocess.PIPE
+        ).stdout
+    )
+    packages = metadata["packages"]
+    wrong = [
+        f"{package['name']} {package['version']}: {package['license'] or 'no licence'}"
+        for package in packages
+        if not package["license"] or not acceptable(package["license"])
+    ]
+    if wrong:
+        print("licences that are not on the list of tests/licences.py:", *wrong, sep="\n  ", file=sys.stderr)
+        return 1
+    print(f"licences: {len(packages)} packages, all on the list")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
