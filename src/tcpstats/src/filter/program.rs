@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn the_wire_form_fits_an_ioctl() {
         assert_eq!(FILTER_LEN, 2568);
-        assert!(FILTER_LEN < 0x1fff);
+        const { assert!(FILTER_LEN < 0x1fff) };
         let bytes = bytes("lport 22");
         assert_eq!(bytes[..2], 1_u16.to_ne_bytes());
         assert_eq!(bytes[2..8], [1_u16, 0, 0].map(u16::to_ne_bytes).concat());
@@ -450,7 +450,7 @@ mod tests {
             }
             Filter::from_bytes(&filter.to_bytes())
         };
-        assert!(deep(MAX_DEPTH).unwrap().matches(&Record::new()) == false);
+        assert!(!deep(MAX_DEPTH).unwrap().matches(&Record::new()));
         assert_eq!(deep(MAX_DEPTH).unwrap().len(), 63);
     }
 
