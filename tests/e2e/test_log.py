@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LOGGER = os.environ.get("SIFTR_CDEV_LOGGER", str(ROOT / "target/debug/siftr_cdev_logger"))
+LOGGER = os.environ.get("SIFTR_CDEV_LOGGER", str(ROOT / "siftr_cdev_logger"))
 TCP_INFO = 11
 
 
