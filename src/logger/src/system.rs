@@ -19,6 +19,7 @@ pub fn wall_ns() -> u64 {
 }
 
 /// Nanoseconds of the monotonic clock.
+#[cfg(target_os = "linux")]
 pub fn mono_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC)
 }
