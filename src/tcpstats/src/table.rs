@@ -212,9 +212,6 @@ table! {
     acked_bytes  U64     Bytes        Totals    more
         "Sent and acknowledged (RFC 4898 ThruOctetsAcked)"
         "t_sndbytes - inflight" "tcpi_bytes_acked";
-    received_bytes U64   Bytes        Totals    more
-        "Received in order (RFC 4898 ThruOctetsReceived)"
-        "rcv_nxt - irs while it cannot have wrapped" "tcpi_bytes_received";
     rexmit_bytes U64     Bytes        Totals    basic
         "Payload retransmitted"
         "t_snd_rxt_bytes" "tcpi_bytes_retrans";
@@ -290,6 +287,9 @@ table! {
         "Left on the delayed acknowledgement timer"
         "t_timers[TT_DELACK]" "";
 
+    received_bytes  U64 Bytes          Linux more
+        "Received in order (RFC 4898 ThruOctetsReceived)"
+        "" "tcpi_bytes_received";
     delivery_rate   U64 BytesPerSecond Linux more
         "Most recent rate at which data was delivered"
         "" "tcpi_delivery_rate";
