@@ -1,9 +1,40 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
 //! The ioctls of `/dev/tcpstats`, numbered as FreeBSD's `sys/ioccom.h` does.
+//!
+//! Those that set something take effect with the next snapshot: what is left
+//! of the one being read is dropped, so the next read(2) begins a new one.
+
+use crate::field::{Field, Kind, Unit};
+use crate::filter::{FILTER_LEN, MAX_OPS};
+use crate::frame::{HEADER_LEN, VERSION};
+use crate::record::PREAMBLE_LEN;
+use crate::table::{FIELD_COUNT, FIELDS, FREEBSD_RECORD_LEN};
 
 /// Chooses the form of what read(2) gives: a 32-bit number, [`TEXT`] or [`BINARY`].
-pub const SET_FORMAT: u64 = write(1, size_of::<u32>());
+pub const SET_FORMAT: u64 = ioctl(IN, 1, size_of::<u32>());
+
+/// Sets the filter: [`FILTER_LEN`] bytes as
+/// [`Filter::to_bytes`](crate::Filter::to_bytes) gives them.
+pub const SET_FILTER: u64 = ioctl(IN, 2, FILTER_LEN);
+
+/// Takes the filter away.
+pub const CLEAR_FILTER: u64 = ioctl(VOID, 3, 0);
+
+/// Asks for all virtual network stacks, 1, or the reader's own, 0: a 32-bit
+/// number.  1 is for root of the host.
+pub const SET_ALL_VNETS: u64 = ioctl(IN, 4, size_of::<u32>());
+
+/// Sets the columns of the text: [`COLUMNS_LEN`] bytes, `basic`, `all` or names
+/// with commas between, zeros after them.
+pub const SET_COLUMNS: u64 = ioctl(IN, 5, COLUMNS_LEN);
+
+/// Tells versions and sizes: [`INFO_LEN`] bytes, see [`info`].
+pub const GET_INFO: u64 = ioctl(OUT, 6, INFO_LEN);
+
+/// Tells a row of the table of fields: [`FIELD_LEN`] bytes, of which the first
+/// four are the row's number going in; see [`field`].
+pub const GET_FIELD: u64 = ioctl(IN | OUT, 7, FIELD_LEN);
 
 /// The device gives CSV text; so it is after open(2).
 pub const TEXT: u32 = 0;
@@ -11,8 +42,171 @@ pub const TEXT: u32 = 0;
 /// The device gives [frames](crate::frame).
 pub const BINARY: u32 = 1;
 
-/// `_IOW('T', number, len)`.
-const fn write(number: u64, len: usize) -> u64 {
-    const IOC_IN: u64 = 0x8000_0000;
-    IOC_IN | (len as u64 & 0x1fff) << 16 | (b'T' as u64) << 8 | number
+/// Bytes of a list of columns.
+pub const COLUMNS_LEN: usize = 2048;
+
+/// Bytes of what [`GET_INFO`] gives.
+pub const INFO_LEN: usize = 64;
+
+/// Bytes of what [`GET_FIELD`] takes and gives.
+pub const FIELD_LEN: usize = 152;
+
+/// Bytes of a field's name with the zero that ends it.
+pub const NAME_LEN: usize = 32;
+
+/// Bytes of a field's meaning with the zero that ends it.
+pub const MEANING_LEN: usize = 96;
+
+const VOID: u64 = 0x2000_0000;
+const OUT: u64 = 0x4000_0000;
+const IN: u64 = 0x8000_0000;
+
+/// `_IOC(direction, 'T', number, len)`.
+const fn ioctl(direction: u64, number: u64, len: usize) -> u64 {
+    assert!(len < 0x2000, "sys/ioccom.h has 13 bits for the length");
+    direction | (len as u64) << 16 | (b'T' as u64) << 8 | number
+}
+
+/// Numbers and text one behind the other, zeros after them.
+struct Packed<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Packed<N> {
+    const fn new() -> Self {
+        Self { bytes: [0; N], len: 0 }
+    }
+
+    fn put(mut self, value: &[u8], room: usize) -> Self {
+        let free = self.bytes.iter_mut().skip(self.len).take(room);
+        for (to, from) in free.zip(value) {
+            *to = *from;
+        }
+        self.len += room;
+        self
+    }
+
+    fn u32(self, number: usize) -> Self {
+        self.put(&u32::try_from(number).unwrap_or(u32::MAX).to_ne_bytes(), 4)
+    }
+}
+
+/// What [`GET_INFO`] gives, 32-bit numbers in native byte order: the version of
+/// the frames' layout, the bytes of a frame's header, of a record and of a
+/// filter, the rows of the table, the operations of a filter, two zeros, and
+/// from byte 32 the version of the module as text.
+#[must_use]
+pub fn info(version: &str) -> [u8; INFO_LEN] {
+    Packed::new()
+        .u32(VERSION.into())
+        .u32(HEADER_LEN)
+        .u32(FREEBSD_RECORD_LEN)
+        .u32(FILTER_LEN)
+        .u32(FIELD_COUNT)
+        .u32(MAX_OPS)
+        .u32(0)
+        .u32(0)
+        .put(version.as_bytes(), INFO_LEN - 32 - 1)
+        .bytes
+}
+
+/// What [`GET_FIELD`] gives for the row that `request` names in its first four
+/// bytes: 32-bit numbers in native byte order, the row's number, its bit in the
+/// presence mask, where it is in a record, and its bytes; then a byte each for
+/// its kind, its unit, whether it is basic and whether FreeBSD fills it; its
+/// name from byte 20 and its meaning from byte 52, both ended by zeros.
+/// None where there is no such row.
+#[must_use]
+pub fn field(request: &[u8]) -> Option<[u8; FIELD_LEN]> {
+    let index = usize::try_from(u32::from_ne_bytes(*request.first_chunk()?)).ok()?;
+    let field = FIELDS.get(index)?;
+    let bytes = Packed::new()
+        .u32(field.index)
+        .u32(field.index)
+        .u32(PREAMBLE_LEN + field.offset)
+        .u32(field.kind.size())
+        .put(&[kind_code(field.kind), unit_code(field.unit), field.basic.into(), is_filled(field).into()], 4)
+        .put(field.name.as_bytes(), NAME_LEN)
+        .put(field.meaning.as_bytes(), MEANING_LEN)
+        .bytes;
+    Some(bytes)
+}
+
+fn is_filled(field: &Field) -> bool {
+    !field.freebsd.is_empty()
+}
+
+/// The number of a kind.
+#[must_use]
+pub const fn kind_code(kind: Kind) -> u8 {
+    match kind {
+        Kind::U8 => 1,
+        Kind::U16 => 2,
+        Kind::U32 => 3,
+        Kind::U64 => 4,
+        Kind::Hex32 => 5,
+        Kind::Address => 6,
+        Kind::State => 7,
+        Kind::Options => 8,
+        Kind::Name16 => 9,
+        Kind::Name32 => 10,
+    }
+}
+
+/// The number of a unit.
+#[must_use]
+pub const fn unit_code(unit: Unit) -> u8 {
+    match unit {
+        Unit::None => 0,
+        Unit::Bytes => 1,
+        Unit::BytesPerSecond => 2,
+        Unit::Count => 3,
+        Unit::Microseconds => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_header_of_c() {
+        assert_eq!(SET_FORMAT, 0x8004_5401);
+        assert_eq!(CLEAR_FILTER, 0x2000_5403);
+        assert_eq!(GET_INFO, 0x4040_5406);
+        assert_eq!(GET_FIELD, 0xc098_5407);
+    }
+
+    #[test]
+    fn every_name_and_meaning_fits_with_its_zero() {
+        for field in &FIELDS {
+            assert!(field.name.len() < NAME_LEN, "{}", field.name);
+            assert!(field.meaning.len() < MEANING_LEN, "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn a_row_is_told_and_no_row_is_not() {
+        let srtt = Field::by_name("srtt").unwrap();
+        let bytes = field(&u32::try_from(srtt.index).unwrap().to_ne_bytes()).unwrap();
+        assert_eq!(&bytes[20..25], b"srtt\0");
+        assert_eq!(bytes[16..20], [3, 4, 1, 1]);
+        assert_eq!(&bytes[52..59], b"Smoothe");
+        assert_eq!(field(&u32::try_from(FIELD_COUNT).unwrap().to_ne_bytes()), None);
+        assert_eq!(field(&[0; 3]), None);
+    }
+
+    #[test]
+    fn the_version_is_told_and_ends() {
+        let bytes = info("2.0.0");
+        assert_eq!(&bytes[32..38], b"2.0.0\0");
+        assert_eq!(info(&"9".repeat(100))[63], 0);
+    }
+
+    #[test]
+    fn a_list_of_all_columns_fits() {
+        let all: usize = FIELDS.iter().map(|field| field.name.len() + 1).sum();
+        assert!(all < COLUMNS_LEN);
+    }
 }

@@ -12,6 +12,7 @@
 //! fill: the kernel module sends records cut after the last row it knows.
 
 use crate::field::{Field, Group, Key, Kind, Unit, layout};
+use crate::record::PREAMBLE_LEN;
 use crate::state::State;
 
 /// The Rust type of a kind's value.
@@ -458,6 +459,18 @@ pub const FIELD_COUNT: usize = ROWS.len();
 pub const BODY_LEN: usize = {
     let last = &ROWS[FIELD_COUNT - 1];
     (last.offset + last.kind.size()).next_multiple_of(8)
+};
+
+/// Bytes of a record as the kernel module sends it: cut after the last field
+/// that FreeBSD has, a multiple of eight.
+pub const FREEBSD_RECORD_LEN: usize = {
+    let mut end = 0;
+    let mut i = 0;
+    while i < FIELD_COUNT && !matches!(ROWS[i].group, Group::Linux) {
+        end = ROWS[i].end();
+        i += 1;
+    }
+    (PREAMBLE_LEN + end).next_multiple_of(8)
 };
 
 #[cfg(test)]

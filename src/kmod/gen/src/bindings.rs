@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Bindings to the target's own kernel headers.
+
+use bindgen::{Builder, EnumVariation};
+
+/// Types whose members the module reads.
+const TYPES: [&str; 9] = [
+    "cc_algo",
+    "in_conninfo",
+    "inpcb",
+    "inpcb_iterator",
+    "siftr_cdev_.*",
+    "tcp_function_block",
+    "tcpcb",
+    "uio",
+    "xtcpcb",
+];
+
+/// Functions of the kernel that the module calls beside those of
+/// `siftr_cdev.h`.
+const FUNCTIONS: [&str; 8] = [
+    "devfs_clear_cdevpriv",
+    "devfs_get_cdevpriv",
+    "devfs_set_cdevpriv",
+    "inp_next",
+    "sig_intr",
+    "siftr_cdev_.*",
+    "tcp_compute_pipe",
+    "uiomove",
+];
+
+/// Variables and constants.
+const VARIABLES: [&str; 16] = [
+    "E(PERM|NXIO|INTR|NOMEM|FAULT|BUSY|INVAL|NFILE|MFILE|NOTTY|AGAIN|OPNOTSUPP)",
+    "ERESTART",
+    "FWRITE",
+    "FIO(NBIO|ASYNC)",
+    "hz",
+    "INP_IPV[46]",
+    "IO_NDELAY",
+    "M_(NOWAIT|WAITOK)",
+    "modeventtype_.*",
+    "MOD_.*",
+    "siftr_cdev_.*",
+    "TCPS_.*",
+    "TCP_TMR_GRANULARITY_USEC",
+    "TF2?_.*",
+    "ticks",
+    "tt_which_.*",
+];
+
+/// The text of the bindings to what `input` includes.
+///
+/// # Errors
+/// What libclang says about the headers.
+pub fn generate(input: &str, clang: &[String]) -> Result<String, String> {
+    let mut builder = Builder::default()
+        .header(input)
+        .clang_args(clang)
+        .use_core()
+        .ctypes_prefix("core::ffi")
+        .default_enum_style(EnumVariation::Consts)
+        .prepend_enum_name(false)
+        .derive_copy(false)
+        .derive_debug(false)
+        .generate_comments(false)
+        .layout_tests(true)
+        .formatter(bindgen::Formatter::None);
+    for name in TYPES {
+        builder = builder.allowlist_type(name);
+    }
+    for name in FUNCTIONS {
+        builder = builder.allowlist_function(name);
+    }
+    for name in VARIABLES {
+        builder = builder.allowlist_var(name);
+    }
+    builder.generate().map(|bindings| bindings.to_string()).map_err(|error| error.to_string())
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! `tcpstats.h`: the device's frames and ioctls for C, from the table.
+
+use std::fmt::Write;
+
+use tcpstats::filter::{FILTER_LEN, MAX_OPS};
+use tcpstats::{FIELDS, FREEBSD_RECORD_LEN, Field, Kind, PREAMBLE_LEN, frame, ioctl};
+
+fn member(field: &Field) -> String {
+    let (kind, array) = match field.kind {
+        Kind::U8 | Kind::State => ("uint8_t\t", ""),
+        Kind::U16 | Kind::Options => ("uint16_t", ""),
+        Kind::U32 | Kind::Hex32 => ("uint32_t", ""),
+        Kind::U64 => ("uint64_t", ""),
+        Kind::Address => ("uint8_t\t", "[16]"),
+        Kind::Name16 => ("char\t", "[16]"),
+        Kind::Name32 => ("char\t", "[32]"),
+    };
+    let unit = match field.unit.name() {
+        "" => String::new(),
+        unit => format!(", {unit}"),
+    };
+    format!("\t{kind}\t{}{array};\t/* {}{unit} */\n", field.name, field.meaning)
+}
+
+/// The bits of the presence mask by name.
+fn bits() -> String {
+    FIELDS.iter().fold(String::new(), |mut text, field| {
+        _ = writeln!(text, "#define\tTCPSTATS_HAS_{}\t{}", field.name.to_uppercase(), field.index);
+        text
+    })
+}
+
+/// The text of the header.
+pub fn text() -> String {
+    let sent: Vec<_> =
+        FIELDS.iter().filter(|field| PREAMBLE_LEN + field.offset + field.kind.size() <= FREEBSD_RECORD_LEN).collect();
+    let sent: Vec<_> = sent.into_iter().filter(|field| !field.freebsd.is_empty()).collect();
+    let members: String = sent.iter().map(|field| member(field)).collect();
+    let end = sent.last().map_or(0, |field| PREAMBLE_LEN + field.offset + field.kind.size());
+    let padding = match FREEBSD_RECORD_LEN - end {
+        0 => String::new(),
+        bytes => format!("\tuint8_t\t\tzero[{bytes}];\n"),
+    };
+    format!(
+        "\
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The device /dev/tcpstats, see siftr_cdev(4).  Made from the table of fields
+ * in src/tcpstats/src/table.rs; do not edit.
+ *
+ * Additions go to the end: step from record to record by record_len, and skip
+ * header_len bytes of a header.  A field is there only if its bit is set in
+ * the record's present[].
+ */
+#ifndef _NETINET_TCPSTATS_H_
+#define\t_NETINET_TCPSTATS_H_
+
+#include <sys/types.h>
+#include <sys/ioccom.h>
+
+#define\tTCPSTATS_MAGIC\t\t0x{magic:08x}\t/* \"TCPS\" on a little-endian machine */
+#define\tTCPSTATS_VERSION\t{version}
+
+/* The header of a snapshot; {header_len} bytes. */
+struct tcpstats_header {{
+\tuint32_t\tmagic;
+\tuint16_t\tversion;
+\tuint16_t\tkind;\t\t/* 1 */
+\tuint32_t\theader_len;
+\tuint32_t\trecord_len;
+\tuint64_t\tpayload_len;\t/* bytes of all records */
+\tuint64_t\tsequence;\t/* of this descriptor, from 1 */
+\tuint64_t\twall_ns;\t/* start of the walk, since the UNIX epoch */
+\tuint64_t\tmono_ns;\t/* start of the walk, CLOCK_MONOTONIC */
+\tuint64_t\twalk_ns;\t/* duration of the walk */
+\tuint64_t\tseen;\t\t/* connections that the reader may see */
+\tuint64_t\tmatched;\t/* of those, matched by the filter */
+\tuint64_t\twritten;\t/* of those, in the records that follow */
+\tuint64_t\tmissed;\t\t/* matched and not written */
+\tuint64_t\tmissed_ticks;\t/* 0 */
+\tuint32_t\tflags;
+\tuint32_t\thz;
+\tuint32_t\tcrc;\t\t/* 0 */
+\tuint32_t\tzero;
+}};
+#define\tTCPSTATS_TRUNCATED\t0x{truncated:x}\t/* in flags: missed is not 0 */
+#define\tTCPSTATS_ALL_VNETS\t0x{all_vnets:x}\t/* in flags: of all network stacks */
+
+/* A record; {record_len} bytes. */
+struct tcpstats_record {{
+\tuint64_t\tat_ns;\t/* since the start of the walk */
+\tuint64_t\tpresent[{words}];
+{members}{padding}}};
+
+/* Bits of present[]: bit n is present[n / 64] & (1 << n % 64). */
+{bits}
+/* A filter; only the text of siftr_cdev(4)'s language makes one. */
+struct tcpstats_filter {{
+\tuint16_t\tversion;\t/* 1 */
+\tuint16_t\tcount;\t\t/* operations, 1 to {max_ops} */
+\tuint32_t\tzero;
+\tuint8_t\t\tops[{max_ops}][{op_len}];
+}};
+
+/* The columns of the text: basic, all, or names with commas between. */
+struct tcpstats_columns {{
+\tchar\t\tlist[{columns_len}];
+}};
+
+struct tcpstats_info {{
+\tuint32_t\tversion;\t/* of the layout */
+\tuint32_t\theader_len;
+\tuint32_t\trecord_len;
+\tuint32_t\tfilter_len;
+\tuint32_t\tfields;\t\t/* rows of the table of fields */
+\tuint32_t\tfilter_ops;\t/* most operations of a filter */
+\tuint32_t\tzero[2];
+\tchar\t\tmodule[32];\t/* version of the module */
+}};
+
+/* A row of the table of fields. */
+struct tcpstats_field {{
+\tuint32_t\tindex;\t\t/* which row: set by the caller */
+\tuint32_t\tbit;\t\t/* in present[] */
+\tuint32_t\toffset;\t\t/* in a record; beyond record_len if never sent */
+\tuint32_t\tlen;
+\tuint8_t\t\tkind;
+\tuint8_t\t\tunit;
+\tuint8_t\t\tbasic;\t\t/* 1 if text shows it by default */
+\tuint8_t\t\tfilled;\t\t/* 1 if FreeBSD fills it */
+\tchar\t\tname[{name_len}];
+\tchar\t\tmeaning[{meaning_len}];
+\tuint8_t\t\tzero[{field_rest}];
+}};
+/* Kinds: 1 to 4 numbers of 1, 2, 4, 8 bytes; 5 flags; 6 an IPv6 address, IPv4
+   as IPv4-mapped; 7 a state, TCPS_* of netinet/tcp_fsm.h; 8 options, bits 0 to 6
+   ts, sack, wscale, ecn, accecn, tfo, toe; 9, 10 names padded with zeros.
+   Units: 0 none, 1 bytes, 2 bytes a second, 3 a count, 4 microseconds. */
+
+#define\tTCPSTATS_SET_FORMAT\t_IOW('T', 1, uint32_t)
+#define\t\tTCPSTATS_TEXT\t{text_format}
+#define\t\tTCPSTATS_BINARY\t{binary_format}
+#define\tTCPSTATS_SET_FILTER\t_IOW('T', 2, struct tcpstats_filter)
+#define\tTCPSTATS_CLEAR_FILTER\t_IO('T', 3)
+#define\tTCPSTATS_SET_ALL_VNETS\t_IOW('T', 4, uint32_t)
+#define\tTCPSTATS_SET_COLUMNS\t_IOW('T', 5, struct tcpstats_columns)
+#define\tTCPSTATS_GET_INFO\t_IOR('T', 6, struct tcpstats_info)
+#define\tTCPSTATS_GET_FIELD\t_IOWR('T', 7, struct tcpstats_field)
+
+#endif
+",
+        magic = frame::MAGIC,
+        version = frame::VERSION,
+        header_len = frame::HEADER_LEN,
+        truncated = frame::flag::TRUNCATED,
+        all_vnets = frame::flag::ALL_VNETS,
+        record_len = FREEBSD_RECORD_LEN,
+        words = (PREAMBLE_LEN - 8) / 8,
+        bits = bits(),
+        max_ops = MAX_OPS,
+        op_len = (FILTER_LEN - 8) / MAX_OPS,
+        columns_len = ioctl::COLUMNS_LEN,
+        name_len = ioctl::NAME_LEN,
+        meaning_len = ioctl::MEANING_LEN,
+        field_rest = ioctl::FIELD_LEN - 20 - ioctl::NAME_LEN - ioctl::MEANING_LEN,
+        text_format = ioctl::TEXT,
+        binary_format = ioctl::BINARY,
+    )
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Writes what the kernel module is built from.
+//!
+//! ```text
+//! siftr_cdev_gen bindings BINDINGS_H OUT CLANG_ARGUMENT...
+//! siftr_cdev_gen header OUT
+//! siftr_cdev_gen layout OUT.rs OUT.c
+//! ```
+
+mod bindings;
+mod header;
+mod layout;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: siftr_cdev_gen bindings BINDINGS_H OUT CLANG_ARGUMENT...
+       siftr_cdev_gen header OUT
+       siftr_cdev_gen layout OUT.rs OUT.c";
+
+fn write(path: &str, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{path}: {error}"))
+}
+
+fn run(arguments: &[String]) -> Result<(), String> {
+    match arguments {
+        [command, input, out, clang @ ..] if command == "bindings" => write(out, &bindings::generate(input, clang)?),
+        [command, out] if command == "header" => write(out, &header::text()),
+        [command, rust, c] if command == "layout" => {
+            write(rust, &layout::rust())?;
+            write(c, &layout::c())
+        }
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("siftr_cdev_gen: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}

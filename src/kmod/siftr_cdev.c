@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * What only C can say: linker sets (module, malloc type, sysctls, probes),
+ * macros and static inline functions.  Everything else is Rust, in src/.
+ */
+
+#include <sys/param.h>
+#include <sys/systm.h>
+#include <sys/conf.h>
+#include <sys/jail.h>
+#include <sys/kernel.h>
+#include <sys/limits.h>
+#include <sys/lock.h>
+#include <sys/malloc.h>
+#include <sys/module.h>
+#include <sys/mutex.h>
+#include <sys/priv.h>
+#include <sys/proc.h>
+#include <sys/protosw.h>
+#include <sys/rwlock.h>
+#include <sys/sdt.h>
+#include <sys/signalvar.h>
+#include <sys/smr.h>
+#include <sys/socket.h>
+#include <sys/socketvar.h>
+#include <sys/sx.h>
+#include <sys/sysctl.h>
+#include <sys/time.h>
+#include <sys/ucred.h>
+
+#include <net/vnet.h>
+#include <netinet/in.h>
+#include <netinet/in_pcb.h>
+#include <netinet/in_systm.h>
+#include <netinet/tcp.h>
+#include <netinet/tcp_var.h>
+#include <netinet/tcp_syncache.h>
+
+#include "siftr_cdev.h"
+
+const char siftr_cdev_version[] = SIFTR_CDEV_VERSION;
+
+static MALLOC_DEFINE(M_SIFTR_CDEV, "siftr_cdev", "TCP statistics device");
+
+static struct mtx siftr_cdev_registry;
+MTX_SYSINIT(siftr_cdev_registry, &siftr_cdev_registry, "siftr_cdev registry",
+    MTX_DEF);
+
+/* Sysctls and tunables, siftr_cdev(4). */
+struct siftr_cdev_counters siftr_cdev_counters;
+u_long siftr_cdev_snapshot_bytes_max = 256UL << 20;
+u_long siftr_cdev_total_bytes_max = 512UL << 20;
+u_int siftr_cdev_opens_per_user_max = 32;
+u_int siftr_cdev_interval_min_us = 1000;
+static u_int siftr_cdev_mode = 0440;
+static u_int siftr_cdev_gid = GID_WHEEL;
+
+SYSCTL_NODE(_net_inet, OID_AUTO, siftr_cdev, CTLFLAG_RW | CTLFLAG_MPSAFE, NULL,
+    "TCP statistics device");
+SYSCTL_STRING(_net_inet_siftr_cdev, OID_AUTO, version, CTLFLAG_RD,
+    __DECONST(char *, siftr_cdev_version), 0, "Version of the module");
+
+#define	COUNTER(name, descr)						\
+	SYSCTL_U64(_net_inet_siftr_cdev, OID_AUTO, name,		\
+	    CTLFLAG_RD, &siftr_cdev_counters.name, 0, descr)
+COUNTER(snapshots, "Snapshots taken");
+COUNTER(records, "Records in all snapshots");
+COUNTER(bytes, "Bytes read from the device");
+COUNTER(missed, "Connections without a record, for want of memory");
+COUNTER(walk_last_ns, "Duration of the last walk, nanoseconds");
+COUNTER(walk_max_ns, "Duration of the longest walk, nanoseconds");
+COUNTER(open, "Open descriptors");
+COUNTER(memory_bytes, "Bytes of memory that snapshots hold now");
+#undef	COUNTER
+
+SYSCTL_ULONG(_net_inet_siftr_cdev, OID_AUTO, snapshot_bytes_max, CTLFLAG_RWTUN,
+    &siftr_cdev_snapshot_bytes_max, 0, "Most bytes of memory of one snapshot");
+SYSCTL_ULONG(_net_inet_siftr_cdev, OID_AUTO, total_bytes_max, CTLFLAG_RWTUN,
+    &siftr_cdev_total_bytes_max, 0, "Most bytes of memory of all snapshots");
+SYSCTL_UINT(_net_inet_siftr_cdev, OID_AUTO, opens_per_user_max, CTLFLAG_RWTUN,
+    &siftr_cdev_opens_per_user_max, 0,
+    "Most open descriptors of a user; does not bind root of the host");
+SYSCTL_UINT(_net_inet_siftr_cdev, OID_AUTO, interval_min_us, CTLFLAG_RWTUN,
+    &siftr_cdev_interval_min_us, 0,
+    "Least microseconds between two snapshots of a user; does not bind root of"
+    " the host");
+SYSCTL_UINT(_net_inet_siftr_cdev, OID_AUTO, mode, CTLFLAG_RDTUN,
+    &siftr_cdev_mode, 0, "Permissions of /dev/tcpstats");
+SYSCTL_UINT(_net_inet_siftr_cdev, OID_AUTO, gid, CTLFLAG_RDTUN,
+    &siftr_cdev_gid, 0, "Group of /dev/tcpstats");
+
+/* As long as TCPSTATS_COLUMNS_LEN. */
+static char siftr_cdev_text[2048] = "basic";
+
+static int
+siftr_cdev_sysctl_text(SYSCTL_HANDLER_ARGS)
+{
+	char *text;
+	int error;
+
+	text = malloc(sizeof(siftr_cdev_text), M_SIFTR_CDEV, M_WAITOK);
+	mtx_lock(&siftr_cdev_registry);
+	strlcpy(text, siftr_cdev_text, sizeof(siftr_cdev_text));
+	mtx_unlock(&siftr_cdev_registry);
+	error = sysctl_handle_string(oidp, text, sizeof(siftr_cdev_text), req);
+	if (error == 0 && req->newptr != NULL) {
+		mtx_lock(&siftr_cdev_registry);
+		error = siftr_cdev_set_text(text, strlen(text));
+		if (error == 0)
+			strlcpy(siftr_cdev_text, text, sizeof(siftr_cdev_text));
+		mtx_unlock(&siftr_cdev_registry);
+	}
+	free(text, M_SIFTR_CDEV);
+	return (error);
+}
+SYSCTL_PROC(_net_inet_siftr_cdev, OID_AUTO, text,
+    CTLTYPE_STRING | CTLFLAG_RW | CTLFLAG_MPSAFE, NULL, 0,
+    siftr_cdev_sysctl_text, "A",
+    "Columns of the text: basic, all, or names with commas between");
+
+/* Probes for dtrace(1). */
+SDT_PROVIDER_DEFINE(siftr_cdev);
+SDT_PROBE_DEFINE2(siftr_cdev, , , snapshot__start, "uint64_t", "uint64_t");
+SDT_PROBE_DEFINE5(siftr_cdev, , , snapshot__done, "uint64_t", "uint64_t",
+    "uint64_t", "uint64_t", "uint64_t");
+SDT_PROBE_DEFINE2(siftr_cdev, , , record__skip, "struct inpcb *", "int");
+
+void
+siftr_cdev_probe_start(uint64_t sequence, uint64_t expected)
+{
+	SDT_PROBE2(siftr_cdev, , , snapshot__start, sequence, expected);
+}
+
+void
+siftr_cdev_probe_done(uint64_t sequence, uint64_t seen, uint64_t written,
+    uint64_t missed, uint64_t walk_ns)
+{
+	SDT_PROBE5(siftr_cdev, , , snapshot__done, sequence, seen, written,
+	    missed, walk_ns);
+}
+
+void
+siftr_cdev_probe_skip(struct inpcb *inp, int why)
+{
+	SDT_PROBE2(siftr_cdev, , , record__skip, inp, why);
+}
+
+/* The device. */
+static struct cdevsw siftr_cdev_cdevsw = {
+	.d_version =	D_VERSION,
+	/* Every close comes in, so that destroy_dev() waits for each of them. */
+	.d_flags =	D_TRACKCLOSE,
+	.d_name =	"tcpstats",
+	.d_open =	siftr_cdev_open,
+	.d_close =	siftr_cdev_close,
+	.d_read =	siftr_cdev_read,
+	.d_ioctl =	siftr_cdev_ioctl,
+};
+
+static struct cdev *siftr_cdev_dev;
+
+int
+siftr_cdev_make_dev(void)
+{
+	struct make_dev_args args;
+
+	make_dev_args_init(&args);
+	/* A name in use is an error and not a panic. */
+	args.mda_flags = MAKEDEV_CHECKNAME | MAKEDEV_WAITOK;
+	args.mda_devsw = &siftr_cdev_cdevsw;
+	args.mda_uid = UID_ROOT;
+	args.mda_gid = siftr_cdev_gid;
+	args.mda_mode = siftr_cdev_mode & 0777;
+	return (make_dev_s(&args, &siftr_cdev_dev, "tcpstats"));
+}
+
+void
+siftr_cdev_destroy_dev(void)
+{
+	/* A load that failed is unloaded too. */
+	if (siftr_cdev_dev != NULL)
+		destroy_dev(siftr_cdev_dev);
+	siftr_cdev_dev = NULL;
+}
+
+static moduledata_t siftr_cdev_mod = {
+	"siftr_cdev",
+	siftr_cdev_modevent,
+	NULL
+};
+DECLARE_MODULE(siftr_cdev, siftr_cdev_mod, SI_SUB_PSEUDO, SI_ORDER_ANY);
+MODULE_VERSION(siftr_cdev, 2);
+
+/* printf(9), which is not to be called from Rust: see kpi/mod.rs. */
+void
+siftr_cdev_say_loaded(u_int record_len)
+{
+	printf("siftr_cdev: version %s, /dev/tcpstats ready, %u bytes a record\n",
+	    siftr_cdev_version, record_len);
+}
+
+void
+siftr_cdev_say_unloaded(void)
+{
+	printf("siftr_cdev: unloaded after %ju snapshots\n",
+	    (uintmax_t)atomic_load_64(&siftr_cdev_counters.snapshots));
+}
+
+void
+siftr_cdev_say_no_device(int error)
+{
+	printf("siftr_cdev: cannot make /dev/tcpstats, error %d%s\n", error,
+	    error == EEXIST ? ": another driver has a device of that name" :
+	    "");
+}
+
+/* Memory. */
+void *
+siftr_cdev_malloc(size_t size, int flags)
+{
+	return (malloc(size, M_SIFTR_CDEV, flags));
+}
+
+void
+siftr_cdev_free(void *memory)
+{
+	free(memory, M_SIFTR_CDEV);
+}
+
+/* Locks. */
+void
+siftr_cdev_registry_lock(void)
+{
+	mtx_lock(&siftr_cdev_registry);
+}
+
+void
+siftr_cdev_registry_unlock(void)
+{
+	mtx_unlock(&siftr_cdev_registry);
+}
+
+void
+siftr_cdev_sx_init(struct sx *sx)
+{
+	sx_init(sx, "siftr_cdev reader");
+}
+
+void
+siftr_cdev_sx_destroy(struct sx *sx)
+{
+	sx_destroy(sx);
+}
+
+int
+siftr_cdev_sx_lock_sig(struct sx *sx)
+{
+	return (sx_xlock_sig(sx));
+}
+
+void
+siftr_cdev_sx_unlock(struct sx *sx)
+{
+	sx_xunlock(sx);
+}
+
+/* The running thread. */
+uint32_t
+siftr_cdev_uid(void)
+{
+	return (curthread->td_ucred->cr_uid);
+}
+
+uint32_t
+siftr_cdev_jid(void)
+{
+	return (curthread->td_ucred->cr_prison->pr_id);
+}
+
+int
+siftr_cdev_is_host_root(void)
+{
+	return (!jailed(curthread->td_ucred) &&
+	    priv_check(curthread, PRIV_NETINET_GETCRED) == 0);
+}
+
+int
+siftr_cdev_signal_pending(void)
+{
+	return (td_ast_pending(curthread, TDA_SIG) ||
+	    td_ast_pending(curthread, TDA_SUSPEND));
+}
+
+int
+siftr_cdev_pause_ns(uint64_t ns)
+{
+	int error;
+
+	error = pause_sbt("tcpstats", ns * SBT_1NS, 0, C_CATCH);
+	return (error == EWOULDBLOCK ? 0 : error);
+}
+
+/* Time. */
+uint64_t
+siftr_cdev_uptime_ns(void)
+{
+	struct timespec ts;
+
+	nanouptime(&ts);
+	return ((uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec);
+}
+
+uint64_t
+siftr_cdev_wall_ns(void)
+{
+	struct timespec ts;
+
+	nanotime(&ts);
+	return ((uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec);
+}
+
+int64_t
+siftr_cdev_sbinuptime(void)
+{
+	return (sbinuptime());
+}
+
+/* Connections. */
+uint32_t
+siftr_cdev_tcb_count(void)
+{
+	return (V_tcbinfo.ipi_count +
+	    counter_u64_fetch(V_tcps_states[TCPS_SYN_RECEIVED]));
+}
+
+void
+siftr_cdev_walk_init(struct inpcb_iterator *walk)
+{
+	struct inpcb_iterator init = INP_ALL_ITERATOR(&V_tcbinfo,
+	    INPLOOKUP_RLOCKPCB);
+
+	*walk = init;
+}
+
+void
+siftr_cdev_pcb_unlock(struct inpcb *inp)
+{
+	INP_RUNLOCK(inp);
+}
+
+int
+siftr_cdev_can_see(struct inpcb *inp)
+{
+	return (cr_canseeinpcb(curthread->td_ucred, inp) == 0);
+}
+
+uint32_t
+siftr_cdev_pcb_jid(const struct inpcb *inp)
+{
+	return (inp->inp_cred->cr_prison->pr_id);
+}
+
+void
+siftr_cdev_socket_read(struct socket *so, struct siftr_cdev_socket *to)
+{
+	to->listening = SOLISTENING(so);
+	if (to->listening) {
+		to->qlen = so->sol_qlen;
+		to->qlimit = so->sol_qlimit;
+	} else {
+		to->snd_cc = sbused(&so->so_snd);
+		to->snd_hiwat = so->so_snd.sb_hiwat;
+		to->rcv_cc = sbused(&so->so_rcv);
+		to->rcv_hiwat = so->so_rcv.sb_hiwat;
+	}
+}
+
+uint32_t
+siftr_cdev_srtt_us(struct tcpcb *tp)
+{
+	return (tcp_get_srtt(tp, TCP_TMR_GRANULARITY_USEC));
+}
+
+/*
+ * The entries of the SYN cache: each comes to put as a struct xtcpcb, with the
+ * lock of its bucket held.
+ */
+void
+siftr_cdev_syncache(int (*put)(struct sysctl_req *, const void *, size_t),
+    void *arg)
+{
+	struct sysctl_req req = {
+		.td = curthread,
+		.oldptr = arg,
+		.oldfunc = put,
+	};
+
+	(void)syncache_pcblist(&req);
+}
+
+void *
+siftr_cdev_syncache_arg(struct sysctl_req *req)
+{
+	return (req->oldptr);
+}
+
+/* Calls visit in the reader's network stack, or in every one. */
+void
+siftr_cdev_each_vnet(int all, void (*visit)(void *), void *arg)
+{
+	VNET_ITERATOR_DECL(vnet);
+
+	if (!all) {
+		CURVNET_SET(TD_TO_VNET(curthread));
+		visit(arg);
+		CURVNET_RESTORE();
+		return;
+	}
+	VNET_LIST_RLOCK();
+	VNET_FOREACH(vnet) {
+		CURVNET_SET(vnet);
+		visit(arg);
+		CURVNET_RESTORE();
+	}
+	VNET_LIST_RUNLOCK();
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! What read(2) gives of a snapshot, piece by piece.
+//!
+//! The reader's buffer can have any size, so a piece is kept until all of it is
+//! taken.  Text is made when it is read; records of the binary form go out from
+//! where the walk put them.
+
+use tcpstats::frame::{FrameKind, HEADER_LEN, Header, header_bytes};
+use tcpstats::text::Text;
+use tcpstats::{Columns, FREEBSD_RECORD_LEN, Record, csv, note};
+
+/// Bytes that the buffer for pieces must have: some of the longest rows.
+pub const SCRATCH_LEN: usize = 16 * 1024;
+
+/// The most bytes of the note after the records.
+const NOTE_MAX: usize = 512;
+
+const _: () = assert!(SCRATCH_LEN >= 2 * csv::ROW_MAX && SCRATCH_LEN >= csv::HEADER_MAX && SCRATCH_LEN >= NOTE_MAX);
+
+/// A snapshot's records, in blocks of whole records.
+pub trait Blocks {
+    /// The records of the block at that place, none after the last.
+    fn block(&self, at: usize) -> Option<&[u8]>;
+}
+
+/// What the reader gets.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// CSV with these columns.
+    Text(Columns),
+    /// A frame.
+    Binary,
+}
+
+/// Where the next bytes of the reader are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    /// In the first bytes of the scratch buffer, so many.
+    Scratch(usize),
+    /// In that block of the snapshot.
+    Block(usize),
+}
+
+/// What comes after the piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// What stands before the records.
+    Head,
+    /// The record at that place of that block.
+    Record { block: usize, record: usize },
+    /// Nothing.
+    End,
+}
+
+/// How far a reader has come in a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor {
+    piece: Piece,
+    taken: usize,
+    next: Next,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Cursor {
+    /// At the start.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { piece: Piece::Scratch(0), taken: 0, next: Next::Head }
+    }
+
+    /// The next bytes, none at the end of the snapshot; always at least one.
+    /// `scratch` has [`SCRATCH_LEN`] bytes and is the same in every call.
+    pub fn bytes<'a>(
+        &mut self,
+        form: &Form,
+        header: &Header,
+        blocks: &'a impl Blocks,
+        scratch: &'a mut [u8],
+    ) -> Option<&'a [u8]> {
+        loop {
+            let len = match self.piece {
+                Piece::Scratch(len) => len,
+                Piece::Block(at) => blocks.block(at).map_or(0, <[u8]>::len),
+            };
+            if self.taken < len {
+                break;
+            }
+            let next = match form {
+                Form::Text(columns) => self.rows(columns, header, blocks, scratch),
+                Form::Binary => self.frame(header, blocks, scratch),
+            };
+            (self.piece, self.taken) = (next.unwrap_or(Piece::Scratch(0)), 0);
+            next?;
+        }
+        match self.piece {
+            Piece::Scratch(len) => scratch.get(self.taken..len),
+            Piece::Block(at) => blocks.block(at)?.get(self.taken..),
+        }
+    }
+
+    /// Says that the reader took so many of the bytes.
+    pub fn take(&mut self, len: usize) {
+        self.taken += len;
+    }
+
+    /// The next piece of a frame.
+    fn frame(&mut self, header: &Header, blocks: &impl Blocks, scratch: &mut [u8]) -> Option<Piece> {
+        match self.next {
+            Next::Head => {
+                let record_len = FREEBSD_RECORD_LEN as u64;
+                let bytes = header_bytes(
+                    FrameKind::Snapshot,
+                    header,
+                    u32::try_from(record_len).unwrap_or(0),
+                    header.written * record_len,
+                );
+                scratch.get_mut(..HEADER_LEN)?.copy_from_slice(&bytes);
+                self.next = Next::Record { block: 0, record: 0 };
+                Some(Piece::Scratch(HEADER_LEN))
+            }
+            Next::Record { block, .. } if blocks.block(block).is_some() => {
+                self.next = Next::Record { block: block + 1, record: 0 };
+                Some(Piece::Block(block))
+            }
+            Next::Record { .. } | Next::End => {
+                self.next = Next::End;
+                None
+            }
+        }
+    }
+
+    /// The next piece of text: the header row, rows, or the note at the end.
+    fn rows(
+        &mut self,
+        columns: &Columns,
+        header: &Header,
+        blocks: &impl Blocks,
+        scratch: &mut [u8],
+    ) -> Option<Piece> {
+        match self.next {
+            Next::Head => {
+                let mut text = Text::new(scratch);
+                csv::header(&mut text, columns);
+                self.next = Next::Record { block: 0, record: 0 };
+                Some(Piece::Scratch(text.len()))
+            }
+            Next::Record { mut block, mut record } => {
+                let mut used = 0;
+                while used + csv::ROW_MAX <= scratch.len() {
+                    let Some(records) = blocks.block(block) else { break };
+                    let start = record * FREEBSD_RECORD_LEN;
+                    let Some(bytes) = records.get(start..start + FREEBSD_RECORD_LEN) else {
+                        (block, record) = (block + 1, 0);
+                        continue;
+                    };
+                    let mut text = Text::new(scratch.get_mut(used..)?);
+                    let row = Record::from_bytes(bytes, false);
+                    csv::row(&mut text, columns, header.wall_ns, header.sequence, &row);
+                    used += text.len();
+                    record += 1;
+                }
+                if used > 0 {
+                    self.next = Next::Record { block, record };
+                    return Some(Piece::Scratch(used));
+                }
+                let mut text = Text::new(scratch);
+                note::snapshot(header, |note| csv::note(&mut text, note));
+                self.next = Next::End;
+                Some(Piece::Scratch(text.len()))
+            }
+            Next::End => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tcpstats::frame::Frame;
+    use tcpstats::{State, key};
+
+    use super::*;
+
+    struct Memory(Vec<Vec<u8>>);
+
+    impl Blocks for Memory {
+        fn block(&self, at: usize) -> Option<&[u8]> {
+            self.0.get(at).map(Vec::as_slice)
+        }
+    }
+
+    fn record(port: u16) -> Record {
+        let mut record = Record::new();
+        record.at_ns = u64::from(port);
+        record.set(key::lport, port);
+        record.set(key::state, State::ESTABLISHED);
+        record.set(key::tt_delack, 7);
+        record
+    }
+
+    fn memory(blocks: &[usize]) -> Memory {
+        let mut ports = 0..;
+        let block = |len: &usize| -> Vec<u8> {
+            ports.by_ref().take(*len).flat_map(|port| record(port).to_bytes()[..FREEBSD_RECORD_LEN].to_vec()).collect()
+        };
+        Memory(blocks.iter().map(block).collect())
+    }
+
+    fn read(form: &Form, blocks: &Memory, header: &Header, mut size: impl FnMut() -> usize) -> Vec<u8> {
+        let mut scratch = vec![0; SCRATCH_LEN];
+        let mut cursor = Cursor::new();
+        let mut all = Vec::new();
+        while let Some(bytes) = cursor.bytes(form, header, blocks, &mut scratch) {
+            assert!(!bytes.is_empty());
+            let len = size().min(bytes.len());
+            all.extend_from_slice(&bytes[..len]);
+            cursor.take(len);
+        }
+        assert!(cursor.bytes(form, header, blocks, &mut scratch).is_none(), "the end stays the end");
+        all
+    }
+
+    fn header(written: usize) -> Header {
+        Header { sequence: 3, wall_ns: 1_764_000_000_000_000_000, written: written as u64, ..Header::default() }
+    }
+
+    #[test]
+    fn an_empty_snapshot_has_its_head_and_its_note() {
+        let form = Form::Text(Columns::parse("lport").unwrap());
+        let text = read(&form, &memory(&[]), &header(0), || usize::MAX);
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.starts_with("time,snapshot,lport\n# snapshot snapshot=3 "), "{text}");
+        let frame = read(&Form::Binary, &memory(&[]), &header(0), || usize::MAX);
+        assert_eq!(frame.len(), HEADER_LEN);
+    }
+
+    #[test]
+    fn a_row_of_all_columns_is_whole() {
+        let form = Form::Text(Columns::all());
+        let text = String::from_utf8(read(&form, &memory(&[40]), &header(40), || 1000)).unwrap();
+        let columns = text.lines().next().unwrap().split(',').count();
+        let rows: Vec<_> = text.lines().filter(|line| line.starts_with("1764")).collect();
+        assert_eq!(rows.len(), 40);
+        assert!(rows.iter().all(|row| row.split(',').count() == columns));
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_comes_once_and_whole_whatever_the_size_of_reads(
+            blocks in prop::collection::vec(0..60_usize, 0..5),
+            sizes in prop::collection::vec(1..9000_usize, 1..20),
+        ) {
+            let count: usize = blocks.iter().sum();
+            let blocks = memory(&blocks);
+            let mut sizes = sizes.iter().cycle();
+            let mut size = || *sizes.next().unwrap();
+
+            let bytes = read(&Form::Binary, &blocks, &header(count), &mut size);
+            let frame = Frame::parse(&bytes).unwrap();
+            prop_assert_eq!(frame.bytes().len(), bytes.len());
+            let ports: Vec<_> = frame.records().map(|record| record.get(key::lport).unwrap()).collect();
+            prop_assert!(ports.iter().copied().eq(0..u16::try_from(count).unwrap()));
+            prop_assert!(frame.records().all(|record| record.get(key::tt_delack) == Some(7)));
+
+            let form = Form::Text(Columns::parse("lport,tt_delack").unwrap());
+            let text = String::from_utf8(read(&form, &blocks, &header(count), &mut size)).unwrap();
+            let rows: Vec<_> = text.lines().filter(|line| line.starts_with("1764")).collect();
+            prop_assert_eq!(rows.len(), count);
+            for (i, row) in rows.iter().enumerate() {
+                let end = format!(",3,{i},7");
+                prop_assert!(row.ends_with(&end), "{}", row);
+            }
+            prop_assert!(text.lines().last().unwrap().starts_with("# snapshot snapshot=3 "));
+        }
+    }
+}

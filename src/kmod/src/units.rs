@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! The kernel's numbers in the units of the record.
+//!
+//! A TCP stack keeps its times in ticks, the base stack, or in microseconds,
+//! RACK and BBR: `t_tmr_granularity` of `netinet/tcp_var.h` tells which.
+
+/// The unit of a connection's srtt, rttvar, rttlow and retransmission timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granularity {
+    /// Ticks of the kernel's clock; srtt and rttvar in fractions of it.
+    Ticks,
+    /// Microseconds.
+    Microseconds,
+}
+
+/// How many bits of a base stack's `t_rttvar` are a fraction of a tick:
+/// `TCP_RTTVAR_SHIFT`.
+const RTTVAR_SHIFT: u32 = 4;
+
+/// Ticks in microseconds: 64 bits, so that it wraps as the ticks do and not
+/// sooner.
+#[must_use]
+pub const fn ticks_us(ticks: u32, hz: u32) -> u64 {
+    let hz = if hz == 0 { 1000 } else { hz };
+    ticks as u64 * 1_000_000 / hz as u64
+}
+
+/// A number that fits 32 bits, or the greatest that does.
+#[must_use]
+pub fn saturate(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Time since the clock showed `then`, in microseconds; none where it never
+/// did, which the kernel writes as 0.
+#[must_use]
+pub const fn since_us(now_ticks: u32, then_ticks: u32, hz: u32) -> Option<u64> {
+    if then_ticks == 0 { None } else { Some(ticks_us(now_ticks.wrapping_sub(then_ticks), hz)) }
+}
+
+/// `t_rttvar` in microseconds.
+#[must_use]
+pub fn rttvar_us(rttvar: u32, granularity: Granularity, hz: u32) -> u32 {
+    match granularity {
+        Granularity::Ticks => saturate(ticks_us(rttvar, hz) >> RTTVAR_SHIFT),
+        Granularity::Microseconds => rttvar,
+    }
+}
+
+/// `t_rxtcur` in microseconds.
+#[must_use]
+pub fn rto_us(rto: u32, granularity: Granularity, hz: u32) -> u32 {
+    match granularity {
+        Granularity::Ticks => saturate(ticks_us(rto, hz)),
+        Granularity::Microseconds => rto,
+    }
+}
+
+/// `t_rttlow` in microseconds; none before the first measurement.
+///
+/// The base stack keeps milliseconds where timestamps measure the round trip
+/// and ticks where they do not: `tcp_do_segment()` of `netinet/tcp_input.c`.
+#[must_use]
+pub fn rttlow_us(rttlow: u32, granularity: Granularity, timestamps: bool, hz: u32) -> Option<u32> {
+    match (rttlow, granularity) {
+        (0, _) => None,
+        (us, Granularity::Microseconds) => Some(us),
+        (ms, Granularity::Ticks) if timestamps => Some(ms.saturating_mul(1000)),
+        (ticks, Granularity::Ticks) => Some(saturate(ticks_us(ticks, hz))),
+    }
+}
+
+/// What is left until a time, in microseconds, both in the kernel's `sbintime_t`
+/// (seconds in the upper 32 bits); none for a timer that does not run.
+#[must_use]
+pub fn left_us(deadline_sbt: i64, now_sbt: i64) -> Option<u64> {
+    if deadline_sbt == i64::MAX {
+        return None;
+    }
+    let left = u64::try_from(deadline_sbt.saturating_sub(now_sbt)).unwrap_or(0);
+    Some((left >> 32) * 1_000_000 + ((left & 0xffff_ffff) * 1_000_000 >> 32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_time_does_not_wrap_after_71_minutes() {
+        let day = 86_400;
+        assert_eq!(since_us(day * 1000 + 5, 5, 1000), Some(u64::from(day) * 1_000_000));
+    }
+
+    #[test]
+    fn an_idle_time_spans_the_wrap_of_ticks() {
+        assert_eq!(since_us(10, u32::MAX - 9, 1000), Some(20_000));
+    }
+
+    #[test]
+    fn what_never_was_has_no_time() {
+        assert_eq!(since_us(1000, 0, 1000), None);
+        assert_eq!(rttlow_us(0, Granularity::Microseconds, true, 1000), None);
+        assert_eq!(left_us(i64::MAX, 7), None);
+    }
+
+    #[test]
+    fn a_stack_of_microseconds_is_not_shifted() {
+        assert_eq!(rttvar_us(500, Granularity::Microseconds, 1000), 500);
+        assert_eq!(rto_us(230_000, Granularity::Microseconds, 1000), 230_000);
+        assert_eq!(rttlow_us(42, Granularity::Microseconds, true, 100), Some(42));
+    }
+
+    #[test]
+    fn ticks_count_by_hz() {
+        assert_eq!(rttvar_us(16, Granularity::Ticks, 1000), 1000);
+        assert_eq!(rttvar_us(8, Granularity::Ticks, 100), 5000);
+        assert_eq!(rto_us(23, Granularity::Ticks, 100), 230_000);
+        assert_eq!(rttlow_us(4, Granularity::Ticks, false, 100), Some(40_000));
+        assert_eq!(rttlow_us(4, Granularity::Ticks, true, 100), Some(4000));
+    }
+
+    #[test]
+    fn a_timer_counts_down_to_zero_and_stays_there() {
+        assert_eq!(left_us(3 << 32, 1 << 31), Some(2_500_000));
+        assert_eq!(left_us(1 << 32, 2 << 32), Some(0));
+        assert_eq!(left_us(i64::MIN, i64::MAX), Some(0));
+        assert_eq!(left_us(i64::MAX - 1, i64::MIN), Some(2_147_483_647_999_999));
+    }
+}
