@@ -33,3 +33,7 @@
 #include <netinet/cc/cc.h>
 
 #include "siftr_cdev.h"
+
+/* Macros that bindgen does not evaluate by itself. */
+static const u_long SIFTR_CDEV_FIONBIO = FIONBIO;
+static const u_long SIFTR_CDEV_FIOASYNC = FIOASYNC;

@@ -5,6 +5,14 @@
  * macros and static inline functions.  Everything else is Rust, in src/.
  */
 
+/*
+ * Modules built outside a kernel's build have no such option, and every
+ * GENERIC kernel has: without it the probes would not be there.
+ */
+#ifndef KDTRACE_HOOKS
+#define	KDTRACE_HOOKS	1
+#endif
+
 #include <sys/param.h>
 #include <sys/systm.h>
 #include <sys/conf.h>
@@ -56,6 +64,7 @@ u_int siftr_cdev_interval_min_us = 1000;
 static u_int siftr_cdev_mode = 0440;
 static u_int siftr_cdev_gid = GID_WHEEL;
 
+SYSCTL_DECL(_net_inet);
 SYSCTL_NODE(_net_inet, OID_AUTO, siftr_cdev, CTLFLAG_RW | CTLFLAG_MPSAFE, NULL,
     "TCP statistics device");
 SYSCTL_STRING(_net_inet_siftr_cdev, OID_AUTO, version, CTLFLAG_RD,
@@ -90,27 +99,18 @@ SYSCTL_UINT(_net_inet_siftr_cdev, OID_AUTO, mode, CTLFLAG_RDTUN,
 SYSCTL_UINT(_net_inet_siftr_cdev, OID_AUTO, gid, CTLFLAG_RDTUN,
     &siftr_cdev_gid, 0, "Group of /dev/tcpstats");
 
-/* As long as TCPSTATS_COLUMNS_LEN. */
-static char siftr_cdev_text[2048] = "basic";
-
 static int
 siftr_cdev_sysctl_text(SYSCTL_HANDLER_ARGS)
 {
+	const size_t len = 2048;	/* TCPSTATS_COLUMNS_LEN */
 	char *text;
 	int error;
 
-	text = malloc(sizeof(siftr_cdev_text), M_SIFTR_CDEV, M_WAITOK);
-	mtx_lock(&siftr_cdev_registry);
-	strlcpy(text, siftr_cdev_text, sizeof(siftr_cdev_text));
-	mtx_unlock(&siftr_cdev_registry);
-	error = sysctl_handle_string(oidp, text, sizeof(siftr_cdev_text), req);
-	if (error == 0 && req->newptr != NULL) {
-		mtx_lock(&siftr_cdev_registry);
-		error = siftr_cdev_set_text(text, strlen(text));
-		if (error == 0)
-			strlcpy(siftr_cdev_text, text, sizeof(siftr_cdev_text));
-		mtx_unlock(&siftr_cdev_registry);
-	}
+	text = malloc(len, M_SIFTR_CDEV, M_WAITOK | M_ZERO);
+	siftr_cdev_get_text(text, len);
+	error = sysctl_handle_string(oidp, text, len, req);
+	if (error == 0 && req->newptr != NULL)
+		error = siftr_cdev_set_text(text, len);
 	free(text, M_SIFTR_CDEV);
 	return (error);
 }
@@ -179,9 +179,12 @@ void
 siftr_cdev_destroy_dev(void)
 {
 	/* A load that failed is unloaded too. */
-	if (siftr_cdev_dev != NULL)
-		destroy_dev(siftr_cdev_dev);
+	if (siftr_cdev_dev == NULL)
+		return;
+	destroy_dev(siftr_cdev_dev);
 	siftr_cdev_dev = NULL;
+	printf("siftr_cdev: unloaded after %ju snapshots\n",
+	    (uintmax_t)atomic_load_64(&siftr_cdev_counters.snapshots));
 }
 
 static moduledata_t siftr_cdev_mod = {
@@ -201,18 +204,17 @@ siftr_cdev_say_loaded(u_int record_len)
 }
 
 void
-siftr_cdev_say_unloaded(void)
-{
-	printf("siftr_cdev: unloaded after %ju snapshots\n",
-	    (uintmax_t)atomic_load_64(&siftr_cdev_counters.snapshots));
-}
-
-void
 siftr_cdev_say_no_device(int error)
 {
 	printf("siftr_cdev: cannot make /dev/tcpstats, error %d%s\n", error,
 	    error == EEXIST ? ": another driver has a device of that name" :
 	    "");
+}
+
+void
+siftr_cdev_panic(void)
+{
+	panic("siftr_cdev: the Rust part panicked");
 }
 
 /* Memory. */
@@ -340,7 +342,7 @@ siftr_cdev_walk_init(struct inpcb_iterator *walk)
 	struct inpcb_iterator init = INP_ALL_ITERATOR(&V_tcbinfo,
 	    INPLOOKUP_RLOCKPCB);
 
-	*walk = init;
+	memcpy(walk, &init, sizeof(init));
 }
 
 void
@@ -355,10 +357,11 @@ siftr_cdev_can_see(struct inpcb *inp)
 	return (cr_canseeinpcb(curthread->td_ucred, inp) == 0);
 }
 
-uint32_t
-siftr_cdev_pcb_jid(const struct inpcb *inp)
+void
+siftr_cdev_pcb_owner(const struct inpcb *inp, uint32_t *uid, uint32_t *jid)
 {
-	return (inp->inp_cred->cr_prison->pr_id);
+	*uid = inp->inp_cred->cr_uid;
+	*jid = inp->inp_cred->cr_prison->pr_id;
 }
 
 void

@@ -55,6 +55,7 @@ extern const char siftr_cdev_version[];
 /* Implemented here, in C. */
 int	 siftr_cdev_make_dev(void);
 void	 siftr_cdev_destroy_dev(void);
+void	 siftr_cdev_panic(void) __dead2;
 void	*siftr_cdev_malloc(size_t, int);
 void	 siftr_cdev_free(void *);
 void	 siftr_cdev_registry_lock(void);
@@ -66,7 +67,7 @@ void	 siftr_cdev_sx_unlock(struct sx *);
 uint32_t siftr_cdev_uid(void);
 uint32_t siftr_cdev_jid(void);
 int	 siftr_cdev_is_host_root(void);
-uint32_t siftr_cdev_pcb_jid(const struct inpcb *);
+void	 siftr_cdev_pcb_owner(const struct inpcb *, uint32_t *, uint32_t *);
 int	 siftr_cdev_can_see(struct inpcb *);
 int	 siftr_cdev_signal_pending(void);
 uint64_t siftr_cdev_uptime_ns(void);
@@ -87,7 +88,6 @@ void	 siftr_cdev_probe_done(uint64_t, uint64_t, uint64_t, uint64_t,
 	    uint64_t);
 void	 siftr_cdev_probe_skip(struct inpcb *, int);
 void	 siftr_cdev_say_loaded(u_int);
-void	 siftr_cdev_say_unloaded(void);
 void	 siftr_cdev_say_no_device(int);
 
 /* Implemented in Rust. */
@@ -96,6 +96,7 @@ int	 siftr_cdev_open(struct cdev *, int, int, struct thread *);
 int	 siftr_cdev_close(struct cdev *, int, int, struct thread *);
 int	 siftr_cdev_read(struct cdev *, struct uio *, int);
 int	 siftr_cdev_ioctl(struct cdev *, u_long, char *, int, struct thread *);
+void	 siftr_cdev_get_text(char *, size_t);
 int	 siftr_cdev_set_text(const char *, size_t);
 
 #endif

@@ -77,28 +77,31 @@ impl Limits {
         Some(user)
     }
 
-    /// Counts a descriptor, of which a user may have `most`.
+    /// Counts a descriptor, of which a user may have `most`; nobody is whom no
+    /// limit binds.
     ///
     /// # Errors
     /// [`Refused`], and nothing is counted.
-    pub fn open(&mut self, who: Who, now_ns: u64, most: u32) -> Result<(), Refused> {
+    pub fn open(&mut self, who: Option<Who>, now_ns: u64, most: u32) -> Result<(), Refused> {
         if self.leaving {
             return Err(Refused::Leaving);
         }
-        let user = self.user(who, now_ns).ok_or(Refused::TooManyUsers)?;
-        if user.open >= most {
-            return Err(Refused::TooMany);
+        if let Some(who) = who {
+            let user = self.user(who, now_ns).ok_or(Refused::TooManyUsers)?;
+            if user.open >= most {
+                return Err(Refused::TooMany);
+            }
+            user.open += 1;
         }
-        user.open += 1;
         self.open += 1;
         Ok(())
     }
 
     /// Takes back what [`Limits::open`] counted.
-    pub fn close(&mut self, who: Who) {
-        if let Some(user) = self.users.iter_mut().find(|user| user.who == who && user.open > 0) {
+    pub fn close(&mut self, who: Option<Who>) {
+        self.open = self.open.saturating_sub(1);
+        if let Some(user) = self.users.iter_mut().find(|user| Some(user.who) == who && user.open > 0) {
             user.open -= 1;
-            self.open = self.open.saturating_sub(1);
         }
     }
 
@@ -143,36 +146,36 @@ mod tests {
     #[test]
     fn a_user_has_as_many_descriptors_as_allowed_and_no_more() {
         let mut limits = Limits::new();
-        assert_eq!(limits.open(ANN, 0, 2), Ok(()));
-        assert_eq!(limits.open(ANN, 0, 2), Ok(()));
-        assert_eq!(limits.open(ANN, 0, 2), Err(Refused::TooMany));
-        assert_eq!(limits.open(BOB, 0, 2), Ok(()), "another user has their own");
-        limits.close(ANN);
-        assert_eq!(limits.open(ANN, 0, 2), Ok(()));
+        assert_eq!(limits.open(Some(ANN), 0, 2), Ok(()));
+        assert_eq!(limits.open(Some(ANN), 0, 2), Ok(()));
+        assert_eq!(limits.open(Some(ANN), 0, 2), Err(Refused::TooMany));
+        assert_eq!(limits.open(Some(BOB), 0, 2), Ok(()), "another user has their own");
+        limits.close(Some(ANN));
+        assert_eq!(limits.open(Some(ANN), 0, 2), Ok(()));
         assert_eq!(limits.opened(), 3);
     }
 
     #[test]
     fn the_same_uid_in_a_jail_is_another_user() {
         let mut limits = Limits::new();
-        limits.open(ANN, 0, 1).unwrap();
-        assert_eq!(limits.open(Who { jid: 7, ..ANN }, 0, 1), Ok(()));
+        limits.open(Some(ANN), 0, 1).unwrap();
+        assert_eq!(limits.open(Some(Who { jid: 7, ..ANN }), 0, 1), Ok(()));
     }
 
     #[test]
     fn opening_again_does_not_shorten_the_wait() {
         let mut limits = Limits::new();
-        limits.open(ANN, 100, 1).unwrap();
+        limits.open(Some(ANN), 100, 1).unwrap();
         assert_eq!(limits.wait_ns(ANN, 100, 50, true), 0);
-        limits.close(ANN);
-        limits.open(ANN, 110, 1).unwrap();
+        limits.close(Some(ANN));
+        limits.open(Some(ANN), 110, 1).unwrap();
         assert_eq!(limits.wait_ns(ANN, 110, 50, true), 40);
     }
 
     #[test]
     fn asking_without_booking_does_not_push_the_turn_back() {
         let mut limits = Limits::new();
-        limits.open(ANN, 0, 1).unwrap();
+        limits.open(Some(ANN), 0, 1).unwrap();
         limits.wait_ns(ANN, 0, 50, true);
         assert_eq!(limits.wait_ns(ANN, 20, 50, false), 30);
         assert_eq!(limits.wait_ns(ANN, 30, 50, false), 20);
@@ -183,8 +186,8 @@ mod tests {
     #[test]
     fn readers_who_wait_get_turns_and_cannot_book_the_future() {
         let mut limits = Limits::new();
-        limits.open(ANN, 0, 2).unwrap();
-        limits.open(ANN, 0, 2).unwrap();
+        limits.open(Some(ANN), 0, 2).unwrap();
+        limits.open(Some(ANN), 0, 2).unwrap();
         let waits: Vec<_> = (0..5).map(|_| limits.wait_ns(ANN, 0, 50, true)).collect();
         assert_eq!(waits, [0, 50, 100, 100, 100]);
     }
@@ -192,11 +195,11 @@ mod tests {
     #[test]
     fn a_shorter_interval_holds_at_once() {
         let mut limits = Limits::new();
-        limits.open(ANN, 0, 1).unwrap();
+        limits.open(Some(ANN), 0, 1).unwrap();
         limits.wait_ns(ANN, 0, 1_000_000, true);
         assert_eq!(limits.wait_ns(ANN, 0, 10, true), 10);
-        limits.close(ANN);
-        limits.open(BOB, 0, 1).unwrap();
+        limits.close(Some(ANN));
+        limits.open(Some(BOB), 0, 1).unwrap();
         assert_eq!(limits.wait_ns(BOB, 0, 0, true), 0);
         assert_eq!(limits.wait_ns(BOB, 0, 0, true), 0);
     }
@@ -205,23 +208,24 @@ mod tests {
     fn users_are_forgotten_when_nothing_is_left_to_remember() {
         let mut limits = Limits::new();
         for uid in 0..128 {
-            limits.open(Who { uid, jid: 0 }, 0, 1).unwrap();
+            limits.open(Some(Who { uid, jid: 0 }), 0, 1).unwrap();
             limits.wait_ns(Who { uid, jid: 0 }, 0, 50, true);
-            limits.close(Who { uid, jid: 0 });
+            limits.close(Some(Who { uid, jid: 0 }));
         }
-        assert_eq!(limits.open(ANN, 49, 1), Err(Refused::TooManyUsers));
-        assert_eq!(limits.open(ANN, 50, 1), Ok(()));
+        assert_eq!(limits.open(Some(ANN), 49, 1), Err(Refused::TooManyUsers));
+        assert_eq!(limits.open(None, 49, 1), Ok(()), "no limit binds root");
+        assert_eq!(limits.open(Some(ANN), 50, 1), Ok(()));
     }
 
     #[test]
     fn leaving_waits_for_the_last_and_lets_nobody_in() {
         let mut limits = Limits::new();
-        limits.open(ANN, 0, 1).unwrap();
+        limits.open(Some(ANN), 0, 1).unwrap();
         assert!(!limits.leave());
-        assert_eq!(limits.open(BOB, 0, 1), Ok(()), "a refused unload changes nothing");
-        limits.close(ANN);
-        limits.close(BOB);
+        assert_eq!(limits.open(Some(BOB), 0, 1), Ok(()), "a refused unload changes nothing");
+        limits.close(Some(ANN));
+        limits.close(Some(BOB));
         assert!(limits.leave());
-        assert_eq!(limits.open(BOB, 0, 1), Err(Refused::Leaving));
+        assert_eq!(limits.open(Some(BOB), 0, 1), Err(Refused::Leaving));
     }
 }

@@ -136,13 +136,7 @@ impl Cursor {
     }
 
     /// The next piece of text: the header row, rows, or the note at the end.
-    fn rows(
-        &mut self,
-        columns: &Columns,
-        header: &Header,
-        blocks: &impl Blocks,
-        scratch: &mut [u8],
-    ) -> Option<Piece> {
+    fn rows(&mut self, columns: &Columns, header: &Header, blocks: &impl Blocks, scratch: &mut [u8]) -> Option<Piece> {
         match self.next {
             Next::Head => {
                 let mut text = Text::new(scratch);

@@ -79,7 +79,7 @@ pub fn left_us(deadline_sbt: i64, now_sbt: i64) -> Option<u64> {
         return None;
     }
     let left = u64::try_from(deadline_sbt.saturating_sub(now_sbt)).unwrap_or(0);
-    Some((left >> 32) * 1_000_000 + ((left & 0xffff_ffff) * 1_000_000 >> 32))
+    Some((left >> 32) * 1_000_000 + (((left & 0xffff_ffff) * 1_000_000) >> 32))
 }
 
 #[cfg(test)]

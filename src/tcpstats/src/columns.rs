@@ -4,6 +4,7 @@
 
 use crate::field::Field;
 use crate::table::{FIELD_COUNT, FIELDS};
+use crate::text::Text;
 
 /// The fields that a line of text shows, in order.  Time and snapshot stand
 /// before them always.
@@ -89,6 +90,19 @@ impl Columns {
         Ok(columns)
     }
 
+    /// Writes what [`Columns::parse`] reads as these columns.
+    pub fn write(&self, text: &mut Text<'_>) {
+        if *self == Self::basic() {
+            text.str("basic");
+        } else if *self == Self::all() {
+            text.str("all");
+        } else {
+            for (i, field) in self.fields().enumerate() {
+                text.str(if i == 0 { "" } else { "," }).str(field.name);
+            }
+        }
+    }
+
     /// The fields in the order of the columns.
     pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
         self.indexes.iter().take(self.len).filter_map(|index| FIELDS.get(usize::from(*index)))
@@ -117,6 +131,16 @@ mod tests {
         let columns = Columns::parse("srtt,laddr").unwrap();
         let mut fields = columns.fields().map(|field| field.name);
         assert_eq!((fields.next(), fields.next(), fields.next()), (Some("srtt"), Some("laddr"), None));
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same_columns() {
+        for list in ["basic", "all", "srtt", "srtt,laddr,cc"] {
+            let mut buffer = [0; 64];
+            let mut text = Text::new(&mut buffer);
+            Columns::parse(list).unwrap().write(&mut text);
+            assert_eq!(text.finish(), Some(list));
+        }
     }
 
     #[test]

@@ -5,14 +5,17 @@
 use bindgen::{Builder, EnumVariation};
 
 /// Types whose members the module reads.
-const TYPES: [&str; 9] = [
+const TYPES: [&str; 12] = [
     "cc_algo",
     "in_conninfo",
     "inpcb",
     "inpcb_iterator",
+    "modeventtype",
     "siftr_cdev_.*",
+    "sx",
     "tcp_function_block",
     "tcpcb",
+    "tt_which",
     "uio",
     "xtcpcb",
 ];
@@ -31,23 +34,20 @@ const FUNCTIONS: [&str; 8] = [
 ];
 
 /// Variables and constants.
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 13] = [
     "E(PERM|NXIO|INTR|NOMEM|FAULT|BUSY|INVAL|NFILE|MFILE|NOTTY|AGAIN|OPNOTSUPP)",
     "ERESTART",
     "FWRITE",
-    "FIO(NBIO|ASYNC)",
     "hz",
     "INP_IPV[46]",
-    "IO_NDELAY",
-    "M_(NOWAIT|WAITOK)",
-    "modeventtype_.*",
-    "MOD_.*",
+    "O_NONBLOCK",
+    "M_(NOWAIT|WAITOK|ZERO)",
+    "MOD_(LOAD|UNLOAD|SHUTDOWN|QUIESCE)",
     "siftr_cdev_.*",
-    "TCPS_.*",
+    "SIFTR_CDEV_.*",
     "TCP_TMR_GRANULARITY_USEC",
     "TF2?_.*",
     "ticks",
-    "tt_which_.*",
 ];
 
 /// The text of the bindings to what `input` includes.

@@ -10,11 +10,44 @@ const MEMBERS: [(&str, &[&str]); 6] = [
     (
         "tcpcb",
         &[
-            "t_inpcb", "t_fb", "t_timers", "t_flags", "t_flags2", "snd_una", "snd_max", "snd_nxt", "snd_wnd",
-            "snd_cwnd", "rcv_numsacks", "rcv_nxt", "rcv_adv", "rcv_wnd", "t_rttvar", "snd_scale", "rcv_scale",
-            "t_rcvtime", "t_segqlen", "snd_ssthresh", "t_sndtime", "t_rxtcur", "t_rxtshift", "t_starttime",
-            "t_sndzerowin", "t_rttlow", "t_sndrexmitpack", "t_rcvoopack", "t_cc", "t_dupacks", "t_rcep", "t_scep",
-            "t_sndtlppack", "t_sndtlpbyte", "t_sndbytes", "t_snd_rxt_bytes", "t_dsack_bytes", "t_dsack_pack",
+            "t_inpcb",
+            "t_fb",
+            "t_timers",
+            "t_flags",
+            "t_flags2",
+            "snd_una",
+            "snd_max",
+            "snd_nxt",
+            "snd_wnd",
+            "snd_cwnd",
+            "rcv_numsacks",
+            "rcv_nxt",
+            "rcv_adv",
+            "rcv_wnd",
+            "t_rttvar",
+            "snd_scale",
+            "rcv_scale",
+            "t_rcvtime",
+            "t_segqlen",
+            "snd_ssthresh",
+            "t_sndtime",
+            "t_rxtcur",
+            "t_rxtshift",
+            "t_starttime",
+            "t_sndzerowin",
+            "t_rttlow",
+            "t_sndrexmitpack",
+            "t_rcvoopack",
+            "t_cc",
+            "t_dupacks",
+            "t_rcep",
+            "t_scep",
+            "t_sndtlppack",
+            "t_sndtlpbyte",
+            "t_sndbytes",
+            "t_snd_rxt_bytes",
+            "t_dsack_bytes",
+            "t_dsack_pack",
             "t_tmr_granularity",
         ],
     ),
@@ -26,9 +59,9 @@ const MEMBERS: [(&str, &[&str]); 6] = [
 ];
 
 fn sizes_and_members() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
-    MEMBERS
-        .into_iter()
-        .flat_map(|(of, members)| std::iter::once((of, None)).chain(members.iter().map(move |member| (of, Some(*member)))))
+    MEMBERS.into_iter().flat_map(|(of, members)| {
+        std::iter::once((of, None)).chain(members.iter().map(move |member| (of, Some(*member))))
+    })
 }
 
 fn count() -> usize {

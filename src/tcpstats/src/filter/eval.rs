@@ -124,6 +124,9 @@ impl Filter {
 
     /// Kleene's three-valued logic over the operations.
     fn run(&self, record: &Record, is_known: impl Fn(Op) -> bool) -> Verdict {
+        if self.ops().is_empty() {
+            return Verdict::Match;
+        }
         let mut stack = Stack::default();
         for &op in self.ops() {
             match op {

@@ -108,7 +108,7 @@ impl Filter {
     pub fn parse(text: &str) -> Result<Self, ParseError<'_>> {
         let mut lexer = Lexer::new(text);
         let token = lexer.token();
-        let mut parser = Parser { lexer, token, start: token, filter: Self::empty(), depth: 0 };
+        let mut parser = Parser { lexer, token, start: token, filter: Self::everything(), depth: 0 };
         parser.alternatives(0)?;
         if parser.token.symbol != Symbol::End {
             return Err(parser.wrong(parser.token, Expected::Continuation));

@@ -207,11 +207,19 @@ impl Op {
 
 /// A condition on a record, as a checked program of at most [`MAX_OPS`]
 /// operations without jumps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Filter {
     ops: [Op; MAX_OPS],
     len: usize,
 }
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.ops() == other.ops()
+    }
+}
+
+impl Eq for Filter {}
 
 /// Why bytes are no filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,8 +259,10 @@ impl core::fmt::Display for Invalid {
 impl core::error::Error for Invalid {}
 
 impl Filter {
-    /// A program without operations, which is not yet a filter.
-    pub(super) const fn empty() -> Self {
+    /// The filter that every record meets.  It has no operations and no wire
+    /// form; a parsed one always has some.
+    #[must_use]
+    pub const fn everything() -> Self {
         Self { ops: [Op::And; MAX_OPS], len: 0 }
     }
 
@@ -271,8 +281,8 @@ impl Filter {
         self.ops.get(..self.len).unwrap_or_default()
     }
 
-    /// How many operations there are, at least one.
-    #[allow(clippy::len_without_is_empty, reason = "a filter is never empty")]
+    /// How many operations there are.
+    #[allow(clippy::len_without_is_empty, reason = "to be empty means to take everything, not nothing")]
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
@@ -304,6 +314,26 @@ impl Filter {
     /// # Errors
     /// The first thing that is wrong.  Whatever is accepted can be evaluated.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Invalid> {
+        let mut filter = Self::everything();
+        filter.read(bytes)?;
+        Ok(filter)
+    }
+
+    /// Becomes what the bytes say, as [`Filter::from_bytes`] reads them, where it
+    /// is: a filter is too large to be handed around on a kernel's stack.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; the filter then takes everything.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), Invalid> {
+        self.len = 0;
+        let result = self.append(bytes);
+        if result.is_err() {
+            self.len = 0;
+        }
+        result
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Invalid> {
         if bytes.len() != FILTER_LEN {
             return Err(Invalid::Length);
         }
@@ -320,16 +350,15 @@ impl Filter {
         if reserved.iter().chain(unused).any(|byte| *byte != 0) {
             return Err(Invalid::NotZero);
         }
-        let mut filter = Self::empty();
         let mut depth = 0;
         for (at, op) in used.chunks_exact(OP_LEN).enumerate() {
             let op = Op::from_bytes(op).ok_or(Invalid::Op(at))?;
             depth = op.depth_after(depth).ok_or(Invalid::Stack(at))?;
-            if !filter.push(op) {
+            if !self.push(op) {
                 return Err(Invalid::Count);
             }
         }
-        if depth == 1 { Ok(filter) } else { Err(Invalid::Unfinished) }
+        if depth == 1 { Ok(()) } else { Err(Invalid::Unfinished) }
     }
 }
 
@@ -443,7 +472,7 @@ mod tests {
     #[test]
     fn the_stack_is_bounded() {
         let deep = |depth: usize| {
-            let mut filter = Filter::empty();
+            let mut filter = Filter::everything();
             let push = Op::Idle { comparison: Comparison::Eq, number: 0 };
             for op in core::iter::repeat_n(push, depth).chain(core::iter::repeat_n(Op::Or, depth - 1)) {
                 assert!(filter.push(op));
@@ -456,7 +485,7 @@ mod tests {
 
     #[test]
     fn one_value_too_many_is_found_where_it_is() {
-        let mut filter = Filter::empty();
+        let mut filter = Filter::everything();
         for _ in 0..=MAX_DEPTH {
             assert!(filter.push(Op::Idle { comparison: Comparison::Eq, number: 0 }));
         }

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Connections: the iterator over protocol control blocks, and what is in one.
+//!
+//! The kernel's `inp_next()` hands over one locked pcb at a time.  A [`Pcb`]
+//! stands for that lock: it exists only while the visitor is called, and as long
+//! as it does the thread must not sleep.
+
+use core::ffi::{c_int, c_void};
+use core::marker::PhantomData;
+use core::ops::ControlFlow;
+
+use super::raw;
+use crate::units::Granularity;
+
+/// The bytes of an address as a record has it.
+type Address = [u8; 16];
+
+/// A connection whose read lock is held.
+pub struct Pcb<'a> {
+    inp: *mut raw::inpcb,
+    lock: PhantomData<&'a raw::inpcb>,
+}
+
+/// Of a TCP stack, what the record shows.
+#[derive(Clone, Copy)]
+pub struct Stack {
+    pub cc: [u8; 16],
+    pub name: [u8; 32],
+}
+
+/// Of a socket, what the record shows.
+#[derive(Clone, Copy)]
+pub enum Socket {
+    Listener { qlen: u32, qlimit: u32 },
+    Connection { snd_cc: u32, snd_hiwat: u32, rcv_cc: u32, rcv_hiwat: u32 },
+}
+
+/// Methods that read a member of the tcpcb.
+macro_rules! members {
+    ($($(#[$doc:meta])* $name:ident $type:ty;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(&self) -> $type {
+            // SAFETY: the tcpcb begins with the inpcb, and the lock is held that its writers need.
+            unsafe { (&raw const (*self.tcpcb()).$name).cast::<$type>().read() }
+        }
+    )*};
+}
+
+impl Pcb<'_> {
+    pub(super) fn as_ptr(&self) -> *mut raw::inpcb {
+        self.inp
+    }
+
+    /// The tcpcb around the inpcb: intotcpcb().
+    fn tcpcb(&self) -> *mut raw::tcpcb {
+        const { assert!(core::mem::offset_of!(raw::tcpcb, t_inpcb) == 0) };
+        self.inp.cast()
+    }
+
+    /// Whether the running thread may see it: cr_canseeinpcb().
+    pub fn is_visible(&self) -> bool {
+        // SAFETY: the lock that it asserts is held.
+        unsafe { raw::siftr_cdev_can_see(self.inp) != 0 }
+    }
+
+    /// Number of the connection.
+    pub fn gencnt(&self) -> u64 {
+        // SAFETY: inp_gencnt does not change while the lock is held.
+        unsafe { (*self.inp).inp_gencnt }
+    }
+
+    /// Addresses, ports and routing table.
+    pub fn endpoints(&self) -> Endpoints {
+        // SAFETY: both are plain data that do not change while the lock is held.
+        unsafe { Endpoints::new(&(*self.inp).inp_inc, (*self.inp).inp_vflag) }
+    }
+
+    /// User and jail of the socket's creator.
+    pub fn owner(&self) -> (u32, u32) {
+        let (mut uid, mut jid) = (0, 0);
+        // SAFETY: a pcb holds a reference to its credential for life.
+        unsafe { raw::siftr_cdev_pcb_owner(self.inp, &raw mut uid, &raw mut jid) };
+        (uid, jid)
+    }
+
+    /// Flow id and how it was computed.
+    pub fn flow(&self) -> (u32, u32) {
+        // SAFETY: plain data behind the lock.
+        unsafe { ((*self.inp).inp_flowid, (*self.inp).inp_flowtype.into()) }
+    }
+
+    /// `TCPS_*`
+    pub fn state(&self) -> u8 {
+        // SAFETY: a bit-field behind the lock.
+        unsafe { raw::tcpcb::t_state_raw(self.tcpcb()) as u8 }
+    }
+
+    /// Maximum segment size.
+    pub fn maxseg(&self) -> u32 {
+        // SAFETY: a bit-field behind the lock.
+        unsafe { raw::tcpcb::t_maxseg_raw(self.tcpcb()) }
+    }
+
+    members! {
+        t_flags u32;
+        t_flags2 u32;
+        snd_una u32;
+        snd_max u32;
+        snd_nxt u32;
+        snd_wnd u32;
+        snd_cwnd u32;
+        snd_ssthresh u32;
+        rcv_numsacks u32;
+        rcv_nxt u32;
+        rcv_adv u32;
+        rcv_wnd u32;
+        snd_scale u8;
+        rcv_scale u8;
+        t_rttvar u32;
+        t_rttlow u32;
+        t_rxtcur u32;
+        t_rxtshift u32;
+        t_rcvtime u32;
+        t_sndtime u32;
+        t_starttime u32;
+        t_segqlen u32;
+        t_sndzerowin u32;
+        t_sndrexmitpack u32;
+        t_rcvoopack u32;
+        t_dupacks u32;
+        t_rcep u32;
+        t_scep u32;
+        t_sndtlppack u32;
+        t_sndtlpbyte u64;
+        t_sndbytes u64;
+        t_snd_rxt_bytes u64;
+        t_dsack_bytes u32;
+        t_dsack_pack u32;
+        /// By `TT_*`: when the timer fires, or the greatest number.
+        t_timers [i64; raw::TT_N as usize];
+    }
+
+    /// The unit of the stack's times.
+    pub fn granularity(&self) -> Granularity {
+        // SAFETY: plain data behind the lock.
+        match u32::from(unsafe { (*self.tcpcb()).t_tmr_granularity }) {
+            raw::TCP_TMR_GRANULARITY_USEC => Granularity::Microseconds,
+            _ => Granularity::Ticks,
+        }
+    }
+
+    /// Smoothed round-trip time in microseconds: tcp_get_srtt().
+    pub fn srtt_us(&self) -> u32 {
+        // SAFETY: the lock is held; the function reads the tcpcb only.
+        unsafe { raw::siftr_cdev_srtt_us(self.tcpcb()) }
+    }
+
+    /// Whether the stack still holds the connection: tcp_discardcb() clears
+    /// `t_cc` and gives up the reference to `t_fb` under the lock.
+    fn is_held(&self) -> bool {
+        // SAFETY: two pointers behind the lock.
+        unsafe { !(*self.tcpcb()).t_cc.is_null() && !(*self.tcpcb()).t_fb.is_null() }
+    }
+
+    /// The stack, none once it has let go of the connection.
+    pub fn stack(&self) -> Option<Stack> {
+        if !self.is_held() {
+            return None;
+        }
+        let tp = self.tcpcb();
+        // SAFETY: the connection holds references to both, and their names do not change.
+        Some(unsafe {
+            Stack {
+                cc: (&raw const (*(*tp).t_cc).name).cast::<[u8; 16]>().read(),
+                name: (&raw const (*(*tp).t_fb).tfb_tcp_block_name).cast::<[u8; 32]>().read(),
+            }
+        })
+    }
+
+    /// RFC 6675 pipe as the stack computes it, none once the stack has let go of
+    /// the connection.
+    pub fn pipe(&self) -> Option<u32> {
+        // SAFETY: the function reads what belongs to the connection, which is locked and has its stack.
+        self.is_held().then(|| unsafe { raw::tcp_compute_pipe(self.tcpcb()) }.cast_unsigned())
+    }
+
+    /// The socket, none once the application is gone.
+    pub fn socket(&self) -> Option<Socket> {
+        // SAFETY: inp_socket is cleared under the lock before the socket goes; its numbers are read as
+        // sysctl net.inet.tcp.pcblist reads them.
+        let socket = unsafe {
+            let so = (*self.inp).inp_socket;
+            if so.is_null() {
+                return None;
+            }
+            let mut socket = core::mem::zeroed();
+            raw::siftr_cdev_socket_read(so, &raw mut socket);
+            socket
+        };
+        let raw::siftr_cdev_socket { listening, snd_cc, snd_hiwat, rcv_cc, rcv_hiwat, qlen, qlimit } = socket;
+        Some(match listening {
+            0 => Socket::Connection { snd_cc, snd_hiwat, rcv_cc, rcv_hiwat },
+            _ => Socket::Listener { qlen, qlimit },
+        })
+    }
+}
+
+/// Addresses and ports of a connection.
+#[derive(Clone, Copy)]
+pub struct Endpoints {
+    pub ipver: u8,
+    pub laddr: Address,
+    pub lport: u16,
+    pub faddr: Address,
+    pub fport: u16,
+    pub fib: u16,
+}
+
+impl Endpoints {
+    fn new(inc: &raw::in_conninfo, vflag: u8) -> Self {
+        let ends = &inc.inc_ie;
+        // An IPv6 socket that takes IPv4 too has both bits until it is connected.
+        let is_ipv6 = u32::from(vflag) & raw::INP_IPV6 != 0;
+        // SAFETY: both members of each union are sixteen bytes of plain data.
+        let (local, foreign): (Address, Address) = unsafe {
+            (core::mem::transmute_copy(&ends.ie_dependladdr), core::mem::transmute_copy(&ends.ie_dependfaddr))
+        };
+        Self {
+            ipver: if is_ipv6 { 6 } else { 4 },
+            laddr: as_mapped(local, is_ipv6),
+            lport: u16::from_be(ends.ie_lport),
+            faddr: as_mapped(foreign, is_ipv6),
+            fport: u16::from_be(ends.ie_fport),
+            fib: inc.inc_fibnum,
+        }
+    }
+}
+
+/// An address as a record has it.  The kernel keeps an IPv4 address in the last
+/// four of sixteen bytes: struct in_addr_4in6.
+fn as_mapped(address: Address, is_ipv6: bool) -> Address {
+    match address {
+        [.., a, b, c, d] if !is_ipv6 => tcpstats::ipv4([a, b, c, d]),
+        _ => address,
+    }
+}
+
+/// Calls `visit` with every connection of the current network stack, each locked
+/// as long as the call lasts, until it says so.  Memory may be taken without
+/// waiting; nothing may sleep.
+pub fn each_connection(mut visit: impl FnMut(&Pcb<'_>) -> ControlFlow<()>) {
+    // SAFETY: an iterator is plain data, and set up by walk_init; a current network stack is set, since
+    // this is called inside `each_vnet`.  inp_next() unlocks the pcb it gave before; the one at which
+    // the walk is broken off is unlocked here.
+    unsafe {
+        let mut walk = core::mem::zeroed();
+        raw::siftr_cdev_walk_init(&raw mut walk);
+        loop {
+            let inp = raw::inp_next(&raw mut walk);
+            if inp.is_null() {
+                return;
+            }
+            if visit(&Pcb { inp, lock: PhantomData }).is_break() {
+                raw::siftr_cdev_pcb_unlock(inp);
+                return;
+            }
+        }
+    }
+}
+
+/// An entry of the SYN cache: a connection in SYN_RCVD that has no pcb yet.
+pub struct Syncache<'a>(&'a raw::xtcpcb);
+
+impl Syncache<'_> {
+    /// Addresses, ports and routing table.
+    pub fn endpoints(&self) -> Endpoints {
+        let inpcb = &self.0.xt_inp;
+        Endpoints::new(&inpcb.inp_inc, inpcb.inp_vflag)
+    }
+}
+
+/// Calls `visit` with every entry of the SYN cache of the current network stack
+/// that the running thread may see, with the lock of its bucket held: nothing
+/// may sleep.
+pub fn each_half_open<F: FnMut(&Syncache<'_>) -> ControlFlow<()>>(mut visit: F) {
+    unsafe extern "C" fn put<F: FnMut(&Syncache<'_>) -> ControlFlow<()>>(
+        request: *mut raw::sysctl_req,
+        entry: *const c_void,
+        len: usize,
+    ) -> c_int {
+        if len < size_of::<raw::xtcpcb>() || entry.is_null() {
+            return raw::EINVAL as c_int;
+        }
+        // SAFETY: the argument is the `visit` below, which outlives the walk; the entry is a whole xtcpcb.
+        let flow = unsafe {
+            let visit = &mut *raw::siftr_cdev_syncache_arg(request).cast::<F>();
+            visit(&Syncache(&*entry.cast()))
+        };
+        // Any error ends the walk.
+        if flow.is_break() { raw::EINTR as c_int } else { 0 }
+    }
+    // SAFETY: `put` is called only during the call, on this thread.
+    unsafe { raw::siftr_cdev_syncache(Some(put::<F>), (&raw mut visit).cast()) }
+}
+
+/// How many connections the current network stack has about now.
+pub fn count() -> usize {
+    // SAFETY: a current network stack is set, since this is called inside `each_vnet`.
+    unsafe { raw::siftr_cdev_tcb_count() as usize }
+}
+
+/// Calls `visit` in the network stack of the running thread, or in each of
+/// them, with the list of network stacks locked by an sx lock then.
+pub fn each_vnet<F: FnMut()>(all: bool, mut visit: F) {
+    unsafe extern "C" fn call<F: FnMut()>(visit: *mut c_void) {
+        // SAFETY: the argument is the `visit` below, which outlives the walk.
+        unsafe { (*visit.cast::<F>())() }
+    }
+    // SAFETY: `call` is called only during the call, on this thread.
+    unsafe { raw::siftr_cdev_each_vnet(all.into(), Some(call::<F>), (&raw mut visit).cast()) }
+}

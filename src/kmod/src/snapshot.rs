@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! One pass over all connections, into memory.
+//!
+//! Nothing is copied out before the pass is over.  Memory is taken before it, as
+//! much as the number of connections says, and without waiting while it lasts;
+//! what finds no room is counted.
+
+use core::ops::ControlFlow;
+use core::sync::atomic::Ordering::Relaxed;
+
+use tcpstats::filter::Verdict;
+use tcpstats::frame::flag;
+use tcpstats::{FREEBSD_RECORD_LEN, Filter, Header, Record};
+
+use crate::fill::{self, Clock};
+use crate::kpi::probe::{self, Skip};
+use crate::kpi::{self, Block, Errno, List, Wait, system};
+use crate::output::Blocks;
+
+/// Bytes of memory taken at once: the longest that malloc(9) keeps a cache of.
+const BLOCK_LEN: usize = 64 * 1024;
+
+/// Records in a block.
+const BLOCK_RECORDS: usize = BLOCK_LEN / FREEBSD_RECORD_LEN;
+
+/// How many connections are looked at between two looks for a signal.
+const SIGNAL_INTERVAL: u64 = 64;
+
+/// What a reader wants.
+pub struct Wanted<'a> {
+    pub filter: Option<&'a Filter>,
+    pub all_vnets: bool,
+}
+
+/// The records of a pass, and memory for those of the next.
+pub struct Snapshot {
+    pub header: Header,
+    blocks: List,
+    written: usize,
+}
+
+impl Snapshot {
+    pub const fn new() -> Self {
+        let header = Header {
+            sequence: 0,
+            wall_ns: 0,
+            mono_ns: 0,
+            walk_ns: 0,
+            seen: 0,
+            matched: 0,
+            written: 0,
+            missed: 0,
+            missed_ticks: 0,
+            flags: 0,
+            hz: 0,
+        };
+        Self { header, blocks: List::new(), written: 0 }
+    }
+
+    /// Walks over the connections that the running thread may see.  The caller
+    /// must be sleepable.
+    ///
+    /// # Errors
+    /// EINTR or ERESTART when a signal comes; there is no snapshot then.
+    pub fn take(&mut self, wanted: &Wanted<'_>) -> Result<(), Errno> {
+        let mut expected = 0;
+        kpi::each_vnet(wanted.all_vnets, || expected += kpi::count());
+        self.make_room(expected, wanted.filter.is_some());
+        probe::snapshot_start(self.header.sequence + 1, expected as u64);
+        if !self.walk(wanted, true) {
+            kpi::check_signals()?;
+            // The signal was none that ends the call.  It may stay pending: do not look again.
+            self.walk(wanted, false);
+        }
+        self.count();
+        Ok(())
+    }
+
+    /// Memory for a number of connections and some more, as far as limits let.
+    fn make_room(&mut self, expected: usize, filtered: bool) {
+        let likely = if filtered { self.written } else { expected };
+        let blocks = |records: usize| (records + records / 8).div_ceil(BLOCK_RECORDS) + 1;
+        let limit = usize::try_from(system::snapshot_bytes_max()).unwrap_or(usize::MAX) / BLOCK_LEN;
+        let wanted = blocks(likely).min(limit);
+        self.shrink(wanted.saturating_mul(2));
+        self.blocks.reserve(blocks(expected).saturating_mul(2).min(limit));
+        while self.blocks.len() < wanted && self.grow(Wait::Yes) {}
+    }
+
+    /// Takes one more block; whether there was one.
+    fn grow(&mut self, wait: Wait) -> bool {
+        if !system::take_memory(BLOCK_LEN as u64) {
+            return false;
+        }
+        let grown = Block::new(BLOCK_LEN, wait).is_some_and(|block| self.blocks.push(block).is_ok());
+        if !grown {
+            system::give_memory(BLOCK_LEN as u64);
+        }
+        grown
+    }
+
+    /// Gives back all blocks beyond so many.
+    fn shrink(&mut self, keep: usize) {
+        while self.blocks.len() > keep && self.blocks.pop().is_some() {
+            system::give_memory(BLOCK_LEN as u64);
+        }
+    }
+
+    /// One pass; whether it went through to the end.
+    fn walk(&mut self, wanted: &Wanted<'_>, heed_signals: bool) -> bool {
+        let mut record = Record::new();
+        let clock = Clock { hz: system::hz() };
+        let mut interrupted = false;
+        self.written = 0;
+        self.header = Header {
+            sequence: self.header.sequence,
+            wall_ns: system::wall_ns(),
+            mono_ns: system::uptime_ns(),
+            flags: if wanted.all_vnets { flag::ALL_VNETS } else { 0 },
+            hz: clock.hz,
+            ..Header::default()
+        };
+        kpi::each_vnet(wanted.all_vnets, || {
+            // First what has no pcb yet: what gets one now is seen twice and not missed.
+            kpi::each_half_open(|entry| {
+                record.clear();
+                fill::half_open(&mut record, entry);
+                self.keep(&mut record, wanted.filter, None, clock);
+                ControlFlow::Continue(())
+            });
+            kpi::each_connection(|pcb| {
+                interrupted |=
+                    heed_signals && self.header.seen.is_multiple_of(SIGNAL_INTERVAL) && kpi::signal_is_pending();
+                if interrupted {
+                    return ControlFlow::Break(());
+                }
+                if pcb.is_visible() {
+                    record.clear();
+                    fill::identity(&mut record, pcb);
+                    self.keep(&mut record, wanted.filter, Some(pcb), clock);
+                } else {
+                    probe::record_skip(Some(pcb), Skip::Hidden);
+                }
+                ControlFlow::Continue(())
+            });
+        });
+        self.header.walk_ns = system::uptime_ns().saturating_sub(self.header.mono_ns);
+        !interrupted
+    }
+
+    /// Fills and keeps a record whose identity is there, if it is wanted.
+    fn keep(&mut self, record: &mut Record, filter: Option<&Filter>, pcb: Option<&kpi::Pcb<'_>>, clock: Clock) {
+        self.header.seen += 1;
+        let verdict = filter.map_or(Verdict::Match, |filter| filter.verdict_by_identity(record));
+        if verdict == Verdict::NoMatch {
+            return probe::record_skip(pcb, Skip::Filtered);
+        }
+        record.at_ns = system::uptime_ns().saturating_sub(self.header.mono_ns);
+        if let Some(pcb) = pcb {
+            fill::statistics(record, pcb, clock);
+        }
+        if verdict == Verdict::Unknown && filter.is_some_and(|filter| !filter.matches(record)) {
+            return probe::record_skip(pcb, Skip::Filtered);
+        }
+        self.header.matched += 1;
+        if self.push(record) {
+            self.header.written += 1;
+        } else {
+            self.header.missed += 1;
+            self.header.flags |= flag::TRUNCATED;
+            probe::record_skip(pcb, Skip::NoMemory);
+        }
+    }
+
+    /// Copies the record behind the last one; whether there was room.
+    fn push(&mut self, record: &Record) -> bool {
+        let (block, at) = (self.written / BLOCK_RECORDS, self.written % BLOCK_RECORDS * FREEBSD_RECORD_LEN);
+        if block >= self.blocks.len() && !self.grow(Wait::No) {
+            return false;
+        }
+        let room = self.blocks.get_mut(block).and_then(|block| block.get_mut(at..at + FREEBSD_RECORD_LEN));
+        match (room, record.to_bytes().get(..FREEBSD_RECORD_LEN)) {
+            (Some(room), Some(bytes)) => room.copy_from_slice(bytes),
+            _ => return false,
+        }
+        self.written += 1;
+        true
+    }
+
+    /// Counts a pass that went through.
+    fn count(&mut self) {
+        self.header.sequence += 1;
+        system::snapshots().fetch_add(1, Relaxed);
+        system::records().fetch_add(self.header.written, Relaxed);
+        system::missed().fetch_add(self.header.missed, Relaxed);
+        system::walk_last_ns().store(self.header.walk_ns, Relaxed);
+        system::walk_max_ns().fetch_max(self.header.walk_ns, Relaxed);
+        probe::snapshot_done(&self.header);
+    }
+}
+
+impl Blocks for Snapshot {
+    fn block(&self, at: usize) -> Option<&[u8]> {
+        let records = self.written.checked_sub(at.checked_mul(BLOCK_RECORDS)?)?.min(BLOCK_RECORDS);
+        if records == 0 { None } else { self.blocks.get(at)?.get(..records * FREEBSD_RECORD_LEN) }
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        self.shrink(0);
+    }
+}

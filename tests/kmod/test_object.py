@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the built modules are made of: each test says what the kernel would do otherwise."""
+
+import os
+import pathlib
+import re
+import struct
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LLVM = pathlib.Path(os.environ.get("LLVM", "/usr/lib/llvm-19")) / "bin"
+BUILDS = ["14-amd64", "14-aarch64", "15-amd64", "15-aarch64"]
+
+# The stack of a kernel thread is 16 KB, and the rest of the system call is on it too.
+LARGEST_FRAME = 3072
+
+
+def run(*command, **more):
+    return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, **more).stdout
+
+
+@pytest.fixture(params=BUILDS)
+def build(request):
+    folder = ROOT / "target/kmod" / request.param
+    assert (folder / "siftr_cdev.ko").exists(), "make kmod builds it"
+    return folder
+
+
+def is_amd64(build):
+    return build.name.endswith("amd64")
+
+
+def instructions(build):
+    lines = run(LLVM / "llvm-objdump", "-d", "--no-show-raw-insn", build / "siftr_cdev.kld").splitlines()
+    found = [line.split(None, 1)[1] for line in lines if re.match(r"\s*[0-9a-f]+:\s", line)]
+    assert len(found) > 1000
+    return found
+
+
+def test_relocations_are_those_that_the_kernel_applies(build):
+    kinds = set(re.findall(r"R_(?:X86_64|AARCH64)_\w+", run(LLVM / "llvm-readelf", "-r", build / "siftr_cdev.ko")))
+    # amd64/amd64/elf_machdep.c and arm64/arm64/elf_machdep.c, elf_reloc_internal().
+    known = (
+        {"R_X86_64_64", "R_X86_64_32S", "R_X86_64_PC32", "R_X86_64_PLT32"}
+        if is_amd64(build)
+        else {"R_AARCH64_ABS64", "R_AARCH64_GLOB_DAT", "R_AARCH64_JUMP_SLOT", "R_AARCH64_RELATIVE"}
+    )
+    assert kinds and kinds <= known
+
+
+def test_only_listed_names_of_the_kernel_are_used(build):
+    text = (pathlib.Path(__file__).parent / "kpi.txt").read_text()
+    listed = {name for line in text.splitlines() if not line.startswith("#") for name in line.split()}
+    used = {line.split()[-1] for line in run(LLVM / "llvm-nm", "-u", build / "siftr_cdev.ko").splitlines()}
+    # The linker makes these from the sections of the same names.
+    used = {name for name in used if not re.match(r"__(start|stop)_set_", name)}
+    assert used and used <= listed
+
+
+def test_no_panic_of_rust_can_be_reached(build):
+    undefined = run(LLVM / "llvm-nm", "-u", build / "siftr_cdev_rust.o")
+    assert "siftr_cdev_malloc" in undefined
+    # The panic handler calls it; where no code panics, the handler itself is gone.
+    assert "siftr_cdev_panic" not in undefined
+    symbols = run(LLVM / "llvm-nm", build / "siftr_cdev.kld")
+    assert not re.search(r"panicking|unwrap_failed|expect_failed|_Unwind|eh_personality", symbols)
+
+
+def test_no_floating_point_or_vector_register_is_touched(build):
+    pattern = r"%[xyz]mm|%mm\d|%st\b" if is_amd64(build) else r"\b[qdshbv]\d+\b(?!\()"
+    touching = [line for line in instructions(build) if re.search(pattern, line.split("//")[0].split("<")[0])]
+    assert touching == []
+
+
+def test_nothing_is_kept_below_the_stack_pointer(build):
+    if not is_amd64(build):
+        pytest.skip("aarch64 has no red zone")
+    assert [line for line in instructions(build) if re.search(r"-0x[0-9a-f]+\(%rsp", line)] == []
+
+
+def test_no_function_takes_much_stack(build):
+    pattern = r"subq?\s+\$(0x[0-9a-f]+), %rsp" if is_amd64(build) else r"sub\s+sp, sp, #(0x[0-9a-f]+)(, lsl #12)?"
+    frames = [re.search(pattern, line) for line in instructions(build)]
+    sizes = [int(found[1], 16) << (12 if found.lastindex == 2 else 0) for found in frames if found]
+    assert sizes and max(sizes) <= LARGEST_FRAME
+
+
+def test_the_linker_sets_are_there(build):
+    sections = run(LLVM / "llvm-readelf", "-S", "-W", build / "siftr_cdev.ko")
+    for name in ("set_sysinit_set", "set_sysuninit_set", "set_modmetadata_set", "set_sysctl_set", "set_sdt_probes_set"):
+        assert name in sections, name
+
+
+def test_no_path_of_the_build_is_in_it(build):
+    assert str(ROOT).encode() not in (build / "siftr_cdev.ko").read_bytes()
+
+
+def layout(object_file, command, **more):
+    """The numbers of the array LAYOUT in a file that the command compiles."""
+    run(*command, "-o", object_file, **more)
+    symbols = run(LLVM / "llvm-nm", "-S", object_file).splitlines()
+    start, size = next((int(line.split()[0], 16), int(line.split()[1], 16)) for line in symbols if line.endswith(" LAYOUT"))
+    sections = re.findall(r"\] (\.rodata\S*) ", run(LLVM / "llvm-readelf", "-S", "-W", object_file))
+    assert len(sections) == 1, sections
+    raw = object_file.with_suffix(".bin")
+    run(LLVM / "llvm-objcopy", "-O", "binary", f"--only-section={sections[0]}", object_file, raw)
+    data = raw.read_bytes()[start:start + size]
+    assert len(data) == size
+    return struct.unpack(f"<{size // 4}I", data)
+
+
+def test_structures_are_as_the_c_compiler_lays_them_out(build):
+    rust, c = build / "layout.rs", build / "layout.c"
+    run(ROOT / "target/release/siftr_cdev_gen", "layout", rust, c)
+    # The build keeps the arguments that it gave to its compilers.
+    clang = (build / "clang.args").read_text().splitlines()
+    rustc = (build / "rustc.args").read_text().splitlines()
+    environment = {**os.environ, "RUSTC_BOOTSTRAP": "1", "BINDINGS": str(build / "bindings.rs")}
+    by_clang = layout(build / "layout-c.o", [LLVM / "clang", *clang, "-O2", "-c", c])
+    by_rust = layout(
+        build / "layout-rust.o", [*rustc, "--crate-type", "lib", "--emit", "obj", rust], env=environment
+    )
+    assert len(by_clang) > 50
+    assert by_rust == by_clang
