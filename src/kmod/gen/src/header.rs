@@ -33,6 +33,7 @@ fn bits() -> String {
 }
 
 /// The text of the header.
+#[allow(clippy::too_many_lines, reason = "it is one text")]
 pub fn text() -> String {
     let sent: Vec<_> =
         FIELDS.iter().filter(|field| PREAMBLE_LEN + field.offset + field.kind.size() <= FREEBSD_RECORD_LEN).collect();
