@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Connections in every state that can be had on one machine.
+
+use std::io::{Error, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use tcpstats::State;
+
+/// Addresses that swallow what is sent to them: see [`blackhole`].
+pub const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+/// A socket and what the device has to say of it.
+pub struct Expected {
+    pub what: String,
+    pub state: State,
+    pub local: SocketAddr,
+    pub foreign: SocketAddr,
+    /// None where the application has let go of it.
+    pub socket: Option<Box<dyn AsRawFd>>,
+}
+
+/// Sends packets to 192.0.2.0/24 nowhere.
+pub fn blackhole() {
+    let run = |arguments: &[&str]| std::process::Command::new("route").args(arguments).output().unwrap();
+    run(&["-q", "delete", "-net", "192.0.2.0/24"]);
+    let added = run(&["add", "-net", "192.0.2.0/24", "127.0.0.1", "-blackhole"]);
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+}
+
+/// Both ends of a connection over a loopback address, and its listener.
+pub fn pair(address: IpAddr) -> (TcpStream, TcpStream, TcpListener) {
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    (client, server, listener)
+}
+
+fn expected(what: &str, state: State, socket: TcpStream) -> Expected {
+    let (local, foreign) = (socket.local_addr().unwrap(), socket.peer_addr().unwrap());
+    Expected { what: what.into(), state, local, foreign, socket: Some(Box::new(socket)) }
+}
+
+fn settle() {
+    std::thread::sleep(Duration::from_millis(100));
+}
+
+/// One of each.
+pub fn every_state() -> Vec<Expected> {
+    blackhole();
+    let mut all = Vec::new();
+    for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+        let name = |what: &str| format!("{family} {what}");
+
+        let (mut client, server, listener) = pair(address);
+        client.write_all(&[7; 5000]).unwrap();
+        let nobody = SocketAddr::new(if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }, 0);
+        let local = listener.local_addr().unwrap();
+        all.push(Expected { what: name("listener"), state: State::LISTEN, local, foreign: nobody, socket: Some(Box::new(listener)) });
+        all.push(expected(&name("client"), State::ESTABLISHED, client));
+        all.push(expected(&name("server with data waiting"), State::ESTABLISHED, server));
+
+        let (client, server, _) = pair(address);
+        client.shutdown(Shutdown::Write).unwrap();
+        settle();
+        all.push(expected(&name("half closed here"), State::FIN_WAIT_2, client));
+        all.push(expected(&name("half closed there"), State::CLOSE_WAIT, server));
+
+        let (client, server, _) = pair(address);
+        let (local, foreign) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+        client.shutdown(Shutdown::Write).unwrap();
+        settle();
+        drop(server);
+        settle();
+        drop(client);
+        all.push(Expected { what: name("in TIME_WAIT"), state: State::TIME_WAIT, local, foreign, socket: None });
+    }
+
+    // An IPv4 connection on an IPv6 socket.
+    let listener = dual_stack_listener();
+    let port = listener.local_addr().unwrap().port();
+    let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    let (local, foreign) = (client.peer_addr().unwrap(), client.local_addr().unwrap());
+    all.push(expected("client of a dual-stack server", State::ESTABLISHED, client));
+    all.push(Expected { what: "dual-stack server".into(), state: State::ESTABLISHED, local, foreign, socket: Some(Box::new(server)) });
+
+    let (socket, local) = connecting(SocketAddr::new(NOWHERE.into(), 9));
+    let foreign = SocketAddr::new(NOWHERE.into(), 9);
+    all.push(Expected { what: "without an answer".into(), state: State::SYN_SENT, local, foreign, socket: Some(Box::new(socket)) });
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let local = listener.local_addr().unwrap();
+    let foreign = SocketAddr::new(NOWHERE.into(), 4321);
+    send_syn(4321, local.port());
+    settle();
+    all.push(Expected { what: "in the SYN cache".into(), state: State::SYN_RCVD, local, foreign, socket: None });
+    let nobody = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    all.push(Expected { what: "listener of a SYN".into(), state: State::LISTEN, local, foreign: nobody, socket: Some(Box::new(listener)) });
+    all
+}
+
+fn check(result: i32, what: &str) -> i32 {
+    assert_ne!(result, -1, "{what}: {}", Error::last_os_error());
+    result
+}
+
+/// The bytes of a `sockaddr_in`.
+fn sockaddr_in(address: Ipv4Addr, port: u16) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_len: 16,
+        sin_family: libc::AF_INET as u8,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(address).to_be() },
+        sin_zero: [0; 8],
+    }
+}
+
+/// A socket whose SYN goes nowhere, and its own address.
+fn connecting(to: SocketAddr) -> (TcpStream, SocketAddr) {
+    let IpAddr::V4(address) = to.ip() else { panic!("IPv4 is expected") };
+    // SAFETY: plain system calls with structures of their sizes.
+    unsafe {
+        let socket = check(libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0), "socket");
+        let to = sockaddr_in(address, to.port());
+        let result = libc::connect(socket, (&raw const to).cast(), 16);
+        assert_eq!((result, Error::last_os_error().raw_os_error()), (-1, Some(libc::EINPROGRESS)));
+        let stream = TcpStream::from_raw_fd(socket);
+        let local = stream.local_addr().unwrap();
+        (stream, local)
+    }
+}
+
+/// A listener for both families.
+fn dual_stack_listener() -> TcpListener {
+    // SAFETY: plain system calls with structures of their sizes.
+    unsafe {
+        let socket = check(libc::socket(libc::AF_INET6, libc::SOCK_STREAM, 0), "socket");
+        let off = 0_i32;
+        check(libc::setsockopt(socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, (&raw const off).cast(), 4), "IPV6_V6ONLY");
+        let mut address: libc::sockaddr_in6 = std::mem::zeroed();
+        address.sin6_len = 28;
+        address.sin6_family = libc::AF_INET6 as u8;
+        check(libc::bind(socket, (&raw const address).cast(), 28), "bind");
+        check(libc::listen(socket, 5), "listen");
+        TcpListener::from_raw_fd(socket)
+    }
+}
+
+/// Sends a SYN from an address that will not answer, to a port of 127.0.0.1.
+fn send_syn(from_port: u16, to_port: u16) {
+    let (from, to) = (NOWHERE, Ipv4Addr::LOCALHOST);
+    let mut packet = [0_u8; 40];
+    packet[0] = 0x45;
+    packet[2..4].copy_from_slice(&40_u16.to_be_bytes());
+    packet[8] = 64;
+    packet[9] = 6;
+    packet[12..16].copy_from_slice(&from.octets());
+    packet[16..20].copy_from_slice(&to.octets());
+    packet[20..22].copy_from_slice(&from_port.to_be_bytes());
+    packet[22..24].copy_from_slice(&to_port.to_be_bytes());
+    packet[24..28].copy_from_slice(&7777_u32.to_be_bytes());
+    packet[32] = 5 << 4;
+    packet[33] = 2;
+    packet[34..36].copy_from_slice(&8192_u16.to_be_bytes());
+    // RFC 9293, 3.1: the sum over the pseudo-header and the segment.
+    let words = packet[12..40].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let mut sum = words.sum::<u32>() + 6 + 20;
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    packet[36..38].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+    // SAFETY: plain system calls with structures of their sizes.
+    unsafe {
+        let socket: RawFd = check(libc::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW), "raw socket");
+        let socket = OwnedFd::from_raw_fd(socket);
+        let on = 1_i32;
+        check(libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_HDRINCL, (&raw const on).cast(), 4), "IP_HDRINCL");
+        let address = sockaddr_in(to, 0);
+        let sent = libc::sendto(socket.as_raw_fd(), packet.as_ptr().cast(), 40, 0, (&raw const address).cast(), 16);
+        assert_eq!(sent, 40, "sendto: {}", Error::last_os_error());
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Tests of `/dev/tcpstats` on a running FreeBSD, as TAP.
+//!
+//! ```text
+//! vmsuite                    every test that needs nothing but the module
+//! vmsuite hold               opens one connection of each kind, prints a line, waits for the end of its input
+//! vmsuite values SECONDS     compares with TCP_INFO while data flows through what the caller has set up
+//! vmsuite churn SECONDS      readers against connections that come and go
+//! vmsuite visible PORT...    which of the local ports the device shows to this user
+//! vmsuite speed COUNT        time per record of the device and of net.inet.tcp.pcblist
+//! ```
+
+#[cfg(target_os = "freebsd")]
+mod churn;
+#[cfg(target_os = "freebsd")]
+mod connections;
+#[cfg(target_os = "freebsd")]
+mod device;
+#[cfg(target_os = "freebsd")]
+mod speed;
+#[cfg(target_os = "freebsd")]
+mod suite;
+#[cfg(target_os = "freebsd")]
+mod tap;
+#[cfg(target_os = "freebsd")]
+mod tcp_info;
+
+#[cfg(not(target_os = "freebsd"))]
+fn main() {
+    eprintln!("vmsuite: this is for FreeBSD");
+    std::process::exit(1);
+}
+
+#[cfg(target_os = "freebsd")]
+fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |text: &String| text.parse::<u64>().expect("a number");
+    let good = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => suite::all(),
+        ["hold"] => suite::hold(),
+        ["values", _] => suite::values(number(&arguments[1])),
+        ["churn", _] => churn::run(number(&arguments[1])),
+        ["visible", ..] => suite::visible(&arguments[1..]),
+        ["speed", _] => speed::run(number(&arguments[1])),
+        _ => panic!("see the head of main.rs"),
+    };
+    if good { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! `getsockopt(TCP_INFO)`, and the fields of a record that say the same.
+
+use std::os::fd::AsRawFd;
+
+use tcpstats::{Field, Record};
+
+/// Where `struct tcp_info` of `netinet/tcp.h` has what a field of a record has.
+const SAME: [(&str, usize); 21] = [
+    ("rto", 8),
+    ("maxseg", 16),
+    ("srtt", 68),
+    ("rttvar", 72),
+    ("snd_ssthresh", 76),
+    ("snd_cwnd", 80),
+    ("rcv_wnd", 96),
+    ("snd_wnd", 100),
+    ("snd_nxt", 108),
+    ("rcv_nxt", 112),
+    ("rexmit_packs", 120),
+    ("ooo_packs", 124),
+    ("zerowin", 128),
+    ("delivered_ce", 132),
+    ("received_ce", 136),
+    ("tlp_packs", 164),
+    ("snd_una", 176),
+    ("snd_max", 180),
+    ("sack_blocks", 184),
+    ("rcv_adv", 188),
+    ("dupacks", 192),
+];
+
+/// Those that tcp_info of the RACK stack leaves zero.
+const NOT_OF_RACK: [&str; 7] = ["delivered_ce", "received_ce", "snd_una", "snd_max", "sack_blocks", "rcv_adv", "dupacks"];
+
+/// What the kernel tells a socket's owner.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TcpInfo([u8; 256]);
+
+impl TcpInfo {
+    pub fn of(socket: &impl AsRawFd) -> Self {
+        let mut bytes = [0_u8; 256];
+        let mut len = 256;
+        // SAFETY: the kernel writes no more than `len` bytes there.
+        let result = unsafe {
+            libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, bytes.as_mut_ptr().cast(), &raw mut len)
+        };
+        assert_eq!(result, 0, "TCP_INFO: {}", std::io::Error::last_os_error());
+        assert!(len >= 196, "tcp_info has {len} bytes");
+        Self(bytes)
+    }
+
+    fn u32(&self, offset: usize) -> u32 {
+        u32::from_ne_bytes(self.0[offset..offset + 4].try_into().unwrap())
+    }
+
+    pub fn state(&self) -> u8 {
+        self.0[0]
+    }
+
+    /// Every field in which a record differs from both, what was told before and after it was made.
+    pub fn differences(before: &Self, after: &Self, record: &Record, rack: bool) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (name, offset) in SAME {
+            if rack && NOT_OF_RACK.contains(&name) {
+                continue;
+            }
+            let told = record.number(Field::by_name(name).unwrap());
+            let (first, last) = (before.u32(offset).into(), after.u32(offset).into());
+            // What moved in between can have any value in between, and a window moves both ways.
+            let fits = if first == last { told == Some(first) } else { told.is_some() };
+            if !fits {
+                wrong.push(format!("{name} is {told:?}, TCP_INFO says {first} and {last}"));
+            }
+        }
+        let options = record.number(Field::by_name("options").unwrap()).unwrap() & 7;
+        // TCPI_OPT_TIMESTAMPS, _SACK and _WSCALE are bits 0, 1 and 2 as ours are.
+        if u64::from(self_options(before)) != options {
+            wrong.push(format!("options are {options:x}, TCP_INFO says {:x}", self_options(before)));
+        }
+        if options & 4 != 0 {
+            let scales = u64::from(before.0[6]);
+            let told = ["snd_scale", "rcv_scale"].map(|name| record.number(Field::by_name(name).unwrap()).unwrap());
+            if told != [scales & 15, scales >> 4] {
+                wrong.push(format!("window scales are {told:?}, TCP_INFO says {scales:x}"));
+            }
+        }
+        wrong
+    }
+}
+
+fn self_options(info: &TcpInfo) -> u8 {
+    info.0[5] & 7
+}
