@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Fails when a dependency's licence is not on the list, or has none."""
+"""licences.py FOLDER...: fails when the licence of a dependency there is not on the list, or has none."""
 
 import json
 import re
@@ -15,6 +15,7 @@ ALLOWED = {
     "BSD-3-Clause",
     "ISC",
     "MIT",
+    "NCSA",
     "Unicode-3.0",
     "Unlicense",
     "Zlib",
@@ -31,13 +32,14 @@ def acceptable(expression):
     return any(all(part.strip() in ALLOWED for part in choice.split(" AND ")) for choice in alternatives)
 
 
+def packages_of(folder):
+    """What the Cargo.lock of that folder names."""
+    command = ["cargo", "metadata", "--format-version=1", "--locked"]
+    return json.loads(subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE).stdout)["packages"]
+
+
 def main():
-    metadata = json.loads(
-        subprocess.run(
-            ["cargo", "metadata", "--format-version=1", "--locked"], check=True, stdout=subprocess.PIPE
-        ).stdout
-    )
-    packages = metadata["packages"]
+    packages = [package for folder in sys.argv[1:] for package in packages_of(folder)]
     wrong = [
         f"{package['name']} {package['version']}: {package['license'] or 'no licence'}"
         for package in packages

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! A record of any bytes, of either byte order and any length.
+//!
+//! It is kept whole by its binary form, and each text form has it in one line
+//! of as many cells as there are columns.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tcpstats::text::Text;
+use tcpstats::{Columns, FIELD_COUNT, Record, csv, json, siftr};
+
+fuzz_target!(|input: (bool, u64, u64, &[u8])| {
+    let (swapped, wall_ns, snapshot, bytes) = input;
+    let record = Record::from_bytes(bytes, swapped);
+    assert_eq!(Record::from_bytes(&record.to_bytes(), false), record);
+
+    let all = Columns::all();
+    line(
+        csv::ROW_MAX,
+        |text| csv::row(text, &all, wall_ns, snapshot, &record),
+        |line| {
+            assert_eq!(line.split(',').count(), 2 + FIELD_COUNT);
+        },
+    );
+    line(
+        json::ROW_MAX,
+        |text| json::row(text, &all, wall_ns, snapshot, &record),
+        |line| {
+            assert!(line.starts_with("{\"time\":") && line.ends_with('}'));
+            assert_eq!(line.matches('"').count() % 2, 0);
+            assert!(!line.contains('\\'));
+        },
+    );
+    line(
+        siftr::ROW_MAX,
+        |text| siftr::row(text, wall_ns, &record),
+        |line| {
+            assert_eq!(line.split(',').count(), 27);
+        },
+    );
+});
+
+/// Has one line written into so many bytes, and looks at it.
+fn line(max: usize, write: impl FnOnce(&mut Text<'_>), look: impl FnOnce(&str)) {
+    let mut buffer = vec![0; max];
+    let mut text = Text::new(&mut buffer);
+    write(&mut text);
+    let line = text.finish().expect("a row fits its bound");
+    let line = line.strip_suffix('\n').expect("a row ends with a line break");
+    assert!(line.bytes().all(|byte| byte.is_ascii_graphic()));
+    look(line);
+}
