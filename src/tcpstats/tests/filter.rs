@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Filters against a reference: random conditions, evaluated as a tree by the
+//! standard library's own numbers and addresses.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::*;
+use tcpstats::filter::{Expected, Verdict};
+use tcpstats::{Filter, Record, State, ipv4, key, name, option};
+
+/// What a record says, and nothing else.
+#[derive(Clone, Debug)]
+struct Facts {
+    /// Of `NUMBERS`; the last are `idle_snd` and `idle_rcv`.
+    numbers: [Option<u64>; 6],
+    laddr: Option<IpAddr>,
+    faddr: Option<IpAddr>,
+    cc: Option<&'static str>,
+    stack: Option<&'static str>,
+    state: Option<u8>,
+    options: Option<u16>,
+}
+
+/// A condition without `and`, `or` and `not`.  Those with a `bool` named
+/// `equal` are `=` or `!=`.
+#[derive(Clone, Debug)]
+enum Leaf {
+    Number { field: usize, sign: usize, value: u64 },
+    Idle { sign: usize, value: u64 },
+    Port { equal: bool, value: u64 },
+    Address { whose: Whose, equal: bool, address: IpAddr },
+    Network { whose: Whose, equal: bool, network: IpAddr, len: u32 },
+    Family { six: bool },
+    Name { cc: bool, equal: bool, name: &'static str },
+    State { equal: bool, state: u8 },
+    Options { equal: bool, bit: usize },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Whose {
+    Local,
+    Foreign,
+    Either,
+}
+
+#[derive(Clone, Debug)]
+enum Tree {
+    Leaf(Leaf),
+    Not(Box<Tree>),
+    Two(bool, Box<Tree>, Box<Tree>),
+}
+
+const NUMBERS: [&str; 4] = ["uid", "lport", "srtt", "snd_cwnd"];
+const SIGNS: [&str; 6] = ["=", "!=", "<", "<=", ">", ">="];
+const NAMES: [&str; 4] = ["cubic", "cubi", "rack", "r"];
+
+fn compare(left: u64, sign: usize, right: u64) -> bool {
+    [left == right, left != right, left < right, left <= right, left > right, left >= right][sign]
+}
+
+fn contains(network: IpAddr, len: u32, address: IpAddr) -> bool {
+    match (network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => (network.to_bits() ^ address.to_bits()).leading_zeros() >= len,
+        (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits() ^ address.to_bits()).leading_zeros() >= len,
+        _ => false,
+    }
+}
+
+/// The network of that length that an address is in.
+fn network_of(address: IpAddr, len: u32) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => Ipv4Addr::from(address.to_bits() & !u32::MAX.checked_shr(len).unwrap_or(0)).into(),
+        IpAddr::V6(address) => Ipv6Addr::from(address.to_bits() & !u128::MAX.checked_shr(len).unwrap_or(0)).into(),
+    }
+}
+
+fn field_of(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => ipv4(address.octets()),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+impl Whose {
+    /// `equal` holds when one address is so, its opposite when the address is
+    /// not so; for either address, when none is so.
+    fn holds(self, facts: &Facts, equal: bool, is: impl Fn(IpAddr) -> bool) -> bool {
+        match self {
+            Self::Local => facts.laddr.is_some_and(|address| is(address) == equal),
+            Self::Foreign => facts.faddr.is_some_and(|address| is(address) == equal),
+            Self::Either => facts.laddr.into_iter().chain(facts.faddr).any(is) == equal,
+        }
+    }
+}
+
+impl Leaf {
+    fn text(&self) -> String {
+        let sign = |equal: bool| if equal { "=" } else { "!=" };
+        match *self {
+            Self::Number { field, sign, value } => format!("{} {} {value}", NUMBERS[field], SIGNS[sign]),
+            Self::Idle { sign, value } => format!("idle {} {value}", SIGNS[sign]),
+            Self::Port { equal, value } => format!("port {} {value}", sign(equal)),
+            Self::Address { whose, equal, address } => {
+                let name = ["laddr", "faddr", "host"][whose as usize];
+                format!("{name} {} {address}", sign(equal))
+            }
+            Self::Network { whose, equal, network, len } => {
+                let name = ["lnet", "fnet", "net"][whose as usize];
+                format!("{name} {} {network}/{len}", sign(equal))
+            }
+            Self::Family { six } => if six { "ip6" } else { "ip" }.into(),
+            Self::Name { cc, equal, name } => format!("{} {} {name}", if cc { "cc" } else { "stack" }, sign(equal)),
+            Self::State { equal, state } => format!("state {} {}", sign(equal), State(state).name().unwrap()),
+            Self::Options { equal, bit } => format!("options {} {}", sign(equal), option::NAMES[bit]),
+        }
+    }
+
+    fn holds(&self, facts: &Facts) -> bool {
+        match *self {
+            Self::Number { field, sign, value } => facts.numbers[field].is_some_and(|left| compare(left, sign, value)),
+            Self::Idle { sign, value } => {
+                let idle = facts.numbers[4].into_iter().chain(facts.numbers[5]).min();
+                idle.is_some_and(|left| compare(left, sign, value))
+            }
+            // No record here has a foreign port.
+            Self::Port { equal, value } => (facts.numbers[1] == Some(value)) == equal,
+            Self::Address { whose, equal, address } => whose.holds(facts, equal, |other| other == address),
+            Self::Network { whose, equal, network, len } => {
+                whose.holds(facts, equal, |address| contains(network, len, address))
+            }
+            Self::Family { six } => facts.laddr.is_some_and(|address| address.is_ipv6() == six),
+            Self::Name { cc, equal, name } => {
+                if cc { facts.cc } else { facts.stack }.is_some_and(|known| (known == name) == equal)
+            }
+            Self::State { equal, state } => facts.state.is_some_and(|known| (known == state) == equal),
+            Self::Options { equal, bit } => facts.options.is_some_and(|bits| (bits >> bit & 1 == 1) == equal),
+        }
+    }
+}
+
+impl Tree {
+    fn text(&self) -> String {
+        match self {
+            Self::Leaf(leaf) => leaf.text(),
+            Self::Not(tree) => format!("not ({})", tree.text()),
+            Self::Two(and, a, b) => format!("({}) {} ({})", a.text(), if *and { "and" } else { "or" }, b.text()),
+        }
+    }
+
+    fn holds(&self, facts: &Facts) -> bool {
+        match self {
+            Self::Leaf(leaf) => leaf.holds(facts),
+            Self::Not(tree) => !tree.holds(facts),
+            Self::Two(true, a, b) => a.holds(facts) && b.holds(facts),
+            Self::Two(false, a, b) => a.holds(facts) || b.holds(facts),
+        }
+    }
+}
+
+impl Facts {
+    fn fill_identity(&self, record: &mut Record) {
+        let [uid, lport, ..] = self.numbers;
+        record.set_if(key::uid, uid.map(|uid| u32::try_from(uid).unwrap()));
+        record.set_if(key::lport, lport.map(|port| u16::try_from(port).unwrap()));
+        record.set_if(key::laddr, self.laddr.map(field_of));
+        record.set_if(key::faddr, self.faddr.map(field_of));
+        record.set_if(key::cc, self.cc.map(|text| name(text.as_bytes())));
+        record.set_if(key::stack, self.stack.map(|text| name(text.as_bytes())));
+        record.set_if(key::state, self.state.map(State));
+    }
+
+    fn fill_rest(&self, record: &mut Record) {
+        let [_, _, srtt, snd_cwnd, idle_snd, idle_rcv] = self.numbers;
+        record.set_if(key::srtt, srtt.map(|time| u32::try_from(time).unwrap()));
+        record.set_if(key::snd_cwnd, snd_cwnd.map(|size| u32::try_from(size).unwrap()));
+        record.set_if(key::idle_snd, idle_snd);
+        record.set_if(key::idle_rcv, idle_rcv);
+        record.set_if(key::options, self.options);
+    }
+}
+
+/// A few addresses of both families, so that conditions often hold.
+fn near_address() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        (0..8_u8).prop_map(|low| Ipv4Addr::new(10, 0, 0, low).into()),
+        (0..8_u16).prop_map(|low| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, low).into()),
+    ]
+}
+
+/// Any two addresses that have any number of first bits in common.
+fn any_two_addresses() -> impl Strategy<Value = (IpAddr, IpAddr)> {
+    let four = |bits: u32| IpAddr::from(Ipv4Addr::from(bits));
+    // IPv4-mapped addresses are IPv4's: the first bits are those of 2000::/3.
+    let six = |bits: u128| IpAddr::from(Ipv6Addr::from(bits >> 3 | 1 << 125));
+    prop_oneof![
+        (any::<u32>(), any::<u32>(), 0..=32_u32)
+            .prop_map(move |(one, other, same)| (four(one), four(one ^ other.checked_shr(same).unwrap_or(0)))),
+        (any::<u128>(), any::<u128>(), 0..=128_u32)
+            .prop_map(move |(one, other, same)| (six(one), six(one ^ other.checked_shr(same).unwrap_or(0)))),
+        (any::<u32>(), any::<u128>()).prop_map(move |(one, other)| (four(one), six(other))),
+        (any::<u128>(), any::<u32>()).prop_map(move |(one, other)| (six(one), four(other))),
+    ]
+}
+
+fn bits_of(address: IpAddr) -> u32 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn leaf() -> impl Strategy<Value = Leaf> {
+    let whose = || prop::sample::select(&[Whose::Local, Whose::Foreign, Whose::Either][..]);
+    let name = || prop::sample::select(&NAMES[..]);
+    let equal = any::<bool>;
+    prop_oneof![
+        3 => (0..4_usize, 0..6_usize, 0..4_u64).prop_map(|(field, sign, value)| Leaf::Number { field, sign, value }),
+        1 => (0..6_usize, 0..4_u64).prop_map(|(sign, value)| Leaf::Idle { sign, value }),
+        1 => (equal(), 0..4_u64).prop_map(|(equal, value)| Leaf::Port { equal, value }),
+        1 => (whose(), equal(), near_address())
+            .prop_map(|(whose, equal, address)| Leaf::Address { whose, equal, address }),
+        2 => (whose(), equal(), near_address(), prop_oneof![0..=4_u32, Just(u32::MAX)]).prop_map(
+            |(whose, equal, address, free)| {
+                let len = bits_of(address).saturating_sub(free);
+                Leaf::Network { whose, equal, network: network_of(address, len), len }
+            }
+        ),
+        1 => any::<bool>().prop_map(|six| Leaf::Family { six }),
+        1 => (any::<bool>(), equal(), name()).prop_map(|(cc, equal, name)| Leaf::Name { cc, equal, name }),
+        1 => (equal(), 0..=10_u8).prop_map(|(equal, state)| Leaf::State { equal, state }),
+        1 => (equal(), 0..option::NAMES.len()).prop_map(|(equal, bit)| Leaf::Options { equal, bit }),
+    ]
+}
+
+fn tree() -> impl Strategy<Value = Tree> {
+    leaf().prop_map(Tree::Leaf).prop_recursive(5, 12, 2, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|tree| Tree::Not(Box::new(tree))),
+            (any::<bool>(), inner.clone(), inner).prop_map(|(and, a, b)| Tree::Two(and, Box::new(a), Box::new(b))),
+        ]
+    })
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    use prop::option::of;
+    (
+        prop::array::uniform6(of(0..4_u64)),
+        of(near_address()),
+        of(near_address()),
+        of(prop::sample::select(&NAMES[..])),
+        of(prop::sample::select(&NAMES[..])),
+        of(0..=10_u8),
+        of(0..1_u16 << option::NAMES.len()),
+    )
+        .prop_map(|(numbers, laddr, faddr, cc, stack, state, options)| Facts {
+            numbers,
+            laddr,
+            faddr,
+            cc,
+            stack,
+            state,
+            options,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn a_filter_says_what_its_tree_says(tree in tree(), facts in facts()) {
+        let text = tree.text();
+        let filter = match Filter::parse(&text) {
+            Err(error) if error.expected == Expected::FewerOperations => return Ok(()),
+            filter => filter.unwrap(),
+        };
+        let mut record = Record::new();
+        facts.fill_identity(&mut record);
+        let early = filter.verdict_by_identity(&record);
+        facts.fill_rest(&mut record);
+        let holds = tree.holds(&facts);
+        prop_assert_eq!(filter.matches(&record), holds, "{}", text);
+        prop_assert_eq!(filter.verdict_by_identity(&record), early);
+        prop_assert_ne!(early, if holds { Verdict::NoMatch } else { Verdict::Match });
+    }
+
+    #[test]
+    fn a_prefix_holds_the_addresses_that_begin_with_it((network, address) in any_two_addresses(), len in 0..=128_u32) {
+        let len = len.min(bits_of(network));
+        let text = format!("lnet {}/{len}", network_of(network, len));
+        let mut record = Record::new();
+        record.set(key::laddr, field_of(address));
+        prop_assert_eq!(Filter::parse(&text).unwrap().matches(&record), contains(network, len, address), "{}", text);
+    }
+
+    #[test]
+    fn a_network_with_a_bit_after_its_prefix_is_an_error((network, _) in any_two_addresses(), len in 0..=128_u32) {
+        let len = len.min(bits_of(network));
+        let text = format!("fnet {network}/{len}");
+        let expected = Expected::NoHostBits { len: u8::try_from(len).unwrap() };
+        let error = Filter::parse(&text).err().map(|error| error.expected);
+        prop_assert_eq!(error, (network != network_of(network, len)).then_some(expected), "{}", text);
+    }
+
+    #[test]
+    fn an_ipv4_mapped_network_is_the_ipv4_network(bits: u32, len in 0..=32_u32) {
+        let IpAddr::V4(network) = network_of(Ipv4Addr::from(bits).into(), len) else { unreachable!() };
+        let plain = format!("net {network}/{len}");
+        let mapped = format!("net {}/{}", network.to_ipv6_mapped(), 96 + len);
+        prop_assert_eq!(Filter::parse(&mapped).unwrap(), Filter::parse(&plain).unwrap());
+    }
+}
