@@ -533,3 +533,129 @@ const INFO_U32: [(tcpstats::Key<u32>, usize); 26] = [
     (key::received_e0_bytes, 268),
     (key::received_ce_bytes, 272),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use tcpstats::FIELDS;
+    use tcpstats::frame::Frame;
+
+    use super::*;
+
+    /// Bytes of `tcp_info` as far as it is read.
+    const INFO_LEN: usize = 276;
+
+    fn message(kind: u16, flags: u16, request: u32, payload: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(NLMSG_HEADER_LEN + payload.len()).unwrap();
+        let head = [kind.to_ne_bytes(), flags.to_ne_bytes()].concat();
+        [&len.to_ne_bytes(), &head[..], &request.to_ne_bytes(), &[0; 4], payload].concat()
+    }
+
+    /// An established IPv4 connection whose `tcp_info` has so many bytes, none of them zero.
+    fn connection(info_len: usize) -> Vec<u8> {
+        let mut payload = vec![1; DIAG_MESSAGE_LEN];
+        payload[0] = AF_INET;
+        payload[8..12].copy_from_slice(&[192, 0, 2, 1]);
+        let info: Vec<u8> = (1..=200_u8).cycle().take(info_len).collect();
+        payload.extend(u16::try_from(4 + info_len).unwrap().to_ne_bytes());
+        payload.extend(INET_DIAG_INFO.to_ne_bytes());
+        payload.extend(info);
+        payload
+    }
+
+    fn filled(payload: &[u8]) -> Record {
+        let mut record = Record::new();
+        assert!(fill(&mut record, payload, None).is_ok());
+        record
+    }
+
+    /// What a source makes of replies that wait for it, and whether they were all read.
+    fn sample(replies: &[Vec<u8>]) -> (Result<SnapshotBuffer, Sentence>, bool) {
+        let (ours, kernel) = UnixDatagram::pair().unwrap();
+        for reply in replies {
+            kernel.send(reply).unwrap();
+        }
+        // A source that waits for more than there is has an error, not all day.
+        ours.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+        let mut source = SockDiag {
+            socket: File::from(OwnedFd::from(ours.try_clone().unwrap())),
+            buffer: vec![0; REPLY_MAX],
+            filter: None,
+            sequence: 0,
+            request: 0,
+            record: Record::new(),
+        };
+        let mut snapshot = SnapshotBuffer::new();
+        let sample = source.sample(&mut snapshot).map(|_| snapshot);
+        ours.set_nonblocking(true).unwrap();
+        (sample, ours.recv(&mut [0; 1]).is_err())
+    }
+
+    /// Replies to one dump after another, each a connection and the end.
+    fn dumps(flags: impl Fn(u32) -> u16, count: u32) -> Vec<Vec<u8>> {
+        let one = |request| message(SOCK_DIAG_BY_FAMILY, flags(request), request, &connection(INFO_LEN));
+        let end = |request| message(NLMSG_DONE, 0, request, &[0; 4]);
+        (1..=count).map(|request| [one(request), end(request)].concat()).collect()
+    }
+
+    #[test]
+    fn an_interrupted_dump_is_repeated() {
+        let (snapshot, all_read) = sample(&dumps(|request| if request == 1 { NLM_F_DUMP_INTR } else { 0 }, 4));
+        let header = Frame::parse(snapshot.unwrap().bytes()).unwrap().header;
+        assert_eq!((header.written, header.seen, header.flags), (2, 2, 0), "only the repeated dumps count");
+        assert!(all_read);
+    }
+
+    #[test]
+    fn a_dump_that_is_interrupted_again_and_again_is_marked() {
+        let (snapshot, all_read) = sample(&dumps(|_| NLM_F_DUMP_INTR, 2 * (RETRIES + 1)));
+        let header = Frame::parse(snapshot.unwrap().bytes()).unwrap().header;
+        assert_eq!((header.written, header.flags), (2, flag::INTERRUPTED));
+        assert!(all_read);
+    }
+
+    #[test]
+    fn replies_to_an_earlier_request_are_not_taken() {
+        let late = message(SOCK_DIAG_BY_FAMILY, 0, 77, &connection(INFO_LEN));
+        let (snapshot, _) = sample(&[&[late][..], &dumps(|_| 0, 2)].concat());
+        assert_eq!(snapshot.unwrap().written(), 2);
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_and_what_is_no_reply_is_said() {
+        let said = |reply: Vec<u8>| sample(&[reply]).0.err().unwrap();
+        assert!(said(message(NLMSG_ERROR, 0, 1, &(-libc::EPERM).to_ne_bytes())).contains("Operation not permitted"));
+        let whole = message(SOCK_DIAG_BY_FAMILY, 0, 1, &connection(0));
+        assert!(said(whole[..40].to_vec()).contains("a message is cut off"));
+        assert!(said(message(SOCK_DIAG_BY_FAMILY, 0, 1, &[AF_INET; 40])).contains("shorter than inet_diag_msg"));
+    }
+
+    #[test]
+    fn what_an_older_kernel_does_not_send_is_absent_and_the_rest_the_same() {
+        let whole = filled(&connection(INFO_LEN));
+        let mut present = 0;
+        for len in 0..INFO_LEN {
+            let record = filled(&connection(len));
+            let fields = FIELDS.iter().filter(|field| record.has(field.index));
+            assert!(fields.clone().all(|field| record.bytes(field) == whole.bytes(field)), "{len} bytes");
+            assert!(fields.clone().count() >= present, "{len} bytes");
+            present = fields.count();
+        }
+        let oldest = filled(&connection(104));
+        assert!(oldest.get(key::rexmit_packs).is_some(), "the last member in Linux 2.6");
+        assert_eq!(oldest.get(key::pacing_rate), None);
+        let newer = filled(&connection(INFO_LEN + 100));
+        assert_eq!(newer, whole, "what is not known yet is skipped");
+        assert!(INFO_U32.iter().all(|(key, _)| whole.get(*key).is_some()));
+    }
+
+    #[test]
+    fn a_message_cut_anywhere_is_read_or_refused() {
+        let whole = connection(INFO_LEN);
+        for len in 0..whole.len() {
+            let read = fill(&mut Record::new(), &whole[..len], None);
+            assert_eq!(read.is_ok(), len >= DIAG_MESSAGE_LEN, "{len} bytes");
+        }
+    }
+}
