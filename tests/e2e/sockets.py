@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Real TCP sockets, here or in network namespaces, and what the kernel says of them."""
+
+import contextlib
+import ctypes
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+
+CLONE_NEWNET = 0x40000000
+libc = ctypes.CDLL(None, use_errno=True)
+
+# struct tcp_info of linux/tcp.h.
+MEMBERS = [
+    ("B", "state ca_state retransmits probes backoff options wscale limited"),
+    ("I", "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets"),
+    ("I", "last_data_sent last_ack_sent last_data_recv last_ack_recv"),
+    ("I", "pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering"),
+    ("I", "rcv_rtt rcv_space total_retrans"),
+    ("Q", "pacing_rate max_pacing_rate bytes_acked bytes_received"),
+    ("I", "segs_out segs_in notsent_bytes min_rtt data_segs_in data_segs_out"),
+    ("Q", "delivery_rate busy_time rwnd_limited sndbuf_limited"),
+    ("I", "delivered delivered_ce"),
+    ("Q", "bytes_sent bytes_retrans"),
+    ("I", "dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd"),
+]
+
+
+def tcp_info(connection):
+    """What the kernel says of a socket; it must know every member above (Linux 6.2 and later)."""
+    names = [name for _, members in MEMBERS for name in members.split()]
+    layout = "=" + "".join(code * len(members.split()) for code, members in MEMBERS)
+    data = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512)
+    info = dict(zip(names, struct.unpack_from(layout, data), strict=True))
+    # Two members of four bits; the first has the low ones where the low byte comes first.
+    scales = info["wscale"] & 15, info.pop("wscale") >> 4
+    info["snd_wscale"], info["rcv_wscale"] = scales if sys.byteorder == "little" else scales[::-1]
+    return info
+
+
+def ends_of(connection):
+    """Local address and port, foreign address and port; an IPv4-mapped address as IPv4."""
+    both = connection.getsockname()[:2] + connection.getpeername()[:2]
+    return tuple(part.removeprefix("::ffff:") if isinstance(part, str) and "." in part else part for part in both)
+
+
+def family_of(host):
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+class Here:
+    """Where the tests run."""
+
+    enter = ()
+    inside = contextlib.nullcontext
+
+
+def ip(line, program="ip"):
+    """Runs an ip(8) command, which must succeed."""
+    done = subprocess.run([program, *line.split()], capture_output=True, text=True)
+    assert done.returncode == 0, f"{program} {line}: {done.stderr}"
+
+
+class Namespace:
+    """A network namespace; sockets made `inside` it stay in it."""
+
+    made = 0
+
+    def __init__(self):
+        Namespace.made += 1
+        self.name = f"e2e-{os.getpid()}-{Namespace.made}"
+        self.enter = ["ip", "netns", "exec", self.name]
+        ip(f"netns add {self.name}")
+        ip(f"-n {self.name} link set lo up")
+
+    @contextlib.contextmanager
+    def inside(self):
+        own = f"/proc/self/task/{threading.get_native_id()}/ns/net"
+        with open(own) as home, open(f"/run/netns/{self.name}") as there:
+            if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), f"setns to {self.name}")
+            try:
+                yield
+            finally:
+                assert libc.setns(home.fileno(), CLONE_NEWNET) == 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        ip(f"netns del {self.name}")
+
+
+class Link:
+    """Two network namespaces, `near` and `far`, joined by a cable."""
+
+    near4, far4, near6, far6 = "10.71.0.1", "10.71.0.2", "fd71::1", "fd71::2"
+    # One more address of far; `cut` has what near sends to it vanish.
+    cut4 = "10.71.0.3"
+
+    def __init__(self, near, far):
+        self.near, self.far = self.sides = near, far
+        ip(f"-n {near.name} link add veth0 type veth peer name veth0 netns {far.name}")
+        for side, addresses in (near, [self.near4, self.near6]), (far, [self.far4, self.cut4, self.far6]):
+            ip(f"-n {side.name} link set veth0 up")
+            for address in addresses:
+                ip(f"-n {side.name} address add {address}/{64 if ':' in address else 24} dev veth0 nodad")
+
+    def bottleneck(self):
+        """Lets 10 Mbit/s through, with a short queue that drops what is too much."""
+        for side in (self.near, self.far):
+            ip(f"-n {side.name} qdisc add dev veth0 root tbf rate 10mbit burst 10kb latency 40ms", program="tc")
+
+    def cut(self):
+        """From now on what near sends to `cut4` arrives nowhere; what far sends still arrives."""
+        nobody = "lladdr 02:00:00:00:00:99 nud permanent"
+        ip(f"-n {self.near.name} neighbour replace {self.cut4} {nobody} dev veth0")
+
+
+class Connections:
+    """So many connections from `near` to a host in `far`, and the listener there."""
+
+    def __init__(self, host, count, near=Here, far=Here, backlog=64):
+        self.host, self.near = host, near
+        with far.inside():
+            self.listener = socket.socket(family_of(host))
+        self.listener.bind((host, 0))
+        self.listener.listen(backlog)
+        self.port = self.listener.getsockname()[1]
+        self.clients, self.servers = [], []
+        for _ in range(count):
+            self.connect()
+            self.servers.append(self.listener.accept()[0])
+
+    def connect(self):
+        """One more, not accepted yet."""
+        with self.near.inside():
+            client = socket.socket(family_of(self.host))
+        client.settimeout(20)
+        client.connect((self.host, self.port))
+        self.clients.append(client)
+
+    def all(self):
+        return self.clients + self.servers
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for each in [self.listener, *self.all()]:
+            each.close()
+
+
+def receive(connection, size):
+    """Receives exactly that many bytes."""
+    while size > 0:
+        data = connection.recv(size)
+        assert data, f"the connection ended {size} bytes early"
+        size -= len(data)
+
+
+def exchange(client, server, size):
+    """Sends so many bytes to the server and a few back."""
+    sender = threading.Thread(target=client.sendall, args=[bytes(size)])
+    sender.start()
+    receive(server, size)
+    sender.join()
+    server.sendall(bytes(999))
+    receive(client, 999)

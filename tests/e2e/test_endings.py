@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How a log ends, and how the next run goes on with it."""
+
+import json
+import signal
+
+import pytest
+from logger import CsvLog, refuse, run, running, sentence, wait_for
+from sockets import Connections
+
+FORMATS = ["csv", "json", "siftr", "bin"]
+IS_LAST = {
+    "csv": lambda line: line.startswith(b"# end "),
+    "json": lambda line: json.loads(line)["note"] == "end",
+    "siftr": lambda line: line.startswith(b"disable_time_secs="),
+}
+
+
+@pytest.mark.parametrize("form", IS_LAST)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_a_long_wait_ends_it_with_a_closing_line(tmp_path, loopback, number, form):
+    log = tmp_path / "log"
+    with running("-o", log, "-s", 60_000_000, "-F", form, "-e", f"port {loopback.port}") as process:
+        # The records tell that the snapshot is written.
+        wait_for(lambda: log.exists() and log.read_bytes().count(b"\n") > 16, what="the first snapshot")
+        process.send_signal(number)
+        assert process.wait(20) == 0
+        assert process.stderr.read() == b""
+    *_, last = log.read_bytes().splitlines(keepends=True)
+    assert last.endswith(b"\n") and IS_LAST[form](last)
+
+
+def test_a_signal_while_it_works_hard_leaves_whole_lines_and_true_sums(tmp_path):
+    with Connections("127.0.0.1", 500):
+        for attempt in range(5):
+            path = tmp_path / f"{attempt}.csv"
+            with running("-o", path, "-s", 1000, "-O", "all") as process:
+                wait_for(lambda: path.exists() and path.stat().st_size > 10_000, what="some records")
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(20) == 0
+            log = CsvLog(path.read_text())
+            assert log.lines[-1].startswith("# end ")
+            (end,) = log.noted("end")
+            assert end["records"] == len(log.rows) == sum(note["records"] for note in log.noted("snapshot"))
+            assert end["snapshots"] == len(log.noted("snapshot"))
+
+
+def test_a_reader_that_goes_away_ends_it_with_a_sentence():
+    with running("-o", "-", "-s", 1000) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert "log -: Broken pipe" in sentence(process.wait(20), process.stderr.read().decode())
+
+
+def test_a_second_run_continues_a_csv_log_under_its_one_header_row(tmp_path, loopback):
+    path = tmp_path / "x.csv"
+    run("-o", path, "-c", 2, "-s", 10_000)
+    first = path.read_bytes()
+    run("-o", path, "-c", 3, "-s", 10_000)
+    assert path.read_bytes().startswith(first)
+    log = CsvLog(path.read_text())
+    assert [end["snapshots"] for end in log.noted("end")] == [2, 3]
+    assert len(log.noted("log")) == 2
+    assert len(log.rows) == sum(end["records"] for end in log.noted("end")) >= 5 * 17
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_log_of_another_format_or_other_columns_is_refused_and_left(tmp_path, loopback, form):
+    path = tmp_path / "log"
+    run("-o", path, "-F", form, "-c", 1)
+    before = path.read_bytes()
+    others = [["-F", other] for other in FORMATS if other != form]
+    if form == "csv":
+        others += [["-O", "all"], ["-O", "srtt"]]
+    for other in others:
+        assert f"log {path}: it holds something other" in refuse("-o", path, "-c", 1, *other)
+        assert path.read_bytes() == before, other
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_that_is_no_log_is_refused_and_left(tmp_path, form):
+    path = tmp_path / "file"
+    for content in b"important\n", b"important", b"\x7fELF\0\0", b"\n", b"time,snapshot\n":
+        path.write_bytes(content)
+        refuse("-o", path, "-c", 1, "-F", form)
+        assert path.read_bytes() == content
+
+
+def test_a_csv_log_torn_at_any_byte_is_continued_and_readable(tmp_path, loopback):
+    path = tmp_path / "x.csv"
+    arguments = ["-o", path, "-c", 1, "-O", "laddr,lport,faddr,fport", "-e", f"port {loopback.port}"]
+    run(*arguments)
+    whole = path.read_bytes()
+    for place in range(1, len(whole), 13):
+        path.write_bytes(whole[:place])
+        run(*arguments)
+        end = whole.rfind(b"\n", 0, place) + 1
+        assert path.read_bytes().startswith(whole[:end])
+        log = CsvLog(path.read_text())
+        assert [note["bytes"] for note in log.noted("torn")] == [place - end] * (place > end), place
+        assert len(log.rows) == 17 + sum(line[:1].isdigit() for line in whole[:end].decode().splitlines())
+
+
+@pytest.mark.parametrize("form, follows", [("json", b'{"note":"torn","bytes":8}\n'), ("siftr", b"enable_time_secs=")])
+def test_a_torn_line_of_json_and_of_siftr_is_removed(tmp_path, form, follows):
+    path = tmp_path / form
+    run("-o", path, "-F", form, "-c", 1)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"o,1234.5")
+    run("-o", path, "-F", form, "-c", 1)
+    assert path.read_bytes().startswith(whole + follows)
+
+
+def test_a_run_that_is_killed_leaves_a_log_that_the_next_run_continues(tmp_path, loopback):
+    path = tmp_path / "x.csv"
+    for _ in range(5):
+        size = path.stat().st_size if path.exists() else 0
+        with running("-o", path, "-s", 1000) as process:
+            wait_for(lambda: path.exists() and path.stat().st_size > size + 5000, what="some records")
+            process.kill()
+    run("-o", path, "-c", 1)
+    log = CsvLog(path.read_text())
+    assert (len(log.noted("log")), len(log.noted("end"))) == (6, 1)

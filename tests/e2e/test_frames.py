@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A bin log, read by a reader of its own, whole, cut and damaged."""
+
+import random
+import struct
+import subprocess
+import zlib
+
+from logger import CsvLog, command, parse_note, refuse, replay, run
+
+HEADER = struct.Struct("=4sHHIIQQQQQQQQQQIIII")
+NAMES = """magic version kind header_len record_len payload_len sequence wall_ns mono_ns walk_ns seen matched written
+    missed missed_ticks flags hz crc zero""".split()
+SNAPSHOT, NOTE = 1, 2
+CRC_FLAG = 8
+
+
+def frames_of(data):
+    """The whole frames that the bytes begin with, and how many bytes they take; every CRC must fit."""
+    found, at = [], 0
+    while at + HEADER.size <= len(data):
+        frame = dict(zip(NAMES, HEADER.unpack_from(data, at), strict=True))
+        assert (frame["magic"], frame["version"], frame["header_len"]) == (b"TCPS", 1, HEADER.size), f"at {at}"
+        end = at + HEADER.size + frame["payload_len"]
+        if end > len(data):
+            break
+        assert frame["flags"] & CRC_FLAG
+        assert zlib.crc32(data[at : at + 104] + bytes(4) + data[at + 108 : end]) == frame["crc"], f"at {at}"
+        frame["payload"] = data[at + HEADER.size : end]
+        frame["at"] = at
+        assert frame["kind"] in (SNAPSHOT, NOTE)
+        if frame["kind"] == SNAPSHOT:
+            assert frame["written"] * frame["record_len"] == frame["payload_len"]
+        found.append(frame)
+        at = end
+    return found, at
+
+
+def snapshots(data):
+    return [frame for frame in frames_of(data)[0] if frame["kind"] == SNAPSHOT]
+
+
+def notes(data):
+    return [parse_note(frame["payload"].decode()) for frame in frames_of(data)[0] if frame["kind"] == NOTE]
+
+
+def places(data):
+    """The same places every time, so that a failure can be looked at: at, before and after frames, and any."""
+    edges = [frame["at"] for frame in frames_of(data)[0]][1:]
+    return sorted({1, *edges, *(edge + 1 for edge in edges), *random.Random(1).sample(range(1, len(data)), 20)})
+
+
+def test_every_frame_of_a_bin_log_fits_its_crc_and_nothing_lies_between_frames(frames):
+    data = frames.read_bytes()
+    assert frames_of(data)[1] == len(data)
+    shots = snapshots(data)
+    assert [shot["sequence"] for shot in shots] == [1, 2, 3]
+    assert [shot["mono_ns"] for shot in shots] == sorted(shot["mono_ns"] for shot in shots)
+    about, *_, end = notes(data)
+    assert (about["note"], end["note"]) == ("log", "end")
+    assert (end["snapshots"], end["records"]) == (3, sum(shot["written"] for shot in shots)) == (3, 3 * 22)
+
+
+def test_a_bin_log_cut_anywhere_is_read_up_to_its_last_whole_snapshot(frames, tmp_path):
+    data = frames.read_bytes()
+    whole = replay(frames).rows
+    cut = tmp_path / "cut.bin"
+    for place in places(data):
+        cut.write_bytes(data[:place])
+        expected, end = frames_of(data[:place])
+        expected = [frame for frame in expected if frame["kind"] == SNAPSHOT]
+        out = tmp_path / f"{place}.csv"
+        if end == place:
+            run("-d", cut, "-s", 1000, "-o", out)
+        else:
+            assert "cut off" in refuse("-d", cut, "-s", 1000, "-o", out)
+        read = CsvLog(out.read_text())
+        assert [note["snapshot"] for note in read.noted("snapshot")] == [shot["sequence"] for shot in expected], place
+        assert read.rows == whole[: sum(shot["written"] for shot in expected)], place
+
+
+def test_a_bin_log_cut_anywhere_is_continued_with_whole_frames(frames, tmp_path):
+    data = frames.read_bytes()
+    log = tmp_path / "x.bin"
+    for place in places(data):
+        log.write_bytes(data[:place])
+        _, end = frames_of(data[:place])
+        run("-F", "bin", "-o", log, "-c", 1)
+        again = log.read_bytes()
+        assert again[:end] == data[:end]
+        assert frames_of(again)[1] == len(again)
+        assert [note["bytes"] for note in notes(again) if note["note"] == "torn"] == [place - end] * (place > end)
+        assert len(snapshots(again)) == len(snapshots(data[:end])) + 1
+
+
+def test_a_flipped_bit_is_noticed_and_not_logged(frames, tmp_path):
+    data = bytearray(frames.read_bytes())
+    third = snapshots(data)[2]
+    data[third["at"] + HEADER.size + third["payload_len"] // 2] ^= 4
+    bad, out = tmp_path / "bad.bin", tmp_path / "x.csv"
+    bad.write_bytes(data)
+    assert f"at byte {third['at']}: the frame is damaged" in refuse("-d", bad, "-s", 1000, "-o", out)
+    assert [note["snapshot"] for note in CsvLog(out.read_text()).noted("snapshot")] == [1, 2]
+
+
+def test_frames_read_and_written_again_keep_every_byte_of_their_records(frames, tmp_path):
+    copy = tmp_path / "copy.bin"
+    run("-d", frames, "-s", 1000, "-F", "bin", "-o", copy)
+    kept = "payload record_len sequence wall_ns mono_ns walk_ns seen matched written missed hz flags".split()
+    before, after = ([[shot[name] for name in kept] for shot in snapshots(x.read_bytes())] for x in (frames, copy))
+    assert before == after and len(before) == 3
+
+
+def test_frames_are_read_from_a_pipe_too(frames):
+    with subprocess.Popen(["cat", frames], stdout=subprocess.PIPE) as cat:
+        done = subprocess.run(
+            command("-d", "/dev/stdin", "-s", 1000, "-o", "-"), stdin=cat.stdout, capture_output=True, text=True
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert CsvLog(done.stdout).rows == replay(frames).rows
