@@ -5,7 +5,7 @@
 use tcpstats::{Record, State, key, option};
 
 use crate::kpi::{Endpoints, Pcb, Socket, Syncache, raw, system};
-use crate::units::{Granularity, left_us, rto_us, rttlow_us, rttvar_us, since_us};
+use crate::units::{left_us, rto_us, rttlow_us, rttvar_us, since_us};
 
 /// What is the same for every record of a walk, or can be read once for all.
 #[derive(Clone, Copy)]
@@ -120,8 +120,8 @@ fn times(record: &mut Record, pcb: &Pcb<'_>, clock: Clock) {
     record.set(key::rto, rto_us(pcb.t_rxtcur(), granularity, hz));
     record.set_if(key::age, since_us(now, pcb.t_starttime(), hz));
     record.set_if(key::idle_rcv, since_us(now, pcb.t_rcvtime(), hz));
-    // The stacks that keep microseconds do not write t_sndtime.
-    if granularity == Granularity::Ticks {
+    // Of the stacks only the base writes t_sndtime.
+    if record.get(key::stack).is_some_and(|name| name.starts_with(b"freebsd\0")) {
         record.set_if(key::idle_snd, since_us(now, pcb.t_sndtime(), hz));
     }
 }
@@ -140,11 +140,8 @@ fn totals(record: &mut Record, pcb: &Pcb<'_>) {
     record.set(key::zerowin, pcb.t_sndzerowin());
     record.set(key::dupacks, pcb.t_dupacks());
     record.set(key::sack_blocks, pcb.rcv_numsacks());
-    // The base stack does not count the D-SACKs it receives.
-    if pcb.granularity() == Granularity::Microseconds {
-        record.set(key::dsack_bytes, pcb.t_dsack_bytes().into());
-        record.set(key::dsack_packs, pcb.t_dsack_pack());
-    }
+    record.set(key::dsack_bytes, pcb.t_dsack_bytes().into());
+    record.set(key::dsack_packs, pcb.t_dsack_pack());
     // With AccECN the counter starts at 5: RFC 9768, 3.2.1.
     let both = raw::TF2_ECN_PERMIT | raw::TF2_ACE_PERMIT;
     let start = if pcb.t_flags2() & both == both { 5 } else { 0 };

@@ -2,19 +2,20 @@
 
 //! The kernel's numbers in the units of the record.
 //!
-//! A TCP stack keeps its times in ticks, the base stack, or in microseconds,
-//! RACK and BBR: `t_tmr_granularity` of `netinet/tcp_var.h` tells which.
+//! A TCP stack keeps its times in ticks, as the base stack and BBR do, or in
+//! microseconds, as RACK does: `t_tmr_granularity` of `netinet/tcp_var.h` tells
+//! which.
 
 /// The unit of a connection's srtt, rttvar, rttlow and retransmission timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Granularity {
-    /// Ticks of the kernel's clock; srtt and rttvar in fractions of it.
+    /// Ticks of the kernel's clock; srtt and rttvar in fractions of one.
     Ticks,
     /// Microseconds.
     Microseconds,
 }
 
-/// How many bits of a base stack's `t_rttvar` are a fraction of a tick:
+/// How many bits of a `t_rttvar` in ticks are a fraction:
 /// `TCP_RTTVAR_SHIFT`.
 const RTTVAR_SHIFT: u32 = 4;
 

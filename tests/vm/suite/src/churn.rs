@@ -46,7 +46,8 @@ pub fn run(seconds: u64) -> bool {
                         let text = device.read_all(1 << (reader + 1)).unwrap();
                         let text = std::str::from_utf8(&text).unwrap();
                         let width = text.lines().next().unwrap().split(',').count();
-                        let (note, rows): (Vec<_>, Vec<_>) = text.lines().skip(1).partition(|line| line.starts_with('#'));
+                        let (note, rows): (Vec<_>, Vec<_>) =
+                            text.lines().skip(1).partition(|line| line.starts_with('#'));
                         assert!(rows.iter().all(|row| row.split(',').count() == width));
                         assert!(note.len() == 1 && note[0].contains(&format!(" records={} ", rows.len())), "{note:?}");
                         records.fetch_add(rows.len() as u64, Relaxed);

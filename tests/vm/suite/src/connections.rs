@@ -5,11 +5,12 @@
 use std::io::{Error, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::process::Command;
 use std::time::Duration;
 
 use tcpstats::State;
 
-/// Addresses that swallow what is sent to them: see [`blackhole`].
+/// An address that answers nothing: see [`nowhere`].
 pub const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// A socket and what the device has to say of it.
@@ -22,12 +23,21 @@ pub struct Expected {
     pub socket: Option<Box<dyn AsRawFd>>,
 }
 
-/// Sends packets to 192.0.2.0/24 nowhere.
-pub fn blackhole() {
-    let run = |arguments: &[&str]| std::process::Command::new("route").args(arguments).output().unwrap();
-    run(&["-q", "delete", "-net", "192.0.2.0/24"]);
-    let added = run(&["add", "-net", "192.0.2.0/24", "127.0.0.1", "-blackhole"]);
-    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+/// This machine's address in the same network.
+const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
+
+/// Makes a network in which nobody answers: an epair(4) whose other end throws
+/// away what it is sent.  Has connections within the machine wait in TIME_WAIT
+/// as others do.
+pub fn nowhere() {
+    let run = |command: &str| {
+        let output = Command::new("sh").args(["-c", command]).output().unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run("ifconfig epair9a >/dev/null 2>&1 || { kldload -n if_epair && ifconfig epair9 create; }");
+    run(&format!("ifconfig epair9a inet {HERE}/24 up && ifconfig epair9b up"));
+    run("sysctl net.inet.tcp.nolocaltimewait=0");
+    run(&format!("arp -s {NOWHERE} 02:00:00:00:00:01"));
 }
 
 /// Both ends of a connection over a loopback address, and its listener.
@@ -49,7 +59,7 @@ fn settle() {
 
 /// One of each.
 pub fn every_state() -> Vec<Expected> {
-    blackhole();
+    nowhere();
     let mut all = Vec::new();
     for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
         let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
@@ -57,9 +67,18 @@ pub fn every_state() -> Vec<Expected> {
 
         let (mut client, server, listener) = pair(address);
         client.write_all(&[7; 5000]).unwrap();
-        let nobody = SocketAddr::new(if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }, 0);
+        let nobody = SocketAddr::new(
+            if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() },
+            0,
+        );
         let local = listener.local_addr().unwrap();
-        all.push(Expected { what: name("listener"), state: State::LISTEN, local, foreign: nobody, socket: Some(Box::new(listener)) });
+        all.push(Expected {
+            what: name("listener"),
+            state: State::LISTEN,
+            local,
+            foreign: nobody,
+            socket: Some(Box::new(listener)),
+        });
         all.push(expected(&name("client"), State::ESTABLISHED, client));
         all.push(expected(&name("server with data waiting"), State::ESTABLISHED, server));
 
@@ -86,20 +105,38 @@ pub fn every_state() -> Vec<Expected> {
     let (server, _) = listener.accept().unwrap();
     let (local, foreign) = (client.peer_addr().unwrap(), client.local_addr().unwrap());
     all.push(expected("client of a dual-stack server", State::ESTABLISHED, client));
-    all.push(Expected { what: "dual-stack server".into(), state: State::ESTABLISHED, local, foreign, socket: Some(Box::new(server)) });
+    all.push(Expected {
+        what: "dual-stack server".into(),
+        state: State::ESTABLISHED,
+        local,
+        foreign,
+        socket: Some(Box::new(server)),
+    });
 
     let (socket, local) = connecting(SocketAddr::new(NOWHERE.into(), 9));
     let foreign = SocketAddr::new(NOWHERE.into(), 9);
-    all.push(Expected { what: "without an answer".into(), state: State::SYN_SENT, local, foreign, socket: Some(Box::new(socket)) });
+    all.push(Expected {
+        what: "without an answer".into(),
+        state: State::SYN_SENT,
+        local,
+        foreign,
+        socket: Some(Box::new(socket)),
+    });
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let listener = TcpListener::bind((HERE, 0)).unwrap();
     let local = listener.local_addr().unwrap();
     let foreign = SocketAddr::new(NOWHERE.into(), 4321);
     send_syn(4321, local.port());
     settle();
     all.push(Expected { what: "in the SYN cache".into(), state: State::SYN_RCVD, local, foreign, socket: None });
     let nobody = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-    all.push(Expected { what: "listener of a SYN".into(), state: State::LISTEN, local, foreign: nobody, socket: Some(Box::new(listener)) });
+    all.push(Expected {
+        what: "listener of a SYN".into(),
+        state: State::LISTEN,
+        local,
+        foreign: nobody,
+        socket: Some(Box::new(listener)),
+    });
     all
 }
 
@@ -140,7 +177,10 @@ fn dual_stack_listener() -> TcpListener {
     unsafe {
         let socket = check(libc::socket(libc::AF_INET6, libc::SOCK_STREAM, 0), "socket");
         let off = 0_i32;
-        check(libc::setsockopt(socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, (&raw const off).cast(), 4), "IPV6_V6ONLY");
+        check(
+            libc::setsockopt(socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, (&raw const off).cast(), 4),
+            "IPV6_V6ONLY",
+        );
         let mut address: libc::sockaddr_in6 = std::mem::zeroed();
         address.sin6_len = 28;
         address.sin6_family = libc::AF_INET6 as u8;
@@ -150,9 +190,9 @@ fn dual_stack_listener() -> TcpListener {
     }
 }
 
-/// Sends a SYN from an address that will not answer, to a port of 127.0.0.1.
+/// Sends a SYN from an address that will not answer to the SYN|ACK.
 fn send_syn(from_port: u16, to_port: u16) {
-    let (from, to) = (NOWHERE, Ipv4Addr::LOCALHOST);
+    let (from, to) = (NOWHERE, HERE);
     let mut packet = [0_u8; 40];
     packet[0] = 0x45;
     packet[2..4].copy_from_slice(&40_u16.to_be_bytes());
@@ -178,7 +218,10 @@ fn send_syn(from_port: u16, to_port: u16) {
         let socket: RawFd = check(libc::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW), "raw socket");
         let socket = OwnedFd::from_raw_fd(socket);
         let on = 1_i32;
-        check(libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_HDRINCL, (&raw const on).cast(), 4), "IP_HDRINCL");
+        check(
+            libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_HDRINCL, (&raw const on).cast(), 4),
+            "IP_HDRINCL",
+        );
         let address = sockaddr_in(to, 0);
         let sent = libc::sendto(socket.as_raw_fd(), packet.as_ptr().cast(), 40, 0, (&raw const address).cast(), 16);
         assert_eq!(sent, 40, "sendto: {}", Error::last_os_error());

@@ -31,7 +31,13 @@ fn pcblist(buffer: &mut [u8]) -> usize {
     let mut len = buffer.len();
     // SAFETY: the kernel writes no more than `len` bytes there.
     let result = unsafe {
-        libc::sysctlbyname(c"net.inet.tcp.pcblist".as_ptr(), buffer.as_mut_ptr().cast(), &raw mut len, std::ptr::null(), 0)
+        libc::sysctlbyname(
+            c"net.inet.tcp.pcblist".as_ptr(),
+            buffer.as_mut_ptr().cast(),
+            &raw mut len,
+            std::ptr::null(),
+            0,
+        )
     };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     len
