@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use tcpstats::key;
+use tcpstats::{ioctl, key};
 
 use crate::connections::pair;
 use crate::device::Device;
@@ -78,5 +78,16 @@ pub fn run(seconds: u64) -> bool {
         snapshots.into_inner(),
         records.into_inner()
     );
+    true
+}
+
+/// Reads all network stacks for so many seconds.
+pub fn everywhere(seconds: u64) -> bool {
+    let mut device = Device::binary();
+    device.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).unwrap();
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < end {
+        assert_eq!(device.snapshot().header.flags, tcpstats::frame::flag::ALL_VNETS);
+    }
     true
 }

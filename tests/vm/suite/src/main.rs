@@ -7,7 +7,9 @@
 //! vmsuite hold               opens one connection of each kind, prints a line, waits for the end of its input
 //! vmsuite values SECONDS     compares with TCP_INFO while data flows through what the caller has set up
 //! vmsuite churn SECONDS      readers against connections that come and go
-//! vmsuite visible PORT...    which of the local ports the device shows to this user
+//! vmsuite visible PORT...    how often the device shows each local port to this user
+//! vmsuite visible-everywhere PORT...   the same over all network stacks, with the jail
+//! vmsuite churn-everywhere SECONDS     a reader of all network stacks
 //! vmsuite speed COUNT        time per record of the device and of net.inet.tcp.pcblist
 //! ```
 
@@ -41,7 +43,9 @@ fn main() -> std::process::ExitCode {
         ["hold"] => suite::hold(),
         ["values", _] => suite::values(number(&arguments[1])),
         ["churn", _] => churn::run(number(&arguments[1])),
-        ["visible", ..] => suite::visible(&arguments[1..]),
+        ["visible", ..] => suite::visible(&arguments[1..], false),
+        ["visible-everywhere", ..] => suite::visible(&arguments[1..], true),
+        ["churn-everywhere", _] => churn::everywhere(number(&arguments[1])),
         ["speed", _] => speed::run(number(&arguments[1])),
         _ => panic!("see the head of main.rs"),
     };

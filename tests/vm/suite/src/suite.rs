@@ -412,12 +412,23 @@ pub fn hold() -> bool {
     true
 }
 
-/// Says of each local port how many records the device has.
-pub fn visible(ports: &[String]) -> bool {
-    let records = Device::binary().snapshot().records;
+/// Says of each local port how many records the device has, and of which jail
+/// the last one is when all network stacks are asked.
+pub fn visible(ports: &[String], everywhere: bool) -> bool {
+    let mut device = Device::binary();
+    if everywhere {
+        if let Err(error) = device.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()) {
+            println!("{error}");
+            return false;
+        }
+    }
+    let records = device.snapshot().records;
     for port in ports {
-        let count = records.iter().filter(|record| record.get(key::lport) == port.parse().ok()).count();
-        println!("{port} {count}");
+        let found: Vec<_> = records.iter().filter(|record| record.get(key::lport) == port.parse().ok()).collect();
+        match found.last() {
+            Some(last) if everywhere => println!("{port} {} jid {}", found.len(), last.get(key::jid).unwrap()),
+            _ => println!("{port} {}", found.len()),
+        }
     }
     true
 }

@@ -1,0 +1,252 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What is tested of siftr_cdev on a running FreeBSD, as TAP.  As root, in a
+# folder that holds siftr_cdev.ko, vmsuite, siftr_cdev_logger and the D scripts:
+#
+#   sh suite.sh [LOADS [CHURN_SECONDS]]
+#
+# It makes users, jails and network interfaces: run it in a machine to throw away.
+set -u
+
+loads=${1:-100} churn_s=${2:-30}
+here=$(pwd)
+run=0 failed=0
+
+# test NAME COMMAND: passes if the command does.
+test_that() {
+	name=$1
+	shift
+	run=$((run + 1))
+	if "$@" > out.txt 2>&1; then
+		echo "ok $run - $name"
+	else
+		failed=$((failed + 1))
+		echo "not ok $run - $name"
+		sed 's/^/# /' out.txt | tail -15
+	fi
+}
+
+is() {
+	[ "$1" = "$2" ] || { echo "expected \"$2\", found \"$1\""; return 1; }
+}
+
+fails_with() {
+	words=$1
+	shift
+	if "$@" > said.txt 2>&1; then echo "it was to fail: $*"; return 1; fi
+	grep -q "$words" said.txt || { echo "expected \"$words\" in:"; cat said.txt; return 1; }
+}
+
+# Memory of the malloc type that is in use, 0 when there is none.
+memory_in_use() {
+	vmstat -m | awk '$1 == "siftr_cdev" { print $2; found = 1 } END { if (!found) print 0 }'
+}
+
+loads_and_unloads() {
+	i=0
+	while [ $i -lt "$loads" ]; do
+		kldload ./siftr_cdev.ko || return 1
+		[ -c /dev/tcpstats ] || return 1
+		[ $((i % 10)) -ne 0 ] || cat /dev/tcpstats > /dev/null || return 1
+		kldunload siftr_cdev || return 1
+		[ ! -e /dev/tcpstats ] || return 1
+		i=$((i + 1))
+	done
+	! kldstat -q -m siftr_cdev && is "$(memory_in_use)" 0
+}
+
+says_it_is_there() {
+	dmesg | grep -q 'siftr_cdev: version .*, /dev/tcpstats ready, .* bytes a record' &&
+	    dmesg | grep -q 'siftr_cdev: unloaded after .* snapshots'
+}
+
+second_load_is_refused() {
+	fails_with 'already loaded\|File exists' kldload ./siftr_cdev.ko
+}
+
+mode_and_group() {
+	is "$(stat -f '%Sp %Su %Sg' /dev/tcpstats)" 'cr--r----- root wheel'
+}
+
+mode_by_tunable() {
+	kldunload siftr_cdev && kenv net.inet.siftr_cdev.mode=0444 net.inet.siftr_cdev.gid=69 > /dev/null
+	kenv net.inet.siftr_cdev.mode=0444 > /dev/null && kenv net.inet.siftr_cdev.gid=69 > /dev/null
+	kldload ./siftr_cdev.ko || return 1
+	found=$(stat -f '%Sp %g' /dev/tcpstats)
+	kldunload siftr_cdev && kenv -u net.inet.siftr_cdev.mode > /dev/null && kenv -u net.inet.siftr_cdev.gid > /dev/null
+	kldload ./siftr_cdev.ko && is "$found" 'cr--r--r-- 69'
+}
+
+cat_to_head() {
+	is "$(cat /dev/tcpstats | head -1 | cut -c 1-20)" 'time,snapshot,gencnt'
+}
+
+dd_agrees() {
+	lines=$(dd if=/dev/tcpstats bs="$1" 2> /dev/null | tail -1)
+	case $lines in
+	'# snapshot snapshot=1 '*) ;;
+	*) echo "last line: $lines"; return 1 ;;
+	esac
+}
+
+sysctls_are_described() {
+	for oid in $(sysctl -N net.inet.siftr_cdev); do
+		[ -n "$(sysctl -nd "$oid")" ] || { echo "$oid has no description"; return 1; }
+	done
+	[ "$(sysctl -N net.inet.siftr_cdev | wc -l)" -ge 14 ]
+}
+
+# Connections of root, and one of user1, held while something is looked at.
+hold() {
+	mkfifo held.in held.user
+	./vmsuite hold < held.in > held.out &
+	exec 8> held.in
+	su user1 -c 'nc -l 127.0.0.1 7001' < held.user > /dev/null &
+	exec 9> held.user
+	while ! grep -q ready held.out; do sleep 0.2; done
+	while ! netstat -an -p tcp | grep -q '127.0.0.1.7001 .*LISTEN'; do sleep 0.2; done
+	root_port=$(sed -n 's/^127.0.0.1:\([0-9]*\) .* LISTEN$/\1/p' held.out | head -1)
+}
+
+let_go() {
+	exec 8>&- 9>&-
+	pkill nc
+	wait
+	rm -f held.in held.user
+}
+
+visible_to() {
+	su "$1" -c "$here/vmsuite visible $root_port 7001" | tr '\n' ' '
+}
+
+outsider_is_refused() {
+	fails_with 'Permission denied' su user1 -c 'cat /dev/tcpstats'
+}
+
+others_are_visible() {
+	sysctl security.bsd.see_other_uids=1 > /dev/null
+	is "$(visible_to user2)" "$root_port 2 7001 1 "
+}
+
+others_are_hidden() {
+	sysctl security.bsd.see_other_uids=0 > /dev/null
+	found=$(visible_to user2)
+	chmod 444 /dev/tcpstats
+	own=$(visible_to user1)
+	chmod 440 /dev/tcpstats
+	sysctl security.bsd.see_other_uids=1 > /dev/null
+	is "$found" "$root_port 0 7001 0 " && is "$own" "$root_port 0 7001 1 "
+}
+
+# A root for jails, with a devfs that shows the device.
+jail_root=/tmp/jail
+make_jail_root() {
+	for folder in bin etc lib libexec sbin usr "${here#/}"; do
+		mkdir -p "$jail_root/$folder" && mount -t nullfs -o ro "/$folder" "$jail_root/$folder" || return 1
+	done
+	mkdir -p $jail_root/dev $jail_root/tmp && mount -t devfs devfs $jail_root/dev || return 1
+	devfs rule -s 77 add 10 include 1 && devfs rule -s 77 add 20 include 2 &&
+	    devfs rule -s 77 add 30 path tcpstats unhide && devfs -m $jail_root/dev ruleset 77 &&
+	    devfs -m $jail_root/dev rule applyset
+}
+
+unmount_jail_root() {
+	mount -p | awk -v root="$jail_root/" 'index($2, root) == 1 { print $2 }' | while read -r folder; do
+		umount -f "$folder"
+	done
+}
+
+# jail_run PARAMETERS SCRIPT: makes jail t, which stays.
+jail_run() {
+	# shellcheck disable=SC2086
+	jail -c name=t path=$jail_root host.hostname=t persist $1 command=/bin/sh -c "$2"
+}
+
+jail_sees_its_own() {
+	(jail_run 'ip4=inherit ip6=inherit' 'nc -l 127.0.0.1 7002 & sleep 1') || return 1
+	found=$(jexec t "$here/vmsuite" visible "$root_port" 7002 | tr '\n' ' ')
+	whole=$(./vmsuite visible "$root_port" 7002 | tr '\n' ' ')
+	jail -r t
+	is "$found" "$root_port 0 7002 1 " && is "$whole" "$root_port 2 7002 1 "
+}
+
+vnet_jail_sees_its_own() {
+	(jail_run 'vnet' 'ifconfig lo0 127.0.0.1/8 up && (nc -l 127.0.0.1 7003 & sleep 1)') || return 1
+	found=$(jexec t "$here/vmsuite" visible "$root_port" 7003 | tr '\n' ' ')
+	whole=$(./vmsuite visible "$root_port" 7003 | tr '\n' ' ')
+	all=$(./vmsuite visible-everywhere "$root_port" 7003 | tr '\n' ' ')
+	refused=$(jexec t "$here/vmsuite" visible-everywhere 7003 2>&1)
+	jail -r t
+	is "$found" "$root_port 0 7003 1 " && is "$whole" "$root_port 2 7003 0 " &&
+	    is "${all%[1-9]* }" "$root_port 2 jid 0 7003 1 jid " || return 1
+	case $refused in *'Operation not permitted'*) ;; *) echo "in the jail: $refused"; return 1 ;; esac
+}
+
+vnets_come_and_go() {
+	./vmsuite churn-everywhere 10 > churn.txt 2>&1 &
+	pid=$!
+	for i in 1 2 3 4 5; do
+		jail -c name=v$i vnet persist path=/ && jail -r v$i || return 1
+	done
+	wait $pid || { cat churn.txt; return 1; }
+}
+
+probes_fire() {
+	kldstat -q -m dtrace || kldload dtraceall || return 1
+	dtrace -q -n 'siftr_cdev:::snapshot-start { start = timestamp; self->expected = arg1; }
+	    siftr_cdev:::snapshot-done /arg1 > 0/ { printf("done %d %d %d\n", arg0, arg1, arg2); exit(0); }
+	    siftr_cdev:::record-skip { skips++; }' -c './vmsuite visible 1' > d.txt 2>&1
+	grep -q '^done 1 [0-9]* [0-9]*$' d.txt || { cat d.txt; return 1; }
+}
+
+logger_logs() {
+	rm -f x.log
+	./siftr_cdev_logger -o x.log -s 50000 -c 5 -F "$1" || return 1
+	[ -s x.log ] || return 1
+	case $1 in
+	csv) is "$(grep -c '^# snapshot ' x.log)" 5 && is "$(sed -n 's/^# snapshot .* records=\([0-9]*\) .*/\1/p' x.log |
+	    awk '{ n += $1 } END { print n }')" "$(grep -c '^[0-9]' x.log)" ;;
+	json) [ "$(grep -c '"state":"LISTEN"' x.log)" -ge 5 ] ;;
+	siftr) head -1 x.log | grep -q '^enable_time_secs=.*siftrver=1.3.0.*sysname=FreeBSD' && tail -1 x.log | grep -q '^disable_time_secs=' ;;
+	bin) ./siftr_cdev_logger -d x.log -o y.log && is "$(grep -c '^# snapshot ' y.log)" 5; rm -f y.log ;;
+	esac
+}
+
+nothing_is_left() {
+	kldunload siftr_cdev && [ ! -e /dev/tcpstats ] && is "$(memory_in_use)" 0 && ! sysctl -q net.inet.siftr_cdev > /dev/null
+}
+
+pw useradd user1 2> /dev/null; pw useradd user2 -G wheel 2> /dev/null
+
+test_that "it loads and unloads $loads times and leaves nothing" loads_and_unloads
+test_that 'it says so in dmesg' says_it_is_there
+kldload ./siftr_cdev.ko || exit 1
+test_that 'a second load is refused' second_load_is_refused
+test_that 'the device is root:wheel 0440' mode_and_group
+test_that 'mode and group are tunables' mode_by_tunable
+test_that 'every sysctl has a description' sysctls_are_described
+test_that 'cat | head -1 ends' cat_to_head
+test_that 'dd bs=1 is complete' dd_agrees 1
+test_that 'dd bs=1m is complete' dd_agrees 1m
+hold
+test_that 'a jail can have the device' make_jail_root
+test_that 'who is not of the group may not read' outsider_is_refused
+test_that 'a user of wheel sees the connections of others' others_are_visible
+test_that 'see_other_uids=0 hides the connections of others' others_are_hidden
+test_that 'a jail sees its own connections' jail_sees_its_own
+test_that 'a vnet jail sees its own, and root of the host sees all when asked' vnet_jail_sees_its_own
+test_that 'network stacks come and go while all are read' vnets_come_and_go
+for format in csv json siftr bin; do
+	test_that "the logger logs $format from the device" logger_logs $format
+done
+test_that 'the probes fire' probes_fire
+let_go
+unmount_jail_root
+test_that 'the suite of vmsuite passes' ./vmsuite
+test_that "readers against connections that come and go for $churn_s s" ./vmsuite churn "$churn_s"
+test_that 'it is unloaded and nothing is left' nothing_is_left
+
+echo "1..$run"
+echo "# $((run - failed)) passed, $failed failed"
+[ $failed -eq 0 ]
