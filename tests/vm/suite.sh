@@ -20,6 +20,8 @@ test_that() {
 	run=$((run + 1))
 	if "$@" > out.txt 2>&1; then
 		echo "ok $run - $name"
+		# What a test measured.
+		grep '^# [0-9]* [a-z]' out.txt
 	else
 		failed=$((failed + 1))
 		echo "not ok $run - $name"

@@ -7,10 +7,14 @@ use tcpstats::{Record, State, key, option};
 use crate::kpi::{Endpoints, Pcb, Socket, Syncache, raw, system};
 use crate::units::{left_us, rto_us, rttlow_us, rttvar_us, since_us};
 
-/// What is the same for every record of a walk, or can be read once for all.
-#[derive(Clone, Copy)]
+/// The clock, read once for a record.
 pub struct Clock {
+    /// Ticks in a second.
     pub hz: u32,
+    /// Start of the walk, as [`system::uptime_sbt`] has it.
+    pub start_sbt: i64,
+    /// Now, likewise.
+    pub now_sbt: i64,
 }
 
 /// Which connection it is: all fields of the group identity.
@@ -46,7 +50,7 @@ fn endpoints(record: &mut Record, ends: &Endpoints) {
 }
 
 /// All that is not identity.
-pub fn statistics(record: &mut Record, pcb: &Pcb<'_>, clock: Clock) {
+pub fn statistics(record: &mut Record, pcb: &Pcb<'_>, clock: &Clock) {
     match pcb.socket() {
         Some(Socket::Listener { qlen, qlimit }) => {
             record.set(key::qlen, qlen);
@@ -63,7 +67,7 @@ pub fn statistics(record: &mut Record, pcb: &Pcb<'_>, clock: Clock) {
     windows(record, pcb);
     times(record, pcb, clock);
     totals(record, pcb);
-    timers(record, pcb);
+    timers(record, pcb, clock);
 }
 
 fn windows(record: &mut Record, pcb: &Pcb<'_>) {
@@ -111,7 +115,7 @@ fn options(pcb: &Pcb<'_>) -> u16 {
     .fold(0, |bits, (holds, bit)| if holds { bits | bit } else { bits })
 }
 
-fn times(record: &mut Record, pcb: &Pcb<'_>, clock: Clock) {
+fn times(record: &mut Record, pcb: &Pcb<'_>, clock: &Clock) {
     let (granularity, hz, now) = (pcb.granularity(), clock.hz, system::ticks());
     let timestamps = pcb.t_flags() & raw::TF_RCVD_TSTMP != 0;
     record.set(key::srtt, pcb.srtt_us());
@@ -150,9 +154,9 @@ fn totals(record: &mut Record, pcb: &Pcb<'_>) {
     record.set(key::rxtshift, pcb.t_rxtshift());
 }
 
-fn timers(record: &mut Record, pcb: &Pcb<'_>) {
-    let (timers, now) = (pcb.t_timers(), system::uptime_sbt());
-    let left = |which: u32| timers.get(which as usize).and_then(|deadline| left_us(*deadline, now));
+fn timers(record: &mut Record, pcb: &Pcb<'_>, clock: &Clock) {
+    let timers = pcb.t_timers();
+    let left = |which: u32| timers.get(which as usize).and_then(|deadline| left_us(*deadline, clock.now_sbt));
     record.set_if(key::tt_rexmt, left(raw::TT_REXMT));
     record.set_if(key::tt_persist, left(raw::TT_PERSIST));
     record.set_if(key::tt_keep, left(raw::TT_KEEP));

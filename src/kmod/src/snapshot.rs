@@ -17,6 +17,7 @@ use crate::fill::{self, Clock};
 use crate::kpi::probe::{self, Skip};
 use crate::kpi::{self, Block, Errno, List, Wait, system};
 use crate::output::Blocks;
+use crate::units::sbt_ns;
 
 /// Bytes of memory taken at once: the longest that malloc(9) keeps a cache of.
 const BLOCK_LEN: usize = 64 * 1024;
@@ -110,7 +111,7 @@ impl Snapshot {
     /// One pass; whether it went through to the end.
     fn walk(&mut self, wanted: &Wanted<'_>, heed_signals: bool) -> bool {
         let mut record = Record::new();
-        let clock = Clock { hz: system::hz() };
+        let mut clock = Clock { hz: system::hz(), start_sbt: system::uptime_sbt(), now_sbt: 0 };
         let mut interrupted = false;
         self.written = 0;
         self.header = Header {
@@ -126,7 +127,7 @@ impl Snapshot {
             kpi::each_half_open(|entry| {
                 record.clear();
                 fill::half_open(&mut record, entry);
-                self.keep(&mut record, wanted.filter, None, clock);
+                self.keep(&mut record, wanted.filter, None, &mut clock);
                 ControlFlow::Continue(())
             });
             kpi::each_connection(|pcb| {
@@ -138,7 +139,7 @@ impl Snapshot {
                 if pcb.is_visible() {
                     record.clear();
                     fill::identity(&mut record, pcb);
-                    self.keep(&mut record, wanted.filter, Some(pcb), clock);
+                    self.keep(&mut record, wanted.filter, Some(pcb), &mut clock);
                 } else {
                     probe::record_skip(Some(pcb), Skip::Hidden);
                 }
@@ -150,13 +151,14 @@ impl Snapshot {
     }
 
     /// Fills and keeps a record whose identity is there, if it is wanted.
-    fn keep(&mut self, record: &mut Record, filter: Option<&Filter>, pcb: Option<&kpi::Pcb<'_>>, clock: Clock) {
+    fn keep(&mut self, record: &mut Record, filter: Option<&Filter>, pcb: Option<&kpi::Pcb<'_>>, clock: &mut Clock) {
         self.header.seen += 1;
         let verdict = filter.map_or(Verdict::Match, |filter| filter.verdict_by_identity(record));
         if verdict == Verdict::NoMatch {
             return probe::record_skip(pcb, Skip::Filtered);
         }
-        record.at_ns = system::uptime_ns().saturating_sub(self.header.mono_ns);
+        clock.now_sbt = system::uptime_sbt();
+        record.at_ns = sbt_ns(clock.now_sbt.saturating_sub(clock.start_sbt));
         if let Some(pcb) = pcb {
             fill::statistics(record, pcb, clock);
         }
@@ -180,10 +182,10 @@ impl Snapshot {
             return false;
         }
         let room = self.blocks.get_mut(block).and_then(|block| block.get_mut(at..at + FREEBSD_RECORD_LEN));
-        match (room, record.to_bytes().get(..FREEBSD_RECORD_LEN)) {
-            (Some(room), Some(bytes)) => room.copy_from_slice(bytes),
-            _ => return false,
-        }
+        let Some(room) = room else {
+            return false;
+        };
+        record.put(room);
         self.written += 1;
         true
     }

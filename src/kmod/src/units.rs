@@ -83,6 +83,13 @@ pub fn left_us(deadline_sbt: i64, now_sbt: i64) -> Option<u64> {
     Some((left >> 32) * 1_000_000 + (((left & 0xffff_ffff) * 1_000_000) >> 32))
 }
 
+/// A span of the kernel's `sbintime_t` in nanoseconds, 0 for one below 0.
+#[must_use]
+pub fn sbt_ns(span: i64) -> u64 {
+    let span = u64::try_from(span).unwrap_or(0);
+    (span >> 32) * 1_000_000_000 + (((span & 0xffff_ffff) * 1_000_000_000) >> 32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +126,13 @@ mod tests {
         assert_eq!(rto_us(23, Granularity::Ticks, 100), 230_000);
         assert_eq!(rttlow_us(4, Granularity::Ticks, false, 100), Some(40_000));
         assert_eq!(rttlow_us(4, Granularity::Ticks, true, 100), Some(4000));
+    }
+
+    #[test]
+    fn a_span_is_seconds_and_a_fraction() {
+        assert_eq!(sbt_ns((2 << 32) + (1 << 31)), 2_500_000_000);
+        assert_eq!(sbt_ns(-1), 0);
+        assert_eq!(sbt_ns(i64::MAX), 2_147_483_647_999_999_999);
     }
 
     #[test]

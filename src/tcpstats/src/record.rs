@@ -121,13 +121,23 @@ impl Record {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; RECORD_LEN] {
         let mut bytes = [0; RECORD_LEN];
-        let (preamble, body) = bytes.split_at_mut(PREAMBLE_LEN);
+        self.put(&mut bytes);
+        bytes
+    }
+
+    /// Writes the record as it goes over the wire, cut where `to` ends.  That is
+    /// shorter than [`RECORD_LEN`] where the last fields are never present.
+    #[inline]
+    pub fn put(&self, to: &mut [u8]) {
+        let (preamble, body) = to.split_at_mut(to.len().min(PREAMBLE_LEN));
         let words = core::iter::once(self.at_ns).chain(self.present);
         for (to, word) in preamble.chunks_exact_mut(8).zip(words) {
             to.copy_from_slice(&word.to_ne_bytes());
         }
-        body.copy_from_slice(&self.body);
-        bytes
+        let len = body.len().min(BODY_LEN);
+        if let (Some(to), Some(from)) = (body.get_mut(..len), self.body.get(..len)) {
+            to.copy_from_slice(from);
+        }
     }
 
     /// Reads a record of any version: what lies beyond `bytes`, and what this

@@ -10,7 +10,7 @@
 //! vmsuite visible PORT...    how often the device shows each local port to this user
 //! vmsuite visible-everywhere PORT...   the same over all network stacks, with the jail
 //! vmsuite churn-everywhere SECONDS     a reader of all network stacks
-//! vmsuite speed COUNT        time per record of the device and of net.inet.tcp.pcblist
+//! vmsuite speed COUNT [DEVICE...]      time per record of the device, of net.inet.tcp.pcblist and of other devices
 //! ```
 
 #[cfg(target_os = "freebsd")]
@@ -46,7 +46,7 @@ fn main() -> std::process::ExitCode {
         ["visible", ..] => suite::visible(&arguments[1..], false),
         ["visible-everywhere", ..] => suite::visible(&arguments[1..], true),
         ["churn-everywhere", _] => churn::everywhere(number(&arguments[1])),
-        ["speed", _] => speed::run(number(&arguments[1])),
+        ["speed", _, ..] => speed::run(number(&arguments[1]), &arguments[2..]),
         _ => panic!("see the head of main.rs"),
     };
     if good { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }

@@ -54,8 +54,9 @@ fn drain(file: &mut File, buffer: &mut [u8]) -> usize {
     }
 }
 
-/// Holds that many connections and reads them in every way.
-pub fn run(count: u64) -> bool {
+/// Holds that many connections and reads them in every way; the devices of
+/// other modules that give their records once an open are read beside.
+pub fn run(count: u64, others: &[String]) -> bool {
     // SAFETY: it only sets a limit.
     unsafe {
         let limit = libc::rlimit { rlim_cur: 200_000, rlim_max: 200_000 };
@@ -92,8 +93,10 @@ pub fn run(count: u64) -> bool {
     none.set_filter("lport 1");
     report("siftr_cdev binary, filter that rejects all", &mut |buffer| assert!(drain(&mut none.0, buffer) > 0));
     report("sysctl net.inet.tcp.pcblist", &mut |buffer| assert!(pcblist(buffer) > 0));
-    if let Ok(mut other) = File::open("/dev/tcpstats-other") {
-        report("the other module", &mut |buffer| assert!(drain(&mut other, buffer) > 0));
+    for path in others {
+        report(&format!("{path}, opened for each"), &mut |buffer| {
+            assert!(drain(&mut File::open(path).unwrap(), buffer) > 0);
+        });
     }
     true
 }
