@@ -2,9 +2,9 @@
 
 //! A record from a connection.
 
-use tcpstats::{Record, State, key, option};
+use tcpstats::{State, key, option};
 
-use crate::kpi::{Endpoints, Pcb, Socket, Syncache, raw, system};
+use crate::kpi::{Endpoints, KernelRecord, Pcb, Socket, Syncache, raw, system};
 use crate::units::{left_us, rto_us, rttlow_us, rttvar_us, since_us};
 
 /// The clock, read once for a record.
@@ -18,7 +18,7 @@ pub struct Clock {
 }
 
 /// Which connection it is: all fields of the group identity.
-pub fn identity(record: &mut Record, pcb: &Pcb<'_>) {
+pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>) {
     let (uid, jid) = pcb.owner();
     let (flowid, flowtype) = pcb.flow();
     endpoints(record, &pcb.endpoints());
@@ -35,12 +35,12 @@ pub fn identity(record: &mut Record, pcb: &Pcb<'_>) {
 }
 
 /// A connection that is only in the SYN cache.
-pub fn half_open(record: &mut Record, entry: &Syncache<'_>) {
+pub fn half_open(record: &mut KernelRecord, entry: &Syncache<'_>) {
     endpoints(record, &entry.endpoints());
     record.set(key::state, State::SYN_RCVD);
 }
 
-fn endpoints(record: &mut Record, ends: &Endpoints) {
+fn endpoints(record: &mut KernelRecord, ends: &Endpoints) {
     record.set(key::laddr, ends.laddr);
     record.set(key::lport, ends.lport);
     record.set(key::faddr, ends.faddr);
@@ -50,7 +50,7 @@ fn endpoints(record: &mut Record, ends: &Endpoints) {
 }
 
 /// All that is not identity.
-pub fn statistics(record: &mut Record, pcb: &Pcb<'_>, clock: &Clock) {
+pub fn statistics(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     match pcb.socket() {
         Some(Socket::Listener { qlen, qlimit }) => {
             record.set(key::qlen, qlen);
@@ -70,7 +70,7 @@ pub fn statistics(record: &mut Record, pcb: &Pcb<'_>, clock: &Clock) {
     timers(record, pcb, clock);
 }
 
-fn windows(record: &mut Record, pcb: &Pcb<'_>) {
+fn windows(record: &mut KernelRecord, pcb: &Pcb<'_>) {
     record.set(key::t_flags, pcb.t_flags());
     record.set(key::t_flags2, pcb.t_flags2());
     record.set(key::options, options(pcb));
@@ -115,7 +115,7 @@ fn options(pcb: &Pcb<'_>) -> u16 {
     .fold(0, |bits, (holds, bit)| if holds { bits | bit } else { bits })
 }
 
-fn times(record: &mut Record, pcb: &Pcb<'_>, clock: &Clock) {
+fn times(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     let (granularity, hz, now) = (pcb.granularity(), clock.hz, system::ticks());
     let timestamps = pcb.t_flags() & raw::TF_RCVD_TSTMP != 0;
     record.set(key::srtt, pcb.srtt_us());
@@ -130,7 +130,7 @@ fn times(record: &mut Record, pcb: &Pcb<'_>, clock: &Clock) {
     }
 }
 
-fn totals(record: &mut Record, pcb: &Pcb<'_>) {
+fn totals(record: &mut KernelRecord, pcb: &Pcb<'_>) {
     // A FIN has a sequence number and is no data.
     let fin = u32::from(pcb.t_flags() & raw::TF_SENTFIN != 0);
     let outstanding = in_flight(pcb).saturating_sub(fin);
@@ -154,7 +154,7 @@ fn totals(record: &mut Record, pcb: &Pcb<'_>) {
     record.set(key::rxtshift, pcb.t_rxtshift());
 }
 
-fn timers(record: &mut Record, pcb: &Pcb<'_>, clock: &Clock) {
+fn timers(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     let timers = pcb.t_timers();
     let left = |which: u32| timers.get(which as usize).and_then(|deadline| left_us(*deadline, clock.now_sbt));
     record.set_if(key::tt_rexmt, left(raw::TT_REXMT));

@@ -11,11 +11,11 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use tcpstats::filter::Verdict;
 use tcpstats::frame::flag;
-use tcpstats::{FREEBSD_RECORD_LEN, Filter, Header, Record};
+use tcpstats::{FREEBSD_RECORD_LEN, Filter, Header};
 
 use crate::fill::{self, Clock};
 use crate::kpi::probe::{self, Skip};
-use crate::kpi::{self, Block, Errno, List, Wait, system};
+use crate::kpi::{self, Block, Errno, KernelRecord, List, Pcb, Syncache, Wait, system};
 use crate::output::Blocks;
 use crate::units::sbt_ns;
 
@@ -39,6 +39,29 @@ pub struct Snapshot {
     pub header: Header,
     blocks: List,
     written: usize,
+    spare: KernelRecord,
+}
+
+/// What a pass comes by.
+enum Seen<'a> {
+    Connection(&'a Pcb<'a>),
+    HalfOpen(&'a Syncache<'a>),
+}
+
+impl Seen<'_> {
+    fn identity(&self, record: &mut KernelRecord) {
+        match self {
+            Self::Connection(pcb) => fill::identity(record, pcb),
+            Self::HalfOpen(entry) => fill::half_open(record, entry),
+        }
+    }
+
+    fn pcb(&self) -> Option<&Pcb<'_>> {
+        match self {
+            Self::Connection(pcb) => Some(pcb),
+            Self::HalfOpen(_) => None,
+        }
+    }
 }
 
 impl Snapshot {
@@ -56,7 +79,7 @@ impl Snapshot {
             flags: 0,
             hz: 0,
         };
-        Self { header, blocks: List::new(), written: 0 }
+        Self { header, blocks: List::new(), written: 0, spare: KernelRecord::absent() }
     }
 
     /// Walks over the connections that the running thread may see.  The caller
@@ -110,8 +133,8 @@ impl Snapshot {
 
     /// One pass; whether it went through to the end.
     fn walk(&mut self, wanted: &Wanted<'_>, heed_signals: bool) -> bool {
-        let mut record = Record::new();
         let mut clock = Clock { hz: system::hz(), start_sbt: system::uptime_sbt(), now_sbt: 0 };
+        let mut looked: u64 = 0;
         let mut interrupted = false;
         self.written = 0;
         self.header = Header {
@@ -123,23 +146,19 @@ impl Snapshot {
             ..Header::default()
         };
         kpi::each_vnet(wanted.all_vnets, || {
+            if interrupted {
+                return;
+            }
             // First what has no pcb yet: what gets one now is seen twice and not missed.
-            kpi::each_half_open(|entry| {
-                record.clear();
-                fill::half_open(&mut record, entry);
-                self.keep(&mut record, wanted.filter, None, &mut clock);
-                ControlFlow::Continue(())
-            });
+            kpi::each_half_open(|entry| self.look_at(&Seen::HalfOpen(entry), wanted.filter, &mut clock));
             kpi::each_connection(|pcb| {
-                interrupted |=
-                    heed_signals && self.header.seen.is_multiple_of(SIGNAL_INTERVAL) && kpi::signal_is_pending();
-                if interrupted {
+                looked += 1;
+                if heed_signals && looked.is_multiple_of(SIGNAL_INTERVAL) && kpi::signal_is_pending() {
+                    interrupted = true;
                     return ControlFlow::Break(());
                 }
                 if pcb.is_visible() {
-                    record.clear();
-                    fill::identity(&mut record, pcb);
-                    self.keep(&mut record, wanted.filter, Some(pcb), &mut clock);
+                    self.look_at(&Seen::Connection(pcb), wanted.filter, &mut clock);
                 } else {
                     probe::record_skip(Some(pcb), Skip::Hidden);
                 }
@@ -150,44 +169,39 @@ impl Snapshot {
         !interrupted
     }
 
-    /// Fills and keeps a record whose identity is there, if it is wanted.
-    fn keep(&mut self, record: &mut Record, filter: Option<&Filter>, pcb: Option<&kpi::Pcb<'_>>, clock: &mut Clock) {
+    /// Makes a record where the next one goes, and keeps it if it is wanted.
+    fn look_at(&mut self, seen: &Seen<'_>, filter: Option<&Filter>, clock: &mut Clock) {
         self.header.seen += 1;
+        let block = self.written / BLOCK_RECORDS;
+        let has_room = block < self.blocks.len() || self.grow(Wait::No);
+        let room = self.blocks.get_mut(block).and_then(|it| it.records_mut().get_mut(self.written % BLOCK_RECORDS));
+        // Without room the record is made all the same, to count it as missed.
+        let record = room.unwrap_or(&mut self.spare);
+
+        record.clear_identity();
+        seen.identity(record);
         let verdict = filter.map_or(Verdict::Match, |filter| filter.verdict_by_identity(record));
         if verdict == Verdict::NoMatch {
-            return probe::record_skip(pcb, Skip::Filtered);
+            return probe::record_skip(seen.pcb(), Skip::Filtered);
         }
         clock.now_sbt = system::uptime_sbt();
         record.at_ns = sbt_ns(clock.now_sbt.saturating_sub(clock.start_sbt));
-        if let Some(pcb) = pcb {
+        record.clear_statistics();
+        if let Some(pcb) = seen.pcb() {
             fill::statistics(record, pcb, clock);
         }
         if verdict == Verdict::Unknown && filter.is_some_and(|filter| !filter.matches(record)) {
-            return probe::record_skip(pcb, Skip::Filtered);
+            return probe::record_skip(seen.pcb(), Skip::Filtered);
         }
         self.header.matched += 1;
-        if self.push(record) {
+        if has_room {
+            self.written += 1;
             self.header.written += 1;
         } else {
             self.header.missed += 1;
             self.header.flags |= flag::TRUNCATED;
-            probe::record_skip(pcb, Skip::NoMemory);
+            probe::record_skip(seen.pcb(), Skip::NoMemory);
         }
-    }
-
-    /// Copies the record behind the last one; whether there was room.
-    fn push(&mut self, record: &Record) -> bool {
-        let (block, at) = (self.written / BLOCK_RECORDS, self.written % BLOCK_RECORDS * FREEBSD_RECORD_LEN);
-        if block >= self.blocks.len() && !self.grow(Wait::No) {
-            return false;
-        }
-        let room = self.blocks.get_mut(block).and_then(|block| block.get_mut(at..at + FREEBSD_RECORD_LEN));
-        let Some(room) = room else {
-            return false;
-        };
-        record.put(room);
-        self.written += 1;
-        true
     }
 
     /// Counts a pass that went through.

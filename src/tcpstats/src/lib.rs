@@ -46,4 +46,4 @@ pub use filter::Filter;
 pub use frame::Header;
 pub use record::{PREAMBLE_LEN, RECORD_LEN, Record, Value, ipv4, mapped_ipv4, name};
 pub use state::{State, option};
-pub use table::{BODY_LEN, FIELD_COUNT, FIELDS, FREEBSD_RECORD_LEN, key};
+pub use table::{BODY_LEN, FIELD_COUNT, FIELDS, FREEBSD_BODY_LEN, FREEBSD_RECORD_LEN, key};

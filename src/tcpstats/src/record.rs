@@ -4,7 +4,7 @@
 
 use crate::field::{Field, Key, Kind};
 use crate::state::State;
-use crate::table::{BODY_LEN, FIELD_COUNT, FIELDS};
+use crate::table::{BODY_LEN, FIELD_COUNT, FIELDS, IDENTITY_END};
 
 /// Bytes of a record before its fields: `at_ns` and the presence mask.
 pub const PREAMBLE_LEN: usize = 32;
@@ -16,6 +16,7 @@ pub const RECORD_LEN: usize = PREAMBLE_LEN + BODY_LEN;
 const MASK_WORDS: usize = 3;
 
 const _: () = assert!(FIELD_COUNT <= MASK_WORDS * 64);
+const _: () = assert!(size_of::<Record>() == RECORD_LEN);
 
 /// One connection at one instant: the fields that a source could give.
 ///
@@ -28,13 +29,18 @@ const _: () = assert!(FIELD_COUNT <= MASK_WORDS * 64);
 /// assert_eq!(record.get(key::snd_cwnd), Some(14480));
 /// assert_eq!(record.get(key::srtt), None);
 /// ```
+///
+/// It lies in memory as it goes over the wire.  `BODY` is the bytes of its
+/// fields: all of them, or as many as the kernel module sends; what is beyond is
+/// never present.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Record {
+#[repr(C)]
+pub struct Record<const BODY: usize = BODY_LEN> {
     /// When the connection was looked at, in nanoseconds since the start of
     /// the snapshot's walk.
     pub at_ns: u64,
     present: [u64; MASK_WORDS],
-    body: [u8; BODY_LEN],
+    body: [u8; BODY],
 }
 
 impl Default for Record {
@@ -47,7 +53,7 @@ impl Record {
     /// A record without any field.
     #[must_use]
     pub const fn new() -> Self {
-        Self { at_ns: 0, present: [0; MASK_WORDS], body: [0; BODY_LEN] }
+        Self::absent()
     }
 
     /// Makes every field absent, for reuse.
@@ -55,13 +61,90 @@ impl Record {
         *self = Self::new();
     }
 
-    /// Sets a field and marks it present.
+    /// The record as it goes over the wire, in native byte order.
+    #[inline]
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; RECORD_LEN] {
+        let mut bytes = [0; RECORD_LEN];
+        let (preamble, body) = bytes.split_at_mut(PREAMBLE_LEN);
+        let words = core::iter::once(self.at_ns).chain(self.present);
+        for (to, word) in preamble.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        body.copy_from_slice(&self.body);
+        bytes
+    }
+
+    /// Reads a record of any version: what lies beyond `bytes`, and what this
+    /// version does not know, is absent.  `swapped` says that the bytes are of
+    /// the other byte order.  Never fails: less than a preamble is a record
+    /// without fields.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8], swapped: bool) -> Self {
+        let mut record = Self::new();
+        let Some((preamble, body)) = bytes.split_at_checked(PREAMBLE_LEN) else {
+            return record;
+        };
+        let mut words = preamble.chunks_exact(8).map(|chunk| {
+            let word = u64::take(chunk);
+            if swapped { word.swap_bytes() } else { word }
+        });
+        record.at_ns = words.next().unwrap_or(0);
+        let mut sent = [0; MASK_WORDS];
+        for (to, word) in sent.iter_mut().zip(words) {
+            *to = word;
+        }
+        // Rows lie in order: those that fit are the first so many.
+        let fit = FIELDS.partition_point(|field| field.end() <= body.len());
+        for (i, (to, word)) in record.present.iter_mut().zip(sent).enumerate() {
+            *to = word & low_bits(fit.saturating_sub(i * 64));
+        }
+        let len = fit.checked_sub(1).and_then(|last| FIELDS.get(last)).map_or(0, Field::end);
+        if let (Some(to), Some(from)) = (record.body.get_mut(..len), body.get(..len)) {
+            to.copy_from_slice(from);
+        }
+        if swapped {
+            for field in FIELDS.iter().filter(|field| field.kind.align() > 1) {
+                if let Some(value) = record.body.get_mut(field.offset..field.end()) {
+                    value.reverse();
+                }
+            }
+        }
+        record
+    }
+}
+
+impl<const BODY: usize> Record<BODY> {
+    /// A record of any size without any field.
+    #[must_use]
+    pub const fn absent() -> Self {
+        Self { at_ns: 0, present: [0; MASK_WORDS], body: [0; BODY] }
+    }
+
+    /// Makes every field absent, and clears those of the group identity: the
+    /// first of two steps in which a record is filled again.
+    #[inline]
+    pub fn clear_identity(&mut self) {
+        self.present = [0; MASK_WORDS];
+        if let Some(identity) = self.body.get_mut(..IDENTITY_END) {
+            identity.fill(0);
+        }
+    }
+
+    /// Clears all fields that are not of the group identity: the second step.
+    #[inline]
+    pub fn clear_statistics(&mut self) {
+        if let Some(statistics) = self.body.get_mut(IDENTITY_END..) {
+            statistics.fill(0);
+        }
+    }
+
+    /// Sets a field and marks it present, if the record has room for it.
     #[inline]
     pub fn set<T: Value>(&mut self, key: Key<T>, value: T) {
-        if let Some(word) = self.present.get_mut(key.index / 64) {
+        let bytes = self.body.get_mut(key.offset..key.offset + T::LEN);
+        if let (Some(word), Some(bytes)) = (self.present.get_mut(key.index / 64), bytes) {
             *word |= 1 << (key.index % 64);
-        }
-        if let Some(bytes) = self.body.get_mut(key.offset..key.offset + T::LEN) {
             value.put(bytes);
         }
     }
@@ -115,68 +198,6 @@ impl Record {
             Kind::Address | Kind::Name16 | Kind::Name32 => return None,
         })
     }
-
-    /// The record as it goes over the wire, in native byte order.
-    #[inline]
-    #[must_use]
-    pub fn to_bytes(&self) -> [u8; RECORD_LEN] {
-        let mut bytes = [0; RECORD_LEN];
-        self.put(&mut bytes);
-        bytes
-    }
-
-    /// Writes the record as it goes over the wire, cut where `to` ends.  That is
-    /// shorter than [`RECORD_LEN`] where the last fields are never present.
-    #[inline]
-    pub fn put(&self, to: &mut [u8]) {
-        let (preamble, body) = to.split_at_mut(to.len().min(PREAMBLE_LEN));
-        let words = core::iter::once(self.at_ns).chain(self.present);
-        for (to, word) in preamble.chunks_exact_mut(8).zip(words) {
-            to.copy_from_slice(&word.to_ne_bytes());
-        }
-        let len = body.len().min(BODY_LEN);
-        if let (Some(to), Some(from)) = (body.get_mut(..len), self.body.get(..len)) {
-            to.copy_from_slice(from);
-        }
-    }
-
-    /// Reads a record of any version: what lies beyond `bytes`, and what this
-    /// version does not know, is absent.  `swapped` says that the bytes are of
-    /// the other byte order.  Never fails: less than a preamble is a record
-    /// without fields.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8], swapped: bool) -> Self {
-        let mut record = Self::new();
-        let Some((preamble, body)) = bytes.split_at_checked(PREAMBLE_LEN) else {
-            return record;
-        };
-        let mut words = preamble.chunks_exact(8).map(|chunk| {
-            let word = u64::take(chunk);
-            if swapped { word.swap_bytes() } else { word }
-        });
-        record.at_ns = words.next().unwrap_or(0);
-        let mut sent = [0; MASK_WORDS];
-        for (to, word) in sent.iter_mut().zip(words) {
-            *to = word;
-        }
-        // Rows lie in order: those that fit are the first so many.
-        let fit = FIELDS.partition_point(|field| field.end() <= body.len());
-        for (i, (to, word)) in record.present.iter_mut().zip(sent).enumerate() {
-            *to = word & low_bits(fit.saturating_sub(i * 64));
-        }
-        let len = fit.checked_sub(1).and_then(|last| FIELDS.get(last)).map_or(0, Field::end);
-        if let (Some(to), Some(from)) = (record.body.get_mut(..len), body.get(..len)) {
-            to.copy_from_slice(from);
-        }
-        if swapped {
-            for field in FIELDS.iter().filter(|field| field.kind.align() > 1) {
-                if let Some(value) = record.body.get_mut(field.offset..field.end()) {
-                    value.reverse();
-                }
-            }
-        }
-        record
-    }
 }
 
 /// A word whose lowest `count` bits are set.
@@ -184,7 +205,7 @@ const fn low_bits(count: usize) -> u64 {
     if count >= 64 { u64::MAX } else { (1 << count) - 1 }
 }
 
-impl core::fmt::Debug for Record {
+impl<const BODY: usize> core::fmt::Debug for Record<BODY> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let mut map = f.debug_map();
         map.entry(&"at_ns", &self.at_ns);

@@ -461,17 +461,27 @@ pub const BODY_LEN: usize = {
     (last.offset + last.kind.size()).next_multiple_of(8)
 };
 
-/// Bytes of a record as the kernel module sends it: cut after the last field
-/// that FreeBSD has, a multiple of eight.
-pub const FREEBSD_RECORD_LEN: usize = {
-    let mut end = 0;
+/// Where the fields of the group identity end, which stand first.
+pub(crate) const IDENTITY_END: usize = {
     let mut i = 0;
-    while i < FIELD_COUNT && !matches!(ROWS[i].group, Group::Linux) {
-        end = ROWS[i].end();
+    while matches!(ROWS[i].group, Group::Identity) {
         i += 1;
     }
-    (PREAMBLE_LEN + end).next_multiple_of(8)
+    ROWS[i].offset
 };
+
+/// Bytes of the fields that FreeBSD has, a multiple of eight.
+pub const FREEBSD_BODY_LEN: usize = {
+    let mut i = 0;
+    while !matches!(ROWS[i].group, Group::Linux) {
+        i += 1;
+    }
+    ROWS[i].offset.next_multiple_of(8)
+};
+
+/// Bytes of a record as the kernel module sends it: cut after the last field
+/// that FreeBSD has.
+pub const FREEBSD_RECORD_LEN: usize = PREAMBLE_LEN + FREEBSD_BODY_LEN;
 
 #[cfg(test)]
 mod tests {
@@ -514,5 +524,10 @@ mod tests {
         let first = FIELDS.iter().position(|f| f.freebsd.is_empty()).unwrap();
         assert!(FIELDS[first..].iter().all(|f| f.freebsd.is_empty() && f.group == Group::Linux));
         assert!(FIELDS[..first].iter().all(|f| f.group != Group::Linux));
+    }
+
+    #[test]
+    fn the_fields_of_the_identity_stand_first() {
+        assert!(FIELDS.iter().all(|field| field.is_identity() == (field.end() <= IDENTITY_END)));
     }
 }

@@ -283,8 +283,8 @@ impl Syncache<'_> {
 /// Calls `visit` with every entry of the SYN cache of the current network stack
 /// that the running thread may see, with the lock of its bucket held: nothing
 /// may sleep.
-pub fn each_half_open<F: FnMut(&Syncache<'_>) -> ControlFlow<()>>(mut visit: F) {
-    unsafe extern "C" fn put<F: FnMut(&Syncache<'_>) -> ControlFlow<()>>(
+pub fn each_half_open<F: FnMut(&Syncache<'_>)>(mut visit: F) {
+    unsafe extern "C" fn put<F: FnMut(&Syncache<'_>)>(
         request: *mut raw::sysctl_req,
         entry: *const c_void,
         len: usize,
@@ -293,12 +293,11 @@ pub fn each_half_open<F: FnMut(&Syncache<'_>) -> ControlFlow<()>>(mut visit: F) 
             return raw::EINVAL as c_int;
         }
         // SAFETY: the argument is the `visit` below, which outlives the walk; the entry is a whole xtcpcb.
-        let flow = unsafe {
+        unsafe {
             let visit = &mut *raw::siftr_cdev_syncache_arg(request).cast::<F>();
-            visit(&Syncache(&*entry.cast()))
-        };
-        // Any error ends the walk.
-        if flow.is_break() { raw::EINTR as c_int } else { 0 }
+            visit(&Syncache(&*entry.cast()));
+        }
+        0
     }
     // SAFETY: `put` is called only during the call, on this thread.
     unsafe { raw::siftr_cdev_syncache(Some(put::<F>), (&raw mut visit).cast()) }

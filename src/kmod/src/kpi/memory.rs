@@ -5,6 +5,8 @@
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
+use tcpstats::{FREEBSD_BODY_LEN, FREEBSD_RECORD_LEN, Record};
+
 use super::raw;
 
 /// Whether an allocation may wait for memory.
@@ -32,6 +34,19 @@ impl Block {
     /// So many bytes, none where there is no memory.
     pub fn new(len: usize, wait: Wait) -> Option<Self> {
         Some(Self { start: allocate(len, wait, raw::M_ZERO)?, len })
+    }
+}
+
+/// A record as the module keeps and sends it.
+pub type KernelRecord = Record<FREEBSD_BODY_LEN>;
+
+impl Block {
+    /// The block as room for records.
+    pub fn records_mut(&mut self) -> &mut [KernelRecord] {
+        const { assert!(size_of::<KernelRecord>() == FREEBSD_RECORD_LEN && align_of::<KernelRecord>() <= 8) };
+        // SAFETY: malloc(9) aligns to more than 8 bytes; a record is words and bytes, of which every value
+        // is one; so many fit, and `self` is borrowed mutably.
+        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr().cast(), self.len / FREEBSD_RECORD_LEN) }
     }
 }
 

@@ -23,7 +23,7 @@ pub use connection::{Endpoints, Pcb, Socket, Syncache, count, each_connection, e
 pub use entry::set_private;
 pub use list::List;
 pub use lock::{Sleepable, registry};
-pub use memory::{Block, Own, Wait};
+pub use memory::{Block, KernelRecord, Own, Wait};
 pub use thread::{check_signals, is_host_root, pause_ns, signal_is_pending, who};
 pub use uio::Uio;
 

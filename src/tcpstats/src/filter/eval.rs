@@ -65,7 +65,7 @@ fn in_network(address: [u8; 16], len: u8, network: [u8; 16]) -> bool {
 }
 
 /// Time since data went in either direction.
-fn idle(record: &Record) -> Option<u64> {
+fn idle<const BODY: usize>(record: &Record<BODY>) -> Option<u64> {
     [record.get(key::idle_snd), record.get(key::idle_rcv)].into_iter().flatten().min()
 }
 
@@ -82,7 +82,7 @@ impl Op {
     }
 
     /// Whether the comparison holds; never with an absent field.
-    fn holds(self, record: &Record) -> bool {
+    fn holds<const BODY: usize>(self, record: &Record<BODY>) -> bool {
         let number_of = |field| record.number(field_at(field)?);
         let bytes_of = |field| record.bytes(field_at(field)?);
         match self {
@@ -108,7 +108,7 @@ impl Filter {
     /// Whether the record meets the filter.  A comparison with an absent field
     /// does not hold, whatever the comparison.
     #[must_use]
-    pub fn matches(&self, record: &Record) -> bool {
+    pub fn matches<const BODY: usize>(&self, record: &Record<BODY>) -> bool {
         self.run(record, |_| true) == Verdict::Match
     }
 
@@ -118,12 +118,12 @@ impl Filter {
     /// So a record that cannot match need not be filled.  The fields of the
     /// identity that the record will have must be there already.
     #[must_use]
-    pub fn verdict_by_identity(&self, record: &Record) -> Verdict {
+    pub fn verdict_by_identity<const BODY: usize>(&self, record: &Record<BODY>) -> Verdict {
         self.run(record, Op::is_of_identity)
     }
 
     /// Kleene's three-valued logic over the operations.
-    fn run(&self, record: &Record, is_known: impl Fn(Op) -> bool) -> Verdict {
+    fn run<const BODY: usize>(&self, record: &Record<BODY>, is_known: impl Fn(Op) -> bool) -> Verdict {
         if self.ops().is_empty() {
             return Verdict::Match;
         }
