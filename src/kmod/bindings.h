@@ -7,6 +7,7 @@
 #include <sys/conf.h>
 #include <sys/errno.h>
 #include <sys/fcntl.h>
+#include <sys/jail.h>
 #include <sys/filio.h>
 #include <sys/lock.h>
 #include <sys/malloc.h>

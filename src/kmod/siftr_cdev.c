@@ -358,13 +358,6 @@ siftr_cdev_can_see(struct inpcb *inp)
 }
 
 void
-siftr_cdev_pcb_owner(const struct inpcb *inp, uint32_t *uid, uint32_t *jid)
-{
-	*uid = inp->inp_cred->cr_uid;
-	*jid = inp->inp_cred->cr_prison->pr_id;
-}
-
-void
 siftr_cdev_socket_read(struct socket *so, struct siftr_cdev_socket *to)
 {
 	to->listening = SOLISTENING(so);
@@ -377,12 +370,6 @@ siftr_cdev_socket_read(struct socket *so, struct siftr_cdev_socket *to)
 		to->rcv_cc = sbused(&so->so_rcv);
 		to->rcv_hiwat = so->so_rcv.sb_hiwat;
 	}
-}
-
-uint32_t
-siftr_cdev_srtt_us(struct tcpcb *tp)
-{
-	return (tcp_get_srtt(tp, TCP_TMR_GRANULARITY_USEC));
 }
 
 /*

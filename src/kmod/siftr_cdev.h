@@ -67,7 +67,6 @@ void	 siftr_cdev_sx_unlock(struct sx *);
 uint32_t siftr_cdev_uid(void);
 uint32_t siftr_cdev_jid(void);
 int	 siftr_cdev_is_host_root(void);
-void	 siftr_cdev_pcb_owner(const struct inpcb *, uint32_t *, uint32_t *);
 int	 siftr_cdev_can_see(struct inpcb *);
 int	 siftr_cdev_signal_pending(void);
 uint64_t siftr_cdev_uptime_ns(void);
@@ -78,7 +77,6 @@ uint32_t siftr_cdev_tcb_count(void);
 void	 siftr_cdev_walk_init(struct inpcb_iterator *);
 void	 siftr_cdev_pcb_unlock(struct inpcb *);
 void	 siftr_cdev_socket_read(struct socket *, struct siftr_cdev_socket *);
-uint32_t siftr_cdev_srtt_us(struct tcpcb *);
 void	 siftr_cdev_syncache(int (*)(struct sysctl_req *, const void *, size_t),
 	    void *);
 void	*siftr_cdev_syncache_arg(struct sysctl_req *);

@@ -28,6 +28,10 @@ const BLOCK_RECORDS: usize = BLOCK_LEN / FREEBSD_RECORD_LEN;
 /// How many connections are looked at between two looks for a signal.
 const SIGNAL_INTERVAL: u64 = 64;
 
+/// How many connections share one look at the clock: some microseconds of a walk,
+/// and a clock can cost more than a record.
+const CLOCK_INTERVAL: u64 = 8;
+
 /// What a reader wants.
 pub struct Wanted<'a> {
     pub filter: Option<&'a Filter>,
@@ -171,6 +175,9 @@ impl Snapshot {
 
     /// Makes a record where the next one goes, and keeps it if it is wanted.
     fn look_at(&mut self, seen: &Seen<'_>, filter: Option<&Filter>, clock: &mut Clock) {
+        if self.header.seen.is_multiple_of(CLOCK_INTERVAL) {
+            clock.now_sbt = system::uptime_sbt();
+        }
         self.header.seen += 1;
         let block = self.written / BLOCK_RECORDS;
         let has_room = block < self.blocks.len() || self.grow(Wait::No);
@@ -184,7 +191,6 @@ impl Snapshot {
         if verdict == Verdict::NoMatch {
             return probe::record_skip(seen.pcb(), Skip::Filtered);
         }
-        clock.now_sbt = system::uptime_sbt();
         record.at_ns = sbt_ns(clock.now_sbt.saturating_sub(clock.start_sbt));
         record.clear_statistics();
         if let Some(pcb) = seen.pcb() {

@@ -5,24 +5,26 @@
 use bindgen::{Builder, EnumVariation};
 
 /// Types whose members the module reads.
-const TYPES: [&str; 12] = [
+const TYPES: [&str; 14] = [
     "cc_algo",
     "in_conninfo",
     "inpcb",
     "inpcb_iterator",
     "modeventtype",
+    "prison",
     "siftr_cdev_.*",
     "sx",
     "tcp_function_block",
     "tcpcb",
     "tt_which",
+    "ucred",
     "uio",
     "xtcpcb",
 ];
 
 /// Functions of the kernel that the module calls beside those of
 /// `siftr_cdev.h`.
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 9] = [
     "devfs_clear_cdevpriv",
     "devfs_get_cdevpriv",
     "devfs_set_cdevpriv",
@@ -30,6 +32,7 @@ const FUNCTIONS: [&str; 8] = [
     "sig_intr",
     "siftr_cdev_.*",
     "tcp_compute_pipe",
+    "tcp_get_srtt",
     "uiomove",
 ];
 

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 /// Members that the module reads, by structure; none for the structure's size.
-const MEMBERS: [(&str, &[&str]); 6] = [
+const MEMBERS: [(&str, &[&str]); 8] = [
     (
         "tcpcb",
         &[
@@ -54,6 +54,8 @@ const MEMBERS: [(&str, &[&str]); 6] = [
     ("inpcb", &["inp_cred", "inp_flowid", "inp_flowtype", "inp_gencnt", "inp_inc", "inp_socket", "inp_vflag"]),
     ("inpcb_iterator", &["ipi", "inp"]),
     ("cc_algo", &["name"]),
+    ("ucred", &["cr_uid", "cr_prison"]),
+    ("prison", &["pr_id"]),
     ("uio", &["uio_offset", "uio_resid"]),
     ("xtcpcb", &["xt_len", "xt_inp", "t_state"]),
 ];

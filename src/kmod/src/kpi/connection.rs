@@ -78,10 +78,12 @@ impl Pcb<'_> {
 
     /// User and jail of the socket's creator.
     pub fn owner(&self) -> (u32, u32) {
-        let (mut uid, mut jid) = (0, 0);
-        // SAFETY: a pcb holds a reference to its credential for life.
-        unsafe { raw::siftr_cdev_pcb_owner(self.inp, &raw mut uid, &raw mut jid) };
-        (uid, jid)
+        // SAFETY: a pcb holds a reference to its credential for life, and that one to its prison; these
+        // numbers of theirs do not change.
+        unsafe {
+            let credential = (*self.inp).inp_cred;
+            ((*credential).cr_uid, (*(*credential).cr_prison).pr_id.cast_unsigned())
+        }
     }
 
     /// Flow id and how it was computed.
@@ -153,7 +155,7 @@ impl Pcb<'_> {
     /// Smoothed round-trip time in microseconds: tcp_get_srtt().
     pub fn srtt_us(&self) -> u32 {
         // SAFETY: the lock is held; the function reads the tcpcb only.
-        unsafe { raw::siftr_cdev_srtt_us(self.tcpcb()) }
+        unsafe { raw::tcp_get_srtt(self.tcpcb(), raw::TCP_TMR_GRANULARITY_USEC as i32) }
     }
 
     /// Whether the stack still holds the connection: tcp_discardcb() clears
@@ -223,8 +225,11 @@ impl Endpoints {
         // An IPv6 socket that takes IPv4 too has both bits until it is connected.
         let is_ipv6 = u32::from(vflag) & raw::INP_IPV6 != 0;
         // SAFETY: both members of each union are sixteen bytes of plain data.
-        let (local, foreign): (Address, Address) = unsafe {
-            (core::mem::transmute_copy(&ends.ie_dependladdr), core::mem::transmute_copy(&ends.ie_dependfaddr))
+        let (local, foreign): (u128, u128) = unsafe {
+            (
+                (&raw const ends.ie_dependladdr).cast::<u128>().read_unaligned(),
+                (&raw const ends.ie_dependfaddr).cast::<u128>().read_unaligned(),
+            )
         };
         Self {
             ipver: if is_ipv6 { 6 } else { 4 },
@@ -238,12 +243,13 @@ impl Endpoints {
 }
 
 /// An address as a record has it.  The kernel keeps an IPv4 address in the last
-/// four of sixteen bytes: struct in_addr_4in6.
-fn as_mapped(address: Address, is_ipv6: bool) -> Address {
-    match address {
-        [.., a, b, c, d] if !is_ipv6 => tcpstats::ipv4([a, b, c, d]),
-        _ => address,
-    }
+/// four of sixteen bytes: struct in_addr_4in6.  Words, since bytes would be
+/// copied one by one.
+fn as_mapped(address: u128, is_ipv6: bool) -> Address {
+    const MAPPED: u128 = u128::from_ne_bytes(tcpstats::ipv4([0; 4]));
+    const LAST_FOUR: u128 = u128::from_ne_bytes(tcpstats::ipv4([0xff; 4])) & !MAPPED;
+    let address = if is_ipv6 { address } else { address & LAST_FOUR | MAPPED };
+    address.to_ne_bytes()
 }
 
 /// Calls `visit` with every connection of the current network stack, each locked
