@@ -3,11 +3,23 @@
 //! `siftr_cdev_logger`: samples the statistics of every TCP connection at
 //! fixed times and logs them.
 
+mod daemon;
+mod diagnostics;
+mod gap;
 mod log;
 mod options;
+mod pidfile;
+mod place;
+mod privileges;
 mod run;
+mod sampler;
+mod sandbox;
 mod source;
+mod status;
+mod syslog;
 mod system;
+mod ticks;
+mod writer;
 
 use std::process::ExitCode;
 
@@ -15,18 +27,22 @@ use std::process::ExitCode;
 pub type Sentence = String;
 
 fn main() -> ExitCode {
+    diagnostics::begin(::log::LevelFilter::Warn);
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let done = options::parse(&arguments).and_then(|request| match request {
         options::Request::Tell(text) => {
             print!("{text}");
             Ok(())
         }
-        options::Request::Run(options) => run::run(&options),
+        options::Request::Run(options) => {
+            ::log::set_max_level(options.level);
+            run::run(&options)
+        }
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
-            eprintln!("siftr_cdev_logger: {sentence}");
+            ::log::error!("{sentence}");
             ExitCode::FAILURE
         }
     }
