@@ -3,6 +3,7 @@
 //! What the logger has to say of itself: on standard error, or in syslog once
 //! it runs in the background.
 
+use std::io::{Write, stderr};
 use std::sync::{Mutex, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -58,7 +59,8 @@ pub fn answer(text: &str) {
 
 fn say(severity: Severity, text: &str) {
     match &mut *PLACE.lock().unwrap_or_else(PoisonError::into_inner) {
-        Place::StandardError => eprintln!("siftr_cdev_logger: {text}"),
+        // Where standard error takes nothing there is nobody to tell; eprintln would panic.
+        Place::StandardError => _ = stderr().write_all(format!("siftr_cdev_logger: {text}\n").as_bytes()),
         Place::Syslog(syslog) => syslog.say(severity, text),
     }
 }

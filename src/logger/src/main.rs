@@ -21,6 +21,7 @@ mod system;
 mod ticks;
 mod writer;
 
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 /// What went wrong, as one sentence for the user.
@@ -31,8 +32,8 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let done = options::parse(&arguments).and_then(|request| match request {
         options::Request::Tell(text) => {
-            print!("{text}");
-            Ok(())
+            let told = stdout().write_all(text.as_bytes());
+            told.map_err(|error| format!("standard output: {error}"))
         }
         options::Request::Run(options) => {
             ::log::set_max_level(options.level);

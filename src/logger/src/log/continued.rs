@@ -75,9 +75,9 @@ fn lines(mut file: &File, len: u64, format: &Format, header: &str) -> Result<Opt
     })
 }
 
-/// Looks at frames; none where something else stands among them, because
-/// whole frames may follow it.  Of the CRCs only the last one is checked: what
-/// a crash damages is the end.
+/// Looks at frames; none where something else stands among them and whole
+/// frames may follow it.  Of the CRCs only the last one is checked: what a
+/// crash damages is the end.
 fn frames(mut file: &File, len: u64) -> Result<Option<Content>> {
     let (mut whole, mut last) = (0, 0);
     while whole < len {
@@ -88,6 +88,7 @@ fn frames(mut file: &File, len: u64) -> Result<Option<Content>> {
             Ok(frame) => frame.bytes().len() as u64,
             Err(FrameError::Short { need }) if head.len() >= 4 => need as u64,
             Err(FrameError::Short { .. }) if MAGIC.to_ne_bytes().starts_with(&head) => break,
+            Err(_) if whole > 0 && !has_magic(file, whole + 1, len)? => break,
             Err(_) => return Ok(None),
         };
         if whole + frame_len > len {
@@ -102,4 +103,17 @@ fn frames(mut file: &File, len: u64) -> Result<Option<Content>> {
         whole = last;
     }
     Ok(Some(Content { whole, continued: whole > 0 }))
+}
+
+/// Whether a frame may begin somewhere in that part of the file; a part too
+/// long to be one snapshot may have anything in it.
+fn has_magic(mut file: &File, start: u64, end: u64) -> Result<bool> {
+    const SNAPSHOT_MAX: u64 = 256 * 1024 * 1024;
+    if end - start > SNAPSHOT_MAX {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(end - start).read_to_end(&mut bytes)?;
+    Ok(bytes.array_windows().any(|four| *four == MAGIC.to_ne_bytes()))
 }

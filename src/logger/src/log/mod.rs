@@ -197,14 +197,12 @@ impl Log {
             return Ok(put_frame(&mut self.batch, format, &mut self.part, &frame));
         };
         let Selected { frame, opened, closed } = changes.select(&Frame::parse(taken.snapshot.bytes())?)?;
-        for record in opened {
-            put_event(&mut self.batch, format, "open", &frame, record);
+        for (name, records) in [("close", closed), ("open", opened)] {
+            for record in records {
+                put_event(&mut self.batch, format, name, &frame, record);
+            }
         }
-        let records = put_frame(&mut self.batch, format, &mut self.part, &frame);
-        for record in closed {
-            put_event(&mut self.batch, format, "close", &frame, record);
-        }
-        Ok(records)
+        Ok(put_frame(&mut self.batch, format, &mut self.part, &frame))
     }
 
     /// Counts a snapshot that could not be written.
@@ -216,7 +214,7 @@ impl Log {
             changes.take_back();
         }
         if self.gap.is_none() {
-            log::warn!("{}; snapshots are dropped until it can be written again", self.said(error));
+            log::warn!("{}; snapshots are dropped meanwhile", self.said(error));
         }
         self.counters.dropped.fetch_add(1, Relaxed);
         Gap::widen(&mut self.gap, gap_of(&taken.snapshot, &error.to_string()));
