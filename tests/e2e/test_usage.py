@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Bad command lines: each is one sentence that says what is wrong and what was expected, and exit status 1."""
 
+import os
 import pathlib
+import re
+import signal
 import subprocess
+import textwrap
 
 import pytest
-from running import LOGGER
+from running import LOGGER, wait_for_snapshots
 
 # Arguments, and what the sentence must say: the option, what was given, what was expected.
 WRONG = [
@@ -84,11 +88,66 @@ def test_only_root_can_become_another_user(tmp_path):
     assert done.stderr == 'siftr_cdev_logger: -u "daemon": only root can become another user\n'
 
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGE = ROOT / "man/siftr_cdev_logger.8"
+
+
 def test_every_option_is_in_the_help_and_in_the_manual():
     shown = subprocess.run([LOGGER, "-h"], capture_output=True, text=True, check=True).stdout
     options = [line.split()[:2] for line in shown.splitlines() if line.strip().startswith("-")]
     names = [name.strip(",") for pair in options for name in pair if name.startswith("-")]
     assert len(options) == 22 and {"-b", "--no-sandbox", "--quiet", "-y", "--sync"} < set(names)
-    page = (pathlib.Path(__file__).resolve().parents[2] / "man/siftr_cdev_logger.8").read_text()
-    for name in names:
-        assert f"Fl {name[1:].replace('-', chr(92) + '-')}" in page, name
+    described = re.findall(r"^\.It (Fl .*)$", PAGE.read_text(), re.MULTILINE)
+    told = {name.replace("\\", "") for line in described for name in re.findall(r"Fl (\S+)", line)}
+    assert told == {name[1:] for name in names}
+
+
+def test_the_manual_is_clean_mdoc():
+    done = subprocess.run(["mandoc", "-T", "lint", PAGE], capture_output=True, text=True)
+    # Which other pages there are depends on the machine.
+    elsewhere = ("referenced manual not found", "mandoc.db", ".../share/man")
+    lines = (done.stdout + done.stderr).splitlines()
+    assert [line for line in lines if not any(each in line for each in elsewhere)] == []
+
+
+def test_the_manual_tells_every_line_of_the_log_and_every_field_that_is_no_change():
+    text = PAGE.read_text()
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.rs") if "tests" not in path.parts)
+    names = set(re.findall(r'Note \{\s*name: "(\w+)"', sources)) | {"rotated", "end", "open", "close"}
+    described = " ".join(re.findall(r"^\.It Cm (.*)$", text, re.MULTILINE)).replace(",", "").split()
+    assert {"log", "snapshot", "gap", "torn", "missed", "source_lost"} <= names and names == set(described)
+    change = (ROOT / "src/tcpstats/src/change.rs").read_text()
+    moving = re.findall(r'"(\w+)"', re.search(r"ALWAYS_MOVING: \[&str; \d+\] =(.*?);", change, re.DOTALL)[1])
+    assert len(moving) == 9 and all(f".Cm {name} " in text for name in moving)
+
+
+def test_the_examples_of_the_manual_work_when_pasted(tmp_path):
+    """Run as they stand, with /var moved into the test's directory."""
+    page = subprocess.run(["mandoc", "-T", "utf8", PAGE], capture_output=True, text=True, check=True).stdout
+    plain = re.sub(".\b", "", page)
+    part = plain[plain.index("\nEXAMPLES\n") : plain.index("\nSEE ALSO\n")]
+    blocks = [textwrap.dedent(block) for block in re.split(r"\n(?= {5}\S)", part)]
+    commands = [block.split("\n\n", 1)[1] for block in blocks if "siftr_cdev_logger -" in block or "mv /var" in block]
+    assert len(commands) == 5
+    (tmp_path / "var/log").mkdir(parents=True)
+    (tmp_path / "var/run").mkdir()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/siftr_cdev_logger").symlink_to(LOGGER)
+    for each in (tmp_path, *tmp_path.parents):
+        if str(each).startswith("/tmp/pytest"):
+            each.chmod(0o755)
+    log, old = tmp_path / "var/log/tcpstats/tcpstats.log", tmp_path / "var/log/tcpstats/tcpstats.log.0"
+    try:
+        for command in commands:
+            command = textwrap.dedent(command).replace("/var/", f"{tmp_path}/var/").replace("-t 60", "-t 0.1")
+            # What would go on for ever is ended.
+            shell = f"timeout --preserve-status -s INT 1 {command}" if "-s 1000000" in command else command
+            done = subprocess.run(
+                ["sh", "-ec", shell], cwd=tmp_path, capture_output=True, text=True, timeout=20,
+                env={"PATH": f"{tmp_path}/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+            )
+            assert (done.returncode, done.stderr) == (0, ""), command
+        wait_for_snapshots(log, 2)
+        assert old.exists() and "keyframe_us=60000000" in log.read_text()
+    finally:
+        os.kill(int((tmp_path / "var/run/siftr_cdev_logger.pid").read_text()), signal.SIGTERM)
