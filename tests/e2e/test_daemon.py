@@ -234,6 +234,37 @@ def test_the_unit_is_accepted_by_systemd(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def calls_in(groups):
+    """The system calls in systemd's groups, and in the groups in them."""
+    found = set()
+    for group in groups:
+        if not group.startswith("@"):
+            found.add(group)
+            continue
+        shown = subprocess.run(["systemd-analyze", "syscall-filter", group], capture_output=True, text=True, check=True)
+        members = [line.strip() for line in shown.stdout.splitlines()[1:]]
+        found |= calls_in([member for member in members if member and not member.startswith("#")])
+    return found
+
+
+def test_the_unit_lets_the_logger_make_its_system_calls(tmp_path):
+    unit = (pathlib.Path(__file__).resolve().parents[2] / "files/siftr_cdev_logger.service").read_text()
+    allowed = calls_in(" ".join(re.findall(r"^SystemCallFilter=(.*)$", unit, re.MULTILINE)).split())
+    log, trace = tmp_path / "x.csv", tmp_path / "trace"
+    strace = ["strace", "-f", "-qq", "-o", str(trace)]
+    with Running(tmp_path, "-o", log, "-s", 5000, "-t", 2, "-x", command=strace) as logger:
+        wait_for_snapshots(log, 10)
+        (child,) = pathlib.Path(f"/proc/{logger.pid}/task/{logger.pid}/children").read_text().split()
+        log.rename(tmp_path / "old")
+        os.kill(int(child), signal.SIGHUP)
+        os.kill(int(child), signal.SIGUSR1)
+        wait_for_snapshots(log, 2)
+        assert logger.process.wait(timeout=20) == 0
+    made = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(), re.MULTILINE))
+    assert {"landlock_restrict_self", "openat", "fdatasync", "socket"} <= made
+    assert made - allowed == set()
+
+
 def test_the_unit_starts_a_command_line_that_runs(tmp_path):
     unit = (pathlib.Path(__file__).resolve().parents[2] / "files/siftr_cdev_logger.service").read_text()
     command = re.search(r"ExecStart=\S+ (.*)", unit)[1].replace("${LOGS_DIRECTORY}", str(tmp_path)).split()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A log that cannot be written for a while: no space, a limit, a disk that fails."""
 
+import pathlib
 import re
 import resource
 import signal
@@ -153,6 +154,10 @@ def test_a_reader_that_goes_away_ends_the_log(tmp_path):
     assert logger.messages() == "siftr_cdev_logger: log -: nobody reads it any more\n"
 
 
+def status_of(thread):
+    return pathlib.Path(f"/proc/{thread}/status").read_text()
+
+
 def synced(directory, log, *arguments):
     """How often a logger that runs for a second has the log reach the disk."""
     trace = directory / "trace"
@@ -165,3 +170,21 @@ def synced(directory, log, *arguments):
 def test_the_log_reaches_the_disk_at_its_end_and_as_often_as_asked(tmp_path):
     assert synced(tmp_path, tmp_path / "x.csv") == 1
     assert 4 <= synced(tmp_path, tmp_path / "y.csv", "-y", "0.2") <= 6
+
+
+def test_the_old_file_reaches_the_disk_at_every_rotation(tmp_path):
+    log, trace = tmp_path / "x.csv", tmp_path / "trace"
+    with Running(tmp_path, "-o", log, "-s", 20_000, "-e", "port 1") as logger:
+        wait_for_snapshots(log, 2)
+        strace = subprocess.Popen(
+            ["strace", "-qq", "-y", "-o", trace, "-e", "trace=fdatasync", "-p", str(logger.thread("writer"))]
+        )
+        wait_until(lambda: "TracerPid:\t0" not in status_of(logger.thread("writer")), "strace's begin")
+        for number in range(3):
+            log.rename(tmp_path / f"old{number}")
+            logger.send(signal.SIGHUP)
+            wait_for_snapshots(log, 2)
+        logger.stop()
+        strace.wait(timeout=10)
+    synced = re.findall(r"^fdatasync\(\d+<(.*)>\)\s+= 0$", trace.read_text(), re.MULTILINE)
+    assert synced == [str(tmp_path / name) for name in ("old0", "old1", "old2", "x.csv")]

@@ -234,12 +234,15 @@ impl Records {
     /// Sends every line, and waits as long as the daemon cannot be reached.
     ///
     /// # Errors
-    /// Never for want of a daemon; for a line that is no text.
+    /// Never for want of a daemon; for a line that no message can hold.
     pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         self.messages.notice_end();
         for line in std::str::from_utf8(lines).map_err(io::Error::other)?.lines() {
             let mut told = false;
             while let Err(error) = self.messages.send(self.messages.target.severity, line) {
+                if error.raw_os_error() == Some(libc::EMSGSIZE) {
+                    return Err(error);
+                }
                 if !told {
                     log::warn!("syslog {}: {error}; it is waited for", self.messages.target.text);
                     told = true;
