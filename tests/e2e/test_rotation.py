@@ -73,9 +73,9 @@ def test_every_format_rotates_between_two_snapshots(kind, tmp_path):
             records += len(rows)
     if kind == "siftr":
         # Every snapshot has the 40 ends of 20 connections.
-        assert records > 1000 and records % 40 == 0
+        assert records >= 40 * 20 and records % 40 == 0
     else:
-        assert len(numbers) > 50 and numbers == list(range(1, len(numbers) + 1))
+        assert len(numbers) > 20 and numbers == list(range(1, len(numbers) + 1))
 
 
 def test_a_hangup_without_a_rename_changes_nothing(tmp_path):
@@ -87,6 +87,7 @@ def test_a_hangup_without_a_rename_changes_nothing(tmp_path):
             logger.send(signal.SIGHUP)
         wait_for_snapshots(log, 50)
         logger.stop()
+        assert logger.messages() == ""
     assert log.stat().st_ino == inode
     assert log.read_text().count("# log version=") == 1
     assert "rotated" not in log.read_text()

@@ -50,6 +50,8 @@ class Daemon:
         subprocess.run(
             [LOGGER, "-b", "-p", self.pidfile, "-o", self.log, "-s", "5000", "-e", "port 1", *arguments],
             env=os.environ | {key: str(value) for key, value in environment.items()},
+            # As a root has them that logged in.
+            extra_groups=[0, 4, 24],
             check=True,
             timeout=20,
         )
@@ -123,7 +125,8 @@ def test_as_nobody_in_the_sandbox_it_can_log_and_rotate_and_nothing_else(daemon)
 def test_also_root_is_confined(daemon):
     made = daemon()
     state = made.state()
-    assert set(state["Uid"]) == {"0"} and state["NoNewPrivs"] == ["1"]
+    assert set(state["Uid"]) == {"0"} and set(state["Groups"]) == {"0", "4", "24"}
+    assert state["NoNewPrivs"] == ["1"]
     can = made.can()
     # What Landlock does not know of stays with root: it is root already.
     assert can.pop("become_root") == "done"

@@ -115,5 +115,5 @@ fn has_magic(mut file: &File, start: u64, end: u64) -> Result<bool> {
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(end - start).read_to_end(&mut bytes)?;
-    Ok(bytes.array_windows().any(|four| *four == MAGIC.to_ne_bytes()))
+    Ok(bytes.windows(4).any(|four| four == MAGIC.to_ne_bytes()))
 }
