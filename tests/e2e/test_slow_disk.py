@@ -66,8 +66,11 @@ def test_an_end_does_not_wait_for_ever_for_a_log_that_takes_nothing(tmp_path):
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     with Running(tmp_path, "-o", fifo, "-s", 5000, "-e", f"port {made.port}") as logger:
         wait_until(lambda: logger.status()["dropped"] > 0, "a full queue")
+        # timeout(1) sends a signal twice; that is one request.
         logger.send(signal.SIGTERM)
-        time.sleep(0.3)
+        time.sleep(0.1)
+        logger.send(signal.SIGTERM)
+        time.sleep(1.1)
         assert logger.process.poll() is None, "it has patience"
         logger.send(signal.SIGTERM)
         assert logger.process.wait(timeout=5) == 1

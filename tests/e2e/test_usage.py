@@ -150,4 +150,5 @@ def test_the_examples_of_the_manual_work_when_pasted(tmp_path):
         wait_for_snapshots(log, 2)
         assert old.exists() and "keyframe_us=60000000" in log.read_text()
     finally:
-        os.kill(int((tmp_path / "var/run/siftr_cdev_logger.pid").read_text()), signal.SIGTERM)
+        for pidfile in tmp_path.glob("var/run/*.pid"):
+            os.kill(int(pidfile.read_text()), signal.SIGTERM)

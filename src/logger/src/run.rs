@@ -9,7 +9,7 @@ use std::os::raw::c_int;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbounded};
 use nix::sys::stat::umask;
@@ -29,6 +29,10 @@ use crate::{Sentence, diagnostics, sandbox};
 
 /// How long the log may take for what is queued when the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// A second signal that comes sooner asks for nothing more: timeout(1) and
+/// others send one to the process and one to its group.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
 
 /// Asks for a status line, where the system has it.
 #[cfg(target_os = "freebsd")]
@@ -142,7 +146,7 @@ impl<S: Fn() -> String> Main<S> {
     /// Answers signals until all is written.
     fn until_written(&self, queued: &Receiver<Item>) -> Result<(), Sentence> {
         let mut patience = never();
-        let mut stopping = false;
+        let mut stopping: Option<Instant> = None;
         loop {
             let signal = select! {
                 recv(self.written) -> written => return written.unwrap_or(Ok(())),
@@ -150,14 +154,17 @@ impl<S: Fn() -> String> Main<S> {
                 recv(self.signals) -> signal => signal,
             };
             match signal {
-                // Both ends are asked for only while their threads may have ended.
+                // Nobody takes either of these where the threads have ended already.
                 Ok(SIGHUP) => _ = self.reopen.send(Reopen),
-                Ok(SIGINT | SIGTERM) if stopping => return Err(too_slow(queued.len())),
-                Ok(SIGINT | SIGTERM) => {
-                    stopping = true;
-                    patience = after(GRACE);
-                    let _ = self.stop.send(());
-                }
+                Ok(SIGINT | SIGTERM) => match stopping {
+                    None => {
+                        stopping = Some(Instant::now());
+                        patience = after(GRACE);
+                        let _ = self.stop.send(());
+                    }
+                    Some(since) if since.elapsed() < ONE_REQUEST => (),
+                    Some(_) => return Err(too_slow(queued.len())),
+                },
                 Ok(_) => diagnostics::answer(&(self.status)()),
                 Err(_) => return Err("signals are not caught any more".into()),
             }
