@@ -83,7 +83,7 @@ impl Sampler {
                     if outage.take().is_some() {
                         log::warn!("the source gives snapshots again");
                     }
-                    match self.hand_over(snapshot, ticks.missed(), &mut dropped) {
+                    match self.hand_over(snapshot, self.missed(&ticks), &mut dropped) {
                         Some(next) => snapshot = next,
                         None => break,
                     }
@@ -96,23 +96,28 @@ impl Sampler {
                         log::warn!("{sentence}; it is tried again until it gives snapshots");
                         Outage { untold: Some(sentence), retry_after: RETRY_FIRST }
                     });
-                    if !self.wait_for_source(outage, ticks.missed()) {
+                    if !self.wait_for_source(outage, self.missed(&ticks)) {
                         break;
                     }
                 }
             }
-            self.counters.missed_ticks.store(ticks.missed(), Relaxed);
+            self.counters.missed_ticks.store(self.missed(&ticks), Relaxed);
         }
         if let Some(start) = self.start.take() {
             start.went_well();
         }
-        self.counters.missed_ticks.store(ticks.missed(), Relaxed);
+        self.counters.missed_ticks.store(self.missed(&ticks), Relaxed);
         // What was dropped last must still be told, however long that takes.
         if let Some(gap) = dropped {
             // Fails where the writer has ended: there is no log to tell it in.
             let _ = self.queue.send(Item::Dropped(gap));
         }
         Ok(())
+    }
+
+    /// Ticks missed.  What stands in a file is there at the next tick as well.
+    fn missed(&self, ticks: &Ticks) -> u64 {
+        if self.source.comes_back() { ticks.missed() } else { 0 }
     }
 
     /// Gives the snapshot to the writer, and another buffer back; none where

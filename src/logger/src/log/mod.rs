@@ -9,8 +9,8 @@ mod batch;
 mod changes;
 mod continued;
 mod file;
+mod lines;
 
-use std::collections::HashSet;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -18,14 +18,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use tcpstats::frame::Frame;
-use tcpstats::note::{self, Note, Pair};
+use tcpstats::note::{Note, Pair};
 use tcpstats::stream::seal;
-use tcpstats::text::Text;
-use tcpstats::{Columns, FIELDS, Record, csv, json, key, pairs, siftr};
 
-use self::batch::Batch;
 use self::changes::{Changes, Selected};
 use self::file::{Found, LogFile};
+use self::lines::Lines;
 use crate::Sentence;
 use crate::gap::Gap;
 use crate::options::{Format, Options, Output};
@@ -33,11 +31,7 @@ use crate::privileges::Identity;
 use crate::sampler::{Taken, gap_of};
 use crate::status::Counters;
 use crate::syslog::Records;
-use crate::system::{System, wall_ns};
-
-/// More flows than this are not listed in siftr's closing line: the list is
-/// kept in memory.
-const FLOWS_MAX: usize = 1_000_000;
+use crate::system::wall_ns;
 
 /// Where the bytes go.
 enum Sink {
@@ -48,8 +42,7 @@ enum Sink {
 /// An open log.
 pub struct Log {
     sink: Sink,
-    about: About,
-    batch: Batch,
+    lines: Lines,
     changes: Option<Changes>,
     /// What was found in the file, while its first lines are still due.
     due: Option<Found>,
@@ -57,37 +50,12 @@ pub struct Log {
     gap: Option<Gap>,
     /// Snapshots that the queue did not take.
     queue_gap: Option<Gap>,
-    part: Part,
     missed_ticks: u64,
     unsynced_since: Option<Instant>,
     sync_every: Option<Duration>,
     sync_failed: bool,
     counters: Arc<Counters>,
 }
-
-/// What the first lines say.
-struct About {
-    format: Format,
-    header_row: String,
-    system: System,
-    source: String,
-    interval: Duration,
-    columns: String,
-    filter: String,
-    keyframe_every: Option<Duration>,
-    sandbox: String,
-}
-
-/// What the closing line of siftr(4) tells of the file.
-#[derive(Default)]
-struct Part {
-    records: u64,
-    lost_records: u64,
-    flows: HashSet<Flow>,
-}
-
-/// Local address and port, foreign address and port.
-type Flow = ([u8; 16], u16, [u8; 16], u16);
 
 impl Log {
     /// Opens or continues the log that the options name; nothing is written
@@ -96,38 +64,26 @@ impl Log {
     /// # Errors
     /// A sentence; a log that cannot be continued is left as it is.
     pub fn open(options: &Options, counters: Arc<Counters>) -> Result<Self, Sentence> {
-        let header_row = header_row(&options.format);
+        let lines = Lines::new(options);
         let (sink, found) = match &options.output {
             Output::Syslog(target) => (Sink::Syslog(Records::open(target)?), Found::default()),
             Output::File(path) => {
-                let (file, found) = LogFile::open(path, options.mode, &options.format, &header_row)?;
+                let (file, found) = LogFile::open(path, options.mode, &lines.format, &lines.header_row)?;
                 (Sink::File(file), found)
             }
         };
         Ok(Self {
             sink,
-            batch: Batch::default(),
+            lines,
             changes: options.keyframe_every.map(|every| Changes::new(&options.format, every)),
             due: Some(found),
             gap: None,
             queue_gap: None,
-            part: Part::default(),
             missed_ticks: 0,
             unsynced_since: None,
             sync_every: options.sync_every,
             sync_failed: false,
             counters,
-            about: About {
-                format: options.format.clone(),
-                header_row,
-                system: System::this(),
-                source: options.source.clone(),
-                interval: options.interval,
-                columns: options.columns_text.clone(),
-                filter: options.filter_text.clone(),
-                keyframe_every: options.keyframe_every,
-                sandbox: String::new(),
-            },
         })
     }
 
@@ -155,7 +111,7 @@ impl Log {
     /// # Errors
     /// A sentence with what the system said of the write.
     pub fn begin(&mut self, sandbox: &str) -> Result<(), Sentence> {
-        sandbox.clone_into(&mut self.about.sandbox);
+        sandbox.clone_into(&mut self.lines.sandbox);
         self.compose();
         self.append().map_err(|error| self.said(&error))
     }
@@ -172,7 +128,7 @@ impl Log {
         if taken.missed_ticks > self.missed_ticks {
             let ticks = taken.missed_ticks - self.missed_ticks;
             let pairs = [("ticks", Pair::Number(ticks)), ("total", Pair::Number(taken.missed_ticks))];
-            self.batch.note(&self.about.format, &Note { name: "missed", pairs: &pairs });
+            self.lines.note(&Note { name: "missed", pairs: &pairs });
         }
         taken.snapshot.set_missed_ticks(taken.missed_ticks);
         let records = self.put_snapshot(taken).map_err(|error| format!("a snapshot cannot be read back: {error}"))?;
@@ -180,7 +136,7 @@ impl Log {
             return self.lose(&error, taken);
         }
         self.missed_ticks = taken.missed_ticks;
-        self.part.records += records;
+        self.lines.count(records);
         self.counters.snapshots.fetch_add(1, Relaxed);
         self.counters.records.fetch_add(records, Relaxed);
         Ok(())
@@ -188,21 +144,21 @@ impl Log {
 
     /// Puts a snapshot into the batch; gives how many records of it.
     fn put_snapshot(&mut self, taken: &mut Taken) -> Result<u64, tcpstats::frame::FrameError> {
-        let format = &self.about.format;
+        let lines = &mut self.lines;
         let Some(changes) = &mut self.changes else {
-            if *format == Format::Bin {
+            if lines.format == Format::Bin {
                 seal(taken.snapshot.bytes_mut());
             }
             let frame = Frame::parse(taken.snapshot.bytes())?;
-            return Ok(put_frame(&mut self.batch, format, &mut self.part, &frame));
+            return Ok(lines.frame(&frame));
         };
         let Selected { frame, opened, closed } = changes.select(&Frame::parse(taken.snapshot.bytes())?)?;
         for (name, records) in [("close", closed), ("open", opened)] {
             for record in records {
-                put_event(&mut self.batch, format, name, &frame, record);
+                lines.event(name, &frame, record);
             }
         }
-        Ok(put_frame(&mut self.batch, format, &mut self.part, &frame))
+        Ok(lines.frame(&frame))
     }
 
     /// Counts a snapshot that could not be written.
@@ -232,7 +188,7 @@ impl Log {
             ("why", Pair::Text(why)),
         ];
         self.compose();
-        self.batch.note(&self.about.format, &Note { name: "source_lost", pairs: &pairs });
+        self.lines.note(&Note { name: "source_lost", pairs: &pairs });
         self.append_or_wait()
     }
 
@@ -257,7 +213,7 @@ impl Log {
                 records.reconnect();
                 return Ok(());
             }
-            Sink::File(file) => file.open_next(&self.about.format, &self.about.header_row),
+            Sink::File(file) => file.open_next(&self.lines.format, &self.lines.header_row),
         };
         let (next, found) = match opened {
             Ok(Some(opened)) => opened,
@@ -271,8 +227,8 @@ impl Log {
             }
         };
         if self.due.is_none() {
-            self.batch.clear();
-            self.put_end("rotated");
+            self.lines.clear();
+            self.lines.end("rotated", &self.counters);
             // A full disk takes no closing lines; the gap is told in the next file.
             if let Err(error) = self.append_batch() {
                 log::warn!("{}; the old file has no closing lines", self.said(&error));
@@ -284,7 +240,7 @@ impl Log {
         }
         log::info!("{}: it goes on in a new file", self.name());
         self.due = Some(found);
-        self.part = Part::default();
+        self.lines.begin_file();
         if let Some(changes) = &mut self.changes {
             changes.keyframe();
         }
@@ -298,7 +254,7 @@ impl Log {
     /// A sentence with what the system said of the write.
     pub fn close(mut self) -> Result<(), Sentence> {
         self.compose();
-        self.put_end("end");
+        self.lines.end("end", &self.counters);
         let written = self.append().map_err(|error| self.said(&error));
         self.sync();
         written
@@ -327,65 +283,12 @@ impl Log {
 
     /// Begins a batch with the first lines and the gaps, where they are due.
     fn compose(&mut self) {
-        self.batch.clear();
+        self.lines.clear();
         if let Some(found) = self.due {
-            self.put_head(found);
+            self.lines.head(found);
         }
         for gap in [&self.gap, &self.queue_gap].into_iter().flatten() {
-            gap.note(|note| self.batch.note(&self.about.format, note));
-        }
-    }
-
-    fn put_head(&mut self, found: Found) {
-        let about = &self.about;
-        let format = &about.format;
-        if *format == Format::Siftr {
-            let max = 256 + about.system.name.len();
-            self.batch.line(max, |text| siftr::enable(text, wall_ns(), &about.system.name, about.system.version));
-        }
-        if found.torn_bytes > 0 {
-            let pairs = [("bytes", Pair::Number(found.torn_bytes))];
-            self.batch.note(format, &Note { name: "torn", pairs: &pairs });
-        }
-        let mut pairs = vec![
-            ("version", Pair::Text(env!("CARGO_PKG_VERSION"))),
-            ("time", Pair::Seconds(wall_ns())),
-            ("host", Pair::Text(&about.system.host)),
-            ("system", Pair::Text(&about.system.name)),
-            ("source", Pair::Text(&about.source)),
-            ("interval_us", Pair::Number(u64::try_from(about.interval.as_micros()).unwrap_or(u64::MAX))),
-            ("columns", Pair::Text(&about.columns)),
-            ("filter", Pair::Text(&about.filter)),
-            ("sandbox", Pair::Text(&about.sandbox)),
-        ];
-        if let Some(every) = about.keyframe_every {
-            pairs.push(("keyframe_us", Pair::Number(u64::try_from(every.as_micros()).unwrap_or(u64::MAX))));
-        }
-        self.batch.note(format, &Note { name: "log", pairs: &pairs });
-        if !found.continued {
-            self.batch.bytes(about.header_row.as_bytes());
-        }
-    }
-
-    /// Puts the closing lines into the batch: counts since the start, and in
-    /// siftr(4)'s line those of this file.
-    fn put_end(&mut self, name: &str) {
-        let count = |counter: &std::sync::atomic::AtomicU64| Pair::Number(counter.load(Relaxed));
-        let pairs = [
-            ("time", Pair::Seconds(wall_ns())),
-            ("snapshots", count(&self.counters.snapshots)),
-            ("records", count(&self.counters.records)),
-            ("missed_ticks", count(&self.counters.missed_ticks)),
-            ("dropped", count(&self.counters.dropped)),
-        ];
-        self.batch.note(&self.about.format, &Note { name, pairs: &pairs });
-        if self.about.format == Format::Siftr {
-            let part = &self.part;
-            self.batch.line(1024, |text| siftr::disable(text, wall_ns(), part.records, part.lost_records));
-            for (laddr, lport, faddr, fport) in &part.flows {
-                self.batch.line(128, |text| siftr::flow(text, *laddr, *lport, *faddr, *fport));
-            }
-            self.batch.bytes(b"\n");
+            gap.note(|note| self.lines.note(note));
         }
     }
 
@@ -400,16 +303,16 @@ impl Log {
                 gap.snapshots,
                 gap.records
             );
-            self.part.lost_records += gap.records;
+            self.lines.count_lost(gap.records);
         }
         if let Some(gap) = self.queue_gap.take() {
-            self.part.lost_records += gap.records;
+            self.lines.count_lost(gap.records);
         }
         Ok(())
     }
 
     fn append_batch(&mut self) -> io::Result<()> {
-        let bytes = self.batch.filled();
+        let bytes = self.lines.bytes();
         match &mut self.sink {
             Sink::File(file) => file.append(bytes)?,
             Sink::Syslog(records) => records.append(bytes)?,
@@ -441,80 +344,5 @@ impl Log {
             Sink::File(file) => format!("log {}", file.name()),
             Sink::Syslog(_) => "syslog".into(),
         }
-    }
-}
-
-/// Puts the records of a snapshot into the batch, and the line behind them;
-/// gives how many.
-fn put_frame(batch: &mut Batch, format: &Format, part: &mut Part, frame: &Frame<'_>) -> u64 {
-    let (wall_ns, sequence) = (frame.header.wall_ns, frame.header.sequence);
-    let mut records = frame.header.written;
-    match format {
-        Format::Bin => batch.bytes(frame.bytes()),
-        Format::Siftr => {
-            records = 0;
-            for record in frame.records().filter(siftr::has) {
-                batch.line(siftr::ROW_MAX, |text| siftr::row(text, wall_ns, &record));
-                records += 1;
-                if part.flows.len() < FLOWS_MAX {
-                    part.flows.insert(flow(&record));
-                }
-            }
-        }
-        Format::Csv(columns) => {
-            for record in frame.records() {
-                batch.line(csv::ROW_MAX, |text| csv::row(text, columns, wall_ns, sequence, &record));
-            }
-        }
-        Format::Json(columns) => {
-            for record in frame.records() {
-                batch.line(json::ROW_MAX, |text| json::row(text, columns, wall_ns, sequence, &record));
-            }
-        }
-        Format::Pairs(columns) => {
-            for record in frame.records() {
-                batch.line(pairs::ROW_MAX, |text| pairs::row(text, columns, wall_ns, sequence, &record));
-            }
-        }
-    }
-    // A frame's header says the same.
-    if *format != Format::Bin {
-        note::snapshot(&frame.header, |note| batch.note(format, note));
-    }
-    records
-}
-
-/// Fields by which a connection is named where it opens and closes.
-const EVENT_FIELDS: [&str; 8] = ["gencnt", "laddr", "lport", "faddr", "fport", "state", "uid", "jid"];
-
-/// Puts the line of a connection that opened or closed into the batch.
-fn put_event(batch: &mut Batch, format: &Format, name: &str, frame: &Frame<'_>, record: &Record) {
-    let mut pairs =
-        vec![("time", Pair::Seconds(frame.header.wall_ns)), ("snapshot", Pair::Number(frame.header.sequence))];
-    let fields = FIELDS.iter().filter(|field| EVENT_FIELDS.contains(&field.name) && record.has(field.index));
-    pairs.extend(fields.map(|field| (field.name, Pair::Value(record, field))));
-    batch.note(format, &Note { name, pairs: &pairs });
-}
-
-fn flow(record: &Record) -> Flow {
-    (
-        record.get(key::laddr).unwrap_or_default(),
-        record.get(key::lport).unwrap_or_default(),
-        record.get(key::faddr).unwrap_or_default(),
-        record.get(key::fport).unwrap_or_default(),
-    )
-}
-
-/// The header row of a format, empty where it has none.
-fn header_row(format: &Format) -> String {
-    let header = |columns: &Columns| {
-        let mut buffer = vec![0; csv::HEADER_MAX];
-        let mut text = Text::new(&mut buffer);
-        csv::header(&mut text, columns);
-        text.finish().unwrap_or_default().to_owned()
-    };
-    match format {
-        Format::Csv(columns) => header(columns),
-        Format::Json(_) | Format::Siftr | Format::Bin | Format::Pairs(_) => String::new(),
     }
 }
