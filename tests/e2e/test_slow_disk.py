@@ -23,7 +23,7 @@ def test_a_fifo_that_nobody_reads_stops_no_sample(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    with Running(tmp_path, "-o", fifo, "-s", 5000, "-q", 8, "-e", f"port {made.port}") as logger:
+    with Running(tmp_path, "-o", fifo, "-s", 20_000, "-q", 8, "-e", f"port {made.port}") as logger:
         wait_until(lambda: logger.status()["dropped"] > 5, "a full queue")
         first = logger.status()
         time.sleep(2)
@@ -32,8 +32,8 @@ def test_a_fifo_that_nobody_reads_stops_no_sample(tmp_path):
         elapsed = second["uptime_s"] - first["uptime_s"]
         taken = samples_taken(second) - samples_taken(first)
         missed = second["missed_ticks"] - first["missed_ticks"]
-        assert abs(taken + missed - elapsed / 0.005) <= 2, "every tick is taken or missed"
-        assert missed <= 0.1 * taken, "the log does not delay the samples"
+        assert abs(taken + missed - elapsed / 0.02) <= 2, "every tick is taken or missed"
+        assert missed <= 0.25 * taken, "the log does not delay the samples"
         data = bytearray()
         os.set_blocking(reader, True)
 
@@ -43,7 +43,7 @@ def test_a_fifo_that_nobody_reads_stops_no_sample(tmp_path):
 
         reading = threading.Thread(target=read)
         reading.start()
-        wait_until(lambda: logger.status()["snapshots"] > first["snapshots"] + 50, "a log that is read")
+        wait_until(lambda: logger.status()["snapshots"] > first["snapshots"] + 20, "a log that is read")
         logger.stop()
         reading.join()
     made.close()
