@@ -122,6 +122,14 @@ def snapshots_of(data):
     return [number for number, _ in said]
 
 
+def lost_about(records, each, snapshots):
+    """Whether so many records are those of the snapshots.
+
+    While other sockets of the machine come and go, the kernel's dump may show one twice or not at all.
+    """
+    return abs(records - each * snapshots) <= 0.02 * each * snapshots
+
+
 def connections(count):
     """That many connections on loopback."""
     return Pairs(socket.AF_INET, "127.0.0.1", count)
