@@ -1,141 +1,177 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Samples at fixed times until told to stop.
+//! The logger from its start to its end.
+//!
+//! Snapshots go one way: source, sampler thread, queue, writer thread, log.
+//! The main thread answers signals.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::os::raw::c_int;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbounded};
+use nix::sys::stat::umask;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use tcpstats::stream::SnapshotBuffer;
 
-use crate::Sentence;
+use crate::daemon::Start;
 use crate::log::Log;
-use crate::options::Options;
-use crate::source::{self, Sample};
+use crate::options::{Options, Output};
+use crate::pidfile::Pidfile;
+use crate::sampler::{Item, Sampler};
+use crate::source;
+use crate::status::Counters;
+use crate::ticks::Ticks;
+use crate::writer::{Reopen, Writer};
+use crate::{Sentence, diagnostics, sandbox};
 
-/// A signal asked for the end.
-struct Stop;
+/// How long the log may take for what is queued when the end was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A second signal that comes sooner asks for nothing more: timeout(1) and
+/// others send one to the process and one to its group.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
+
+/// Asks for a status line, where the system has it.
+#[cfg(target_os = "freebsd")]
+const SIGINFO: c_int = signal_hook::consts::SIGINFO;
+#[cfg(target_os = "linux")]
+const SIGINFO: c_int = SIGUSR1;
 
 /// Samples and logs as the options say.
 ///
 /// # Errors
 /// A sentence; what was logged before is whole.
 pub fn run(options: &Options) -> Result<(), Sentence> {
-    let stop = stop_signals()?;
-    let mut source = source::open(&options.source, options.filter.clone())?;
-    let mut log = Log::open(options)?;
-    let mut snapshot = SnapshotBuffer::new();
-    let mut ticks = Ticks::new(options.interval, options.duration);
-    let mut failed = None;
-    while options.count.is_none_or(|count| log.snapshots() < count) && ticks.wait(&stop) {
-        match source.sample(&mut snapshot) {
-            Ok(Sample::Taken) => log.snapshot(&mut snapshot, ticks.missed)?,
-            Ok(Sample::End) => break,
-            Err(sentence) => {
-                failed = Some(sentence);
-                break;
-            }
-        }
+    // In the order in which rights are given up.  Whatever can fail does so
+    // before the fork, or after it while the caller listens.
+    let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
+    let counters = Arc::new(Counters::new());
+    let source = source::open(&options.source, options.filter.clone())?;
+    umask(!options.mode);
+    let mut log = Log::open(options, Arc::clone(&counters))?;
+    let start = if options.background { Start::background()? } else { Start::Foreground };
+    // The fork set another one.
+    umask(!options.mode);
+    let signals = signals()?;
+    if let Some(pidfile) = &mut pidfile {
+        pidfile.write()?;
     }
-    log.close(ticks.missed)?;
-    failed.map_or(Ok(()), Err)
+    if let Some(identity) = &options.identity {
+        log.give_to(identity)?;
+        identity.assume()?;
+    }
+    let confined = if options.sandbox {
+        sandbox::confine(&sandbox::Needs {
+            log_directory: log.directory(),
+            source: source.place(),
+            syslog: match &options.output {
+                Output::Syslog(target) => Some(target),
+                Output::File(_) => None,
+            },
+        })?
+    } else {
+        "off".into()
+    };
+    log.begin(&confined)?;
+
+    let (queue, queued) = bounded(options.queue);
+    let (done_with, free) = unbounded();
+    let (stop, stopped) = bounded(1);
+    let (reopen, reopened) = unbounded();
+    let sampler = Sampler {
+        source,
+        count: options.count,
+        queue,
+        done_with: free,
+        stop: stopped,
+        counters: Arc::clone(&counters),
+        start: Some(start),
+    };
+    let (interval, duration) = (options.interval, options.duration);
+    let sampled = spawn("sampler", move || sampler.run(Ticks::new(interval, duration)))?;
+    let writer = Writer { log, queue: queued.clone(), done_with, reopen: reopened };
+    let written = spawn("writer", move || writer.run())?;
+    let name = match &options.output {
+        Output::File(path) => path.display().to_string(),
+        Output::Syslog(target) => format!("syslog {}", target.text),
+    };
+    let main = Main {
+        signals: answer_in_channel(signals)?,
+        written,
+        stop,
+        reopen,
+        status: || counters.line(queued.len(), options.queue, &name),
+    };
+    main.until_written(&queued)?;
+    // The writer has ended because the sampler has.
+    sampled.recv().unwrap_or(Ok(()))
 }
 
-/// A channel on which SIGINT and SIGTERM arrive.
-fn stop_signals() -> Result<Receiver<Stop>, Sentence> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("signals cannot be caught: {error}"))?;
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || signals.forever().try_for_each(|_| sender.send(Stop)));
+/// Runs in a thread of that name; what it gives comes in the channel.
+fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<Receiver<T>, Sentence> {
+    let (sender, receiver) = bounded(1);
+    let thread = thread::Builder::new().name(name.into()).spawn(move || sender.send(work()).is_ok());
+    thread.map_err(|error| format!("the {name} thread cannot be started: {error}"))?;
     Ok(receiver)
 }
 
-/// Ticks at absolute times: however long a sample takes, none drifts.
-struct Ticks {
-    start: Instant,
-    interval: Duration,
-    /// Ticks there will be, where that is known.
-    total: Option<u64>,
-    next: u64,
-    missed: u64,
+/// Catches the signals that have a meaning here.
+fn signals() -> Result<Signals, Sentence> {
+    // A limit on the size of files (RLIMIT_FSIZE) is an error of the write then.
+    let ignored = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    let signals = ignored.and_then(|_| Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGINFO]));
+    signals.map_err(|error| format!("signals cannot be caught: {error}"))
 }
 
-impl Ticks {
-    fn new(interval: Duration, duration: Option<Duration>) -> Self {
-        let total = duration.map(|time| ticks_in(time.saturating_sub(Duration::from_nanos(1)), interval) + 1);
-        Self { start: Instant::now(), interval, total, next: 0, missed: 0 }
-    }
+/// The signals, in a channel.
+fn answer_in_channel(mut signals: Signals) -> Result<Receiver<c_int>, Sentence> {
+    let (sender, receiver) = unbounded();
+    spawn("signals", move || signals.forever().try_for_each(|signal| sender.send(signal)))?;
+    Ok(receiver)
+}
 
-    /// Waits for the next tick; false when there is none or a signal came.
-    /// Ticks that passed meanwhile are missed.
-    fn wait(&mut self, stop: &Receiver<Stop>) -> bool {
-        if self.total.is_some_and(|total| self.next >= total) {
-            return false;
+/// What the main thread deals with.
+struct Main<S: Fn() -> String> {
+    signals: Receiver<c_int>,
+    written: Receiver<Result<(), Sentence>>,
+    stop: Sender<()>,
+    reopen: Sender<Reopen>,
+    status: S,
+}
+
+impl<S: Fn() -> String> Main<S> {
+    /// Answers signals until all is written.
+    fn until_written(&self, queued: &Receiver<Item>) -> Result<(), Sentence> {
+        let mut patience = never();
+        let mut stopping: Option<Instant> = None;
+        loop {
+            let signal = select! {
+                recv(self.written) -> written => return written.unwrap_or(Ok(())),
+                recv(patience) -> _ => return Err(too_slow(queued.len())),
+                recv(self.signals) -> signal => signal,
+            };
+            match signal {
+                // Nobody takes either of these where the threads have ended already.
+                Ok(SIGHUP) => _ = self.reopen.send(Reopen),
+                Ok(SIGINT | SIGTERM) => match stopping {
+                    None => {
+                        stopping = Some(Instant::now());
+                        patience = after(GRACE);
+                        let _ = self.stop.send(());
+                    }
+                    Some(since) if since.elapsed() < ONE_REQUEST => (),
+                    Some(_) => return Err(too_slow(queued.len())),
+                },
+                Ok(_) => diagnostics::answer(&(self.status)()),
+                Err(_) => return Err("signals are not caught any more".into()),
+            }
         }
-        let left = scaled(self.interval, self.next).saturating_sub(self.start.elapsed());
-        match stop.recv_timeout(left) {
-            Err(RecvTimeoutError::Timeout) => (),
-            Ok(Stop) | Err(RecvTimeoutError::Disconnected) => return false,
-        }
-        let now = self.reached(self.start.elapsed());
-        self.missed += now.saturating_sub(self.next);
-        let take = self.total.is_none_or(|total| now < total);
-        self.next = now + 1;
-        take
-    }
-
-    /// The last tick that is due after so long, at least the next one, and one
-    /// past the end where the end has passed.
-    fn reached(&self, elapsed: Duration) -> u64 {
-        let now = ticks_in(elapsed, self.interval).max(self.next);
-        self.total.map_or(now, |total| now.min(total))
     }
 }
 
-/// Whole intervals in a time.
-fn ticks_in(time: Duration, interval: Duration) -> u64 {
-    u64::try_from(time.as_nanos() / interval.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn scaled(interval: Duration, count: u64) -> Duration {
-    let ns = interval.as_nanos().saturating_mul(count.into());
-    Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ticks(interval_ms: u64, duration_ms: u64) -> Ticks {
-        Ticks::new(Duration::from_millis(interval_ms), Some(Duration::from_millis(duration_ms)))
-    }
-
-    #[test]
-    fn a_duration_has_the_ticks_that_are_due_before_its_end() {
-        assert_eq!(ticks(50, 10_000).total, Some(200));
-        assert_eq!(ticks(50, 10_001).total, Some(201));
-        assert_eq!(ticks(50, 1).total, Some(1));
-    }
-
-    #[test]
-    fn ticks_that_passed_are_neither_taken_nor_forgotten() {
-        let (_sender, stop) = mpsc::channel();
-        let mut ticks = ticks(50, 1000);
-        ticks.start = Instant::now().checked_sub(Duration::from_millis(275)).unwrap();
-        assert!(ticks.wait(&stop));
-        assert_eq!((ticks.missed, ticks.next), (5, 6));
-        ticks.start = ticks.start.checked_sub(Duration::from_secs(10)).unwrap();
-        assert!(!ticks.wait(&stop));
-        assert_eq!(ticks.missed + 1, 20, "every tick of the second is taken or missed");
-    }
-
-    #[test]
-    fn a_signal_ends_the_wait() {
-        let (sender, stop) = mpsc::channel();
-        let mut ticks = ticks(60_000, 600_000);
-        assert!(ticks.wait(&stop));
-        sender.send(Stop).unwrap();
-        assert!(!ticks.wait(&stop));
-    }
+fn too_slow(snapshots: usize) -> Sentence {
+    format!("the end was asked for, and the log does not take what is left; {snapshots} snapshots or more are lost")
 }

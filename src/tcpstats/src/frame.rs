@@ -63,6 +63,8 @@ pub mod flag {
     pub const INTERRUPTED: u32 = 1 << 2;
     /// The CRC is filled in.
     pub const CRC: u32 = 1 << 3;
+    /// Only the records that changed since they were last written are in it.
+    pub const CHANGED_ONLY: u32 = 1 << 4;
 }
 
 /// What a frame's payload is.

@@ -35,12 +35,11 @@ pub fn row(text: &mut Text<'_>, columns: &Columns, wall_ns: u64, snapshot: u64, 
 }
 
 fn member(text: &mut Text<'_>, record: &Record, field: &Field) {
-    text.str(",\"").str(field.name).str("\":");
-    if field.kind.is_text() {
-        text.char(b'"').value(record, field).char(b'"');
-    } else {
-        text.value(record, field);
-    }
+    json_value(text.str(",\"").str(field.name).str("\":"), record, field);
+}
+
+fn json_value<'a, 'b>(text: &'a mut Text<'b>, record: &Record, field: &Field) -> &'a mut Text<'b> {
+    if field.kind.is_text() { text.char(b'"').value(record, field).char(b'"') } else { text.value(record, field) }
 }
 
 /// Writes a note's line.
@@ -52,6 +51,7 @@ pub fn note(text: &mut Text<'_>, note: &Note<'_>) {
             Pair::Number(number) => text.number(*number),
             Pair::Seconds(ns) => text.seconds9(*ns),
             Pair::Text(value) => text.quoted(value),
+            Pair::Value(record, field) => json_value(text, record, field),
         };
     }
     text.str("}\n");

@@ -24,6 +24,7 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
+mod change;
 mod columns;
 pub mod csv;
 mod field;
@@ -32,6 +33,7 @@ pub mod frame;
 pub mod ioctl;
 pub mod json;
 pub mod note;
+pub mod pairs;
 mod record;
 pub mod siftr;
 mod state;
@@ -40,6 +42,7 @@ pub mod stream;
 mod table;
 pub mod text;
 
+pub use change::{ALWAYS_MOVING, Compared};
 pub use columns::{Columns, UnknownColumn};
 pub use field::{Field, Group, Key, Kind, Unit};
 pub use filter::Filter;

@@ -2,7 +2,9 @@
 
 //! What a log or the device says about itself between the records.
 
+use crate::field::Field;
 use crate::frame::Header;
+use crate::record::Record;
 use crate::text::Text;
 
 /// A note: a name and what belongs to it.
@@ -33,6 +35,8 @@ pub enum Pair<'a> {
     Seconds(u64),
     /// Text, written in quotes.
     Text(&'a str),
+    /// What a record has in a field, written as everywhere.
+    Value(&'a Record, &'a Field),
 }
 
 impl Note<'_> {
@@ -45,6 +49,7 @@ impl Note<'_> {
                 Pair::Number(number) => text.number(*number),
                 Pair::Seconds(ns) => text.seconds9(*ns),
                 Pair::Text(value) => text.quoted(value),
+                Pair::Value(record, field) => text.value(record, field),
             };
         }
     }

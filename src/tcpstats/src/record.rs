@@ -13,7 +13,7 @@ pub const PREAMBLE_LEN: usize = 32;
 pub const RECORD_LEN: usize = PREAMBLE_LEN + BODY_LEN;
 
 /// Words of the presence mask; room for rows to come.
-const MASK_WORDS: usize = 3;
+pub(crate) const MASK_WORDS: usize = 3;
 
 const _: () = assert!(FIELD_COUNT <= MASK_WORDS * 64);
 const _: () = assert!(size_of::<Record>() == RECORD_LEN);
@@ -39,8 +39,8 @@ pub struct Record<const BODY: usize = BODY_LEN> {
     /// When the connection was looked at, in nanoseconds since the start of
     /// the snapshot's walk.
     pub at_ns: u64,
-    present: [u64; MASK_WORDS],
-    body: [u8; BODY],
+    pub(crate) present: [u64; MASK_WORDS],
+    pub(crate) body: [u8; BODY],
 }
 
 impl Default for Record {

@@ -1,143 +1,201 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Opening a log, new or to be continued.
+//! A log in a file, of which every write is there whole or not at all.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::os::fd::AsFd;
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
-use tcpstats::frame::{Frame, FrameError, HEADER_LEN, MAGIC};
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, fchown};
 
+use super::continued::{Content, content};
 use crate::Sentence;
 use crate::options::Format;
+use crate::place::Place;
 
-/// A log ready to be written to at its end.
-pub struct Opened {
-    /// The file.
-    pub file: File,
-    /// Whether whole lines or frames stand in it already.
+/// An open log.
+pub struct LogFile {
+    file: File,
+    /// None for standard output.
+    place: Option<Place>,
+    name: String,
+    mode: Mode,
+    /// A FIFO, a terminal or a device can neither be cut nor continued.
+    is_regular: bool,
+    /// Bytes of a write that failed, which stand at the file's end until they
+    /// can be cut off.
+    torn_bytes: u64,
+}
+
+/// What a file held when it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Whether whole lines or frames stand in it, and the header row where the
+    /// format has one.
     pub continued: bool,
     /// Bytes of a torn line or frame that an earlier run left at its end, and
     /// that were removed.
     pub torn_bytes: u64,
 }
 
-/// Opens the log; one that holds something must be of that format and, in
-/// CSV, have that header row.
-///
-/// # Errors
-/// A sentence; the file is as it was.
-pub fn open(path: &Path, format: &Format, header: &str) -> Result<Opened, Sentence> {
-    let said = |error: std::io::Error| format!("log {}: {error}", path.display());
-    if path == Path::new("-") {
-        let file = File::from(std::io::stdout().as_fd().try_clone_to_owned().map_err(said)?);
-        return Ok(Opened { file, continued: false, torn_bytes: 0 });
+impl LogFile {
+    /// Opens the log; one that holds something must be of that format and, in
+    /// CSV, have that header row.
+    ///
+    /// # Errors
+    /// A sentence; the file is as it was.
+    pub fn open(path: &Path, mode: Mode, format: &Format, header: &str) -> Result<(Self, Found), Sentence> {
+        let name = path.display().to_string();
+        let said = |error: io::Error| format!("log {name}: {error}");
+        if path == Path::new("-") {
+            let file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(said)?);
+            let log = Self { file, place: None, name, mode, is_regular: false, torn_bytes: 0 };
+            return Ok((log, Found::default()));
+        }
+        let place = Place::of(path).map_err(said)?;
+        // A FIFO or a device cannot be read back, and has nothing to continue.
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            let file = place.open(OFlag::O_WRONLY | OFlag::O_APPEND, mode).map_err(said)?;
+            return Ok((
+                Self { file, place: Some(place), name, mode, is_regular: false, torn_bytes: 0 },
+                Found::default(),
+            ));
+        }
+        let file = open_regular(&place, mode).map_err(said)?;
+        let found = take(&file, &name, format, header)?;
+        Ok((Self { file, place: Some(place), name, mode, is_regular: true, torn_bytes: 0 }, found))
     }
-    // A FIFO or a device cannot be read back, and has nothing to continue.
-    let regular = path.metadata().map_or(true, |metadata| metadata.is_file());
-    let file = OpenOptions::new().append(true).create(true).read(regular).open(path).map_err(said)?;
-    let len = if regular { file.metadata().map_err(said)?.len() } else { 0 };
+
+    /// Opens the file that has the log's name now, if it is another one.
+    ///
+    /// # Errors
+    /// A sentence; the log goes on in the old file.
+    pub fn open_next(&self, format: &Format, header: &str) -> Result<Option<(File, Found)>, Sentence> {
+        let Some(place) = self.place.as_ref().filter(|_| self.is_regular) else {
+            return Ok(None);
+        };
+        let said = |error: io::Error| format!("log {}: {error}", self.name);
+        let file = open_regular(place, self.mode).map_err(said)?;
+        let (old, new) = (self.file.metadata().map_err(said)?, file.metadata().map_err(said)?);
+        if (old.dev(), old.ino()) == (new.dev(), new.ino()) {
+            return Ok(None);
+        }
+        if !new.is_file() {
+            return Err(format!("log {}: what has its name now is no regular file", self.name));
+        }
+        let found = take(&file, &self.name, format, header)?;
+        Ok(Some((file, found)))
+    }
+
+    /// Goes on in that file; gives the old one.
+    pub fn replace(&mut self, file: File) -> File {
+        self.torn_bytes = 0;
+        std::mem::replace(&mut self.file, file)
+    }
+
+    /// Appends all of the bytes, or none of them.
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.cut_torn()?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(0) => return self.give_up(bytes.len() - rest.len(), io::ErrorKind::WriteZero.into()),
+                Ok(len) => rest = &rest[len..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                // Whoever shares standard output may have made it non-blocking.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(error) => return self.give_up(bytes.len() - rest.len(), error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what was written of a write that failed.
+    fn give_up(&mut self, written: usize, error: io::Error) -> io::Result<()> {
+        if self.is_regular {
+            self.torn_bytes = written as u64;
+            // Where that fails too, the next write begins with it.
+            let _ = self.cut_torn();
+        }
+        Err(error)
+    }
+
+    fn cut_torn(&mut self) -> io::Result<()> {
+        if self.torn_bytes > 0 {
+            // Somebody may have truncated the file meanwhile.
+            let len = self.file.metadata()?.len();
+            self.file.set_len(len.saturating_sub(self.torn_bytes))?;
+            self.torn_bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// Has what was written reach the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        if self.is_regular { self.file.sync_data() } else { Ok(()) }
+    }
+
+    /// Gives a log that is still empty to the user that the logger becomes.
+    pub fn give_to(&self, uid: Uid, gid: Gid) -> Result<(), Sentence> {
+        let give = || -> io::Result<()> {
+            if self.is_regular && self.file.metadata()?.len() == 0 {
+                fchown(&self.file, Some(uid), Some(gid))?;
+            }
+            Ok(())
+        };
+        give().map_err(|error| format!("log {}: it cannot be given to its user: {error}", self.name))
+    }
+
+    /// The directory that the log is opened again in, if it is.
+    pub fn directory(&self) -> Option<BorrowedFd<'_>> {
+        self.place.as_ref().filter(|_| self.is_regular).map(Place::directory)
+    }
+
+    /// The path as it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+fn open_regular(place: &Place, mode: Mode) -> io::Result<File> {
+    place.open(OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT, mode)
+}
+
+/// Locks the file and cuts off what is torn at its end.
+fn take(file: &File, name: &str, format: &Format, header: &str) -> Result<Found, Sentence> {
+    let said = |error: io::Error| format!("log {name}: {error}");
+    match file.try_lock() {
+        Ok(()) => (),
+        Err(TryLockError::WouldBlock) => return Err(format!("log {name}: another siftr_cdev_logger writes it")),
+        // Not every file system has locks.
+        Err(TryLockError::Error(error)) => log::info!("log {name}: it cannot be locked: {error}"),
+    }
+    let len = file.metadata().map_err(said)?.len();
     if len == 0 {
-        return Ok(Opened { file, continued: false, torn_bytes: 0 });
+        return Ok(Found::default());
     }
-    let content = match format {
-        Format::Bin => frames(&file, len),
-        Format::Csv(_) | Format::Json(_) | Format::Siftr => lines(&file, len, format, header),
-    }
-    .map_err(said)?;
-    let Some(Content { whole, continued }) = content else {
+    let Some(Content { whole, continued }) = content(file, len, format, header).map_err(said)? else {
         return Err(format!(
-            "log {}: it holds something other than the {} asked for, which would not fit behind it; \
+            "log {name}: it holds something other than the {} asked for, which would not fit behind it; \
              name another file, or move this one away",
-            path.display(),
             match format {
                 Format::Csv(_) => "CSV with the columns",
                 Format::Json(_) => "JSON Lines",
                 Format::Siftr => "siftr log",
                 Format::Bin => "binary frames",
+                Format::Pairs(_) => "key=value lines",
             }
         ));
     };
     if whole < len {
         file.set_len(whole).map_err(said)?;
     }
-    Ok(Opened { file, continued, torn_bytes: len - whole })
-}
-
-/// What a log of the right format holds.
-struct Content {
-    /// Length up to its last whole line or frame.
-    whole: u64,
-    /// Whether its header row, where the format has one, is among that.
-    continued: bool,
-}
-
-/// Length of the file up to its last whole line.
-fn whole_lines(mut file: &File, len: u64) -> std::io::Result<u64> {
-    const STEP: u64 = 64 * 1024;
-    let mut end = len;
-    while end > 0 {
-        let start = end.saturating_sub(STEP);
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
-        file.take(end - start).read_to_end(&mut bytes)?;
-        if let Some(place) = bytes.iter().rposition(|byte| *byte == b'\n') {
-            return Ok(start + place as u64 + 1);
-        }
-        end = start;
-    }
-    Ok(0)
-}
-
-/// Looks at text; none where it is not of the format, or has other columns.
-fn lines(mut file: &File, len: u64, format: &Format, header: &str) -> std::io::Result<Option<Content>> {
-    let whole = whole_lines(file, len)?;
-    let mut first = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.take(64 * 1024).read_to_end(&mut first)?;
-    let starts: &[&str] = match format {
-        Format::Csv(_) => &["# log version=", "# torn bytes=", header],
-        Format::Json(_) => &["{\"note\":", "{\"time\":"],
-        Format::Siftr | Format::Bin => &["enable_time_secs="],
-    };
-    // A run that was cut short may have left less than a start.
-    let begins = |start: &&str| first.starts_with(start.as_bytes()) || start.as_bytes().starts_with(&first);
-    if !starts.iter().any(begins) {
-        return Ok(None);
-    }
-    if !matches!(format, Format::Csv(_)) {
-        return Ok(Some(Content { whole, continued: whole > 0 }));
-    }
-    file.seek(SeekFrom::Start(0))?;
-    let mut rows = BufReader::new(file.take(whole))
-        .split(b'\n')
-        .filter(|line| !matches!(line, Ok(line) if line.starts_with(b"# ")));
-    Ok(match rows.next().transpose()? {
-        None => Some(Content { whole, continued: false }),
-        Some(row) if row == header.trim_end().as_bytes() => Some(Content { whole, continued: true }),
-        Some(_) => None,
-    })
-}
-
-/// Looks at frames; none where something else stands among them, because
-/// whole frames may follow it.
-fn frames(mut file: &File, len: u64) -> std::io::Result<Option<Content>> {
-    let mut whole = 0;
-    while whole < len {
-        file.seek(SeekFrom::Start(whole))?;
-        let mut head = Vec::new();
-        file.take(HEADER_LEN as u64).read_to_end(&mut head)?;
-        let frame_len = match Frame::parse(&head) {
-            Ok(frame) => frame.bytes().len() as u64,
-            Err(FrameError::Short { need }) if head.len() >= 4 => need as u64,
-            Err(FrameError::Short { .. }) if MAGIC.to_ne_bytes().starts_with(&head) => break,
-            Err(_) => return Ok(None),
-        };
-        if whole + frame_len > len {
-            break;
-        }
-        whole += frame_len;
-    }
-    Ok(Some(Content { whole, continued: whole > 0 }))
+    Ok(Found { continued, torn_bytes: len - whole })
 }

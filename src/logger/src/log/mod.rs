@@ -1,247 +1,348 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The log: snapshots and notes in one of the four formats.
+//! The log: snapshots and notes in one of the formats, in a file or in syslog.
+//!
+//! A write that fails for want of space, or because the disk fails, loses its
+//! snapshot and nothing else: the log tells of the gap when it goes on.
 
+mod batch;
+mod changes;
+mod continued;
 mod file;
+mod lines;
 
-use std::collections::HashSet;
-use std::fs::File;
-use std::io::Write;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use tcpstats::frame::Frame;
-use tcpstats::note::{self, Note, Pair};
-use tcpstats::stream::{SnapshotBuffer, note_frame, seal};
-use tcpstats::text::Text;
-use tcpstats::{Columns, Record, csv, json, key, siftr};
+use tcpstats::note::{Note, Pair};
+use tcpstats::stream::seal;
 
+use self::changes::{Changes, Selected};
+use self::file::{Found, LogFile};
+use self::lines::Lines;
 use crate::Sentence;
-use crate::options::{Format, Options};
-use crate::system::{System, wall_ns};
+use crate::gap::Gap;
+use crate::options::{Format, Options, Output};
+use crate::privileges::Identity;
+use crate::sampler::{Taken, gap_of};
+use crate::status::Counters;
+use crate::syslog::Records;
+use crate::system::wall_ns;
 
-/// More flows than this are not listed in siftr's closing line: the list is
-/// kept in memory.
-const FLOWS_MAX: usize = 1_000_000;
+/// Where the bytes go.
+enum Sink {
+    File(LogFile),
+    Syslog(Records),
+}
 
 /// An open log.
 pub struct Log {
-    name: String,
-    file: File,
-    format: Format,
-    batch: Batch,
-    flows: HashSet<Flow>,
-    snapshots: u64,
-    records: u64,
+    sink: Sink,
+    lines: Lines,
+    changes: Option<Changes>,
+    /// What was found in the file, while its first lines are still due.
+    due: Option<Found>,
+    /// Snapshots that could not be written.
+    gap: Option<Gap>,
+    /// Snapshots that the queue did not take.
+    queue_gap: Option<Gap>,
     missed_ticks: u64,
+    unsynced_since: Option<Instant>,
+    sync_every: Option<Duration>,
+    sync_failed: bool,
+    counters: Arc<Counters>,
 }
 
-/// Local address and port, foreign address and port.
-type Flow = ([u8; 16], u16, [u8; 16], u16);
-
 impl Log {
-    /// Opens or continues the log that the options name, and says in it what
-    /// follows.
+    /// Opens or continues the log that the options name; nothing is written
+    /// yet.
     ///
     /// # Errors
     /// A sentence; a log that cannot be continued is left as it is.
-    pub fn open(options: &Options) -> Result<Self, Sentence> {
-        let header = header_row(&options.format);
-        let opened = file::open(&options.output, &options.format, &header)?;
-        let mut log = Self {
-            name: options.output.display().to_string(),
-            file: opened.file,
-            format: options.format.clone(),
-            batch: Batch::default(),
-            flows: HashSet::new(),
-            snapshots: 0,
-            records: 0,
-            missed_ticks: 0,
+    pub fn open(options: &Options, counters: Arc<Counters>) -> Result<Self, Sentence> {
+        let lines = Lines::new(options);
+        let (sink, found) = match &options.output {
+            Output::Syslog(target) => (Sink::Syslog(Records::open(target)?), Found::default()),
+            Output::File(path) => {
+                let (file, found) = LogFile::open(path, options.mode, &lines.format, &lines.header_row)?;
+                (Sink::File(file), found)
+            }
         };
-        let system = System::this();
-        if log.format == Format::Siftr {
-            log.batch
-                .line(256 + system.name.len(), |text| siftr::enable(text, wall_ns(), &system.name, system.version));
-        }
-        if opened.torn_bytes > 0 {
-            log.note(&Note { name: "torn", pairs: &[("bytes", Pair::Number(opened.torn_bytes))] });
-        }
-        log.note(&Note {
-            name: "log",
-            pairs: &[
-                ("version", Pair::Text(env!("CARGO_PKG_VERSION"))),
-                ("time", Pair::Seconds(wall_ns())),
-                ("host", Pair::Text(&system.host)),
-                ("system", Pair::Text(&system.name)),
-                ("source", Pair::Text(&options.source)),
-                ("interval_us", Pair::Number(u64::try_from(options.interval.as_micros()).unwrap_or(u64::MAX))),
-                ("columns", Pair::Text(&options.columns_text)),
-                ("filter", Pair::Text(&options.filter_text)),
-            ],
-        });
-        if !opened.continued {
-            log.batch.bytes(header.as_bytes());
-        }
-        log.write()?;
-        Ok(log)
+        Ok(Self {
+            sink,
+            lines,
+            changes: options.keyframe_every.map(|every| Changes::new(&options.format, every)),
+            due: Some(found),
+            gap: None,
+            queue_gap: None,
+            missed_ticks: 0,
+            unsynced_since: None,
+            sync_every: options.sync_every,
+            sync_failed: false,
+            counters,
+        })
     }
 
-    /// Snapshots logged so far.
-    pub fn snapshots(&self) -> u64 {
-        self.snapshots
+    /// Gives a log that is still empty to the user that the logger becomes.
+    ///
+    /// # Errors
+    /// A sentence with what the system said.
+    pub fn give_to(&self, identity: &Identity) -> Result<(), Sentence> {
+        match &self.sink {
+            Sink::File(file) => file.give_to(identity.uid, identity.gid),
+            Sink::Syslog(_) => Ok(()),
+        }
     }
 
-    /// Logs a snapshot; `missed_ticks` counts from the log's begin.
+    /// The directory that the log is opened again in, if it is.
+    pub fn directory(&self) -> Option<BorrowedFd<'_>> {
+        match &self.sink {
+            Sink::File(file) => file.directory(),
+            Sink::Syslog(_) => None,
+        }
+    }
+
+    /// Writes the first lines; `sandbox` is what the process is confined by.
     ///
     /// # Errors
     /// A sentence with what the system said of the write.
-    pub fn snapshot(&mut self, snapshot: &mut SnapshotBuffer, missed_ticks: u64) -> Result<(), Sentence> {
-        if missed_ticks > self.missed_ticks {
-            let pairs =
-                [("ticks", Pair::Number(missed_ticks - self.missed_ticks)), ("total", Pair::Number(missed_ticks))];
-            self.note(&Note { name: "missed", pairs: &pairs });
-            self.missed_ticks = missed_ticks;
+    pub fn begin(&mut self, sandbox: &str) -> Result<(), Sentence> {
+        sandbox.clone_into(&mut self.lines.sandbox);
+        self.compose();
+        self.append().map_err(|error| self.said(&error))
+    }
+
+    /// Logs a snapshot.
+    ///
+    /// # Errors
+    /// A sentence where nobody reads the log any more.
+    pub fn snapshot(&mut self, taken: &mut Taken) -> Result<(), Sentence> {
+        if let Some(gap) = taken.gap.take() {
+            Gap::widen(&mut self.queue_gap, gap);
         }
-        snapshot.set_missed_ticks(missed_ticks);
-        let damaged = |error| format!("a snapshot cannot be read back: {error}");
-        if self.format == Format::Bin {
-            seal(snapshot.bytes_mut());
+        self.compose();
+        if taken.missed_ticks > self.missed_ticks {
+            let ticks = taken.missed_ticks - self.missed_ticks;
+            let pairs = [("ticks", Pair::Number(ticks)), ("total", Pair::Number(taken.missed_ticks))];
+            self.lines.note(&Note { name: "missed", pairs: &pairs });
         }
-        let frame = Frame::parse(snapshot.bytes()).map_err(damaged)?;
-        self.snapshots += 1;
-        let mut records = frame.header.written;
-        let (wall_ns, sequence) = (frame.header.wall_ns, frame.header.sequence);
-        match &self.format {
-            Format::Bin => self.batch.bytes(frame.bytes()),
-            Format::Siftr => {
-                records = 0;
-                for record in frame.records().filter(siftr::has) {
-                    self.batch.line(siftr::ROW_MAX, |text| siftr::row(text, wall_ns, &record));
-                    records += 1;
-                    if self.flows.len() < FLOWS_MAX {
-                        self.flows.insert(flow(&record));
-                    }
-                }
+        taken.snapshot.set_missed_ticks(taken.missed_ticks);
+        let records = self.put_snapshot(taken).map_err(|error| format!("a snapshot cannot be read back: {error}"))?;
+        if let Err(error) = self.append() {
+            return self.lose(&error, taken);
+        }
+        self.missed_ticks = taken.missed_ticks;
+        self.lines.count(records);
+        self.counters.snapshots.fetch_add(1, Relaxed);
+        self.counters.records.fetch_add(records, Relaxed);
+        Ok(())
+    }
+
+    /// Puts a snapshot into the batch; gives how many records of it.
+    fn put_snapshot(&mut self, taken: &mut Taken) -> Result<u64, tcpstats::frame::FrameError> {
+        let lines = &mut self.lines;
+        let Some(changes) = &mut self.changes else {
+            if lines.format == Format::Bin {
+                seal(taken.snapshot.bytes_mut());
             }
-            Format::Csv(columns) => {
-                for record in frame.records() {
-                    self.batch.line(csv::ROW_MAX, |text| csv::row(text, columns, wall_ns, sequence, &record));
-                }
-            }
-            Format::Json(columns) => {
-                for record in frame.records() {
-                    self.batch.line(json::ROW_MAX, |text| json::row(text, columns, wall_ns, sequence, &record));
-                }
+            let frame = Frame::parse(taken.snapshot.bytes())?;
+            return Ok(lines.frame(&frame));
+        };
+        let Selected { frame, opened, closed } = changes.select(&Frame::parse(taken.snapshot.bytes())?)?;
+        for (name, records) in [("close", closed), ("open", opened)] {
+            for record in records {
+                lines.event(name, &frame, record);
             }
         }
-        self.records += records;
-        // A frame's header says the same.
-        if self.format != Format::Bin {
-            note::snapshot(&frame.header, |note| self.batch.note(&self.format, note));
+        Ok(lines.frame(&frame))
+    }
+
+    /// Counts a snapshot that could not be written.
+    fn lose(&mut self, error: &io::Error, taken: &Taken) -> Result<(), Sentence> {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Err(format!("{}: nobody reads it any more", self.name()));
         }
-        self.write()
+        if let Some(changes) = &mut self.changes {
+            changes.take_back();
+        }
+        if self.gap.is_none() {
+            log::warn!("{}; snapshots are dropped meanwhile", self.said(error));
+        }
+        self.counters.dropped.fetch_add(1, Relaxed);
+        Gap::widen(&mut self.gap, gap_of(&taken.snapshot, &error.to_string()));
+        Ok(())
+    }
+
+    /// Says that the source fails.
+    ///
+    /// # Errors
+    /// A sentence where nobody reads the log any more.
+    pub fn source_lost(&mut self, why: &str, missed_ticks: u64) -> Result<(), Sentence> {
+        let pairs = [
+            ("time", Pair::Seconds(wall_ns())),
+            ("missed_ticks", Pair::Number(missed_ticks)),
+            ("why", Pair::Text(why)),
+        ];
+        self.compose();
+        self.lines.note(&Note { name: "source_lost", pairs: &pairs });
+        self.append_or_wait()
+    }
+
+    /// Says what the queue did not take last.
+    ///
+    /// # Errors
+    /// A sentence where nobody reads the log any more.
+    pub fn dropped(&mut self, gap: Gap) -> Result<(), Sentence> {
+        Gap::widen(&mut self.queue_gap, gap);
+        self.compose();
+        self.append_or_wait()
+    }
+
+    /// Goes on in the file that has the log's name now, or over a new
+    /// connection to syslog.
+    ///
+    /// # Errors
+    /// A sentence where nobody reads the log any more.
+    pub fn reopen(&mut self) -> Result<(), Sentence> {
+        let opened = match &mut self.sink {
+            Sink::Syslog(records) => {
+                records.reconnect();
+                return Ok(());
+            }
+            Sink::File(file) => file.open_next(&self.lines.format, &self.lines.header_row),
+        };
+        let (next, found) = match opened {
+            Ok(Some(opened)) => opened,
+            Ok(None) => {
+                log::info!("{}: there is no other file to go on in", self.name());
+                return Ok(());
+            }
+            Err(sentence) => {
+                log::warn!("{sentence}; it goes on in the file that it has");
+                return Ok(());
+            }
+        };
+        if self.due.is_none() {
+            self.lines.clear();
+            self.lines.end("rotated", &self.counters);
+            // A full disk takes no closing lines; the gap is told in the next file.
+            if let Err(error) = self.append_batch() {
+                log::warn!("{}; the old file has no closing lines", self.said(&error));
+            }
+        }
+        self.sync();
+        if let Sink::File(file) = &mut self.sink {
+            drop(file.replace(next));
+        }
+        log::info!("{}: it goes on in a new file", self.name());
+        self.due = Some(found);
+        self.lines.begin_file();
+        if let Some(changes) = &mut self.changes {
+            changes.keyframe();
+        }
+        self.compose();
+        self.append_or_wait()
     }
 
     /// Says that and how the log ends.
     ///
     /// # Errors
     /// A sentence with what the system said of the write.
-    pub fn close(mut self, missed_ticks: u64) -> Result<(), Sentence> {
-        let pairs = [
-            ("time", Pair::Seconds(wall_ns())),
-            ("snapshots", Pair::Number(self.snapshots)),
-            ("records", Pair::Number(self.records)),
-            ("missed_ticks", Pair::Number(missed_ticks)),
-        ];
-        self.note(&Note { name: "end", pairs: &pairs });
-        if self.format == Format::Siftr {
-            self.batch.line(1024, |text| siftr::disable(text, wall_ns(), self.records, 0));
-            for (laddr, lport, faddr, fport) in &self.flows {
-                self.batch.line(128, |text| siftr::flow(text, *laddr, *lport, *faddr, *fport));
+    pub fn close(mut self) -> Result<(), Sentence> {
+        self.compose();
+        self.lines.end("end", &self.counters);
+        let written = self.append().map_err(|error| self.said(&error));
+        self.sync();
+        written
+    }
+
+    /// When what was written is to reach the disk.
+    pub fn sync_due(&self) -> Option<Instant> {
+        self.unsynced_since?.checked_add(self.sync_every?)
+    }
+
+    /// Has what was written reach the disk.
+    pub fn sync(&mut self) {
+        self.unsynced_since = None;
+        let Sink::File(file) = &self.sink else {
+            return;
+        };
+        match file.sync() {
+            Ok(()) => self.sync_failed = false,
+            Err(error) if self.sync_failed => log::info!("{}: it does not reach the disk: {error}", self.name()),
+            Err(error) => {
+                log::warn!("{}: it does not reach the disk: {error}", self.name());
+                self.sync_failed = true;
             }
-            self.batch.bytes(b"\n");
-        }
-        self.write()
-    }
-
-    fn note(&mut self, note: &Note<'_>) {
-        self.batch.note(&self.format, note);
-    }
-
-    fn write(&mut self) -> Result<(), Sentence> {
-        let written = self.file.write_all(self.batch.filled());
-        self.batch.clear();
-        written.map_err(|error| format!("log {}: {error}", self.name))
-    }
-}
-
-fn flow(record: &Record) -> Flow {
-    (
-        record.get(key::laddr).unwrap_or_default(),
-        record.get(key::lport).unwrap_or_default(),
-        record.get(key::faddr).unwrap_or_default(),
-        record.get(key::fport).unwrap_or_default(),
-    )
-}
-
-/// The header row of a format, empty where it has none.
-fn header_row(format: &Format) -> String {
-    let header = |columns: &Columns| {
-        let mut batch = Batch::default();
-        batch.line(csv::HEADER_MAX, |text| csv::header(text, columns));
-        String::from_utf8_lossy(batch.filled()).into_owned()
-    };
-    match format {
-        Format::Csv(columns) => header(columns),
-        Format::Json(_) | Format::Siftr | Format::Bin => String::new(),
-    }
-}
-
-/// What the next write writes, in memory that is used again.
-#[derive(Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    filled: usize,
-}
-
-impl Batch {
-    fn filled(&self) -> &[u8] {
-        &self.bytes[..self.filled]
-    }
-
-    fn clear(&mut self) {
-        self.filled = 0;
-    }
-
-    /// Appends text of at most `max` bytes.
-    fn line(&mut self, max: usize, write: impl FnOnce(&mut Text<'_>)) {
-        self.reserve(max);
-        let mut text = Text::new(&mut self.bytes[self.filled..]);
-        write(&mut text);
-        self.filled += text.len();
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.reserve(bytes.len());
-        self.bytes[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
-        self.filled += bytes.len();
-    }
-
-    fn reserve(&mut self, max: usize) {
-        if self.bytes.len() < self.filled + max {
-            self.bytes.resize((self.filled + max).next_power_of_two(), 0);
         }
     }
 
-    /// Appends a note in the format's way; siftr(4) has none.
-    fn note(&mut self, format: &Format, note: &Note<'_>) {
-        // Escaping makes a character at most six bytes.
-        let texts: usize =
-            note.pairs.iter().map(|(_, value)| if let Pair::Text(text) = value { text.len() } else { 0 }).sum();
-        let max = 1024 + 6 * texts;
-        match format {
-            Format::Csv(_) => self.line(max, |text| csv::note(text, note)),
-            Format::Json(_) => self.line(max, |text| json::note(text, note)),
-            Format::Bin => self.bytes(&note_frame(note)),
-            Format::Siftr => (),
+    /// Begins a batch with the first lines and the gaps, where they are due.
+    fn compose(&mut self) {
+        self.lines.clear();
+        if let Some(found) = self.due {
+            self.lines.head(found);
+        }
+        for gap in [&self.gap, &self.queue_gap].into_iter().flatten() {
+            gap.note(|note| self.lines.note(note));
+        }
+    }
+
+    /// Writes the batch; what was due in it is done then.
+    fn append(&mut self) -> io::Result<()> {
+        self.append_batch()?;
+        self.due = None;
+        if let Some(gap) = self.gap.take() {
+            log::warn!(
+                "{}: it can be written again; {} snapshots with {} records were dropped",
+                self.name(),
+                gap.snapshots,
+                gap.records
+            );
+            self.lines.count_lost(gap.records);
+        }
+        if let Some(gap) = self.queue_gap.take() {
+            self.lines.count_lost(gap.records);
+        }
+        Ok(())
+    }
+
+    fn append_batch(&mut self) -> io::Result<()> {
+        let bytes = self.lines.bytes();
+        match &mut self.sink {
+            Sink::File(file) => file.append(bytes)?,
+            Sink::Syslog(records) => records.append(bytes)?,
+        }
+        self.counters.bytes.fetch_add(bytes.len() as u64, Relaxed);
+        self.unsynced_since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// Writes a batch without a snapshot; what cannot be written now is told
+    /// with the next snapshot, or is only in the messages.
+    fn append_or_wait(&mut self) -> Result<(), Sentence> {
+        match self.append() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(self.said(&error)),
+            Err(error) => {
+                log::info!("{}", self.said(&error));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn said(&self, error: &io::Error) -> Sentence {
+        format!("{}: {error}", self.name())
+    }
+
+    fn name(&self) -> String {
+        match &self.sink {
+            Sink::File(file) => format!("log {}", file.name()),
+            Sink::Syslog(_) => "syslog".into(),
         }
     }
 }

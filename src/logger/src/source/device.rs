@@ -8,16 +8,20 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use tcpstats::frame::{Frame, FrameError, FrameKind, HEADER_LEN, flag};
 use tcpstats::stream::{FrameReader, SnapshotBuffer};
 use tcpstats::{Filter, Header, ioctl};
 
 use super::{Sample, Source};
 use crate::Sentence;
+use crate::place::Place;
 
 /// An open device or file of frames.
 pub struct Device {
     name: String,
+    place: Place,
     frames: FrameReader<File>,
     filter: Option<Filter>,
     endless: bool,
@@ -31,7 +35,8 @@ impl Device {
     pub fn open(path: &Path, filter: Option<Filter>) -> Result<Self, Sentence> {
         let name = path.display().to_string();
         let said = |error: std::io::Error| format!("source {name}: {error}");
-        let file = File::open(path).map_err(said)?;
+        let place = Place::of(path).map_err(said)?;
+        let file = place.open(OFlag::O_RDONLY, Mode::empty()).map_err(said)?;
         let kind = file.metadata().map_err(said)?.file_type();
         if kind.is_dir() {
             return Err(format!("source {name}: expected a device or a file of frames, not a directory"));
@@ -41,7 +46,7 @@ impl Device {
         } else if kind.is_file() {
             begins_with_frame(&file).map_err(|what| format!("source {name}: {what}"))?;
         }
-        Ok(Self { name, frames: FrameReader::new(file), filter, endless: kind.is_char_device() })
+        Ok(Self { name, place, frames: FrameReader::new(file), filter, endless: kind.is_char_device() })
     }
 
     /// Copies the records that the filter matches.
@@ -78,6 +83,25 @@ impl Source for Device {
             },
             sample => Ok(sample),
         }
+    }
+
+    fn comes_back(&self) -> bool {
+        self.endless
+    }
+
+    fn reopen(&mut self) -> Result<(), Sentence> {
+        let open = || {
+            let file = self.place.open(OFlag::O_RDONLY, Mode::empty())?;
+            choose_binary(&file)?;
+            Ok(file)
+        };
+        let file = open().map_err(|error: std::io::Error| format!("source {}: {error}", self.name))?;
+        self.frames = FrameReader::new(file);
+        Ok(())
+    }
+
+    fn place(&self) -> Option<&Place> {
+        self.endless.then_some(&self.place)
     }
 }
 

@@ -12,6 +12,7 @@ use tcpstats::Filter;
 use tcpstats::stream::SnapshotBuffer;
 
 use crate::Sentence;
+use crate::place::Place;
 
 /// The source where `-d` names none.
 pub const DEFAULT: &str = if cfg!(target_os = "linux") { SOCK_DIAG } else { "/dev/tcpstats" };
@@ -36,13 +37,26 @@ pub trait Source {
     /// # Errors
     /// A sentence that names the source and what it said.
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Sentence>;
+
+    /// Whether a source that failed may give snapshots again after
+    /// [`Source::reopen`]: a kernel's does, a damaged file does not.
+    fn comes_back(&self) -> bool;
+
+    /// Opens it again.
+    ///
+    /// # Errors
+    /// A sentence; what was open stays so.
+    fn reopen(&mut self) -> Result<(), Sentence>;
+
+    /// The directory and file that it is opened again from, if it is.
+    fn place(&self) -> Option<&Place>;
 }
 
 /// Opens the source of that name.
 ///
 /// # Errors
 /// A sentence that names the source and says what was expected.
-pub fn open(name: &str, filter: Option<Filter>) -> Result<Box<dyn Source>, Sentence> {
+pub fn open(name: &str, filter: Option<Filter>) -> Result<Box<dyn Source + Send>, Sentence> {
     if name != SOCK_DIAG {
         return Ok(Box::new(device::Device::open(Path::new(name), filter)?));
     }

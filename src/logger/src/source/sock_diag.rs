@@ -15,6 +15,7 @@ use tcpstats::{Filter, Header, Record, State, ipv4, key, mapped_ipv4, name, opti
 
 use super::{Sample, Source};
 use crate::Sentence;
+use crate::place::Place;
 use crate::system::{mono_ns, wall_ns};
 
 /// Larger than any reply: the kernel fills at most 32 KiB for a dump.
@@ -53,6 +54,12 @@ impl SockDiag {
     /// # Errors
     /// A sentence with what the kernel said.
     pub fn open(filter: Option<Filter>) -> Result<Self, Sentence> {
+        let socket = Self::socket()?;
+        let buffer = vec![0; REPLY_MAX];
+        Ok(Self { socket, buffer, filter, sequence: 0, request: 0, record: Record::new() })
+    }
+
+    fn socket() -> Result<File, Sentence> {
         // SAFETY: socket(2) takes no pointers.
         let fd =
             unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_SOCK_DIAG) };
@@ -60,9 +67,7 @@ impl SockDiag {
             return Err(format!("source sock_diag: {}", io::Error::last_os_error()));
         }
         // SAFETY: `fd` is open and nobody else has it.
-        let socket = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
-        let buffer = vec![0; REPLY_MAX];
-        Ok(Self { socket, buffer, filter, sequence: 0, request: 0, record: Record::new() })
+        Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
     /// Dumps the sockets of one family; gives whether the kernel said that the
@@ -155,6 +160,20 @@ impl Source for SockDiag {
             });
             return Ok(Sample::Taken);
         }
+    }
+
+    fn comes_back(&self) -> bool {
+        true
+    }
+
+    /// Numbers go on where they were.
+    fn reopen(&mut self) -> Result<(), Sentence> {
+        self.socket = Self::socket()?;
+        Ok(())
+    }
+
+    fn place(&self) -> Option<&Place> {
+        None
     }
 }
 

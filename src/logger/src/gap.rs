@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Snapshots that were taken and are not in the log.
+
+use tcpstats::note::{Note, Pair};
+
+/// A gap in the log; its snapshots need not follow each other.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Snapshots lost.
+    pub snapshots: u64,
+    /// Records lost.
+    pub records: u64,
+    /// Sequence number of the first snapshot.
+    pub first: u64,
+    /// Sequence number of the last snapshot.
+    pub last: u64,
+    /// Why.
+    pub why: String,
+}
+
+impl Gap {
+    /// Widens the gap by another; the first reason stays.
+    pub fn widen(gap: &mut Option<Self>, by: Self) {
+        match gap {
+            None => *gap = Some(by),
+            Some(gap) => {
+                gap.snapshots += by.snapshots;
+                gap.records += by.records;
+                gap.last = by.last;
+            }
+        }
+    }
+
+    /// Lends the line that tells of it.
+    pub fn note<R>(&self, use_it: impl FnOnce(&Note<'_>) -> R) -> R {
+        use_it(&Note {
+            name: "gap",
+            pairs: &[
+                ("snapshots", Pair::Number(self.snapshots)),
+                ("records", Pair::Number(self.records)),
+                ("first", Pair::Number(self.first)),
+                ("last", Pair::Number(self.last)),
+                ("why", Pair::Text(&self.why)),
+            ],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_widens_and_keeps_its_reason() {
+        let one =
+            |sequence, why: &str| Gap { snapshots: 1, records: 10, first: sequence, last: sequence, why: why.into() };
+        let mut gap = None;
+        Gap::widen(&mut gap, one(3, "full"));
+        Gap::widen(&mut gap, one(5, "still full"));
+        assert_eq!(gap, Some(Gap { snapshots: 2, records: 20, first: 3, last: 5, why: "full".into() }));
+    }
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! What stands in a log, in its format.
+
+use std::collections::HashSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tcpstats::frame::Frame;
+use tcpstats::note::{self, Note, Pair};
+use tcpstats::text::Text;
+use tcpstats::{Columns, FIELDS, Record, csv, json, key, pairs, siftr};
+
+use super::batch::Batch;
+use super::file::Found;
+use crate::options::{Format, Options};
+use crate::status::Counters;
+use crate::system::{System, wall_ns};
+
+/// More flows than this are not listed in siftr's closing line: the list is
+/// kept in memory.
+const FLOWS_MAX: usize = 1_000_000;
+
+/// Fields by which a connection is named where it opens and closes.
+const EVENT_FIELDS: [&str; 8] = ["gencnt", "laddr", "lport", "faddr", "fport", "state", "uid", "jid"];
+
+/// Lines or frames that are to be written, and what is needed to make them.
+pub struct Lines {
+    /// The log's format.
+    pub format: Format,
+    /// Its header row, empty where it has none.
+    pub header_row: String,
+    /// What the process is confined by.
+    pub sandbox: String,
+    batch: Batch,
+    system: System,
+    source: String,
+    interval: Duration,
+    columns: String,
+    filter: String,
+    keyframe_every: Option<Duration>,
+    part: Part,
+}
+
+/// What the closing line of siftr(4) tells of the file.
+#[derive(Default)]
+struct Part {
+    records: u64,
+    lost_records: u64,
+    flows: HashSet<Flow>,
+}
+
+/// Local address and port, foreign address and port.
+type Flow = ([u8; 16], u16, [u8; 16], u16);
+
+impl Lines {
+    /// None yet.
+    pub fn new(options: &Options) -> Self {
+        Self {
+            format: options.format.clone(),
+            header_row: header_row(&options.format),
+            sandbox: String::new(),
+            batch: Batch::default(),
+            system: System::this(),
+            source: options.source.clone(),
+            interval: options.interval,
+            columns: options.columns_text.clone(),
+            filter: options.filter_text.clone(),
+            keyframe_every: options.keyframe_every,
+            part: Part::default(),
+        }
+    }
+
+    /// The bytes to write.
+    pub fn bytes(&self) -> &[u8] {
+        self.batch.filled()
+    }
+
+    /// Forgets what was to be written.
+    pub fn clear(&mut self) {
+        self.batch.clear();
+    }
+
+    /// Counts what came into the file.
+    pub fn count(&mut self, records: u64) {
+        self.part.records += records;
+    }
+
+    /// Counts what a gap cost.
+    pub fn count_lost(&mut self, records: u64) {
+        self.part.lost_records += records;
+    }
+
+    /// Counts anew: another file begins.
+    pub fn begin_file(&mut self) {
+        self.part = Part::default();
+    }
+
+    /// A note.
+    pub fn note(&mut self, note: &Note<'_>) {
+        self.batch.note(&self.format, note);
+    }
+
+    /// The first lines of a run or a file.
+    pub fn head(&mut self, found: Found) {
+        let format = &self.format;
+        if *format == Format::Siftr {
+            let (name, version) = (&self.system.name, self.system.version);
+            self.batch.line(256 + name.len(), |text| siftr::enable(text, wall_ns(), name, version));
+        }
+        if found.torn_bytes > 0 {
+            let pairs = [("bytes", Pair::Number(found.torn_bytes))];
+            self.batch.note(format, &Note { name: "torn", pairs: &pairs });
+        }
+        let mut pairs = vec![
+            ("version", Pair::Text(env!("CARGO_PKG_VERSION"))),
+            ("time", Pair::Seconds(wall_ns())),
+            ("host", Pair::Text(&self.system.host)),
+            ("system", Pair::Text(&self.system.name)),
+            ("source", Pair::Text(&self.source)),
+            ("interval_us", Pair::Number(u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX))),
+            ("columns", Pair::Text(&self.columns)),
+            ("filter", Pair::Text(&self.filter)),
+            ("sandbox", Pair::Text(&self.sandbox)),
+        ];
+        if let Some(every) = self.keyframe_every {
+            pairs.push(("keyframe_us", Pair::Number(u64::try_from(every.as_micros()).unwrap_or(u64::MAX))));
+        }
+        self.batch.note(format, &Note { name: "log", pairs: &pairs });
+        if !found.continued {
+            self.batch.bytes(self.header_row.as_bytes());
+        }
+    }
+
+    /// The closing lines: counts since the start, and in siftr(4)'s line those
+    /// of this file.
+    pub fn end(&mut self, name: &str, counters: &Counters) {
+        let count = |counter: &AtomicU64| Pair::Number(counter.load(Relaxed));
+        let pairs = [
+            ("time", Pair::Seconds(wall_ns())),
+            ("snapshots", count(&counters.snapshots)),
+            ("records", count(&counters.records)),
+            ("missed_ticks", count(&counters.missed_ticks)),
+            ("dropped", count(&counters.dropped)),
+        ];
+        self.batch.note(&self.format, &Note { name, pairs: &pairs });
+        if self.format == Format::Siftr {
+            let part = &self.part;
+            self.batch.line(1024, |text| siftr::disable(text, wall_ns(), part.records, part.lost_records));
+            for (laddr, lport, faddr, fport) in &part.flows {
+                self.batch.line(128, |text| siftr::flow(text, *laddr, *lport, *faddr, *fport));
+            }
+            self.batch.bytes(b"\n");
+        }
+    }
+
+    /// The records of a snapshot, and the line behind them; gives how many.
+    pub fn frame(&mut self, frame: &Frame<'_>) -> u64 {
+        let (batch, format, part) = (&mut self.batch, &self.format, &mut self.part);
+        let (wall_ns, sequence) = (frame.header.wall_ns, frame.header.sequence);
+        let mut records = frame.header.written;
+        match format {
+            Format::Bin => batch.bytes(frame.bytes()),
+            Format::Siftr => {
+                records = 0;
+                for record in frame.records().filter(siftr::has) {
+                    batch.line(siftr::ROW_MAX, |text| siftr::row(text, wall_ns, &record));
+                    records += 1;
+                    if part.flows.len() < FLOWS_MAX {
+                        part.flows.insert(flow(&record));
+                    }
+                }
+            }
+            Format::Csv(columns) => {
+                for record in frame.records() {
+                    batch.line(csv::ROW_MAX, |text| csv::row(text, columns, wall_ns, sequence, &record));
+                }
+            }
+            Format::Json(columns) => {
+                for record in frame.records() {
+                    batch.line(json::ROW_MAX, |text| json::row(text, columns, wall_ns, sequence, &record));
+                }
+            }
+            Format::Pairs(columns) => {
+                for record in frame.records() {
+                    batch.line(pairs::ROW_MAX, |text| pairs::row(text, columns, wall_ns, sequence, &record));
+                }
+            }
+        }
+        // A frame's header says the same.
+        if *format != Format::Bin {
+            note::snapshot(&frame.header, |note| batch.note(format, note));
+        }
+        records
+    }
+
+    /// The line of a connection that opened or closed.
+    pub fn event(&mut self, name: &str, frame: &Frame<'_>, record: &Record) {
+        let mut pairs =
+            vec![("time", Pair::Seconds(frame.header.wall_ns)), ("snapshot", Pair::Number(frame.header.sequence))];
+        let fields = FIELDS.iter().filter(|field| EVENT_FIELDS.contains(&field.name) && record.has(field.index));
+        pairs.extend(fields.map(|field| (field.name, Pair::Value(record, field))));
+        self.note(&Note { name, pairs: &pairs });
+    }
+}
+
+fn flow(record: &Record) -> Flow {
+    (
+        record.get(key::laddr).unwrap_or_default(),
+        record.get(key::lport).unwrap_or_default(),
+        record.get(key::faddr).unwrap_or_default(),
+        record.get(key::fport).unwrap_or_default(),
+    )
+}
+
+/// The header row of a format, empty where it has none.
+fn header_row(format: &Format) -> String {
+    let header = |columns: &Columns| {
+        let mut buffer = vec![0; csv::HEADER_MAX];
+        let mut text = Text::new(&mut buffer);
+        csv::header(&mut text, columns);
+        text.finish().unwrap_or_default().to_owned()
+    };
+    match format {
+        Format::Csv(columns) => header(columns),
+        Format::Json(_) | Format::Siftr | Format::Bin | Format::Pairs(_) => String::new(),
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Whether a connection changed between two looks at it.
+
+use crate::field::Field;
+use crate::record::{MASK_WORDS, Record};
+use crate::table::{BODY_LEN, FIELDS};
+
+/// What moves also on a connection where nothing happens: the time since
+/// something, and the time left to something.
+pub const ALWAYS_MOVING: [&str; 9] =
+    ["age", "idle_snd", "idle_rcv", "idle_ack", "tt_rexmt", "tt_persist", "tt_keep", "tt_2msl", "tt_delack"];
+
+/// The fields by which two records of a connection are compared.
+///
+/// ```
+/// use tcpstats::{Compared, FIELDS, Record, key};
+/// let compared = Compared::by(FIELDS.iter());
+/// let mut before = Record::new();
+/// before.set(key::snd_cwnd, 14480);
+/// before.set(key::idle_snd, 50_000);
+/// let mut after = before.clone();
+/// after.set(key::idle_snd, 100_000);
+/// assert!(compared.same(&before, &after));
+/// after.set(key::snd_cwnd, 28960);
+/// assert!(!compared.same(&before, &after));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Compared {
+    present: [u64; MASK_WORDS],
+    body: [u8; BODY_LEN],
+}
+
+impl Compared {
+    /// Compares by these fields, without those that are [`ALWAYS_MOVING`].
+    pub fn by<'a>(fields: impl Iterator<Item = &'a Field>) -> Self {
+        let mut compared = Self { present: [0; MASK_WORDS], body: [0; BODY_LEN] };
+        for field in fields.filter(|field| !ALWAYS_MOVING.contains(&field.name)) {
+            if let Some(word) = compared.present.get_mut(field.index / 64) {
+                *word |= 1 << (field.index % 64);
+            }
+            if let Some(bytes) = compared.body.get_mut(field.offset..field.end()) {
+                bytes.fill(u8::MAX);
+            }
+        }
+        compared
+    }
+
+    /// Compares by every field that does not always move.
+    #[must_use]
+    pub fn by_all() -> Self {
+        Self::by(FIELDS.iter())
+    }
+
+    /// Whether both records have the same of the compared fields, with the
+    /// same values.
+    #[must_use]
+    pub fn same(&self, one: &Record, other: &Record) -> bool {
+        let mask = self.present.iter().zip(one.present.iter().zip(&other.present));
+        let body = self.body.iter().zip(one.body.iter().zip(&other.body));
+        mask.fold(0, |differ, (mask, (one, other))| differ | (mask & (one ^ other))) == 0
+            && body.fold(0, |differ, (mask, (one, other))| differ | (mask & (one ^ other))) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Columns, key};
+
+    #[test]
+    fn what_always_moves_are_fields_of_the_table() {
+        for name in ALWAYS_MOVING {
+            assert!(Field::by_name(name).is_some(), "{name}");
+        }
+        let named_for_it = |field: &&Field| field.name.starts_with("idle_") || field.name.starts_with("tt_");
+        for field in FIELDS.iter().filter(named_for_it) {
+            assert!(ALWAYS_MOVING.contains(&field.name), "{} moves always", field.name);
+        }
+    }
+
+    #[test]
+    fn a_field_that_appears_or_goes_is_a_change() {
+        let mut with_zero = Record::new();
+        with_zero.set(key::srtt, 0);
+        assert!(!Compared::by_all().same(&Record::new(), &with_zero));
+    }
+
+    #[test]
+    fn a_field_that_is_not_compared_may_change() {
+        let columns = Columns::parse("snd_cwnd").unwrap();
+        let mut other = Record::new();
+        other.set(key::srtt, 1500);
+        assert!(Compared::by(columns.fields()).same(&Record::new(), &other));
+    }
+}

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""As root with -u, and in the sandbox: what the running process can and cannot do, tried by itself."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+
+import pytest
+from running import LOGGER, snapshots_of, wait_for_snapshots, wait_until
+
+NOBODY = 65534
+
+
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory):
+    """A library that has the logger try things; see probe.c."""
+    library = tmp_path_factory.mktemp("probe") / "probe.so"
+    source = pathlib.Path(__file__).with_name("probe.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", library, source], check=True)
+    return library
+
+
+class Daemon:
+    """A logger in the background that can be asked what it can do."""
+
+    def __init__(self, directory, library, *arguments):
+        # Only this way has nobody a path to it.
+        for each in (directory, *directory.parents):
+            if str(each).startswith("/tmp/pytest"):
+                each.chmod(0o755)
+        self.logs, self.outside = directory / "logs", directory / "outside"
+        for each in (self.logs, self.outside):
+            each.mkdir()
+            os.chown(each, NOBODY, NOBODY)
+        self.log, self.pidfile = self.logs / "x.csv", directory / "x.pid"
+        self.existing = self.outside / "existing"
+        self.existing.write_text("")
+        self.existing.chmod(0o666)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        environment = {
+            "LD_PRELOAD": library,
+            "PROBE_DIRECTORY": self.logs,
+            "PROBE_OUTSIDE": self.outside,
+            "PROBE_EXISTING": self.existing,
+            "PROBE_LOG": self.log,
+            "PROBE_PORT": self.listener.getsockname()[1],
+        }
+        subprocess.run(
+            [LOGGER, "-b", "-p", self.pidfile, "-o", self.log, "-s", "5000", "-e", "port 1", *arguments],
+            env=os.environ | {key: str(value) for key, value in environment.items()},
+            # As a root has them that logged in.
+            extra_groups=[0, 4, 24],
+            check=True,
+            timeout=20,
+        )
+        self.pid = int(self.pidfile.read_text())
+
+    def state(self):
+        lines = pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return {key: value.split() for key, value in (line.split(":", 1) for line in lines)}
+
+    def can(self):
+        """What came of what the process tried."""
+        report = self.logs / "report"
+        os.kill(self.pid, signal.SIGUSR2)
+        wait_until(lambda: report.exists() and "connect=" in report.read_text(), "the report")
+        return dict(line.split("=") for line in report.read_text().splitlines())
+
+    def rotate(self):
+        old = self.log.with_name("x.csv.0")
+        self.log.rename(old)
+        os.kill(self.pid, signal.SIGHUP)
+        wait_for_snapshots(self.log, 5)
+        return old
+
+    def end(self):
+        os.kill(self.pid, signal.SIGTERM)
+        wait_until(lambda: not pathlib.Path(f"/proc/{self.pid}").exists(), "its end", 20)
+        self.listener.close()
+
+
+@pytest.fixture
+def daemon(tmp_path, probe):
+    made = []
+
+    def make(*arguments):
+        made.append(Daemon(tmp_path, probe, *arguments))
+        return made[0]
+
+    yield make
+    for each in made:
+        if pathlib.Path(f"/proc/{each.pid}").exists():
+            each.end()
+
+
+def test_as_nobody_in_the_sandbox_it_can_log_and_rotate_and_nothing_else(daemon):
+    made = daemon("-u", "nobody")
+    state = made.state()
+    assert set(state["Uid"]) == {str(NOBODY)} and set(state["Gid"]) == {str(NOBODY)}
+    assert set(state["Groups"]) <= {str(NOBODY)}, "none of root's groups"
+    assert state["NoNewPrivs"] == ["1"] and state["CapEff"] == state["CapPrm"] == ["0000000000000000"]
+    assert made.can() == {
+        "read_shadow": "EACCES",
+        "read_passwd": "EACCES",
+        "create_outside": "EACCES",
+        "write_outside": "EACCES",
+        "write_tmp": "EACCES",
+        "make_directory": "EACCES",
+        "remove_log": "EACCES",
+        "execute": "EACCES",
+        "become_root": "EPERM",
+        "connect": "EACCES",
+    }
+    wait_for_snapshots(made.log, 5)
+    old = made.rotate()
+    assert (made.log.stat().st_uid, made.log.stat().st_mode & 0o777) == (NOBODY, 0o640)
+    assert old.stat().st_uid == NOBODY, "also the one that root made"
+    assert 'sandbox="landlock"' in made.log.read_text()
+    numbers = snapshots_of(old.read_bytes())
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_also_root_is_confined(daemon):
+    made = daemon()
+    state = made.state()
+    assert set(state["Uid"]) == {"0"} and set(state["Groups"]) == {"0", "4", "24"}
+    assert state["NoNewPrivs"] == ["1"]
+    can = made.can()
+    # What Landlock does not know of stays with root: it is root already.
+    assert can.pop("become_root") == "done"
+    assert set(can.values()) == {"EACCES"} and len(can) == 9
+    made.rotate()
+
+
+def test_without_the_sandbox_the_same_tries_succeed_and_the_log_says_so(daemon):
+    """Shows that the tries mean something: only user nobody's limits are left."""
+    made = daemon("-u", "nobody:daemon", "--no-sandbox")
+    assert set(made.state()["Gid"]) == {"1"}
+    assert made.state()["NoNewPrivs"] == ["0"]
+    assert 'sandbox="off"' in made.log.read_text()
+    os.kill(made.pid, signal.SIGUSR2)
+    # execl succeeds: the process is gone.
+    wait_until(lambda: not pathlib.Path(f"/proc/{made.pid}").exists(), "its end by exec")
+    assert (made.outside / "there").exists() and (made.logs / "subdirectory").is_dir()
+    assert not made.log.exists() and pathlib.Path("/tmp/siftr_cdev_probe").exists()
+    pathlib.Path("/tmp/siftr_cdev_probe").unlink()
+
+
+def test_the_sandbox_reads_its_source_again(tmp_path):
+    """A file of frames that is open stays readable."""
+    frames, log = tmp_path / "x.bin", tmp_path / "x.csv"
+    subprocess.run([LOGGER, "-o", frames, "-F", "bin", "-c", "20", "-s", "1000"], check=True)
+    subprocess.run([LOGGER, "-d", frames, "-o", log, "-s", "1000"], check=True)
+    assert len(snapshots_of(log.read_bytes())) == 20
