@@ -299,7 +299,7 @@ siftr_cdev_pause_ns(uint64_t ns)
 {
 	int error;
 
-	error = pause_sbt("tcpstats", ns * SBT_1NS, 0, C_CATCH);
+	error = pause_sbt("tcpstats", nstosbt(ns), 0, C_CATCH);
 	return (error == EWOULDBLOCK ? 0 : error);
 }
 
