@@ -42,6 +42,8 @@ pub struct Wanted<'a> {
 pub struct Snapshot {
     pub header: Header,
     blocks: List,
+    /// The most blocks that the limit of a snapshot lets it have.
+    most: usize,
     written: usize,
     spare: KernelRecord,
 }
@@ -83,7 +85,7 @@ impl Snapshot {
             flags: 0,
             hz: 0,
         };
-        Self { header, blocks: List::new(), written: 0, spare: KernelRecord::absent() }
+        Self { header, blocks: List::new(), most: 0, written: 0, spare: KernelRecord::absent() }
     }
 
     /// Walks over the connections that the running thread may see.  The caller
@@ -109,16 +111,16 @@ impl Snapshot {
     fn make_room(&mut self, expected: usize, filtered: bool) {
         let likely = if filtered { self.written } else { expected };
         let blocks = |records: usize| (records + records / 8).div_ceil(BLOCK_RECORDS) + 1;
-        let limit = usize::try_from(system::snapshot_bytes_max()).unwrap_or(usize::MAX) / BLOCK_LEN;
-        let wanted = blocks(likely).min(limit);
-        self.shrink(wanted.saturating_mul(2));
-        self.blocks.reserve(blocks(expected).saturating_mul(2).min(limit));
+        self.most = usize::try_from(system::snapshot_bytes_max()).unwrap_or(usize::MAX) / BLOCK_LEN;
+        let wanted = blocks(likely).min(self.most);
+        self.shrink(wanted.saturating_mul(2).min(self.most));
+        self.blocks.reserve(blocks(expected).saturating_mul(2).min(self.most));
         while self.blocks.len() < wanted && self.grow(Wait::Yes) {}
     }
 
     /// Takes one more block; whether there was one.
     fn grow(&mut self, wait: Wait) -> bool {
-        if !system::take_memory(BLOCK_LEN as u64) {
+        if self.blocks.len() >= self.most || !system::take_memory(BLOCK_LEN as u64) {
             return false;
         }
         let grown = Block::new(BLOCK_LEN, wait).is_some_and(|block| self.blocks.push(block).is_ok());
