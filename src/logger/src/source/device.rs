@@ -28,7 +28,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens it, and has a device give frames.
+    /// Opens it, and has a device give the frames that are wanted.
     ///
     /// # Errors
     /// A sentence that names the path and what the system said.
@@ -42,7 +42,7 @@ impl Device {
             return Err(format!("source {name}: expected a device or a file of frames, not a directory"));
         }
         if kind.is_char_device() {
-            choose_binary(&file).map_err(said)?;
+            set_up(&file, filter.as_ref()).map_err(said)?;
         } else if kind.is_file() {
             begins_with_frame(&file).map_err(|what| format!("source {name}: {what}"))?;
         }
@@ -60,8 +60,10 @@ impl Device {
                 continue;
             }
             snapshot.clear();
+            // The device has filtered already.
+            let filter = self.filter.as_ref().filter(|_| !self.endless);
             for record in frame.records() {
-                if self.filter.as_ref().is_none_or(|filter| filter.matches(&record)) {
+                if filter.is_none_or(|filter| filter.matches(&record)) {
                     snapshot.push(&record);
                 }
             }
@@ -92,7 +94,7 @@ impl Source for Device {
     fn reopen(&mut self) -> Result<(), Sentence> {
         let open = || {
             let file = self.place.open(OFlag::O_RDONLY, Mode::empty())?;
-            choose_binary(&file)?;
+            set_up(&file, self.filter.as_ref())?;
             Ok(file)
         };
         let file = open().map_err(|error: std::io::Error| format!("source {}: {error}", self.name))?;
@@ -116,10 +118,16 @@ fn begins_with_frame(mut file: &File) -> Result<(), Sentence> {
     }
 }
 
-/// Has the device give frames instead of text.
-fn choose_binary(file: &File) -> std::io::Result<()> {
-    let format: u32 = ioctl::BINARY;
-    // SAFETY: the ioctl reads a u32 from where it is told, and `format` outlives the call.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), ioctl::SET_FORMAT as _, &raw const format) };
+/// Has the device give frames instead of text, and filter them in the kernel.
+fn set_up(file: &File, filter: Option<&Filter>) -> std::io::Result<()> {
+    ask(file, ioctl::SET_FORMAT, &ioctl::BINARY.to_ne_bytes())?;
+    filter.map_or(Ok(()), |filter| ask(file, ioctl::SET_FILTER, &filter.to_bytes()))
+}
+
+/// An ioctl that takes `data` as it is.
+fn ask<const LEN: usize>(file: &File, command: u64, data: &[u8; LEN]) -> std::io::Result<()> {
+    debug_assert_eq!(command >> 16 & 0x1fff, LEN as u64, "the command says how much is read");
+    // SAFETY: the ioctl reads as many bytes as its number says, which `data` has.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), command as _, data.as_ptr()) };
     if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
