@@ -1,0 +1,21 @@
+#!/usr/sbin/dtrace -qs
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Why connections have no record in the snapshots of /dev/tcpstats, by program,
+ * until interrupted.  See siftr_cdev(4).
+ */
+
+siftr_cdev:::record-skip
+{
+	this->why = arg1 == 1 ? "hidden from the reader" :
+	    arg1 == 2 ? "not wanted by the filter" :
+	    arg1 == 3 ? "no memory" : "unknown";
+	@skips[execname, this->why] = count();
+}
+
+dtrace:::END
+{
+	printf("%-20s %-26s %12s\n", "PROGRAM", "WHY", "CONNECTIONS");
+	printa("%-20s %-26s %@12d\n", @skips);
+}
