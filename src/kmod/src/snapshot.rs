@@ -139,7 +139,7 @@ impl Snapshot {
 
     /// One pass; whether it went through to the end.
     fn walk(&mut self, wanted: &Wanted<'_>, heed_signals: bool) -> bool {
-        let mut clock = Clock { hz: system::hz(), start_sbt: system::uptime_sbt(), now_sbt: 0 };
+        let hz = system::hz();
         let mut looked: u64 = 0;
         let mut interrupted = false;
         self.written = 0;
@@ -148,9 +148,11 @@ impl Snapshot {
             wall_ns: system::wall_ns(),
             mono_ns: system::uptime_ns(),
             flags: if wanted.all_vnets { flag::ALL_VNETS } else { 0 },
-            hz: clock.hz,
+            hz,
             ..Header::default()
         };
+        // After the header's time: no record is later than the walk is long.
+        let mut clock = Clock { hz, start_sbt: system::uptime_sbt(), now_sbt: 0 };
         kpi::each_vnet(wanted.all_vnets, || {
             if interrupted {
                 return;

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Prints where everything is in what the device gives and takes: structure,
+//! member, offset and bytes; and every number that has a name.
+//!
+//! The offsets of what has no structure in this crate are found by looking where
+//! a value appears, so they are what the crate does and not what it says.
+
+use tcpstats::filter::{FILTER_LEN, MAX_OPS};
+use tcpstats::frame::{CRC_OFFSET, FrameKind, HEADER_LEN, MAGIC, VERSION, flag, header_bytes};
+use tcpstats::ioctl;
+use tcpstats::{FIELDS, FREEBSD_RECORD_LEN, Field, Filter, Header, PREAMBLE_LEN};
+
+/// The one place where the value is.
+fn find(value: &[u8], bytes: &[u8]) -> usize {
+    let places: Vec<_> = (0..=bytes.len() - value.len()).filter(|at| bytes[*at..].starts_with(value)).collect();
+    assert_eq!(places.len(), 1, "{value:?} is not in one place");
+    places[0]
+}
+
+fn word(number: usize) -> [u8; 4] {
+    u32::try_from(number).expect("it fits").to_ne_bytes()
+}
+
+fn member(of: &str, name: &str, offset: usize, len: usize) {
+    println!("member {of} {name} {offset} {len}");
+}
+
+fn header() {
+    println!("size header {HEADER_LEN}");
+    let mark = 0x1122_3344_5566_7788_u64;
+    let small = 0x99aa_bbcc_u32;
+    let none = Header::default();
+    let bytes = |header: &Header| header_bytes(FrameKind::Snapshot, header, 0, 0);
+    for (name, header) in [
+        ("sequence", Header { sequence: mark, ..none }),
+        ("wall_ns", Header { wall_ns: mark, ..none }),
+        ("mono_ns", Header { mono_ns: mark, ..none }),
+        ("walk_ns", Header { walk_ns: mark, ..none }),
+        ("seen", Header { seen: mark, ..none }),
+        ("matched", Header { matched: mark, ..none }),
+        ("written", Header { written: mark, ..none }),
+        ("missed", Header { missed: mark, ..none }),
+        ("missed_ticks", Header { missed_ticks: mark, ..none }),
+    ] {
+        member("header", name, find(&mark.to_ne_bytes(), &bytes(&header)), 8);
+    }
+    member("header", "flags", find(&small.to_ne_bytes(), &bytes(&Header { flags: small, ..none })), 4);
+    member("header", "hz", find(&small.to_ne_bytes(), &bytes(&Header { hz: small, ..none })), 4);
+    member("header", "crc", CRC_OFFSET, 4);
+    let bytes = header_bytes(FrameKind::Note, &none, small, mark);
+    member("header", "magic", find(&MAGIC.to_ne_bytes(), &bytes), 4);
+    member("header", "version", find(&VERSION.to_ne_bytes(), &bytes), 2);
+    member("header", "kind", find(&2_u16.to_ne_bytes(), &bytes), 2);
+    member("header", "header_len", find(&word(HEADER_LEN), &bytes), 4);
+    member("header", "record_len", find(&small.to_ne_bytes(), &bytes), 4);
+    member("header", "payload_len", find(&mark.to_ne_bytes(), &bytes), 8);
+}
+
+fn record() {
+    println!("size record {FREEBSD_RECORD_LEN}");
+    let mut record = tcpstats::Record::new();
+    record.at_ns = 0x1122_3344_5566_7788;
+    record.set(tcpstats::key::gencnt, 0x99aa_bbcc_ddee_ff01);
+    let bytes = record.to_bytes();
+    member("record", "at_ns", find(&record.at_ns.to_ne_bytes(), &bytes), 8);
+    // gencnt is the first row, so bit 0.
+    member("record", "present", find(&1_u64.to_ne_bytes(), &bytes), PREAMBLE_LEN - 8);
+    for field in FIELDS.iter().filter(|field| !field.freebsd.is_empty()) {
+        member("record", field.name, PREAMBLE_LEN + field.offset, field.kind.size());
+    }
+}
+
+fn filter() {
+    println!("size filter {FILTER_LEN}");
+    let filter = Filter::parse("lport 7 or fport 7 or lport 8").expect("a filter");
+    let bytes = filter.to_bytes();
+    member("filter", "version", find(&1_u16.to_ne_bytes(), &bytes[..8]), 2);
+    member("filter", "count", find(&5_u16.to_ne_bytes(), &bytes[..8]), 2);
+    let one = Filter::parse("lport 7").expect("a filter").to_bytes();
+    let first = &one[8..48];
+    member("filter", "ops", find(first, &bytes), FILTER_LEN - 8);
+    let second = &Filter::parse("fport 7").expect("a filter").to_bytes()[8..48];
+    println!("size filter.ops[0] {}", find(second, &bytes) - find(first, &bytes));
+}
+
+fn answers() {
+    println!("size columns {}", ioctl::COLUMNS_LEN);
+    member("columns", "list", 0, ioctl::COLUMNS_LEN);
+    println!("size info {}", ioctl::INFO_LEN);
+    let bytes = ioctl::info("version");
+    for (name, number) in [
+        ("version", VERSION.into()),
+        ("header_len", HEADER_LEN),
+        ("record_len", FREEBSD_RECORD_LEN),
+        ("filter_len", FILTER_LEN),
+        ("fields", FIELDS.len()),
+        ("filter_ops", MAX_OPS),
+    ] {
+        member("info", name, find(&word(number), &bytes), 4);
+    }
+    member("info", "module", find(b"version", &bytes), 32);
+    println!("size field {}", ioctl::FIELD_LEN);
+    let field = Field::by_name("stack").expect("a field");
+    let index = word(field.index);
+    let bytes = ioctl::field(&index).expect("it is there");
+    // A field's bit is its row.
+    let both = find(&[index, index].concat(), &bytes);
+    member("field", "index", both, 4);
+    member("field", "bit", both + 4, 4);
+    member("field", "offset", find(&word(PREAMBLE_LEN + field.offset), &bytes), 4);
+    member("field", "len", find(&word(field.kind.size()), &bytes), 4);
+    let kind = find(&[ioctl::kind_code(field.kind), ioctl::unit_code(field.unit), 1, 1], &bytes);
+    for (name, at) in ["kind", "unit", "basic", "filled"].into_iter().zip(kind..) {
+        member("field", name, at, 1);
+    }
+    member("field", "name", find(b"stack\0", &bytes), ioctl::NAME_LEN);
+    member("field", "meaning", find(field.meaning.as_bytes(), &bytes), ioctl::MEANING_LEN);
+}
+
+fn numbers() {
+    for (name, number) in [
+        ("MAGIC", u64::from(MAGIC)),
+        ("VERSION", VERSION.into()),
+        ("TRUNCATED", flag::TRUNCATED.into()),
+        ("ALL_VNETS", flag::ALL_VNETS.into()),
+        ("TEXT", ioctl::TEXT.into()),
+        ("BINARY", ioctl::BINARY.into()),
+        ("SET_FORMAT", ioctl::SET_FORMAT),
+        ("SET_FILTER", ioctl::SET_FILTER),
+        ("CLEAR_FILTER", ioctl::CLEAR_FILTER),
+        ("SET_ALL_VNETS", ioctl::SET_ALL_VNETS),
+        ("SET_COLUMNS", ioctl::SET_COLUMNS),
+        ("GET_INFO", ioctl::GET_INFO),
+        ("GET_FIELD", ioctl::GET_FIELD),
+    ] {
+        println!("number {name} {number}");
+    }
+    for field in &FIELDS {
+        println!("number HAS_{} {}", field.name.to_uppercase(), field.index);
+    }
+}
+
+fn main() {
+    header();
+    record();
+    filter();
+    answers();
+    numbers();
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Protocol control blocks, the SYN cache, and the walk over both. */
+
+#include "kernel.h"
+
+VNET_DEFINE(struct inpcbinfo, tcbinfo);
+VNET_DEFINE(counter_u64_t, tcps_states[TCP_NSTATES]);
+
+/* A connection; many can share a socket. */
+struct connection {
+	struct tcpcb	tcb;
+	struct socket	*socket;
+	bool		is_one_of_many;
+};
+
+/* A connection that is only in the SYN cache. */
+struct half_open {
+	LIST_ENTRY(half_open) link;
+	struct vnet	*vnet;
+	struct ucred	*cred;
+	struct in_conninfo inc;
+};
+
+static LIST_HEAD(, half_open) half_open =
+    LIST_HEAD_INITIALIZER(half_open);
+static struct mtx bucket_lock;
+static uint64_t syn_received;
+static inp_gen_t last_gencnt;
+
+static struct tcp_function_block base_stack = {
+	.tfb_tcp_block_name = "freebsd",
+};
+static struct cc_algo cubic = { .name = "cubic" };
+
+void
+connections_of(struct vnet *vnet)
+{
+	struct inpcbinfo *pcbs = VNET_VNET_PTR(vnet, tcbinfo);
+	struct mtx_args args = { &bucket_lock, "tcp_sc_head", MTX_DEF };
+
+	if (vnet == host_vnet)
+		mtx_sysinit(&args);
+	CK_LIST_INIT(&pcbs->ipi_listhead);
+	pcbs->ipi_vnet = vnet;
+	VNET_VNET(vnet, tcps_states)[TCPS_SYN_RECEIVED] = &syn_received;
+}
+
+uint64_t
+counter_u64_fetch(counter_u64_t counter)
+{
+	return (*counter);
+}
+
+static void
+insert(struct connection *connection, struct vnet *vnet, struct ucred *cred)
+{
+	struct inpcbinfo *pcbs = VNET_VNET_PTR(vnet, tcbinfo);
+	struct tcpcb *tp = &connection->tcb;
+	struct inpcb *inp = &tp->t_inpcb;
+	unsigned i;
+
+	pcb_lock_init(inp);
+	inp->inp_pcbinfo = pcbs;
+	inp->inp_cred = cred;
+	inp->inp_gencnt = ++last_gencnt;
+	inp->inp_vflag = INP_IPV4;
+	inp->inp_socket = connection->socket;
+	tp->t_fb = &base_stack;
+	tp->t_cc = &cubic;
+	tp->t_state = TCPS_ESTABLISHED;
+	for (i = 0; i < TT_N; i++)
+		tp->t_timers[i] = SBT_MAX;
+	host_enter();
+	CK_LIST_INSERT_HEAD(&pcbs->ipi_listhead, inp, inp_list);
+	pcbs->ipi_count++;
+	host_leave();
+}
+
+static struct socket *
+new_socket(void)
+{
+	struct socket *socket = guarded(sizeof(*socket));
+
+	memset(socket, 0, sizeof(*socket));
+	return (socket);
+}
+
+void *
+fake_pcb(void *vnet, void *cred)
+{
+	struct connection *connection = guarded(sizeof(*connection));
+
+	memset(connection, 0, sizeof(*connection));
+	connection->socket = new_socket();
+	insert(connection, vnet != NULL ? vnet : host_vnet, cred);
+	return (connection);
+}
+
+/* Many at once, for which a page each would be too much. */
+void
+fake_pcbs(void *vnet, void *cred, unsigned long count)
+{
+	struct connection *connections;
+	struct socket *socket = new_socket();
+	unsigned long i;
+
+	connections = host_map(count * sizeof(*connections));
+	for (i = 0; i < count; i++) {
+		connections[i].socket = socket;
+		connections[i].is_one_of_many = true;
+		insert(&connections[i], vnet != NULL ? vnet : host_vnet, cred);
+	}
+}
+
+/* The last reference goes: whoever still looks at it faults. */
+int
+fake_pcb_free(void *pcb)
+{
+	struct connection *connection = pcb;
+	struct inpcb *inp = &connection->tcb.t_inpcb;
+
+	if (connection->is_one_of_many)
+		fail("the test frees one of many connections");
+	host_enter();
+	if (pcb_is_locked(inp)) {
+		host_leave();
+		return (0);
+	}
+	CK_LIST_REMOVE(inp, inp_list);
+	inp->inp_pcbinfo->ipi_count--;
+	guarded_free(connection->socket);
+	guarded_free(connection);
+	host_leave();
+	return (1);
+}
+
+#define	MEMBER(name)	{ #name, false, __offsetof(struct tcpcb, name),	\
+    sizeof(((struct tcpcb *)0)->name) }
+#define	INPCB(name)	{ #name, false, __offsetof(struct tcpcb, t_inpcb.name), \
+    sizeof(((struct tcpcb *)0)->t_inpcb.name) }
+#define	SOCKET(name)	{ #name, true, __offsetof(struct socket, name),	\
+    sizeof(((struct socket *)0)->name) }
+static const struct {
+	const char	*name;
+	bool		of_socket;
+	size_t		offset, size;
+} members[] = {
+	INPCB(inp_flowid),
+	INPCB(inp_flowtype),
+	INPCB(inp_inc.inc_fibnum),
+	INPCB(inp_gencnt),
+	INPCB(inp_vflag),
+	MEMBER(rcv_adv),
+	MEMBER(rcv_numsacks),
+	MEMBER(rcv_nxt),
+	MEMBER(rcv_scale),
+	MEMBER(rcv_wnd),
+	MEMBER(sackhint.sack_bytes_rexmit),
+	MEMBER(sackhint.sacked_bytes),
+	MEMBER(snd_cwnd),
+	MEMBER(snd_max),
+	MEMBER(snd_nxt),
+	MEMBER(snd_scale),
+	MEMBER(snd_ssthresh),
+	MEMBER(snd_una),
+	MEMBER(snd_wnd),
+	MEMBER(t_dsack_bytes),
+	MEMBER(t_dsack_pack),
+	MEMBER(t_dupacks),
+	MEMBER(t_flags),
+	MEMBER(t_flags2),
+	MEMBER(t_rcep),
+	MEMBER(t_rcvoopack),
+	MEMBER(t_rcvtime),
+	MEMBER(t_rttlow),
+	MEMBER(t_rttvar),
+	MEMBER(t_rxtcur),
+	MEMBER(t_rxtshift),
+	MEMBER(t_scep),
+	MEMBER(t_segqlen),
+	MEMBER(t_snd_rxt_bytes),
+	MEMBER(t_sndbytes),
+	MEMBER(t_sndrexmitpack),
+	MEMBER(t_sndtime),
+	MEMBER(t_sndtlpbyte),
+	MEMBER(t_sndtlppack),
+	MEMBER(t_sndzerowin),
+	MEMBER(t_srtt),
+	MEMBER(t_starttime),
+	MEMBER(t_timers[TT_2MSL]),
+	MEMBER(t_timers[TT_DELACK]),
+	MEMBER(t_timers[TT_KEEP]),
+	MEMBER(t_timers[TT_PERSIST]),
+	MEMBER(t_timers[TT_REXMT]),
+	MEMBER(t_tmr_granularity),
+	SOCKET(so_options),
+	SOCKET(so_rcv.sb_ccc),
+	SOCKET(so_rcv.sb_hiwat),
+	SOCKET(so_snd.sb_ccc),
+	SOCKET(so_snd.sb_hiwat),
+	SOCKET(sol_qlen),
+	SOCKET(sol_qlimit),
+};
+
+static void *
+member(struct connection *connection, const char *name, size_t *size)
+{
+	char *base;
+	unsigned i;
+
+	for (i = 0; i < nitems(members); i++) {
+		if (strcmp(members[i].name, name) == 0) {
+			*size = members[i].size;
+			base = members[i].of_socket ?
+			    (char *)connection->socket :
+			    (char *)&connection->tcb;
+			return (base + members[i].offset);
+		}
+	}
+	fail("the fake kernel sets no member %s", name);
+}
+
+void
+fake_pcb_set(void *pcb, const char *name, unsigned long value)
+{
+	struct connection *connection = pcb;
+	size_t size;
+	void *at;
+
+	/* Bit-fields have no address. */
+	if (strcmp(name, "t_state") == 0)
+		connection->tcb.t_state = value;
+	else if (strcmp(name, "t_maxseg") == 0)
+		connection->tcb.t_maxseg = value;
+	else {
+		at = member(connection, name, &size);
+		memcpy(at, &value, size);
+	}
+}
+
+static void
+set_ends(struct in_conninfo *inc, bool v6, const unsigned char *laddr,
+    unsigned lport, const unsigned char *faddr, unsigned fport)
+{
+	struct in_endpoints *ends = &inc->inc_ie;
+
+	ends->ie_lport = htons(lport);
+	ends->ie_fport = htons(fport);
+	if (v6) {
+		inc->inc_flags |= INC_ISIPV6;
+		memcpy(&ends->ie6_laddr, laddr, 16);
+		memcpy(&ends->ie6_faddr, faddr, 16);
+	} else {
+		/* What stands before an IPv4 address means nothing. */
+		memset(&ends->ie_dependladdr, 0xee, 16);
+		memset(&ends->ie_dependfaddr, 0xee, 16);
+		memcpy(&ends->ie_laddr, laddr + 12, 4);
+		memcpy(&ends->ie_faddr, faddr + 12, 4);
+	}
+}
+
+void
+fake_pcb_endpoints(void *pcb, int vflag, const unsigned char *laddr,
+    unsigned lport, const unsigned char *faddr, unsigned fport)
+{
+	struct inpcb *inp = &((struct connection *)pcb)->tcb.t_inpcb;
+
+	inp->inp_vflag = vflag;
+	set_ends(&inp->inp_inc, (vflag & INP_IPV6) != 0, laddr, lport, faddr,
+	    fport);
+}
+
+void
+fake_pcb_stack(void *pcb, const char *stack, const char *cc)
+{
+	struct tcpcb *tp = &((struct connection *)pcb)->tcb;
+	struct tcp_function_block *fb = guarded(sizeof(*fb));
+	struct cc_algo *algo = guarded(sizeof(*algo));
+
+	memset(fb, 0, sizeof(*fb));
+	memset(algo, 0, sizeof(*algo));
+	strncpy(fb->tfb_tcp_block_name, stack, sizeof(fb->tfb_tcp_block_name));
+	strncpy(algo->name, cc, sizeof(algo->name));
+	tp->t_fb = fb;
+	tp->t_cc = algo;
+}
+
+/* What tcp_discardcb() leaves: the stack may be unloaded any time. */
+void
+fake_pcb_drop(void *pcb)
+{
+	struct tcpcb *tp = &((struct connection *)pcb)->tcb;
+	void *gone = guarded(sizeof(struct tcp_function_block));
+
+	guarded_free(gone);
+	tp->t_fb = gone;
+	tp->t_cc = NULL;
+	tp->t_state = TCPS_CLOSED;
+	tp->t_inpcb.inp_flags |= INP_DROPPED;
+}
+
+/* The application is gone, as from a connection in TIME_WAIT. */
+void
+fake_pcb_detach(void *pcb)
+{
+	((struct connection *)pcb)->tcb.t_inpcb.inp_socket = NULL;
+}
+
+/*
+ * The next connection is locked before the last is unlocked; connections are
+ * inserted at the head, so a walk does not meet those that appear.
+ */
+struct inpcb *
+inp_next(struct inpcb_iterator *ii)
+{
+	struct inpcb *last = ii->inp, *next;
+
+	if (curthread->td_vnet == NULL)
+		fail("inp_next() without a current network stack");
+	if (ii->ipi != &V_tcbinfo)
+		fail("inp_next() over another network stack than the current");
+	if (ii->hash != INP_ALL_LIST || ii->match != NULL ||
+	    ii->lock != INPLOOKUP_RLOCKPCB)
+		fail("inp_next() with an iterator that the fake has not");
+	if (last != NULL && !pcb_is_rlocked(last))
+		fail("inp_next() after a connection that is not locked any more");
+	if (last == NULL)
+		may_sleep("inp_next() begins");
+	host_enter();
+	next = last == NULL ? CK_LIST_FIRST(&ii->ipi->ipi_listhead) :
+	    CK_LIST_NEXT(last, inp_list);
+	if (next != NULL)
+		pcb_rlock(next);
+	if (last != NULL)
+		INP_RUNLOCK(last);
+	ii->inp = next;
+	host_leave();
+	run_hook(HOOK_WALK);
+	return (next);
+}
+
+uint32_t
+tcp_get_srtt(struct tcpcb *tp, int granularity)
+{
+	uint64_t srtt = (uint32_t)tp->t_srtt;
+
+	if (!pcb_is_rlocked(&tp->t_inpcb))
+		fail("tcp_get_srtt() of a connection that is not locked");
+	if (granularity != TCP_TMR_GRANULARITY_USEC)
+		fail("tcp_get_srtt(%d): the record is in microseconds",
+		    granularity);
+	if (tp->t_tmr_granularity == TCP_TMR_GRANULARITY_USEC)
+		return (srtt);
+	return (srtt * 1000000 / hz >> TCP_RTT_SHIFT);
+}
+
+int
+tcp_compute_pipe(struct tcpcb *tp)
+{
+	count_call("tcp_compute_pipe");
+	if (!pcb_is_rlocked(&tp->t_inpcb))
+		fail("tcp_compute_pipe() of a connection that is not locked");
+	/* A fault, where the stack has let go of the connection. */
+	if (tp->t_fb->tfb_compute_pipe != NULL)
+		return (tp->t_fb->tfb_compute_pipe(tp));
+	return (tp->snd_max - tp->snd_una + tp->sackhint.sack_bytes_rexmit -
+	    tp->sackhint.sacked_bytes);
+}
+
+void
+fake_half_open(void *vnet, void *cred, int v6, const unsigned char *laddr,
+    unsigned lport, const unsigned char *faddr, unsigned fport)
+{
+	struct half_open *entry = guarded(sizeof(*entry));
+
+	memset(entry, 0, sizeof(*entry));
+	entry->vnet = vnet != NULL ? vnet : host_vnet;
+	entry->cred = cred;
+	set_ends(&entry->inc, v6, laddr, lport, faddr, fport);
+	LIST_INSERT_HEAD(&half_open, entry, link);
+	syn_received++;
+}
+
+int
+syncache_pcblist(struct sysctl_req *req)
+{
+	struct half_open *entry;
+	struct xtcpcb xt;
+	int error;
+
+	memset(&xt, 0, sizeof(xt));
+	xt.xt_len = sizeof(xt);
+	xt.t_state = TCPS_SYN_RECEIVED;
+	error = 0;
+	mtx_lock(&bucket_lock);
+	LIST_FOREACH(entry, &half_open, link) {
+		if (entry->vnet != curvnet ||
+		    cr_cansee(req->td->td_ucred, entry->cred) != 0)
+			continue;
+		xt.xt_inp.inp_vflag = (entry->inc.inc_flags & INC_ISIPV6) != 0 ?
+		    INP_IPV6 : INP_IPV4;
+		xt.xt_inp.inp_inc = entry->inc;
+		error = SYSCTL_OUT(req, &xt, sizeof(xt));
+		if (error != 0)
+			break;
+	}
+	mtx_unlock(&bucket_lock);
+	return (0);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Between the fake kernel, which is compiled with FreeBSD's headers, and the
+ * program around it, which is compiled for the host: only types that both
+ * understand alike.  Errors are FreeBSD's numbers.
+ */
+#ifndef _FAKE_H_
+#define	_FAKE_H_
+
+/* What the program gives to the fake kernel. */
+void	 host_fail(const char *) __attribute__((noreturn));
+void	 host_console(const char *);
+void	*host_map(unsigned long);
+void	 host_unmap(void *, unsigned long);
+void	 host_forbid(void *, unsigned long);
+void	 host_make_writable(void *, unsigned long);
+void	 host_set_gs(void *);
+/* A monitor: all that threads share is changed inside it; enter it again at will. */
+void	 host_enter(void);
+void	 host_leave(void);
+int	 host_wait(void);		/* 0: nothing happened for long */
+void	 host_wake(void);
+
+/* Places where a test may change the world while the module runs. */
+enum fake_hook {
+	HOOK_WALK,		/* inp_next() has locked a pcb, or found none */
+	HOOK_COPY,		/* uiomove() is about to copy */
+	HOOK_SLEEP,		/* pause_sbt() sleeps */
+	HOOK_COUNT
+};
+void	 fake_hook(enum fake_hook, void (*)(void *), void *);
+unsigned long fake_calls(const char *);
+unsigned long fake_constant(const char *);
+unsigned	 fake_release(void);
+
+/* Clock. */
+void	 fake_clock(int hz, unsigned ticks);
+void	 fake_clock_step(unsigned long ns);
+void	 fake_clock_advance(unsigned long ns);
+unsigned long fake_clock_now(void);
+unsigned long fake_slept_ns(void);
+
+/* Module. */
+int	 fake_load(int osreldate);
+int	 fake_unload(int force);
+int	 fake_modevent(int);
+void	 fake_tunable(const char *, const char *);
+int	 fake_sysctl(const char *, void *, unsigned long *, const void *,
+	    unsigned long);
+void	 fake_probes(void (*)(void *, const char *, const unsigned long *),
+	    void *);
+
+/* Memory. */
+unsigned long fake_memory_bytes(void);
+unsigned long fake_memory_peak(void);
+void	 fake_memory_fail(unsigned long after);	/* M_NOWAIT, from that on */
+
+/* Threads, users, jails, network stacks. */
+void	 fake_attach(void);
+void	*fake_vnet(void);			/* the first is the host's */
+void	*fake_jail(unsigned, void *);
+void	*fake_cred(unsigned, void *);		/* no jail: the host */
+void	 fake_become(void *);
+void	 fake_signal(int);			/* what sig_intr() answers */
+void	 fake_signal_gone(void);
+void	 fake_see_other_uids(int);
+
+/* Stack. */
+unsigned long fake_stack_used(void (*)(void *), void *);
+
+/* Connections. */
+void	*fake_pcb(void *, void *);
+void	 fake_pcbs(void *, void *, unsigned long);
+void	 fake_pcb_set(void *, const char *, unsigned long);
+void	 fake_pcb_endpoints(void *, int, const unsigned char *, unsigned,
+	    const unsigned char *, unsigned);
+void	 fake_pcb_stack(void *, const char *, const char *);
+void	 fake_pcb_drop(void *);
+void	 fake_pcb_detach(void *);
+int	 fake_pcb_free(void *);			/* 0: it is locked */
+void	 fake_half_open(void *, void *, int, const unsigned char *, unsigned,
+	    const unsigned char *, unsigned);
+
+/* Device. */
+int	 fake_other_device(const char *);
+void	 fake_other_device_gone(void);
+int	 fake_device(const char *, unsigned *, unsigned *, unsigned *);
+int	 fake_open(int, void **);
+int	 fake_read(void *, void *, unsigned long, unsigned long fault_at,
+	    unsigned long iov_len, unsigned long *);
+void	 fake_seek(void *, long);
+int	 fake_ioctl(void *, unsigned long, void *);
+void	 fake_nonblocking(void *, int);
+void	 fake_close(void *);
+
+/* What a bad module would do, to see that each is caught. */
+const char *fake_deed(unsigned);		/* names, NULL after the last */
+void	 fake_misbehave(const char *);
+
+#endif

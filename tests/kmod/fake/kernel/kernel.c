@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Console, panic, clock, and what tests ask the fake kernel. */
+
+#include "kernel.h"
+
+int hz = 1000;
+volatile int ticks = 100000;
+
+static struct {
+	void	(*run)(void *);
+	void	*arg;
+} hooks[HOOK_COUNT];
+
+static struct {
+	const char	*function;
+	unsigned long	count;
+} calls[32];
+
+static unsigned long clock_ns = 1000000000000UL;
+static unsigned long clock_step_ns = 100;
+static unsigned long slept_ns;
+
+static const unsigned long booted_wall_s = 1700000000UL;
+
+void
+fail(const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	host_fail(text);
+}
+
+void
+panic(const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	fail("panic: %s", text);
+}
+
+int
+printf(const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+	int len;
+
+	va_start(ap, format);
+	len = vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	host_console(text);
+	return (len);
+}
+
+void
+count_call(const char *function)
+{
+	unsigned i;
+
+	host_enter();
+	/* By the name's address: each caller has a literal of its own. */
+	for (i = 0; calls[i].function != function; i++) {
+		if (i == nitems(calls) - 1)
+			fail("more functions are counted than there is room for");
+		if (calls[i].function == NULL) {
+			calls[i].function = function;
+			break;
+		}
+	}
+	calls[i].count++;
+	host_leave();
+}
+
+unsigned long
+fake_calls(const char *function)
+{
+	unsigned long count;
+	unsigned i;
+
+	count = 0;
+	for (i = 0; i < nitems(calls) && calls[i].function != NULL; i++)
+		if (strcmp(calls[i].function, function) == 0)
+			count += calls[i].count;
+	return (count);
+}
+
+void
+fake_hook(enum fake_hook which, void (*run)(void *), void *arg)
+{
+	hooks[which].run = run;
+	hooks[which].arg = arg;
+}
+
+void
+run_hook(enum fake_hook which)
+{
+	if (hooks[which].run != NULL)
+		hooks[which].run(hooks[which].arg);
+}
+
+unsigned
+fake_release(void)
+{
+	return (__FreeBSD_version / 100000);
+}
+
+#define	CONSTANT(name)	{ #name, name }
+static const struct {
+	const char	*name;
+	unsigned long	value;
+} constants[] = {
+	CONSTANT(TF_FASTOPEN),
+	CONSTANT(TF_RCVD_SCALE),
+	CONSTANT(TF_RCVD_TSTMP),
+	CONSTANT(TF_REQ_SCALE),
+	CONSTANT(TF_REQ_TSTMP),
+	CONSTANT(TF_SACK_PERMIT),
+	CONSTANT(TF_SENTFIN),
+	CONSTANT(TF_TOE),
+	CONSTANT(TF2_ACE_PERMIT),
+	CONSTANT(TF2_ECN_PERMIT),
+	CONSTANT(TCP_TMR_GRANULARITY_TICKS),
+	CONSTANT(TCP_TMR_GRANULARITY_USEC),
+	CONSTANT(INP_IPV4),
+	CONSTANT(INP_IPV6),
+	CONSTANT(SO_ACCEPTCONN),
+	CONSTANT(FREAD),
+	CONSTANT(FWRITE),
+	CONSTANT(MOD_LOAD),
+	CONSTANT(MOD_UNLOAD),
+	CONSTANT(MOD_SHUTDOWN),
+	CONSTANT(MOD_QUIESCE),
+	CONSTANT(__FreeBSD_version),
+	CONSTANT(EPERM),
+	CONSTANT(ENOENT),
+	CONSTANT(EINTR),
+	CONSTANT(ENXIO),
+	CONSTANT(ENOEXEC),
+	CONSTANT(EAGAIN),
+	CONSTANT(EFAULT),
+	CONSTANT(EBUSY),
+	CONSTANT(EEXIST),
+	CONSTANT(EINVAL),
+	CONSTANT(ENFILE),
+	CONSTANT(EMFILE),
+	CONSTANT(ENOTTY),
+	CONSTANT(EOPNOTSUPP),
+	CONSTANT(FIONBIO),
+	CONSTANT(FIOASYNC),
+	CONSTANT(FIOCLEX),
+	CONSTANT(FIONCLEX),
+	{ "ERESTART", (unsigned long)ERESTART },
+};
+
+unsigned long
+fake_constant(const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < nitems(constants); i++)
+		if (strcmp(constants[i].name, name) == 0)
+			return (constants[i].value);
+	fail("the fake kernel has no constant %s", name);
+}
+
+/* The clock goes on a step whenever somebody looks at it. */
+static unsigned long
+look_at_clock(void)
+{
+	return (atomic_fetchadd_long(&clock_ns, clock_step_ns));
+}
+
+void
+nanouptime(struct timespec *ts)
+{
+	unsigned long now;
+
+	now = look_at_clock();
+	ts->tv_sec = now / 1000000000;
+	ts->tv_nsec = now % 1000000000;
+}
+
+void
+nanotime(struct timespec *ts)
+{
+	nanouptime(ts);
+	ts->tv_sec += booted_wall_s;
+}
+
+void
+binuptime(struct bintime *bt)
+{
+	struct timespec ts;
+
+	nanouptime(&ts);
+	timespec2bintime(&ts, bt);
+}
+
+void
+fake_clock(int new_hz, unsigned new_ticks)
+{
+	hz = new_hz;
+	ticks = (int)new_ticks;
+}
+
+void
+fake_clock_step(unsigned long ns)
+{
+	clock_step_ns = ns;
+}
+
+void
+fake_clock_advance(unsigned long ns)
+{
+	atomic_add_long(&clock_ns, ns);
+}
+
+unsigned long
+fake_clock_now(void)
+{
+	return (clock_ns);
+}
+
+unsigned long
+fake_slept_ns(void)
+{
+	return (slept_ns);
+}
+
+int
+pause_sbt(const char *wmesg __unused, sbintime_t sbt,
+    sbintime_t pr __unused, int flags)
+{
+	unsigned long ns;
+
+	count_call("pause_sbt");
+	may_sleep("pause_sbt()");
+	if (sbt <= 0)
+		fail("pause_sbt(%jd) is no time to sleep", (intmax_t)sbt);
+	run_hook(HOOK_SLEEP);
+	if ((flags & C_CATCH) != 0 && signal_is_pending() &&
+	    this_thread()->signal != 0)
+		return (this_thread()->signal);
+	/* Upwards: never awake before the time. */
+	ns = sbttons(sbt) + 1;
+	atomic_add_long(&clock_ns, ns);
+	atomic_add_long(&slept_ns, ns);
+	return (EWOULDBLOCK);
+}

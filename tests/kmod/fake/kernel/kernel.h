@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* What the parts of the fake kernel know of each other. */
+#ifndef _FAKE_KERNEL_H_
+#define	_FAKE_KERNEL_H_
+
+/* As the module is built: its probes are there. */
+#define	KDTRACE_HOOKS	1
+
+#include <sys/param.h>
+#include <sys/systm.h>
+#include <sys/conf.h>
+#include <sys/counter.h>
+#include <sys/fcntl.h>
+#include <sys/file.h>
+#include <sys/filio.h>
+#include <sys/jail.h>
+#include <sys/kernel.h>
+#include <sys/ktr.h>
+#include <sys/lock.h>
+#include <sys/malloc.h>
+#include <sys/module.h>
+#include <sys/mutex.h>
+#include <sys/pcpu.h>
+#include <sys/priv.h>
+#include <sys/proc.h>
+#include <sys/protosw.h>
+#include <sys/rwlock.h>
+#include <sys/sdt.h>
+#include <sys/signalvar.h>
+#include <sys/smr.h>
+#include <sys/socket.h>
+#include <sys/socketvar.h>
+#include <sys/stat.h>
+#include <sys/sx.h>
+#include <sys/sysctl.h>
+#include <sys/time.h>
+#include <sys/ucred.h>
+#include <sys/uio.h>
+
+#include <machine/stdarg.h>
+
+#include <net/vnet.h>
+#include <netinet/in.h>
+#include <netinet/in_pcb.h>
+#include <netinet/in_systm.h>
+#include <netinet/tcp.h>
+#include <netinet/tcp_fsm.h>
+#include <netinet/tcp_var.h>
+#include <netinet/tcp_syncache.h>
+#include <netinet/cc/cc.h>
+
+#include "fake.h"
+
+/* A linker set of the module, whose ends the linker names. */
+#define	SET(name, type)							\
+	extern type *name##_start[] __asm("__start_set_" #name) __weak_symbol; \
+	extern type *name##_stop[] __asm("__stop_set_" #name) __weak_symbol
+#define	FOREACH(var, name)						\
+	for ((var) = name##_start; (var) < name##_stop; (var)++)
+
+/* A lock that a thread holds. */
+struct held {
+	const void	*lock;
+	const char	*name;
+	bool		may_sleep;	/* sx: its holder may */
+};
+
+/* A thread of the kernel; %gs points to pcpu as long as it runs. */
+struct fake_thread {
+	struct pcpu	pcpu;
+	struct thread	td;
+	struct proc	proc;
+	struct held	held[8];
+	int		held_count;
+	int		signal;		/* what sig_intr() answers */
+	uintptr_t	user_end;	/* where the caller's memory ends */
+};
+
+/* Where the releases differ. */
+#if __FreeBSD_version < 1500000
+#define	SYSINIT_ARGUMENT	void *
+#else
+#define	SYSINIT_ARGUMENT	const void *
+#endif
+
+static inline struct fake_thread *
+this_thread(void)
+{
+	return (__containerof(curthread, struct fake_thread, td));
+}
+
+static inline bool
+signal_is_pending(void)
+{
+	return ((curthread->td_ast & TDAI(TDA_SIG)) != 0);
+}
+
+/* kernel.c */
+void	 fail(const char *, ...) __printflike(1, 2) __dead2;
+void	 count_call(const char *);
+void	 run_hook(enum fake_hook);
+
+/* locks.c */
+void	 may_sleep(const char *);
+void	 holds_nothing(const char *);
+void	 pcb_lock_init(struct inpcb *);
+void	 pcb_rlock(struct inpcb *);
+bool	 pcb_is_rlocked(const struct inpcb *);
+bool	 pcb_is_locked(const struct inpcb *);
+unsigned locks_alive(void);
+
+/* memory.c: memory with nothing before and after it. */
+void	*guarded(size_t);
+void	 guarded_free(void *);
+
+/* connections.c */
+void	 connections_of(struct vnet *);
+
+/* device.c */
+unsigned devices_alive(void);
+
+/* sysctl.c */
+void	 register_sysctls(void);
+void	 unregister_sysctls(void);
+
+/* thread.c */
+extern struct vnet *host_vnet;
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Locks that know their owner.  Whoever sleeps, locks twice, unlocks what is
+ * not locked, takes two locks now in one order and now in the other, or goes
+ * back to user mode with a lock held, ends the test.
+ */
+
+#include "kernel.h"
+
+/* sx(9) and mutex(9) locks that were made and not yet destroyed. */
+static unsigned alive;
+
+/* Which lock was held, by name, when which other was taken. */
+static struct {
+	const char	*first, *then;
+} orders[64];
+
+static void
+check_order(const char *first, const char *then)
+{
+	unsigned i;
+
+	if (strcmp(first, then) == 0)
+		fail("\"%s\" is locked with another of that name held", then);
+	for (i = 0; i < nitems(orders) && orders[i].first != NULL; i++) {
+		if (strcmp(orders[i].first, then) == 0 &&
+		    strcmp(orders[i].then, first) == 0)
+			fail("lock order reversal: \"%s\" after \"%s\", and "
+			    "before it elsewhere", then, first);
+		if (strcmp(orders[i].first, first) == 0 &&
+		    strcmp(orders[i].then, then) == 0)
+			return;
+	}
+	if (i == nitems(orders))
+		fail("more lock orders than there is room for");
+	orders[i].first = first;
+	orders[i].then = then;
+}
+
+static void
+remember(const void *lock, const char *name, bool sleepable)
+{
+	struct fake_thread *thread;
+
+	thread = this_thread();
+	if (thread->held_count == nitems(thread->held))
+		fail("too many locks are held when \"%s\" is taken", name);
+	thread->held[thread->held_count++] = (struct held){
+		.lock = lock, .name = name, .may_sleep = sleepable,
+	};
+}
+
+static struct held *
+find(const void *lock)
+{
+	struct fake_thread *thread;
+	int i;
+
+	thread = this_thread();
+	for (i = 0; i < thread->held_count; i++)
+		if (thread->held[i].lock == lock)
+			return (&thread->held[i]);
+	return (NULL);
+}
+
+static void
+forget(const void *lock, const char *name)
+{
+	struct fake_thread *thread;
+	struct held *held;
+
+	thread = this_thread();
+	held = find(lock);
+	if (held == NULL)
+		fail("\"%s\" is unlocked by a thread that does not hold it",
+		    name);
+	*held = thread->held[--thread->held_count];
+}
+
+/* Before a lock that others may have to be waited for. */
+static void
+about_to_lock(const void *lock, const char *name, bool sleepable)
+{
+	struct fake_thread *thread;
+	char what[96];
+	int i;
+
+	thread = this_thread();
+	if (find(lock) != NULL)
+		fail("\"%s\" is locked by the thread that holds it", name);
+	if (sleepable) {
+		snprintf(what, sizeof(what), "locking sx \"%s\"", name);
+		may_sleep(what);
+	}
+	for (i = 0; i < thread->held_count; i++)
+		check_order(thread->held[i].name, name);
+}
+
+void
+may_sleep(const char *what)
+{
+	struct fake_thread *thread;
+	int i;
+
+	thread = this_thread();
+	for (i = 0; i < thread->held_count; i++)
+		if (!thread->held[i].may_sleep)
+			fail("%s with \"%s\" held", what, thread->held[i].name);
+}
+
+void
+holds_nothing(const char *when)
+{
+	struct fake_thread *thread;
+
+	thread = this_thread();
+	if (thread->held_count != 0)
+		fail("%s with \"%s\" held", when, thread->held[0].name);
+	if (thread->td.td_vnet != NULL)
+		fail("%s with a current network stack left", when);
+}
+
+static void
+wait_for(const char *name)
+{
+	if (host_wait() == 0)
+		fail("deadlock: \"%s\" is never unlocked", name);
+}
+
+unsigned
+locks_alive(void)
+{
+	return (alive);
+}
+
+static void
+made(struct lock_object *object, const char *name)
+{
+	if ((object->lo_flags & LO_INITIALIZED) != 0)
+		fail("\"%s\" is initialised twice", name);
+	object->lo_name = name;
+	object->lo_flags = LO_INITIALIZED;
+	atomic_add_int(&alive, 1);
+}
+
+static void
+destroyed(struct lock_object *object)
+{
+	if (object->lo_flags != LO_INITIALIZED)
+		fail("a lock is destroyed that was not initialised");
+	object->lo_flags = 0;
+	atomic_subtract_int(&alive, 1);
+}
+
+static const char *
+name_of(const struct lock_object *object)
+{
+	if (object->lo_flags != LO_INITIALIZED)
+		fail("a lock is used that was not initialised");
+	return (object->lo_name);
+}
+
+/* mutex(9) */
+static struct mtx *
+mutex_of(volatile uintptr_t *c)
+{
+	return (__containerof(c, struct mtx, mtx_lock));
+}
+
+void
+mtx_sysinit(SYSINIT_ARGUMENT arg)
+{
+	const struct mtx_args *args = arg;
+	struct mtx *m = args->ma_mtx;
+
+	made(&m->lock_object, args->ma_desc);
+	m->mtx_lock = MTX_UNOWNED;
+}
+
+void
+_mtx_destroy(volatile uintptr_t *c)
+{
+	if (*c != MTX_UNOWNED)
+		fail("\"%s\" is destroyed while locked",
+		    name_of(&mutex_of(c)->lock_object));
+	destroyed(&mutex_of(c)->lock_object);
+	*c = MTX_DESTROYED;
+}
+
+void
+__mtx_lock_flags(volatile uintptr_t *c, int opts __unused,
+    const char *file __unused, int line __unused)
+{
+	struct mtx *m = mutex_of(c);
+	const char *name = name_of(&m->lock_object);
+
+	host_enter();
+	about_to_lock(m, name, false);
+	while (*c != MTX_UNOWNED)
+		wait_for(name);
+	*c = (uintptr_t)curthread;
+	remember(m, name, false);
+	host_leave();
+}
+
+void
+__mtx_unlock_flags(volatile uintptr_t *c, int opts __unused,
+    const char *file __unused, int line __unused)
+{
+	struct mtx *m = mutex_of(c);
+
+	host_enter();
+	forget(m, name_of(&m->lock_object));
+	*c = MTX_UNOWNED;
+	host_wake();
+	host_leave();
+}
+
+/* sx(9) */
+void
+sx_init_flags(struct sx *sx, const char *description, int opts)
+{
+	if (opts != 0)
+		fail("sx_init_flags(%#x): flags that the fake has not", opts);
+	made(&sx->lock_object, description);
+	sx->sx_lock = SX_LOCK_UNLOCKED;
+}
+
+void
+sx_destroy(struct sx *sx)
+{
+	if (sx->sx_lock != SX_LOCK_UNLOCKED)
+		fail("\"%s\" is destroyed while locked",
+		    name_of(&sx->lock_object));
+	destroyed(&sx->lock_object);
+	sx->sx_lock = SX_LOCK_DESTROYED;
+}
+
+int
+_sx_xlock(struct sx *sx, int opts, const char *file __unused,
+    int line __unused)
+{
+	const char *name = name_of(&sx->lock_object);
+
+	host_enter();
+	about_to_lock(sx, name, true);
+	while (sx->sx_lock != SX_LOCK_UNLOCKED) {
+		if ((opts & SX_INTERRUPTIBLE) != 0 && signal_is_pending() &&
+		    this_thread()->signal != 0) {
+			host_leave();
+			return (this_thread()->signal);
+		}
+		count_call("sx wait");
+		wait_for(name);
+	}
+	sx->sx_lock = (uintptr_t)curthread;
+	remember(sx, name, true);
+	host_leave();
+	return (0);
+}
+
+void
+_sx_xunlock(struct sx *sx, const char *file __unused, int line __unused)
+{
+	host_enter();
+	forget(sx, name_of(&sx->lock_object));
+	if (sx->sx_lock != (uintptr_t)curthread)
+		fail("\"%s\" is unlocked and not its owner's",
+		    name_of(&sx->lock_object));
+	sx->sx_lock = SX_LOCK_UNLOCKED;
+	host_wake();
+	host_leave();
+}
+
+int
+_sx_slock(struct sx *sx, int opts __unused, const char *file __unused,
+    int line __unused)
+{
+	const char *name = name_of(&sx->lock_object);
+
+	host_enter();
+	about_to_lock(sx, name, true);
+	while ((sx->sx_lock & SX_LOCK_SHARED) == 0)
+		wait_for(name);
+	sx->sx_lock += SX_ONE_SHARER;
+	remember(sx, name, true);
+	host_leave();
+	return (0);
+}
+
+void
+_sx_sunlock(struct sx *sx, const char *file __unused, int line __unused)
+{
+	host_enter();
+	forget(sx, name_of(&sx->lock_object));
+	if ((sx->sx_lock & SX_LOCK_SHARED) == 0 || SX_SHARERS(sx->sx_lock) == 0)
+		fail("\"%s\" is not locked shared", name_of(&sx->lock_object));
+	sx->sx_lock -= SX_ONE_SHARER;
+	host_wake();
+	host_leave();
+}
+
+/* rwlock(9), of connections only: they are locked by inp_next() as it walks. */
+void
+pcb_lock_init(struct inpcb *inp)
+{
+	inp->inp_lock.lock_object.lo_name = "tcpinp";
+	inp->inp_lock.lock_object.lo_flags = LO_INITIALIZED;
+	inp->inp_lock.rw_lock = RW_UNLOCKED;
+}
+
+void
+pcb_rlock(struct inpcb *inp)
+{
+	host_enter();
+	inp->inp_lock.rw_lock += RW_ONE_READER;
+	remember(&inp->inp_lock, name_of(&inp->inp_lock.lock_object), false);
+	host_leave();
+}
+
+bool
+pcb_is_rlocked(const struct inpcb *inp)
+{
+	return (find(&inp->inp_lock) != NULL);
+}
+
+bool
+pcb_is_locked(const struct inpcb *inp)
+{
+	return (inp->inp_lock.rw_lock != RW_UNLOCKED);
+}
+
+void
+_rw_runlock_cookie(volatile uintptr_t *c, const char *file __unused,
+    int line __unused)
+{
+	struct rwlock *rw = __containerof(c, struct rwlock, rw_lock);
+
+	host_enter();
+	forget(rw, name_of(&rw->lock_object));
+	if (RW_READERS(*c) == 0)
+		fail("\"%s\" is not locked", name_of(&rw->lock_object));
+	*c -= RW_ONE_READER;
+	host_leave();
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * What the kernel's linker does with a module: it checks what the module
+ * depends on, registers its sysctls, runs its initialisation in order, and
+ * undoes all of it.
+ *
+ * The module is linked into this program, so a load begins by giving its data
+ * back the contents that they have in the file.
+ */
+
+#include "kernel.h"
+
+SET(sysinit_set, struct sysinit);
+SET(sysuninit_set, struct sysinit);
+SET(modmetadata_set, const struct mod_metadata);
+
+/* Its data, under the names that build.sh gives to the sections. */
+extern char __start_module_data[], __stop_module_data[];
+extern char __start_module_bss[], __stop_module_bss[];
+
+static char *file_data;
+static bool loaded;
+static const moduledata_t *module;
+static int load_error;
+static unsigned locks_before;
+
+static void
+restore_data(void)
+{
+	size_t size = __stop_module_data - __start_module_data;
+
+	if (file_data == NULL) {
+		file_data = host_map(size);
+		memcpy(file_data, __start_module_data, size);
+	}
+	memcpy(__start_module_data, file_data, size);
+	memset(__start_module_bss, 0, __stop_module_bss - __start_module_bss);
+}
+
+/* Whether the kernel is one that the module was built for. */
+static bool
+suits(int osreldate)
+{
+	const struct mod_metadata **metadata;
+	const struct mod_depend *depend;
+	bool named = false;
+
+	FOREACH(metadata, modmetadata_set) {
+		if ((*metadata)->md_type != MDT_DEPEND ||
+		    strcmp((*metadata)->md_cval, "kernel") != 0)
+			continue;
+		named = true;
+		depend = (*metadata)->md_data;
+		if (osreldate < depend->md_ver_minimum ||
+		    osreldate > depend->md_ver_maximum)
+			return (false);
+	}
+	if (!named)
+		fail("the module does not say which kernel it was built for");
+	return (true);
+}
+
+/* Runs functions by subsystem and order, or against it. */
+static void
+run_in_order(struct sysinit **start, struct sysinit **stop, bool backwards)
+{
+	struct sysinit *sorted[16], *next;
+	unsigned count = stop - start, i, j;
+	uint64_t key, other;
+
+	if (count > nitems(sorted))
+		fail("more than %zu sysinits", nitems(sorted));
+	for (i = 0; i < count; i++) {
+		next = start[i];
+		key = (uint64_t)next->subsystem << 32 | next->order;
+		for (j = i; j > 0; j--) {
+			other = (uint64_t)sorted[j - 1]->subsystem << 32 |
+			    sorted[j - 1]->order;
+			if (backwards ? other >= key : other <= key)
+				break;
+			sorted[j] = sorted[j - 1];
+		}
+		sorted[j] = next;
+	}
+	for (i = 0; i < count; i++)
+		sorted[i]->func(__DECONST(void *, sorted[i]->udata));
+}
+
+void
+module_register_init(const void *arg)
+{
+	const moduledata_t *data = arg;
+
+	module = data;
+	load_error = data->evhand(NULL, MOD_LOAD, data->priv);
+	if (load_error != 0) {
+		(void)data->evhand(NULL, MOD_UNLOAD, data->priv);
+		module = NULL;
+	}
+}
+
+static void
+finish_unload(void)
+{
+	unregister_sysctls();
+	run_in_order(sysuninit_set_start, sysuninit_set_stop, true);
+	if (devices_alive() != 0)
+		fail("a device is left after the unload");
+	if (fake_memory_bytes() != 0)
+		fail("%lu bytes of memory are left after the unload",
+		    fake_memory_bytes());
+	if (locks_alive() != locks_before)
+		fail("locks are left after the unload: %u, and %u before",
+		    locks_alive(), locks_before);
+	loaded = false;
+}
+
+/* kldload(8): 0, or the error of the kernel's linker. */
+int
+fake_load(int osreldate)
+{
+	if (loaded)
+		return (EEXIST);
+	if (!suits(osreldate))
+		return (ENOEXEC);
+	locks_before = locks_alive();
+	restore_data();
+	register_sysctls();
+	run_in_order(sysinit_set_start, sysinit_set_stop, false);
+	holds_nothing("kldload ends");
+	loaded = true;
+	if (module == NULL) {
+		finish_unload();
+		return (ENOEXEC);
+	}
+	return (0);
+}
+
+/* kldunload(8), with force kldunload -f. */
+int
+fake_unload(int force)
+{
+	int error;
+
+	if (!loaded)
+		return (ENOENT);
+	error = fake_modevent(MOD_QUIESCE);
+	if (error != 0 && !force)
+		return (error);
+	error = fake_modevent(MOD_UNLOAD);
+	if (error != 0)
+		return (error);
+	module = NULL;
+	finish_unload();
+	return (0);
+}
+
+int
+fake_modevent(int event)
+{
+	int error;
+
+	error = module->evhand(NULL, event, module->priv);
+	holds_nothing("the module's event handler ends");
+	return (error);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Threads, their users, jails, network stacks and signals. */
+
+#include "kernel.h"
+
+struct prison prison0;
+struct vnet_list_head vnet_head = LIST_HEAD_INITIALIZER(vnet_head);
+struct sx vnet_sxlock;
+struct vnet *host_vnet;
+
+static struct ucred root_cred;
+static int see_other_uids = 1;
+
+/* DPCPU variables: none, but the module's headers name the section. */
+static int dpcpu_nothing __section("set_pcpu") __used;
+
+static struct vnet *
+new_vnet(void)
+{
+	struct vnet *vnet = guarded(sizeof(*vnet));
+	size_t size = VNET_STOP - VNET_START;
+
+	memset(vnet, 0, sizeof(*vnet));
+	vnet->vnet_magic_n = VNET_MAGIC_N;
+	vnet->vnet_data_mem = guarded(size);
+	memcpy(vnet->vnet_data_mem, (void *)VNET_START, size);
+	vnet->vnet_data_base = (uintptr_t)vnet->vnet_data_mem - VNET_START;
+	LIST_INSERT_HEAD(&vnet_head, vnet, vnet_le);
+	if (host_vnet == NULL)
+		host_vnet = vnet;
+	connections_of(vnet);
+	return (vnet);
+}
+
+/* The calling thread of the host becomes a thread of the kernel. */
+void
+fake_attach(void)
+{
+	struct fake_thread *thread = guarded(sizeof(*thread));
+
+	memset(thread, 0, sizeof(*thread));
+	thread->pcpu.pc_curthread = &thread->td;
+	thread->td.td_proc = &thread->proc;
+	thread->td.td_ucred = &root_cred;
+	host_set_gs(&thread->pcpu);
+	if (host_vnet != NULL)
+		return;
+	sx_init(&vnet_sxlock, "vnet list");
+	(void)new_vnet();
+	prison0.pr_vnet = host_vnet;
+	root_cred.cr_prison = &prison0;
+}
+
+void *
+fake_vnet(void)
+{
+	struct vnet *vnet;
+
+	sx_xlock(&vnet_sxlock);
+	vnet = new_vnet();
+	sx_xunlock(&vnet_sxlock);
+	return (vnet);
+}
+
+void *
+fake_jail(unsigned id, void *vnet)
+{
+	struct prison *prison = guarded(sizeof(*prison));
+
+	memset(prison, 0, sizeof(*prison));
+	prison->pr_id = (int)id;
+	prison->pr_vnet = vnet != NULL ? vnet : host_vnet;
+	prison->pr_parent = &prison0;
+	return (prison);
+}
+
+void *
+fake_cred(unsigned uid, void *jail)
+{
+	struct ucred *cred = guarded(sizeof(*cred));
+
+	memset(cred, 0, sizeof(*cred));
+	cred->cr_uid = uid;
+	cred->cr_prison = jail != NULL ? jail : &prison0;
+	return (cred);
+}
+
+void
+fake_become(void *cred)
+{
+	curthread->td_ucred = cred != NULL ? cred : &root_cred;
+}
+
+/* root has every privilege that is asked for, in a jail too. */
+int
+priv_check(struct thread *td, int priv)
+{
+	if (priv != PRIV_NETINET_GETCRED)
+		fail("priv_check(%d): a privilege that the fake has not", priv);
+	return (td->td_ucred->cr_uid == 0 ? 0 : EPERM);
+}
+
+void
+fake_see_other_uids(int see)
+{
+	see_other_uids = see;
+}
+
+/* As prison_check(9) and the policy bsd_see_other_uids say. */
+static bool
+can_see(const struct ucred *one, const struct ucred *other)
+{
+	if (one->cr_prison != &prison0 && one->cr_prison != other->cr_prison)
+		return (false);
+	return (see_other_uids || one->cr_uid == 0 ||
+	    one->cr_uid == other->cr_uid);
+}
+
+int
+cr_cansee(struct ucred *one, struct ucred *other)
+{
+	return (can_see(one, other) ? 0 : ESRCH);
+}
+
+int
+cr_canseeinpcb(struct ucred *cred, struct inpcb *inp)
+{
+	if (!pcb_is_rlocked(inp))
+		fail("cr_canseeinpcb() of a connection that is not locked");
+	return (can_see(cred, inp->inp_cred) ? 0 : ENOENT);
+}
+
+/*
+ * A signal comes.  What sig_intr() answers is an error, or 0 for one that does
+ * not end the call and stays pending.
+ */
+void
+fake_signal(int answer)
+{
+	host_enter();
+	this_thread()->signal = answer;
+	curthread->td_ast |= TDAI(TDA_SIG);
+	host_wake();
+	host_leave();
+}
+
+void
+fake_signal_gone(void)
+{
+	curthread->td_ast &= ~TDAI(TDA_SIG);
+}
+
+int
+sig_intr(void)
+{
+	count_call("sig_intr");
+	may_sleep("sig_intr()");
+	if (!signal_is_pending())
+		return (0);
+	return (this_thread()->signal);
+}

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Breaks the module on purpose, once in each of these ways, and looks whether the scenarios notice.
+
+    mutants.py HEADERS CORE GEN TESTS
+
+HEADERS, CORE and GEN as src/kmod/cross.sh knows them, TESTS as build.sh.  Run by `make kmod-mutants`.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+# What is broken; the file, what is replaced in it and by what; the scenario that must fail, and what it must say.
+MUTANTS = [
+    ("wait for memory with a connection locked", "src/snapshot.rs", "!self.grow(Wait::No)", "!self.grow(Wait::Yes)",
+     "twice_as_many_connections_as_were_counted_are_all_in_it", r'malloc\(M_WAITOK\) with "tcpinp" held'),
+    ("wait for memory with an entry of the SYN cache locked", "src/snapshot.rs", "!self.grow(Wait::No)",
+     "!self.grow(Wait::Yes)", "a_flood_of_half_open_connections_is_all_counted",
+     r'malloc\(M_WAITOK\) with "tcp_sc_head" held'),
+    ("leave a connection locked when a signal comes", "src/kpi/connection.rs", "raw::siftr_cdev_pcb_unlock(inp);", "",
+     "a_signal_ends_the_walk_wherever_it_comes", '"tcpinp" held'),
+    ("look for a signal with a connection locked", "src/kpi/thread.rs",
+     "unsafe { raw::siftr_cdev_signal_pending() != 0 }", "unsafe { raw::sig_intr() != 0 }",
+     "a_signal_ends_the_walk_wherever_it_comes", r'sig_intr\(\) with "tcpinp" held'),
+    ("do not free what a descriptor has", "src/kpi/memory.rs",
+     "            self.0.drop_in_place();\n            raw::siftr_cdev_free(self.0.as_ptr().cast());",
+     "            self.0.drop_in_place();", "the_module_loads_and_unloads_many_times", "leak: "),
+    ("do not give back the bytes of a snapshot", "src/snapshot.rs",
+     "    fn drop(&mut self) {\n        self.shrink(0);", "    fn drop(&mut self) {",
+     "bytes_and_records_are_counted", "left == right"),
+    ("do not destroy the lock of a descriptor", "siftr_cdev.c", "\tsx_destroy(sx);", "\t(void)sx;",
+     "the_module_loads_and_unloads_many_times", "locks are left"),
+    ("follow the stack of a dropped connection", "src/kpi/connection.rs",
+     "unsafe { !(*self.tcpcb()).t_cc.is_null() && !(*self.tcpcb()).t_fb.is_null() }", "true",
+     "a_dropped_connection_is_shown_without_what_the_stack_took_with_it", "page fault"),
+    ("forget the bytes that a short read did not take", "src/device.rs", "cursor.take(taken);",
+     "cursor.take(bytes.len());", "a_binary_snapshot_is_the_same_at_every_size_of_read", ""),
+    ("keep the records of a walk that was interrupted", "src/snapshot.rs",
+     "        self.written = 0;\n        self.header = Header {", "        self.header = Header {",
+     "a_signal_that_ends_no_call_costs_a_second_walk_and_no_record", ""),
+    ("look at what the reader may not see", "src/snapshot.rs", "if pcb.is_visible() {", "if true {",
+     "other_users_connections_are_hidden_where_the_system_says_so", "left == right"),
+    ("do not ask again who reads all network stacks", "src/device.rs",
+     "if self.all_vnets && !kpi::is_host_root() {", "if false {",
+     "a_descriptor_that_root_passes_on_gives_nothing_of_other_network_stacks", "EPERM was expected"),
+    ("let root of a jail ask for all network stacks", "siftr_cdev.c", "!jailed(curthread->td_ucred) &&", "",
+     "nobody_else_can_ask_for_all_network_stacks", "EPERM was expected"),
+    ("leave the current network stack set", "siftr_cdev.c",
+     "\t\tvisit(arg);\n\t\tCURVNET_RESTORE();\n\t\treturn;", "\t\tvisit(arg);\n\t\t(void)saved_vnet;\n\t\treturn;",
+     "no_connections_are_a_whole_snapshot_too", "a current network stack left"),
+    ("take srtt in ticks", "siftr_cdev.c", "TCP_TMR_GRANULARITY_USEC", "TCP_TMR_GRANULARITY_TICKS",
+     "times_of_the_base_stack_are_ticks_and_their_fractions", "the record is in microseconds"),
+    ("make the device without looking at its name", "siftr_cdev.c", "MAKEDEV_CHECKNAME | MAKEDEV_WAITOK",
+     "MAKEDEV_WAITOK", "a_device_of_another_driver_makes_the_load_fail_and_leaves_nothing", "panic: make_dev_sv"),
+    ("unload while a descriptor is open", "src/limits.rs", "        self.open == 0\n    }", "        true\n    }",
+     "an_open_descriptor_refuses_the_unload_with_or_without_force", "EBUSY was expected"),
+    ("begin the interval anew when a descriptor is closed", "src/limits.rs", "            user.open -= 1;",
+     "            user.open -= 1;\n            user.next_ns = 0;", "opening_again_does_not_shorten_the_wait", ""),
+    ("wait 7 percent too short", "siftr_cdev.c", "nstosbt(ns)", "ns * SBT_1NS",
+     "a_user_waits_between_two_snapshots", ""),
+    ("count memory that is missing as written", "src/snapshot.rs", "self.header.missed += 1;",
+     "self.header.written += 1;", "what_finds_no_memory_is_counted_and_flagged", ""),
+    ("let a snapshot be larger than its limit", "src/snapshot.rs", "self.blocks.len() >= self.most ||", "",
+     "a_limit_made_smaller_holds_for_descriptors_that_are_open", "left == right"),
+    ("fill the whole record before the filter is asked", "src/snapshot.rs",
+     "        if verdict == Verdict::NoMatch {\n            return probe::record_skip(pcb, Skip::Filtered);\n        }\n", "",
+     "a_filter_on_identity_spares_the_rest_of_the_record", ""),
+    ("read behind what an ioctl came with", "src/kpi/entry.rs", "let len = (command >> 16 & 0x1fff) as usize;",
+     "let len = (command >> 16 & 0x1fff) as usize + 16;", "a_filter_is_refused_for_every_byte_that_no_parser_gives", ""),
+]  # fmt: skip
+
+
+def run(*command, **more):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, errors="replace", **more)
+
+
+def judge(scenario, says, broken, folder, headers, core, gen, tests):
+    """What is wrong with the scenario, or nothing where it notices that the module is broken."""
+    out = folder / "14-amd64"
+    environment = {**os.environ, "GEN": gen, "CORE": core}
+    built = run("sh", broken / "src/kmod/cross.sh", "14", "amd64", headers, out, env=environment)
+    if built.returncode == 0:
+        built = run("sh", ROOT / "tests/kmod/fake/build.sh", out, tests, out / "run")
+    if built.returncode != 0:
+        return "it does not build:\n" + built.stderr[-2000:]
+    result = run(out / "run", scenario, timeout=120)
+    if result.returncode != -6:
+        return f"{scenario} ends with {result.returncode}"
+    if not re.search(says, result.stderr):
+        return f"{scenario} says something else:\n{result.stderr[-2000:]}"
+    return None
+
+
+def main(headers, core, gen, tests):
+    failures = 0
+    for what, path, old, new, scenario, says in MUTANTS:
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            broken = folder / "broken"
+            for part in ("src/kmod", "src/tcpstats"):
+                shutil.copytree(ROOT / part, broken / part)
+            shutil.copy(ROOT / "Cargo.toml", broken)
+            file = broken / "src/kmod" / path
+            text = file.read_text()
+            if text.count(old) != 1:
+                wrong = f"{path} has {text.count(old)} times what is to be replaced"
+            else:
+                file.write_text(text.replace(old, new))
+                wrong = judge(scenario, says, broken, folder, headers, core, gen, tests)
+        failures += wrong is not None
+        print(f"{'NOT NOTICED' if wrong else 'noticed'}: {what}", flush=True)
+        if wrong:
+            print(f"    {wrong}", flush=True)
+    print(f"{len(MUTANTS) - failures} of {len(MUTANTS)} are noticed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*(os.path.abspath(path) for path in sys.argv[1:])))

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Many connections, and many threads.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tcpstats::{FREEBSD_RECORD_LEN, key};
+
+use crate::help::{
+    connection, connections, frame, loaded, open, open_binary, ports, read_to_end, snapshot, walk_order,
+};
+use crate::kernel::{self, At, File, fails_with};
+
+/// A thread that the kernel knows.
+fn in_kernel<T>(body: impl FnOnce() -> T) -> T {
+    kernel::attach();
+    body()
+}
+
+/// Reads a snapshot of a descriptor, and gives the time it took.
+fn timed(file: &File, expected: usize) -> Duration {
+    let mut buffer = vec![0; 1 << 20];
+    let mut bytes = 0;
+    let start = Instant::now();
+    loop {
+        match file.read(&mut buffer).unwrap() {
+            0 => break,
+            got => bytes += got,
+        }
+    }
+    assert_eq!(bytes, 112 + expected * FREEBSD_RECORD_LEN);
+    start.elapsed()
+}
+
+scenarios! {
+    fn a_million_connections_are_in_one_snapshot() {
+        let million = 1_000_000;
+        kernel::many_connections(million);
+        loaded(|| {
+            let (limit, file) = (kernel::sysctl("snapshot_bytes_max"), open_binary());
+            let (header, records) = snapshot(&file);
+            assert_eq!((header.seen, header.matched), (million, million));
+            assert_eq!(header.written, limit / 65536 * (65536 / FREEBSD_RECORD_LEN as u64), "what the limit lets");
+            drop(records);
+            kernel::set_sysctl("snapshot_bytes_max", 1 << 30);
+            kernel::set_sysctl("total_bytes_max", 1 << 30);
+            let (header, records) = snapshot(&file);
+            assert_eq!((header.written, header.missed), (million, 0));
+            let distinct: BTreeSet<_> = records.iter().map(|record| record.get(key::gencnt).unwrap()).collect();
+            assert_eq!(distinct.len(), records.len());
+            let bytes = million * FREEBSD_RECORD_LEN as u64;
+            assert!(kernel::memory_peak() < bytes + bytes / 4, "{} bytes", kernel::memory_peak());
+        });
+    }
+
+    fn the_time_of_a_walk_grows_with_the_connections_and_no_faster() {
+        loaded(|| {
+            kernel::set_sysctl("snapshot_bytes_max", 1 << 30);
+            kernel::set_sysctl("total_bytes_max", 1 << 30);
+            let file = open_binary();
+            let mut per_record = Vec::new();
+            let mut count = 0;
+            for more in [50_000, 450_000] {
+                kernel::many_connections(more);
+                count += usize::try_from(more).unwrap();
+                timed(&file, count);
+                let best = (0..3).map(|_| timed(&file, count)).min().unwrap();
+                per_record.push(best.as_secs_f64() * 1e9 / f64::from(u32::try_from(count).unwrap()));
+            }
+            println!("nanoseconds a record: {per_record:.0?}");
+            assert!(per_record[1] < per_record[0] * 3.0, "{per_record:?}");
+        });
+    }
+
+    fn two_threads_that_read_one_descriptor_share_its_bytes() {
+        connections(400);
+        kernel::clock_step(0);
+        loaded(|| {
+            let whole = read_to_end(&open_binary(), 1 << 20);
+            let file = open_binary();
+            let mut first = [0; 8];
+            assert_eq!(file.read(&mut first), Ok(8));
+            let read = || in_kernel(|| {
+                let mut pieces = Vec::new();
+                let mut buffer = [0; 64];
+                loop {
+                    let got = file.read(&mut buffer).unwrap();
+                    if got == 0 {
+                        return pieces;
+                    }
+                    pieces.push(buffer[..got].to_vec());
+                }
+            });
+            // The walk is over; whoever reads the end begins the next one, so stop at the first end.
+            let pieces = thread::scope(|scope| {
+                let (one, other) = (scope.spawn(read), scope.spawn(read));
+                (one.join().unwrap(), other.join().unwrap())
+            });
+            let total: usize = pieces.0.iter().chain(&pieces.1).map(Vec::len).sum::<usize>() + 8;
+            // One of them saw the end; the other read a snapshot more, or a part of it.
+            assert!(total.is_multiple_of(whole.len()), "{total} bytes of snapshots of {}", whole.len());
+            let mut known: Vec<&[u8]> = whole.chunks(8).collect();
+            known.sort_unstable();
+            for piece in pieces.0.iter().chain(&pieces.1) {
+                for eight in piece.chunks_exact(8) {
+                    // The sequence number is another in the second snapshot.
+                    let is_sequence = eight == 2_u64.to_ne_bytes();
+                    assert!(is_sequence || known.binary_search(&eight).is_ok(), "bytes that are in no snapshot");
+                }
+            }
+        });
+    }
+
+    fn a_reader_waits_for_another_of_the_same_descriptor_and_a_signal_ends_the_wait() {
+        connections(100);
+        loaded(|| {
+            let file = open_binary();
+            let (inside, leave) = (AtomicBool::new(false), AtomicBool::new(false));
+            thread::scope(|scope| {
+                let reader = scope.spawn(|| in_kernel(|| {
+                    // The hook is every thread's: only this one walks.
+                    let hook = || {
+                        inside.store(true, SeqCst);
+                        while !leave.load(SeqCst) {
+                            thread::yield_now();
+                        }
+                    };
+                    kernel::with_hook(At::Walk, hook, || read_to_end(&file, 4096))
+                }));
+                while !inside.load(SeqCst) {
+                    thread::yield_now();
+                }
+                kernel::signal("EINTR");
+                fails_with(file.read(&mut [0; 100]), "EINTR");
+                fails_with(file.ioctl(tcpstats::ioctl::CLEAR_FILTER, &mut []), "EINTR");
+                kernel::signal_gone();
+                leave.store(true, SeqCst);
+                assert_eq!(frame(&reader.join().unwrap()).1.len(), 100);
+            });
+            assert!(kernel::calls("sx wait") == 0, "nobody waited without a signal");
+        });
+    }
+
+    fn many_readers_do_not_disturb_each_other() {
+        connections(300);
+        loaded(|| {
+            thread::scope(|scope| {
+                for reader in 0..8_usize {
+                    scope.spawn(move || in_kernel(|| {
+                        for round in 0..10 {
+                            let file = if reader % 2 == 0 { open_binary() } else { open() };
+                            let bytes = read_to_end(&file, 1000 + 37 * round);
+                            if reader % 2 == 0 {
+                                assert_eq!(ports(&frame(&bytes).1), walk_order(300));
+                            } else {
+                                assert_eq!(bytes.split(|byte| *byte == b'\n').count() - 1, 302);
+                            }
+                        }
+                    }));
+                }
+            });
+            assert_eq!(kernel::sysctl("snapshots"), 80);
+            assert_eq!(kernel::sysctl("records"), 80 * 300);
+            assert_eq!(kernel::sysctl("memory_bytes"), 0);
+        });
+    }
+
+    fn connections_come_and_go_under_many_readers() {
+        let stay = 200;
+        connections(stay);
+        loaded(|| {
+            let (done, churned) = (AtomicBool::new(false), AtomicU64::new(0));
+            thread::scope(|scope| {
+                scope.spawn(|| in_kernel(|| {
+                    let mut young = std::collections::VecDeque::new();
+                    while !done.load(SeqCst) {
+                        young.push_back(connection(10_000));
+                        if young.len() > 100 {
+                            let old = young.pop_front().unwrap();
+                            if !old.free() {
+                                young.push_front(old);
+                            }
+                        }
+                        churned.fetch_add(1, SeqCst);
+                    }
+                }));
+                let readers: Vec<_> = (0..4)
+                    .map(|_| scope.spawn(|| in_kernel(|| {
+                        let file = open_binary();
+                        for _ in 0..50 {
+                            let (header, records) = snapshot(&file);
+                            assert_eq!(header.missed, 0);
+                            let mut found = ports(&records);
+                            // One that has just appeared has no port yet.
+                            found.retain(|port| (1..=stay).contains(port));
+                            assert_eq!(found, walk_order(stay), "those that stay are there, each once");
+                            let numbers: BTreeSet<_> = records.iter().map(|record| record.get(key::gencnt)).collect();
+                            assert_eq!(numbers.len(), records.len(), "nobody is there twice");
+                        }
+                    })))
+                    .collect();
+                for reader in readers {
+                    reader.join().unwrap();
+                }
+                done.store(true, SeqCst);
+            });
+            assert!(churned.load(SeqCst) > 100);
+        });
+    }
+
+    fn loads_and_unloads_among_those_who_open() {
+        connections(20);
+        let (done, opened) = (AtomicBool::new(false), AtomicU64::new(0));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| in_kernel(|| {
+                    while !done.load(SeqCst) {
+                        // ENOENT and ENXIO while it is not there.
+                        if let Ok(file) = File::open() {
+                            assert!(read_to_end(&file, 4096).starts_with(b"time,"));
+                            opened.fetch_add(1, SeqCst);
+                            drop(file);
+                            thread::sleep(Duration::from_micros(300));
+                        }
+                    }
+                }));
+            }
+            let (mut loads, mut busy) = (0, 0_u64);
+            while loads < 200 {
+                kernel::load().unwrap();
+                let seen = opened.load(SeqCst);
+                while opened.load(SeqCst) == seen {
+                    thread::yield_now();
+                }
+                while let Err(error) = kernel::unload() {
+                    fails_with::<()>(Err(error), "EBUSY");
+                    busy += 1;
+                }
+                loads += 1;
+            }
+            done.store(true, SeqCst);
+            println!("{loads} loads, {busy} times busy, {} opens", opened.load(SeqCst));
+        });
+    }
+}

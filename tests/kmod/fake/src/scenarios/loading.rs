@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Load, unload, and the device.
+
+use crate::help::{connections, loaded, open, open_binary, read_to_end, snapshot};
+use crate::kernel::{self, File, fails_with};
+
+scenarios! {
+    fn the_module_loads_and_unloads_many_times() {
+        connections(3);
+        for _ in 0..200 {
+            loaded(|| assert_eq!(snapshot(&open_binary()).1.len(), 3));
+        }
+    }
+
+    fn nothing_is_left_of_the_run_before_after_another_load() {
+        connections(3);
+        loaded(|| {
+            read_to_end(&open(), 4096);
+            assert_eq!(kernel::sysctl("snapshots"), 1);
+            kernel::set_sysctl("interval_min_us", 5);
+        });
+        loaded(|| {
+            assert_eq!(kernel::sysctl("snapshots"), 0);
+            assert_eq!(kernel::sysctl("interval_min_us"), 1000);
+        });
+    }
+
+    fn the_device_belongs_to_root_and_wheel_and_can_be_read_by_them() {
+        loaded(|| assert_eq!(kernel::device("tcpstats"), Some((0, 0, 0o440))));
+        assert_eq!(kernel::device("tcpstats"), None);
+    }
+
+    fn tunables_set_mode_and_group_and_never_more_than_permissions() {
+        kernel::tunable(c"net.inet.siftr_cdev.mode", c"0106444");
+        kernel::tunable(c"net.inet.siftr_cdev.gid", c"4242");
+        loaded(|| assert_eq!(kernel::device("tcpstats"), Some((0, 4242, 0o444))));
+    }
+
+    fn a_device_of_another_driver_makes_the_load_fail_and_leaves_nothing() {
+        kernel::other_device("tcpstats").unwrap();
+        fails_with(kernel::load(), "ENOEXEC");
+        fails_with(kernel::sysctl_bytes("snapshots"), "ENOENT");
+        kernel::other_device_gone();
+        loaded(|| assert_eq!(snapshot(&open_binary()).1.len(), 0));
+    }
+
+    fn a_kernel_of_another_release_refuses_the_module() {
+        let here = kernel::release();
+        for (osreldate, fits) in [
+            (here * 100_000, false),
+            (here * 100_000 - 1, false),
+            ((here + 1) * 100_000 - 1, true),
+            ((here + 1) * 100_000, false),
+        ] {
+            let result = kernel::load_into(i32::try_from(osreldate).unwrap());
+            if fits {
+                result.unwrap();
+                kernel::unload().unwrap();
+            } else {
+                fails_with(result, "ENOEXEC");
+            }
+        }
+    }
+
+    fn an_open_descriptor_refuses_the_unload_with_or_without_force() {
+        connections(2);
+        kernel::load().unwrap();
+        let file = open_binary();
+        fails_with(kernel::unload(), "EBUSY");
+        fails_with(kernel::unload_by_force(), "EBUSY");
+        assert_eq!(snapshot(&file).1.len(), 2, "the descriptor goes on as before");
+        let another = File::open().expect("a refused unload keeps nobody out");
+        drop(file);
+        fails_with(kernel::unload(), "EBUSY");
+        drop(another);
+        kernel::unload().unwrap();
+    }
+
+    fn a_descriptor_in_the_middle_of_a_snapshot_refuses_the_unload() {
+        connections(300);
+        kernel::load().unwrap();
+        let file = open_binary();
+        file.read(&mut [0; 100]).unwrap();
+        fails_with(kernel::unload(), "EBUSY");
+        drop(file);
+        kernel::unload().unwrap();
+    }
+
+    fn events_that_the_module_does_not_know_are_refused() {
+        loaded(|| {
+            for event in [-1, 4, 99, i32::MAX] {
+                fails_with(kernel::modevent(event), "EOPNOTSUPP");
+            }
+            kernel::modevent(i32::try_from(kernel::constant("MOD_SHUTDOWN")).unwrap()).unwrap();
+            assert!(read_to_end(&open(), 4096).starts_with(b"time,"), "a shutdown changes nothing");
+        });
+    }
+
+    fn opening_for_writing_is_not_permitted_to_root_either() {
+        loaded(|| {
+            fails_with(File::open_for("FWRITE"), "EPERM");
+            assert_eq!(kernel::sysctl("open"), 0);
+        });
+    }
+
+    fn while_the_module_leaves_nobody_can_open_the_device() {
+        kernel::load().unwrap();
+        kernel::unload().unwrap();
+        fails_with(File::open(), "ENOENT");
+    }
+
+    fn the_version_is_the_packages() {
+        loaded(|| assert_eq!(kernel::sysctl_text("version"), env!("CARGO_PKG_VERSION")));
+    }
+}

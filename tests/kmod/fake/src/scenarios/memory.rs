@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Memory that is limited, or not there.
+
+use tcpstats::{FREEBSD_RECORD_LEN, Filter, frame::flag, ioctl};
+
+use crate::help::{connection, connections, ends, loaded, open, open_binary, ports, read_to_end, snapshot, walk_order};
+use crate::kernel::{self, Cred, Vnet};
+
+/// Bytes that the module takes at once.
+const BLOCK: u64 = 65536;
+
+/// Records that fit in them.
+const IN_BLOCK: u64 = BLOCK / FREEBSD_RECORD_LEN as u64;
+
+/// A snapshot that finds so many connections more than were counted before.
+fn surprised_by(count: u16, file: &kernel::File) -> (tcpstats::Header, Vec<tcpstats::Record>) {
+    let mut ports = 1..=count;
+    let fired = |name: &str, _: &[u64]| {
+        if name == "snapshot__start" {
+            for port in ports.by_ref() {
+                connection(port);
+            }
+        }
+    };
+    kernel::with_probes(fired, || snapshot(file))
+}
+
+scenarios! {
+    fn what_finds_no_memory_is_counted_and_flagged() {
+        let count = 2000;
+        loaded(|| {
+            let file = open_binary();
+            kernel::fail_allocations_after(1);
+            let (header, records) = surprised_by(count, &file);
+            kernel::fail_no_allocations();
+            assert_eq!((header.seen, header.matched), (count.into(), count.into()));
+            assert!((IN_BLOCK..4 * IN_BLOCK).contains(&header.written), "{header:?}");
+            assert_eq!(header.flags & flag::TRUNCATED, flag::TRUNCATED);
+            assert_eq!(ports(&records), walk_order(count)[..records.len()]);
+            assert_eq!(kernel::sysctl("missed"), header.missed);
+            assert_eq!(snapshot(&file).1.len(), count.into(), "the next one has memory again");
+        });
+    }
+
+    fn a_flood_of_half_open_connections_is_all_counted() {
+        loaded(|| {
+            let file = open_binary();
+            let mut flood = 1..=2000;
+            let fired = |name: &str, _: &[u64]| {
+                if name == "snapshot__start" {
+                    flood.by_ref().for_each(|port| kernel::half_open(Vnet::HOST, Cred::user(0), false, ends(port)));
+                }
+            };
+            let (header, _) = kernel::with_probes(fired, || snapshot(&file));
+            assert_eq!((header.seen, header.written + header.missed), (2000, 2000));
+            assert!(header.missed > 0, "so many were not to be expected");
+            assert_eq!(snapshot(&file).0.missed, 0);
+        });
+    }
+
+    fn every_allocation_can_fail() {
+        loaded(|| {
+            let file = open_binary();
+            for after in 0..8 {
+                kernel::fail_allocations_after(after);
+                let (header, _) = surprised_by(500, &file);
+                assert_eq!(header.written + header.missed, header.seen);
+                kernel::fail_no_allocations();
+            }
+        });
+    }
+
+    fn text_says_what_is_missed() {
+        connections(500);
+        loaded(|| {
+            kernel::set_sysctl("snapshot_bytes_max", BLOCK);
+            let text = String::from_utf8(read_to_end(&open(), 4096)).unwrap();
+            let missed = 500 - IN_BLOCK;
+            let note = text.lines().last().unwrap();
+            assert!(note.contains(&format!(" seen=500 matched=500 records={IN_BLOCK} missed={missed} ")), "{note}");
+            assert!(note.ends_with(" flags=1"), "{note}");
+        });
+    }
+
+    fn a_snapshot_keeps_to_its_limit() {
+        connections(2000);
+        loaded(|| {
+            for blocks in [0, 1, 2, 7] {
+                // Not a whole block more is not a block.
+                kernel::set_sysctl("snapshot_bytes_max", blocks * BLOCK + BLOCK - 1);
+                let (header, _) = snapshot(&open_binary());
+                assert_eq!(header.written, blocks * IN_BLOCK);
+                assert_eq!(header.missed, 2000 - header.written);
+            }
+            kernel::set_sysctl("snapshot_bytes_max", u64::MAX);
+            assert_eq!(snapshot(&open_binary()).0.missed, 0);
+        });
+    }
+
+    fn a_limit_made_smaller_holds_for_descriptors_that_are_open() {
+        connections(2000);
+        loaded(|| {
+            let file = open_binary();
+            assert_eq!(snapshot(&file).0.missed, 0);
+            for blocks in [7, 2, 1, 0] {
+                kernel::set_sysctl("snapshot_bytes_max", blocks * BLOCK);
+                assert_eq!(snapshot(&file).0.written, blocks * IN_BLOCK);
+                assert!(kernel::sysctl("memory_bytes") <= blocks * BLOCK);
+            }
+        });
+    }
+
+    fn all_snapshots_together_keep_to_their_limit() {
+        connections(500);
+        loaded(|| {
+            kernel::set_sysctl("total_bytes_max", 6 * BLOCK);
+            let (one, other) = (open_binary(), open_binary());
+            assert_eq!(snapshot(&one).0.missed, 0);
+            let (header, _) = snapshot(&other);
+            assert!(header.missed > 0, "{header:?}");
+            assert!(kernel::sysctl("memory_bytes") <= 6 * BLOCK);
+            drop(one);
+            assert_eq!(snapshot(&other).0.missed, 0, "the first gave back what it had");
+        });
+    }
+
+    fn no_memory_at_all_is_a_snapshot_of_nothing() {
+        connections(50);
+        loaded(|| {
+            kernel::set_sysctl("total_bytes_max", 0);
+            let (header, records) = snapshot(&open_binary());
+            assert_eq!((header.seen, header.missed, records.len()), (50, 50, 0));
+            assert_eq!(kernel::sysctl("missed"), 50);
+        });
+    }
+
+    fn memory_is_given_back_when_there_are_fewer_connections() {
+        let pcbs = connections(5000);
+        loaded(|| {
+            let file = open_binary();
+            snapshot(&file);
+            let most = kernel::memory();
+            assert!(most >= 5000 * FREEBSD_RECORD_LEN as u64);
+            for pcb in &pcbs {
+                assert!(pcb.free());
+            }
+            snapshot(&file);
+            assert!(kernel::memory() < most / 8, "{} of {most} bytes are kept", kernel::memory());
+        });
+    }
+
+    fn a_filter_that_matches_little_takes_little_memory() {
+        connections(5000);
+        loaded(|| {
+            let file = open_binary();
+            crate::help::set_filter(&file, "lport = 17");
+            assert_eq!(ports(&snapshot(&file).1), [17]);
+            assert!(kernel::memory_peak() < 5000 * FREEBSD_RECORD_LEN as u64 / 8);
+            crate::help::set_filter(&file, "lport != 17");
+            assert_eq!(snapshot(&file).1.len(), 4999, "and what matches more gets it during the walk");
+        });
+    }
+
+    fn a_descriptor_that_is_never_read_takes_no_memory_for_records() {
+        connections(5000);
+        loaded(|| {
+            let _file = open();
+            assert_eq!(kernel::sysctl("memory_bytes"), 0);
+            assert!(kernel::memory() < 16384, "{}", kernel::memory());
+        });
+    }
+
+    fn no_call_needs_much_of_a_kernel_threads_stack() {
+        connections(300);
+        loaded(|| {
+            let mut buffer = vec![0; 1 << 20];
+            let mut filter = Filter::parse("net 10.0.0.0/8 or srtt > 1ms and not cc cubic").unwrap().to_bytes();
+            let mut columns = [0; ioctl::COLUMNS_LEN];
+            columns[..3].copy_from_slice(b"all");
+            let file = open();
+            let of = |name: &str, run: &mut dyn FnMut()| {
+                // What the kernel itself needs to come here is not in it.
+                let used = kernel::stack_of(run);
+                println!("{name}: {used} bytes of stack");
+                assert!((256..8192).contains(&used), "{name}: {used} bytes of 16384");
+            };
+            of("open", &mut || drop(open()));
+            of("text", &mut || assert!(file.read(&mut buffer).unwrap() > 0));
+            of("columns", &mut || file.ioctl(ioctl::SET_COLUMNS, &mut columns).unwrap());
+            of("text of all columns", &mut || assert!(file.read(&mut buffer).unwrap() > 0));
+            of("filter", &mut || file.ioctl(ioctl::SET_FILTER, &mut filter).unwrap());
+            of("filtered text", &mut || assert!(file.read(&mut buffer).unwrap() > 0));
+            of("frame", &mut || assert!(open_binary().read(&mut buffer).unwrap() > 0));
+            of("sysctl", &mut || kernel::set_sysctl_bytes("text", b"lport,srtt").unwrap());
+        });
+    }
+
+    fn closing_in_the_middle_of_a_snapshot_gives_all_back() {
+        connections(2000);
+        loaded(|| {
+            for size in [1, 112, 4096, 100_000] {
+                let file = open_binary();
+                file.read(&mut vec![0; size]).unwrap();
+                drop(file);
+                assert_eq!((kernel::sysctl("memory_bytes"), kernel::memory()), (0, 0));
+            }
+        });
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! What is tried, by subject.  Each scenario runs in a process of its own.
+
+/// A name that reads as a sentence, and what to do.
+pub type Scenario = (&'static str, fn());
+
+macro_rules! scenarios {
+    ($($(#[$attribute:meta])* fn $name:ident() $body:block)*) => {
+        pub const ALL: &[super::Scenario] = &[$((stringify!($name), $name)),*];
+        $($(#[$attribute])* fn $name() $body)*
+    };
+}
+
+mod crowd;
+mod filters;
+mod ioctls;
+mod limits;
+mod loading;
+mod memory;
+mod reading;
+mod records;
+mod signals;
+mod users;
+mod walking;
+
+/// Every scenario.
+pub fn all() -> impl Iterator<Item = Scenario> {
+    let subjects = [
+        loading::ALL,
+        reading::ALL,
+        records::ALL,
+        walking::ALL,
+        signals::ALL,
+        memory::ALL,
+        limits::ALL,
+        ioctls::ALL,
+        filters::ALL,
+        users::ALL,
+        crowd::ALL,
+    ];
+    subjects.into_iter().flatten().copied()
+}

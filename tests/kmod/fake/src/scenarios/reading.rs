@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! read(2): complete at every size, and what ends a snapshot.
+
+use tcpstats::text::Text;
+use tcpstats::{Columns, Record, csv, frame, key, note};
+
+use crate::help::{
+    connections, frame, loaded, open, open_binary, ports, read_to_end, set_binary, snapshot, walk_order,
+};
+use crate::kernel::{self, At, Errno, fails_with};
+
+const SIZES: [usize; 9] = [1, 2, 7, 100, 4096, 65536, 65537, 1 << 20, 64 << 20];
+
+/// More than fit into two blocks of the module's memory.
+const COUNT: u16 = 400;
+
+/// The text that a header and records become.
+fn text_of(columns: &Columns, header: &frame::Header, records: &[Record]) -> String {
+    let mut all = String::new();
+    let mut add = |write: &dyn Fn(&mut Text<'_>)| {
+        let mut buffer = [0; 8192];
+        let mut text = Text::new(&mut buffer);
+        write(&mut text);
+        all.push_str(text.finish().expect("it fits"));
+    };
+    add(&|text| csv::header(text, columns));
+    for record in records {
+        add(&|text| csv::row(text, columns, header.wall_ns, header.sequence, record));
+    }
+    add(&|text| note::snapshot(header, |note| csv::note(text, note)));
+    all
+}
+
+scenarios! {
+    fn a_binary_snapshot_is_the_same_at_every_size_of_read() {
+        connections(COUNT);
+        kernel::clock_step(0);
+        loaded(|| {
+            let whole = read_to_end(&open_binary(), 1 << 20);
+            assert_eq!(ports(&frame(&whole).1), walk_order(COUNT));
+            for size in SIZES {
+                assert!(read_to_end(&open_binary(), size) == whole, "reads of {size} bytes");
+            }
+        });
+    }
+
+    fn a_text_snapshot_is_the_same_at_every_size_of_read() {
+        connections(COUNT);
+        kernel::clock_step(0);
+        loaded(|| {
+            let (header, records) = snapshot(&open_binary());
+            let whole = text_of(&Columns::basic(), &header, &records);
+            assert_eq!(whole.lines().count(), usize::from(COUNT) + 2);
+            for size in SIZES {
+                assert!(read_to_end(&open(), size) == whole.as_bytes(), "reads of {size} bytes");
+            }
+        });
+    }
+
+    fn text_of_all_columns_says_what_the_frame_says() {
+        connections(COUNT);
+        kernel::clock_step(0);
+        loaded(|| {
+            let (header, records) = snapshot(&open_binary());
+            kernel::set_sysctl_bytes("text", b"all").unwrap();
+            let text = String::from_utf8(read_to_end(&open(), 4096)).unwrap();
+            assert_eq!(text, text_of(&Columns::all(), &header, &records));
+        });
+    }
+
+    fn a_row_of_text_is_as_written_down_here() {
+        connections(1)[0].set("snd_cwnd", 14480).set("t_maxseg", 1448);
+        kernel::clock_step(0);
+        loaded(|| {
+            kernel::set_sysctl_bytes("text", b"laddr,lport,faddr,fport,state,snd_cwnd,maxseg,cc").unwrap();
+            let text = String::from_utf8(read_to_end(&open(), 7)).unwrap();
+            let mut lines = text.lines();
+            assert_eq!(lines.next(), Some("time,snapshot,laddr,lport,faddr,fport,state,snd_cwnd,maxseg,cc"));
+            assert_eq!(
+                lines.next(),
+                Some("1700001000.000000000,1,192.0.2.1,1,192.0.2.2,443,ESTABLISHED,14480,1448,cubic")
+            );
+            assert_eq!(
+                lines.next(),
+                Some(
+                    "# snapshot snapshot=1 time=1700001000.000000000 walk_us=0 seen=1 matched=1 records=1 missed=0 \
+                     missed_ticks=0 flags=0"
+                )
+            );
+            assert_eq!(lines.next(), None);
+            assert!(text.ends_with('\n'));
+        });
+    }
+
+    fn no_connections_are_a_whole_snapshot_too() {
+        loaded(|| {
+            for size in SIZES {
+                let (header, records) = frame(&read_to_end(&open_binary(), size));
+                assert_eq!((header.seen, records.len()), (0, 0));
+                assert_eq!(read_to_end(&open(), size).split(|byte| *byte == b'\n').count(), 3);
+            }
+        });
+    }
+
+    fn after_the_end_comes_the_next_snapshot() {
+        connections(5);
+        loaded(|| {
+            for file in [open_binary(), open()] {
+                for sequence in 1..=4_u64 {
+                    let bytes = read_to_end(&file, 300);
+                    let said = if let Ok(frame) = frame::Frame::parse(&bytes) {
+                        frame.header.sequence
+                    } else {
+                        let text = String::from_utf8(bytes).unwrap();
+                        let (_, note) = text.split_once("# snapshot snapshot=").unwrap();
+                        note.split(' ').next().unwrap().parse().unwrap()
+                    };
+                    assert_eq!(said, sequence);
+                }
+            }
+        });
+    }
+
+    fn the_end_is_told_once_however_the_last_bytes_were_read() {
+        connections(5);
+        loaded(|| {
+            let file = open_binary();
+            let len = read_to_end(&file, 65536).len();
+            let mut exact = vec![0; len];
+            assert_eq!(file.read(&mut exact), Ok(len), "the whole frame fits");
+            assert_eq!(file.read(&mut exact), Ok(0));
+            assert_eq!(file.read(&mut exact), Ok(len));
+            assert_eq!(frame(&exact).0.sequence, 3);
+        });
+    }
+
+    fn a_read_of_nothing_begins_nothing() {
+        connections(5);
+        loaded(|| {
+            let file = open_binary();
+            assert_eq!(file.read(&mut []), Ok(0));
+            assert_eq!(kernel::sysctl("snapshots"), 0);
+            let len = snapshot(&file).1.len();
+            assert_eq!(len, 5);
+        });
+    }
+
+    fn seeking_to_the_start_begins_a_new_snapshot() {
+        connections(COUNT);
+        loaded(|| {
+            let file = open_binary();
+            file.read(&mut [0; 1000]).unwrap();
+            file.seek(0);
+            let (header, records) = snapshot(&file);
+            assert_eq!((header.sequence, records.len()), (2, COUNT.into()));
+        });
+    }
+
+    fn seeking_elsewhere_skips_and_repeats_nothing() {
+        connections(COUNT);
+        loaded(|| {
+            let file = open_binary();
+            let mut all = vec![0; 1000];
+            assert_eq!(file.read(&mut all), Ok(1000));
+            file.seek(12_345_678_901);
+            all.extend(read_to_end(&file, 777));
+            assert_eq!(frame(&all).1.len(), COUNT.into());
+        });
+    }
+
+    fn two_descriptors_do_not_disturb_each_other() {
+        connections(COUNT);
+        loaded(|| {
+            let (one, other) = (open_binary(), open_binary());
+            let (mut left, mut right) = (Vec::new(), Vec::new());
+            let mut buffer = [0; 1009];
+            loop {
+                let got = one.read(&mut buffer).unwrap();
+                left.extend_from_slice(&buffer[..got]);
+                let more = other.read(&mut buffer[..500]).unwrap();
+                right.extend_from_slice(&buffer[..more]);
+                if got == 0 {
+                    break;
+                }
+            }
+            right.extend(read_to_end(&other, 500));
+            assert_eq!(ports(&frame(&left).1), walk_order(COUNT));
+            assert_eq!(ports(&frame(&right).1), walk_order(COUNT));
+        });
+    }
+
+    fn reads_into_many_small_buffers_are_complete_too() {
+        connections(COUNT);
+        kernel::clock_step(0);
+        loaded(|| {
+            let whole = read_to_end(&open_binary(), 1 << 20);
+            let file = open_binary();
+            let mut bytes = vec![0; whole.len()];
+            let (result, got) = file.read_with(&mut bytes, usize::MAX, 333);
+            assert_eq!((result, got), (Ok(whole.len()), whole.len()));
+            assert!(bytes == whole);
+        });
+    }
+
+    fn a_fault_is_efault_and_the_next_read_from_the_start_is_whole() {
+        connections(COUNT);
+        loaded(|| {
+            for fault_at in [0, 1, 111, 112, 113, 5000, 70_000, 150_000] {
+                for piece in [0, 4096] {
+                    let file = open_binary();
+                    let (result, got) = file.read_with(&mut vec![0; 1 << 20], fault_at, piece);
+                    fails_with(result, "EFAULT");
+                    assert!(got <= fault_at);
+                    file.seek(0);
+                    assert_eq!(ports(&snapshot(&file).1), walk_order(COUNT));
+                }
+            }
+        });
+    }
+
+    fn after_a_fault_reading_on_gives_what_the_fault_kept_back() {
+        connections(COUNT);
+        kernel::clock_step(0);
+        loaded(|| {
+            let whole = read_to_end(&open_binary(), 1 << 20);
+            let file = open_binary();
+            // The header is one piece, and the first block faults whole.
+            let mut start = vec![0; 1000];
+            let (result, got) = file.read_with(&mut start, 500, 0);
+            fails_with(result, "EFAULT");
+            assert_eq!(got, frame::HEADER_LEN);
+            start.truncate(got);
+            start.extend(read_to_end(&file, 4096));
+            assert!(start == whole);
+        });
+    }
+
+    fn bytes_and_records_are_counted() {
+        connections(30);
+        loaded(|| {
+            let file = open_binary();
+            let bytes = read_to_end(&file, 1000).len() + read_to_end(&file, 1).len();
+            assert_eq!(kernel::sysctl("bytes"), bytes as u64);
+            assert_eq!(kernel::sysctl("snapshots"), 2);
+            assert_eq!(kernel::sysctl("records"), 60);
+            assert_eq!(kernel::sysctl("missed"), 0);
+            assert_eq!(kernel::sysctl("open"), 1);
+            assert!(kernel::sysctl("memory_bytes") > 0);
+            drop(file);
+            assert_eq!(kernel::sysctl("open"), 0);
+            assert_eq!(kernel::sysctl("memory_bytes"), 0);
+        });
+    }
+
+    fn the_walks_duration_and_each_records_time_are_the_clocks() {
+        connections(30);
+        kernel::clock_step(1000);
+        loaded(|| {
+            let before = kernel::now();
+            let (header, records) = snapshot(&open_binary());
+            assert!((before..kernel::now()).contains(&header.mono_ns));
+            assert_eq!(header.wall_ns / 1_000_000_000, header.mono_ns / 1_000_000_000 + 1_700_000_000);
+            assert_eq!(header.walk_ns, kernel::sysctl("walk_last_ns"));
+            assert_eq!(header.walk_ns, kernel::sysctl("walk_max_ns"));
+            let times: Vec<_> = records.iter().map(|record| record.at_ns).collect();
+            assert!(times.windows(2).all(|two| two[0] < two[1]));
+        });
+    }
+
+    fn the_form_can_change_between_snapshots_and_in_the_middle_of_one() {
+        connections(COUNT);
+        loaded(|| {
+            let file = open();
+            file.read(&mut [0; 100]).unwrap();
+            set_binary(&file, true);
+            assert_eq!(snapshot(&file).1.len(), COUNT.into());
+            file.read(&mut [0; 100]).unwrap();
+            set_binary(&file, false);
+            assert!(read_to_end(&file, 4096).starts_with(b"time,"));
+        });
+    }
+
+    fn the_snapshot_is_whole_before_the_first_byte_is_copied() {
+        let pcbs = connections(COUNT);
+        loaded(|| {
+            let file = open_binary();
+            let mut changed = false;
+            let bytes = kernel::with_hook(
+                At::Copy,
+                || {
+                    if !std::mem::replace(&mut changed, true) {
+                        for pcb in &pcbs {
+                            assert!(pcb.free(), "a connection is locked during a copy");
+                        }
+                    }
+                },
+                || read_to_end(&file, 100),
+            );
+            assert!(changed);
+            assert_eq!(ports(&frame(&bytes).1), walk_order(COUNT));
+            assert_eq!(snapshot(&file).1.len(), 0);
+        });
+    }
+
+    fn records_carry_no_bytes_that_are_in_no_field() {
+        connections(3);
+        loaded(|| {
+            let file = open_binary();
+            let bytes = read_to_end(&file, 4096);
+            let parsed = frame::Frame::parse(&bytes).unwrap();
+            for (record, wire) in parsed.records().zip(parsed.payload().chunks(parsed.record_len)) {
+                assert_eq!(record.to_bytes()[..parsed.record_len], *wire);
+                assert_eq!(record.get(key::faddr), Some(tcpstats::ipv4([192, 0, 2, 2])));
+                for field in &tcpstats::FIELDS {
+                    let span = tcpstats::PREAMBLE_LEN + field.offset..tcpstats::PREAMBLE_LEN + field.end();
+                    if !record.has(field.index)
+                        && let Some(bytes) = wire.get(span)
+                    {
+                        assert!(bytes.iter().all(|byte| *byte == 0), "{} is absent and not zero", field.name);
+                    }
+                }
+            }
+        });
+    }
+
+    fn errors_of_reads_are_the_kernels() {
+        // What the other scenarios compare with is what they think it is.
+        assert_ne!(Errno::named("EFAULT"), Errno::named("EINTR"));
+        loaded(|| fails_with(open().ioctl(0x2000_54ff, &mut []), "ENOTTY"));
+    }
+}

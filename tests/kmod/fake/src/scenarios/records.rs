@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! The values of every field are those that the kernel's structures hold.
+
+use std::collections::BTreeMap;
+
+use tcpstats::{FIELDS, Field, Kind, Record, State, key, option};
+
+use crate::help::{connection, connections, ends, loaded, open_binary, records, snapshot};
+use crate::kernel::{self, Cred, Ends, Jail, Pcb, Vnet};
+
+/// Fields that show a member as it is.
+const PLAIN: [(&str, &str); 42] = [
+    ("gencnt", "inp_gencnt"),
+    ("fib", "inp_inc.inc_fibnum"),
+    ("flowid", "inp_flowid"),
+    ("flowtype", "inp_flowtype"),
+    ("state", "t_state"),
+    ("t_flags", "t_flags"),
+    ("t_flags2", "t_flags2"),
+    ("snd_scale", "snd_scale"),
+    ("rcv_scale", "rcv_scale"),
+    ("snd_cwnd", "snd_cwnd"),
+    ("snd_ssthresh", "snd_ssthresh"),
+    ("snd_wnd", "snd_wnd"),
+    ("rcv_wnd", "rcv_wnd"),
+    ("maxseg", "t_maxseg"),
+    ("snd_una", "snd_una"),
+    ("snd_nxt", "snd_nxt"),
+    ("snd_max", "snd_max"),
+    ("rcv_nxt", "rcv_nxt"),
+    ("rcv_adv", "rcv_adv"),
+    ("segq_len", "t_segqlen"),
+    ("sent_bytes", "t_sndbytes"),
+    ("rexmit_bytes", "t_snd_rxt_bytes"),
+    ("tlp_bytes", "t_sndtlpbyte"),
+    ("tlp_packs", "t_sndtlppack"),
+    ("rexmit_packs", "t_sndrexmitpack"),
+    ("ooo_packs", "t_rcvoopack"),
+    ("zerowin", "t_sndzerowin"),
+    ("dupacks", "t_dupacks"),
+    ("sack_blocks", "rcv_numsacks"),
+    ("dsack_bytes", "t_dsack_bytes"),
+    ("dsack_packs", "t_dsack_pack"),
+    ("delivered_ce", "t_scep"),
+    ("received_ce", "t_rcep"),
+    ("rxtshift", "t_rxtshift"),
+    ("snd_cc", "so_snd.sb_ccc"),
+    ("snd_hiwat", "so_snd.sb_hiwat"),
+    ("rcv_cc", "so_rcv.sb_ccc"),
+    ("rcv_hiwat", "so_rcv.sb_hiwat"),
+    // These are of a stack that keeps microseconds.
+    ("srtt", "t_srtt"),
+    ("rttvar", "t_rttvar"),
+    ("rttmin", "t_rttlow"),
+    ("rto", "t_rxtcur"),
+];
+
+/// Fields that are made of several members, and so are tested one by one.
+const MADE: [&str; 23] = [
+    "laddr",
+    "lport",
+    "faddr",
+    "fport",
+    "ipver",
+    "uid",
+    "jid",
+    "cc",
+    "stack",
+    "options",
+    "age",
+    "idle_snd",
+    "idle_rcv",
+    "inflight",
+    "pipe",
+    "acked_bytes",
+    "qlen",
+    "qlimit",
+    "tt_rexmt",
+    "tt_persist",
+    "tt_keep",
+    "tt_2msl",
+    "tt_delack",
+];
+
+/// A number for a field: different for each, with the highest bit set where it
+/// is not that of a smaller member.
+fn number(field: &Field) -> u64 {
+    let index = field.index as u64;
+    match (field.name, field.kind) {
+        ("maxseg", _) => 0x80_0000 + index,
+        ("state", _) => 7,
+        (_, Kind::U8 | Kind::State) => 0x80 + index,
+        (_, Kind::U16 | Kind::Options) => 0x8000 + index,
+        (_, Kind::U32 | Kind::Hex32) => 0x8000_0000 + index * 0x0001_0001,
+        _ => 0x8000_0000_0000_0000 + index * 0x0100_0001,
+    }
+}
+
+/// Without the bits of options, so that nothing depends on them.
+fn planted(field: &Field) -> u64 {
+    match field.name {
+        "t_flags" => 0x8000_0000,
+        "t_flags2" => 0x0800_0000,
+        // Of 32 bits in the kernel.
+        "dsack_bytes" => 0x8000_0007,
+        _ => number(field),
+    }
+}
+
+fn only(records: Vec<Record>) -> Record {
+    let [record] = <[Record; 1]>::try_from(records).expect("one record");
+    record
+}
+
+/// Microseconds in the kernel's `sbintime_t`.
+fn sbt(microseconds: u64) -> u64 {
+    ((microseconds / 1_000_000) << 32) + ((microseconds % 1_000_000) << 32).div_ceil(1_000_000)
+}
+
+scenarios! {
+    fn every_field_that_is_a_member_has_its_value() {
+        let by_name: BTreeMap<_, _> = PLAIN.into_iter().collect();
+        for field in FIELDS.iter().filter(|field| !field.freebsd.is_empty()) {
+            let tested = by_name.contains_key(field.name) || MADE.contains(&field.name);
+            assert!(tested, "{} is tested nowhere", field.name);
+        }
+        let pcb = connection(80).set("t_tmr_granularity", kernel::constant("TCP_TMR_GRANULARITY_USEC"));
+        for (name, member) in PLAIN {
+            pcb.set(member, planted(Field::by_name(name).unwrap()));
+        }
+        loaded(|| {
+            let record = only(records());
+            for (name, member) in PLAIN {
+                let field = Field::by_name(name).unwrap();
+                assert_eq!(record.number(field), Some(planted(field)), "{name} is {member}");
+            }
+        });
+    }
+
+    fn times_of_the_base_stack_are_ticks_and_their_fractions() {
+        for (hz, srtt, rttvar, rttlow, rto) in [
+            // 3 ticks, 2.5 ticks, 4 ticks, 23 ticks.
+            (100, 30_000, 25_000, 40_000, 230_000),
+            (1000, 3_000, 2_500, 4_000, 23_000),
+            (128, 23_437, 19_531, 31_250, 179_687),
+        ] {
+            kernel::clock(hz, 5000);
+            let pcb = connection(80).set("t_srtt", 3 << 5).set("t_rttvar", 40).set("t_rttlow", 4).set("t_rxtcur", 23);
+            loaded(|| {
+                let record = only(records());
+                assert_eq!(record.get(key::srtt), Some(srtt));
+                assert_eq!(record.get(key::rttvar), Some(rttvar));
+                assert_eq!(record.get(key::rttmin), Some(rttlow));
+                assert_eq!(record.get(key::rto), Some(rto));
+                assert_eq!(snapshot(&open_binary()).0.hz, u32::try_from(hz).unwrap());
+                // Where timestamps measure, the smallest round trip is in milliseconds.
+                pcb.set("t_flags", kernel::constant("TF_RCVD_TSTMP"));
+                assert_eq!(only(records()).get(key::rttmin), Some(4000));
+            });
+            assert!(pcb.free());
+        }
+    }
+
+    fn times_of_a_stack_that_keeps_microseconds_are_as_they_are() {
+        for hz in [100, 1000] {
+            kernel::clock(hz, 5000);
+            let pcb = connection(80)
+                .stack("rack", "newreno")
+                .set("t_tmr_granularity", kernel::constant("TCP_TMR_GRANULARITY_USEC"))
+                .set("t_srtt", 12_345)
+                .set("t_rttvar", 678)
+                .set("t_rttlow", 9)
+                .set("t_rxtcur", 230_000)
+                .set("t_sndtime", 7);
+            loaded(|| {
+                let record = only(records());
+                assert_eq!(record.get(key::srtt), Some(12_345));
+                assert_eq!(record.get(key::rttvar), Some(678));
+                assert_eq!(record.get(key::rttmin), Some(9));
+                assert_eq!(record.get(key::rto), Some(230_000));
+                assert_eq!(record.get(key::idle_snd), None, "these stacks do not write t_sndtime");
+                assert_eq!(record.get(key::stack), Some(tcpstats::name(b"rack")));
+                assert_eq!(record.get(key::cc), Some(tcpstats::name(b"newreno")));
+            });
+            assert!(pcb.free());
+        }
+    }
+
+    fn what_was_not_measured_yet_is_absent() {
+        connection(80);
+        loaded(|| {
+            let record = only(records());
+            for key in [key::age, key::idle_snd, key::idle_rcv, key::tt_rexmt, key::tt_persist, key::tt_keep] {
+                assert_eq!(record.get(key), None);
+            }
+            assert_eq!(record.get(key::rttmin), None);
+            assert_eq!(record.get(key::dsack_packs), None, "the base stack does not count them");
+            assert_eq!(record.get(key::qlen), None, "it is no listener");
+        });
+    }
+
+    fn ages_and_idle_times_span_the_wrap_of_ticks() {
+        let pcb = connection(80).set("t_starttime", 0xffff_ff00).set("t_rcvtime", 0xffff_fff0).set("t_sndtime", 50);
+        for (hz, tick_us) in [(1000, 1000), (100, 10_000)] {
+            kernel::clock(hz, 100);
+            loaded(|| {
+                let record = only(records());
+                assert_eq!(record.get(key::age), Some(356 * tick_us));
+                assert_eq!(record.get(key::idle_rcv), Some(116 * tick_us));
+                assert_eq!(record.get(key::idle_snd), Some(50 * tick_us));
+            });
+        }
+        // Twenty days: more than 32 bits of microseconds.
+        pcb.set("t_rcvtime", 1);
+        kernel::clock(1000, 20 * 86_400_000 + 1);
+        loaded(|| assert_eq!(only(records()).get(key::idle_rcv), Some(20 * 86_400_000_000)));
+    }
+
+    fn timers_tell_what_is_left_of_each() {
+        kernel::clock_step(0);
+        let now = kernel::now() / 1000;
+        connection(80)
+            .set("t_timers[TT_REXMT]", sbt(now + 230_000))
+            .set("t_timers[TT_PERSIST]", sbt(now + 5_000_000))
+            .set("t_timers[TT_KEEP]", sbt(now + 7_200_000_000))
+            .set("t_timers[TT_2MSL]", sbt(now - 1))
+            .set("t_timers[TT_DELACK]", sbt(now + 40_000));
+        loaded(|| {
+            let record = only(records());
+            assert_eq!(record.get(key::tt_rexmt), Some(230_000));
+            assert_eq!(record.get(key::tt_persist), Some(5_000_000));
+            assert_eq!(record.get(key::tt_keep), Some(7_200_000_000));
+            assert_eq!(record.get(key::tt_2msl), Some(0), "it is about to fire");
+            assert_eq!(record.get(key::tt_delack), Some(40_000));
+        });
+    }
+
+    fn what_is_in_flight_is_counted_over_the_wrap_of_sequence_numbers() {
+        connection(80)
+            .set("snd_una", 0xffff_f000)
+            .set("snd_max", 0x1000)
+            .set("t_sndbytes", 1_000_000)
+            .set("sackhint.sacked_bytes", 3000)
+            .set("sackhint.sack_bytes_rexmit", 500);
+        loaded(|| {
+            let record = only(records());
+            assert_eq!(record.get(key::inflight), Some(0x2000));
+            assert_eq!(record.get(key::pipe), Some(0x2000 - 3000 + 500));
+            assert_eq!(record.get(key::acked_bytes), Some(1_000_000 - 0x2000));
+        });
+    }
+
+    fn a_fin_is_no_data_that_was_acknowledged() {
+        connection(80)
+            .set("snd_una", 1)
+            .set("snd_max", 102)
+            .set("t_sndbytes", 1000)
+            .set("t_flags", kernel::constant("TF_SENTFIN"));
+        loaded(|| assert_eq!(only(records()).get(key::acked_bytes), Some(900)));
+    }
+
+    fn options_are_those_that_both_ends_agreed_on() {
+        let cases: [(&[&str], &[&str], u16); 9] = [
+            (&[], &[], 0),
+            (&["TF_REQ_TSTMP"], &[], 0),
+            (&["TF_REQ_TSTMP", "TF_RCVD_TSTMP"], &[], option::TIMESTAMPS),
+            (&["TF_REQ_SCALE"], &[], 0),
+            (&["TF_REQ_SCALE", "TF_RCVD_SCALE"], &[], option::WINDOW_SCALE),
+            (&["TF_SACK_PERMIT"], &[], option::SACK),
+            (&["TF_FASTOPEN", "TF_TOE"], &[], option::FAST_OPEN | option::OFFLOAD),
+            (&[], &["TF2_ECN_PERMIT"], option::ECN),
+            (&[], &["TF2_ECN_PERMIT", "TF2_ACE_PERMIT"], option::ACCECN),
+        ];
+        let pcb = connection(80);
+        let bits = |names: &[&str]| names.iter().fold(0, |bits, name| bits | kernel::constant(name));
+        loaded(|| {
+            for (flags, flags2, expected) in cases {
+                pcb.set("t_flags", bits(flags)).set("t_flags2", bits(flags2));
+                assert_eq!(only(records()).get(key::options), Some(expected), "{flags:?} {flags2:?}");
+            }
+        });
+    }
+
+    fn with_accecn_the_counter_of_delivered_marks_starts_at_five() {
+        let bits = kernel::constant("TF2_ECN_PERMIT") | kernel::constant("TF2_ACE_PERMIT");
+        connection(80).set("t_flags2", bits).set("t_scep", 12);
+        loaded(|| assert_eq!(only(records()).get(key::delivered_ce), Some(7)));
+    }
+
+    fn addresses_of_every_family_are_the_sockets() {
+        let v6 = |last: u8| {
+            let mut address = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            address[15] = last;
+            address
+        };
+        let v4 = ends(80);
+        let both_v6 = Ends { laddr: v6(1), lport: 65535, faddr: v6(2), fport: 1 };
+        let any = Ends { laddr: [0; 16], lport: 22, faddr: [0; 16], fport: 0 };
+        Pcb::new().ends(&["INP_IPV4"], v4);
+        Pcb::new().ends(&["INP_IPV6"], both_v6);
+        // An IPv6 socket that listens for IPv4 too.
+        Pcb::new().ends(&["INP_IPV6", "INP_IPV4"], any);
+        // An IPv6 socket that is connected over IPv4.
+        Pcb::new().ends(&["INP_IPV4"], Ends { lport: 81, ..v4 });
+        loaded(|| {
+            let records = records();
+            let of = |at: usize| {
+                let record: &Record = &records[at];
+                (
+                    record.get(key::ipver).unwrap(),
+                    record.get(key::laddr).unwrap(),
+                    record.get(key::lport).unwrap(),
+                    record.get(key::faddr).unwrap(),
+                    record.get(key::fport).unwrap(),
+                )
+            };
+            assert_eq!(of(0), (4, v4.laddr, 81, v4.faddr, 443));
+            assert_eq!(of(1), (6, [0; 16], 22, [0; 16], 0));
+            assert_eq!(of(2), (6, v6(1), 65535, v6(2), 1));
+            assert_eq!(of(3), (4, v4.laddr, 80, v4.faddr, 443));
+        });
+    }
+
+    fn a_listener_has_its_queue_and_no_buffers() {
+        connection(80)
+            .set("t_state", 1)
+            .set("so_options", kernel::constant("SO_ACCEPTCONN"))
+            .set("sol_qlen", 3)
+            .set("sol_qlimit", 128);
+        loaded(|| {
+            let record = only(records());
+            assert_eq!(record.get(key::state), Some(State::LISTEN));
+            assert_eq!((record.get(key::qlen), record.get(key::qlimit)), (Some(3), Some(128)));
+            assert_eq!((record.get(key::snd_hiwat), record.get(key::rcv_cc)), (None, None));
+        });
+    }
+
+    fn a_connection_whose_application_is_gone_has_no_buffers() {
+        connection(80).set("t_state", 10).detached();
+        loaded(|| {
+            let record = only(records());
+            assert_eq!(record.get(key::state), Some(State::TIME_WAIT));
+            assert_eq!(record.get(key::uid), Some(0), "the owner is the credential's");
+            assert_eq!((record.get(key::snd_cc), record.get(key::qlen)), (None, None));
+        });
+    }
+
+    fn a_dropped_connection_is_shown_without_what_the_stack_took_with_it() {
+        connection(80).dropped().set("snd_cwnd", 1448);
+        connection(81).dropped().detached();
+        loaded(|| {
+            let records = records();
+            assert_eq!(records.len(), 2);
+            for record in &records {
+                assert_eq!((record.get(key::cc), record.get(key::stack)), (None, None));
+                assert_eq!(record.get(key::pipe), None);
+            }
+            assert_eq!(records[1].get(key::snd_cwnd), Some(1448));
+        });
+        assert_eq!(kernel::calls("tcp_compute_pipe"), 0);
+    }
+
+    fn names_as_long_as_they_can_be_are_whole() {
+        let (stack, cc) = ("a-stack-with-a-very-long-name-01", "a-cc-of-sixteen-");
+        connection(80).stack(stack, cc);
+        loaded(|| {
+            let record = only(records());
+            assert_eq!(record.get(key::stack).unwrap(), *stack.as_bytes());
+            assert_eq!(record.get(key::cc).unwrap(), *cc.as_bytes());
+        });
+    }
+
+    fn the_owner_is_the_sockets_and_not_the_readers() {
+        let jail = Jail::new(7, Vnet::HOST);
+        Pcb::of(Vnet::HOST, Cred::new(1001, jail)).ends(&["INP_IPV4"], ends(80));
+        Pcb::of(Vnet::HOST, Cred::user(0xffff_fffe)).ends(&["INP_IPV4"], ends(81));
+        loaded(|| {
+            let owners: Vec<_> = records().iter().map(|record| (record.get(key::uid), record.get(key::jid))).collect();
+            assert_eq!(owners, [(Some(0xffff_fffe), Some(0)), (Some(1001), Some(7))]);
+        });
+    }
+
+    fn half_open_connections_come_from_the_syn_cache() {
+        connections(2);
+        let v6 = Ends { laddr: [0x20; 16], lport: 443, faddr: [0x30; 16], fport: 5000 };
+        kernel::half_open(Vnet::HOST, Cred::user(0), false, ends(9));
+        kernel::half_open(Vnet::HOST, Cred::user(0), true, v6);
+        loaded(|| {
+            let records = records();
+            assert_eq!(records.len(), 4);
+            let half: Vec<_> = records.iter().filter(|record| record.get(key::gencnt).is_none()).collect();
+            assert_eq!(half.len(), 2);
+            assert!(half.iter().all(|record| record.get(key::state) == Some(State::SYN_RCVD)));
+            assert!(half.iter().all(|record| record.get(key::snd_cwnd).is_none()));
+            assert_eq!(half[0].get(key::laddr), Some([0x20; 16]));
+            assert_eq!(half[0].get(key::ipver), Some(6));
+            assert_eq!(half[1].get(key::laddr), Some(ends(9).laddr));
+            assert_eq!((half[1].get(key::lport), half[1].get(key::fport)), (Some(9), Some(443)));
+        });
+    }
+
+    fn every_state_is_shown() {
+        let pcbs = connections(11);
+        for (state, pcb) in (0..).zip(&pcbs) {
+            pcb.set("t_state", state);
+        }
+        loaded(|| {
+            let states: Vec<_> = records().iter().rev().map(|record| record.get(key::state).unwrap().0).collect();
+            assert_eq!(states, (0..11).collect::<Vec<_>>());
+        });
+    }
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Signals during a read.
+
+use crate::help::{connections, ends, frame, loaded, open_binary, ports, read_to_end, snapshot, walk_order};
+use crate::kernel::{self, At, Cred, Pcb, Vnet, fails_with};
+
+const COUNT: u16 = 400;
+
+/// Reads while `signal` comes when the walk is at that connection, from 1.
+fn read_with_signal(at: u64, signal: impl Fn()) -> Result<usize, kernel::Errno> {
+    let file = open_binary();
+    let mut step = 0;
+    let hook = || {
+        step += 1;
+        if step == at {
+            signal();
+        }
+    };
+    kernel::with_hook(At::Walk, hook, || file.read(&mut vec![0; 1 << 20]))
+}
+
+scenarios! {
+    fn a_signal_ends_the_walk_wherever_it_comes() {
+        let pcbs = connections(COUNT);
+        loaded(|| {
+            for error in ["EINTR", "ERESTART"] {
+                for at in [1, 2, 64, 65, 200, 300] {
+                    fails_with(read_with_signal(at, || kernel::signal(error)), error);
+                    kernel::signal_gone();
+                }
+            }
+            assert_eq!(kernel::sysctl("snapshots"), 0, "none was finished");
+            assert!(pcbs.iter().all(|pcb| pcb.free()), "no connection is left locked");
+        });
+    }
+
+    fn a_signal_is_heeded_within_64_connections() {
+        connections(COUNT);
+        loaded(|| {
+            let mut step = 0;
+            let file = open_binary();
+            let hook = || {
+                step += 1;
+                if step == 100 {
+                    kernel::signal("EINTR");
+                }
+            };
+            fails_with(kernel::with_hook(At::Walk, hook, || file.read(&mut [0; 1000])), "EINTR");
+            assert!(step <= 164, "the walk went on to connection {step}");
+        });
+    }
+
+    fn a_signal_is_heeded_among_connections_that_the_reader_may_not_see() {
+        let (ann, bob) = (Cred::user(1001), Cred::user(1002));
+        // A walk gives the last first.
+        for port in 1..=COUNT {
+            Pcb::of(Vnet::HOST, bob).ends(&["INP_IPV4"], ends(port));
+        }
+        Pcb::of(Vnet::HOST, ann).ends(&["INP_IPV4"], ends(9999));
+        kernel::see_other_uids(false);
+        loaded(|| {
+            ann.become_it();
+            fails_with(read_with_signal(100, || kernel::signal("EINTR")), "EINTR");
+            kernel::signal_gone();
+        });
+    }
+
+    fn the_snapshot_after_an_interrupted_one_is_whole() {
+        connections(COUNT);
+        loaded(|| {
+            let file = open_binary();
+            let mut once = false;
+            let hook = || {
+                if !std::mem::replace(&mut once, true) {
+                    kernel::signal("EINTR");
+                }
+            };
+            fails_with(kernel::with_hook(At::Walk, hook, || file.read(&mut [0; 1000])), "EINTR");
+            kernel::signal_gone();
+            let (header, records) = snapshot(&file);
+            assert_eq!(header.sequence, 1, "the interrupted one is not counted");
+            assert_eq!(ports(&records), walk_order(COUNT));
+        });
+    }
+
+    fn a_signal_that_ends_no_call_costs_a_second_walk_and_no_record() {
+        connections(COUNT);
+        loaded(|| {
+            let file = open_binary();
+            let mut step = 0;
+            let hook = || {
+                step += 1;
+                if step == 100 {
+                    kernel::signal_without_effect();
+                }
+            };
+            let mut bytes = vec![0; 1 << 20];
+            let got = kernel::with_hook(At::Walk, hook, || file.read(&mut bytes)).unwrap();
+            bytes.truncate(got);
+            assert_eq!(kernel::calls("sig_intr"), 1, "it stays pending, and is not looked at again");
+            kernel::signal_gone();
+            bytes.extend(read_to_end(&file, 4096));
+            assert_eq!(ports(&frame(&bytes).1), walk_order(COUNT));
+        });
+    }
+
+    fn a_signal_that_stays_pending_lets_every_read_go_on() {
+        connections(COUNT);
+        loaded(|| {
+            kernel::signal_without_effect();
+            let file = open_binary();
+            for sequence in 1..=3 {
+                let (header, records) = frame(&read_to_end(&file, 65536));
+                assert_eq!(header.sequence, sequence);
+                assert_eq!(ports(&records), walk_order(COUNT));
+            }
+            kernel::signal_gone();
+        });
+    }
+
+    fn a_signal_during_the_copy_cuts_the_read_short_and_loses_nothing() {
+        connections(COUNT);
+        kernel::clock_step(0);
+        loaded(|| {
+            let whole = read_to_end(&open_binary(), 1 << 20);
+            let file = open_binary();
+            let mut bytes = vec![0; 1 << 20];
+            let got = kernel::with_hook(At::Copy, || kernel::signal("EINTR"), || file.read(&mut bytes)).unwrap();
+            assert!(got > 0 && got < whole.len(), "{got}");
+            kernel::signal_gone();
+            bytes.truncate(got);
+            bytes.extend(read_to_end(&file, 1 << 20));
+            assert!(bytes == whole);
+        });
+    }
+
+    fn a_signal_ends_the_wait_for_the_readers_turn() {
+        connections(3);
+        loaded(|| {
+            let ann = Cred::user(1001);
+            kernel::set_sysctl("interval_min_us", 1_000_000);
+            ann.become_it();
+            let file = open_binary();
+            snapshot(&file);
+            for error in ["EINTR", "ERESTART"] {
+                let result =
+                    kernel::with_hook(At::Sleep, || kernel::signal(error), || file.read(&mut [0; 1000]));
+                fails_with(result, error);
+                kernel::signal_gone();
+            }
+            assert_eq!(kernel::sysctl("snapshots"), 1);
+            snapshot(&file);
+            assert_eq!(kernel::sysctl("snapshots"), 2);
+        });
+    }
+}
