@@ -124,3 +124,16 @@ def test_structures_are_as_the_c_compiler_lays_them_out(build):
     )
     assert len(by_clang) > 50
     assert by_rust == by_clang
+
+
+def test_the_linter_has_nothing_to_say(build):
+    # The workspace's lints do not reach what is compiled for the kernel alone.
+    rustc = (build / "rustc.args").read_text().splitlines()
+    library = build / "libtcpstats.rlib"
+    lints = ["-Dwarnings", "-Dclippy::pedantic", "-Dclippy::undocumented_unsafe_blocks"]
+    run(
+        "clippy-driver", "--sysroot", "/usr", *rustc[1:], "--crate-type", "lib", "--crate-name", "siftr_cdev",
+        "--extern", f"tcpstats={library}", "--emit=metadata", "-o", build / "clippy.rmeta", *lints,
+        ROOT / "src/kmod/src/lib.rs",
+        env={"PATH": "/usr/bin", "RUSTC_BOOTSTRAP": "1", "BINDINGS": str(build / "bindings.rs")},
+    )

@@ -96,7 +96,7 @@ fn in_flight(pcb: &Pcb<'_>) -> u32 {
     pcb.snd_max().wrapping_sub(pcb.snd_una())
 }
 
-/// As tcp_fill_info() of `netinet/tcp_usrreq.c` tells them.
+/// As `tcp_fill_info()` of `netinet/tcp_usrreq.c` tells them.
 fn options(pcb: &Pcb<'_>) -> u16 {
     let (flags, flags2) = (pcb.t_flags(), pcb.t_flags2());
     let both = |one, other| flags & one != 0 && flags & other != 0;

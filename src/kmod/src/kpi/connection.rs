@@ -52,13 +52,13 @@ impl Pcb<'_> {
         self.inp
     }
 
-    /// The tcpcb around the inpcb: intotcpcb().
+    /// The tcpcb around the inpcb: `intotcpcb()`.
     fn tcpcb(&self) -> *mut raw::tcpcb {
         const { assert!(core::mem::offset_of!(raw::tcpcb, t_inpcb) == 0) };
         self.inp.cast()
     }
 
-    /// Whether the running thread may see it: cr_canseeinpcb().
+    /// Whether the running thread may see it: `cr_canseeinpcb()`.
     pub fn is_visible(&self) -> bool {
         // SAFETY: the lock that it asserts is held.
         unsafe { raw::siftr_cdev_can_see(self.inp) != 0 }
@@ -89,13 +89,13 @@ impl Pcb<'_> {
     /// Flow id and how it was computed.
     pub fn flow(&self) -> (u32, u32) {
         // SAFETY: plain data behind the lock.
-        unsafe { ((*self.inp).inp_flowid, (*self.inp).inp_flowtype.into()) }
+        unsafe { ((*self.inp).inp_flowid, (*self.inp).inp_flowtype) }
     }
 
     /// `TCPS_*`
     pub fn state(&self) -> u8 {
         // SAFETY: a bit-field behind the lock.
-        unsafe { raw::tcpcb::t_state_raw(self.tcpcb()) as u8 }
+        u8::try_from(unsafe { raw::tcpcb::t_state_raw(self.tcpcb()) }).unwrap_or(u8::MAX)
     }
 
     /// Maximum segment size.
@@ -152,13 +152,13 @@ impl Pcb<'_> {
         }
     }
 
-    /// Smoothed round-trip time in microseconds: tcp_get_srtt().
+    /// Smoothed round-trip time in microseconds: `tcp_get_srtt()`.
     pub fn srtt_us(&self) -> u32 {
         // SAFETY: the lock is held; the function reads the tcpcb only.
-        unsafe { raw::tcp_get_srtt(self.tcpcb(), raw::TCP_TMR_GRANULARITY_USEC as i32) }
+        unsafe { raw::tcp_get_srtt(self.tcpcb(), raw::TCP_TMR_GRANULARITY_USEC.cast_signed()) }
     }
 
-    /// Whether the stack still holds the connection: tcp_discardcb() clears
+    /// Whether the stack still holds the connection: `tcp_discardcb()` clears
     /// `t_cc` and gives up the reference to `t_fb` under the lock.
     fn is_held(&self) -> bool {
         // SAFETY: two pointers behind the lock.
@@ -243,7 +243,7 @@ impl Endpoints {
 }
 
 /// An address as a record has it.  The kernel keeps an IPv4 address in the last
-/// four of sixteen bytes: struct in_addr_4in6.  Words, since bytes would be
+/// four of sixteen bytes: `struct in_addr_4in6`.  Words, since bytes would be
 /// copied one by one.
 fn as_mapped(address: u128, is_ipv6: bool) -> Address {
     const MAPPED: u128 = u128::from_ne_bytes(tcpstats::ipv4([0; 4]));
@@ -275,7 +275,7 @@ pub fn each_connection(mut visit: impl FnMut(&Pcb<'_>) -> ControlFlow<()>) {
     }
 }
 
-/// An entry of the SYN cache: a connection in SYN_RCVD that has no pcb yet.
+/// An entry of the SYN cache: a connection in `SYN_RCVD` that has no pcb yet.
 pub struct Syncache<'a>(&'a raw::xtcpcb);
 
 impl Syncache<'_> {
@@ -296,7 +296,7 @@ pub fn each_half_open<F: FnMut(&Syncache<'_>)>(mut visit: F) {
         len: usize,
     ) -> c_int {
         if len < size_of::<raw::xtcpcb>() || entry.is_null() {
-            return raw::EINVAL as c_int;
+            return raw::EINVAL.cast_signed();
         }
         // SAFETY: the argument is the `visit` below, which outlives the walk; the entry is a whole xtcpcb.
         unsafe {

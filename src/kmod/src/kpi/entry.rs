@@ -18,7 +18,7 @@ unsafe extern "C" fn destroy(private: *mut c_void) {
 /// dropped with the descriptor.
 ///
 /// # Errors
-/// Those of devfs_set_cdevpriv(9); the value is dropped.
+/// Those of `devfs_set_cdevpriv`(9); the value is dropped.
 pub fn set_private(file: Own<OpenFile>) -> Result<(), Errno> {
     let given = file.give();
     // SAFETY: `destroy` takes back what was given.

@@ -21,7 +21,7 @@ pub enum Wait {
 fn allocate(len: usize, wait: Wait, flags: u32) -> Option<NonNull<u8>> {
     let wait = if wait == Wait::Yes { raw::M_WAITOK } else { raw::M_NOWAIT };
     // SAFETY: malloc(9) takes any size and these flags; whether it may sleep is the caller's word.
-    NonNull::new(unsafe { raw::siftr_cdev_malloc(len, (wait | flags) as i32) }.cast())
+    NonNull::new(unsafe { raw::siftr_cdev_malloc(len, (wait | flags).cast_signed()) }.cast())
 }
 
 /// Bytes of memory, zero at first.  Freed on drop, under any lock.

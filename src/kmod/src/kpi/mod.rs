@@ -28,7 +28,7 @@ pub use thread::{check_signals, is_host_root, pause_ns, signal_is_pending, who};
 pub use uio::Uio;
 
 /// What bindgen makes of the kernel's headers and `siftr_cdev.h`.
-#[allow(warnings, clippy::all, clippy::pedantic, reason = "it is made by bindgen")]
+#[allow(warnings, clippy::all, clippy::pedantic, clippy::undocumented_unsafe_blocks, reason = "bindgen makes it")]
 pub mod raw {
     include!(env!("BINDINGS"));
 }
@@ -38,16 +38,16 @@ pub mod raw {
 pub struct Errno(i32);
 
 impl Errno {
-    pub const PERM: Self = Self(raw::EPERM as i32);
-    pub const NXIO: Self = Self(raw::ENXIO as i32);
-    pub const NOMEM: Self = Self(raw::ENOMEM as i32);
-    pub const BUSY: Self = Self(raw::EBUSY as i32);
-    pub const INVAL: Self = Self(raw::EINVAL as i32);
-    pub const NFILE: Self = Self(raw::ENFILE as i32);
-    pub const MFILE: Self = Self(raw::EMFILE as i32);
-    pub const NOTTY: Self = Self(raw::ENOTTY as i32);
-    pub const AGAIN: Self = Self(raw::EAGAIN as i32);
-    pub const OPNOTSUPP: Self = Self(raw::EOPNOTSUPP as i32);
+    pub const PERM: Self = Self(raw::EPERM.cast_signed());
+    pub const NXIO: Self = Self(raw::ENXIO.cast_signed());
+    pub const NOMEM: Self = Self(raw::ENOMEM.cast_signed());
+    pub const BUSY: Self = Self(raw::EBUSY.cast_signed());
+    pub const INVAL: Self = Self(raw::EINVAL.cast_signed());
+    pub const NFILE: Self = Self(raw::ENFILE.cast_signed());
+    pub const MFILE: Self = Self(raw::EMFILE.cast_signed());
+    pub const NOTTY: Self = Self(raw::ENOTTY.cast_signed());
+    pub const AGAIN: Self = Self(raw::EAGAIN.cast_signed());
+    pub const OPNOTSUPP: Self = Self(raw::EOPNOTSUPP.cast_signed());
 
     /// The number as the kernel wants it.
     pub const fn number(self) -> i32 {

@@ -14,7 +14,7 @@ pub struct Uio<'a> {
 
 impl Uio<'_> {
     /// # Safety
-    /// `uio` is a request that the kernel gave to d_read, until it returns.
+    /// `uio` is a request that the kernel gave to `d_read`, until it returns.
     pub(super) unsafe fn new(uio: *mut raw::uio) -> Self {
         Self { uio, request: PhantomData }
     }
@@ -38,9 +38,9 @@ impl Uio<'_> {
     /// EFAULT where the reader has no such memory.
     pub fn put(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         let before = self.room();
-        let len = before.min(bytes.len());
+        let len = i32::try_from(before.min(bytes.len())).unwrap_or(i32::MAX);
         // SAFETY: the first `len` bytes can be read, and a request to read does not write to them.
-        check(unsafe { raw::uiomove(bytes.as_ptr().cast_mut().cast(), len as i32, self.uio) })?;
+        check(unsafe { raw::uiomove(bytes.as_ptr().cast_mut().cast(), len, self.uio) })?;
         Ok(before.saturating_sub(self.room()))
     }
 }
