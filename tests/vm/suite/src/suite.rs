@@ -307,9 +307,9 @@ fn filters(tap: &mut Tap, known: &[Expected]) {
         "net 127.0.0.0/8 and srtt >= 0us".into(),
         "host ::1 and snd_cwnd > 1k".into(),
         "state time_wait or state syn_rcvd".into(),
-        "cc cubic and stack freebsd".into(),
-        "uid 0 and jid 0 and not lport 0".into(),
-        "options sack and maxseg > 500 and idle < 1000s".into(),
+        "cc cubic and stack freebsd and ip6".into(),
+        "uid 0 and jid 0 and not ip6".into(),
+        "options sack and maxseg > 500 and idle < 1000s and not state listen".into(),
         "not (rcv_cc > 0)".into(),
     ];
     for text in texts {
