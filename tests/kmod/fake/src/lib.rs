@@ -12,6 +12,10 @@
 //!
 //! Exits with 0 where all is as it should be; any failure, be it of an
 //! assertion here or in the fake kernel, ends the program with a message.
+//!
+//! Empty where the module's amd64 code cannot run under Linux.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod fuzz;
 mod help;
