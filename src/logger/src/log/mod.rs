@@ -27,6 +27,7 @@ use self::lines::Lines;
 use crate::Sentence;
 use crate::gap::Gap;
 use crate::options::{Format, Options, Output};
+use crate::diagnostics::without_numbers;
 use crate::privileges::Identity;
 use crate::sampler::{Taken, gap_of};
 use crate::status::Counters;
@@ -173,7 +174,7 @@ impl Log {
             log::warn!("{}; snapshots are dropped meanwhile", self.said(error));
         }
         self.counters.dropped.fetch_add(1, Relaxed);
-        Gap::widen(&mut self.gap, gap_of(&taken.snapshot, &error.to_string()));
+        Gap::widen(&mut self.gap, gap_of(&taken.snapshot, &without_numbers(&error.to_string())));
         Ok(())
     }
 
@@ -185,7 +186,7 @@ impl Log {
         let pairs = [
             ("time", Pair::Seconds(wall_ns())),
             ("missed_ticks", Pair::Number(missed_ticks)),
-            ("why", Pair::Text(why)),
+            ("why", Pair::Text(&without_numbers(why))),
         ];
         self.compose();
         self.lines.note(&Note { name: "source_lost", pairs: &pairs });
