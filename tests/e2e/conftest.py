@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The connections that tests log."""
+"""The connections that tests log, and where."""
+
+import tempfile
 
 import logger
 import pytest
@@ -11,6 +13,13 @@ def loopback(request):
     """Eight connections on loopback."""
     with Connections(request.param, 8) as connections:
         yield connections
+
+
+@pytest.fixture
+def alone():
+    """A network namespace in which no sockets of others come and go, so that a dump has each socket once."""
+    with Namespace() as place:
+        yield place
 
 
 @pytest.fixture
@@ -28,3 +37,12 @@ def frames(tmp_path_factory):
             exchange(client, server, 10_000)
         logger.run("-F", "bin", "-o", path, "-c", 3, "-s", 20_000, "-e", f"port {four.port} or port {six.port}")
     return path
+
+
+@pytest.fixture
+def reachable(tmp_path):
+    """A directory that any user has a path to."""
+    for each in tmp_path, *tmp_path.parents:
+        if each.is_relative_to(tempfile.gettempdir()):
+            each.chmod(each.stat().st_mode | 0o055)
+    return tmp_path

@@ -133,7 +133,7 @@ class Connections:
         self.clients, self.servers = [], []
         for _ in range(count):
             self.connect()
-            self.servers.append(self.listener.accept()[0])
+            self.accept()
 
     def connect(self):
         """One more, not accepted yet."""
@@ -142,6 +142,13 @@ class Connections:
         client.settimeout(20)
         client.connect((self.host, self.port))
         self.clients.append(client)
+        return client
+
+    def accept(self):
+        """Accepts one that has connected."""
+        server = self.listener.accept()[0]
+        self.servers.append(server)
+        return server
 
     def all(self):
         return self.clients + self.servers

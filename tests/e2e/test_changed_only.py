@@ -1,151 +1,138 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """-x: what changed since it was written last, keyframes, and connections that open and close."""
 
-import collections
 import json
-import re
 import signal
-import socket
 import time
 
+import bin_log
 import pytest
-from running import Running, connections, wait_for_snapshots, wait_until, whole_lines
-from test_log import notes, run
+from logger import CsvLog, parse_note, run, wait_for
+from running import Running, wait_for_snapshots
+from sockets import Connections, ends_of
+
+CHANGES_ONLY = 16
 
 
-def rows_by_snapshot(log):
-    """The rows of a CSV log by snapshot, and which snapshots are keyframes."""
-    header, rows = whole_lines(log.read_bytes())
-    found = collections.defaultdict(list)
-    for cells in rows:
-        found[int(cells[1])].append(dict(zip(header, cells)))
-    flags = {int(note["snapshot"]): int(note["flags"]) for note in notes(log, "snapshot")}
-    return found, flags
+def read(path):
+    """A CSV log, its rows by snapshot, and which snapshots are keyframes."""
+    log = CsvLog(path.read_text())
+    rows = {number: [] for number in log.numbers()}
+    for row in log.rows:
+        rows[int(row["snapshot"])].append(row)
+    return log, rows, [note["snapshot"] for note in log.noted("snapshot") if not note["flags"] & CHANGES_ONLY]
 
 
 def test_idle_connections_are_written_in_keyframes_only(tmp_path):
-    made = connections(10)
-    time.sleep(0.3)
-    log = tmp_path / "x.csv"
-    run("-o", log, "-x", "-k", 0.5, "-s", 10_000, "-t", 1.75, "-O", "all", "-e", f"port {made.port}")
-    made.close()
-    rows, flags = rows_by_snapshot(log)
-    keyframes = [number for number, each in flags.items() if not each & 16]
+    path = tmp_path / "x.csv"
+    with Connections("127.0.0.1", 10) as connections:
+        time.sleep(0.3)
+        run("-o", path, "-x", "-k", 0.5, "-s", 10_000, "-t", 1.75, "-O", "all", "-e", f"port {connections.port}")
+    log, rows, keyframes = read(path)
     assert len(keyframes) == 4 and keyframes[0] == 1
-    assert {number: len(each) for number, each in rows.items()} == dict.fromkeys(keyframes, 21)
-    assert not notes(log, "open") and not notes(log, "close"), "what is there at the start did not open"
+    assert {number: len(each) for number, each in rows.items() if each} == dict.fromkeys(keyframes, 21)
+    assert not log.noted("open") and not log.noted("close"), "what is there at the start did not open"
     # The fields that are left out of the comparison did move.
     first, second = rows[keyframes[0]], rows[keyframes[1]]
-    moved = {name for one, other in zip(first, second) for name in one if one[name] != other[name]}
+    moved = {name for one, other in zip(first, second, strict=True) for name in one if one[name] != other[name]}
     assert moved - {"time", "snapshot"} <= {"idle_snd", "idle_rcv", "idle_ack"} and "idle_snd" in moved
 
 
 def test_a_connection_that_works_is_written_and_the_others_are_not(tmp_path):
-    made = connections(10)
-    busy = made.clients[3].getsockname()[1]
-    log = tmp_path / "x.csv"
-    arguments = ["-o", log, "-x", "-s", 10_000, "-O", "lport,fport,acked_bytes", "-e", f"port {made.port}"]
-    with Running(tmp_path, *arguments) as logger:
-        wait_for_snapshots(log, 3)
-        for _ in range(20):
-            made.clients[3].sendall(b"x")
-            time.sleep(0.02)
-        logger.stop()
-    made.close()
-    rows, flags = rows_by_snapshot(log)
-    changed = [row for number, each in rows.items() if flags[number] & 16 for row in each]
-    assert {row["lport"] for row in changed} == {str(busy)}
+    path = tmp_path / "x.csv"
+    with Connections("127.0.0.1", 10) as connections:
+        busy = connections.clients[3]
+        arguments = ["-o", path, "-x", "-s", 10_000, "-O", "lport,acked_bytes", "-e", f"port {connections.port}"]
+        with Running(tmp_path, *arguments) as logger:
+            wait_for_snapshots(path, 3)
+            for _ in range(20):
+                busy.sendall(b"x")
+                time.sleep(0.02)
+            logger.stop()
+        _, rows, keyframes = read(path)
+        changed = [row for number, each in rows.items() if number not in keyframes for row in each]
+        assert {int(row["lport"]) for row in changed} == {busy.getsockname()[1]}
     counts = [int(row["acked_bytes"]) for row in changed]
     assert len(counts) >= 10 and counts == sorted(set(counts))
 
 
-@pytest.mark.parametrize("kind", ["csv", "json", "bin"])
-def test_connections_that_come_and_go_have_a_line_each(kind, tmp_path):
-    made = connections(3)
-    log = tmp_path / "x"
-    kinds = {"csv": ["-O", "lport,fport,state"], "json": ["-F", "json", "-O", "lport"], "bin": ["-F", "bin"]}
-    arguments = ["-o", log, "-x", "-s", 5000, *kinds[kind], "-e", f"port {made.port} and state established"]
-    with Running(tmp_path, *arguments) as logger:
-        wait_until(lambda: log.exists() and log.stat().st_size > 200 and logger.status()["snapshots"] > 3, "a start")
-        client = socket.create_connection(("127.0.0.1", made.port))
-        server = made.listener.accept()[0]
-        port = client.getsockname()[1]
-        count = logger.status()["snapshots"]
-        wait_until(lambda: logger.status()["snapshots"] > count + 3, "a look")
-        client.close()
-        server.close()
-        count = logger.status()["snapshots"]
-        wait_until(lambda: logger.status()["snapshots"] > count + 3, "a look")
-        logger.stop()
-    made.close()
-    data = log.read_bytes()
-    if kind == "json":
-        events = [each for each in map(json.loads, data.splitlines()) if each.get("note") in ("open", "close")]
-        found = [(each["note"], each["laddr"], each["lport"], each["fport"], each["state"]) for each in events]
-    else:
-        pattern = rb"(open|close) time=\S+ snapshot=\d+ gencnt=\d+ laddr=(\S+) lport=(\d+) faddr=\S+ fport=(\d+) state=(\w+)"
-        found = [
-            (name.decode(), host.decode(), int(local), int(foreign), state.decode())
-            for name, host, local, foreign, state in re.findall(pattern, data)
-        ]
-    expected = [
-        (name, "127.0.0.1", *ports, "ESTABLISHED")
-        for name in ("open", "close")
-        for ports in ((port, made.port), (made.port, port))
-    ]
+NOTES = {
+    "csv": lambda data: CsvLog(data.decode()).notes,
+    "json": lambda data: [each for each in map(json.loads, data.splitlines()) if "note" in each],
+    "bin": bin_log.notes,
+}
+
+
+@pytest.mark.parametrize("form", NOTES)
+def test_connections_that_come_and_go_have_a_line_each(form, tmp_path):
+    path = tmp_path / "x"
+    with Connections("127.0.0.1", 3) as connections:
+        arguments = ["-x", "-s", 5000, "-F", form, "-e", f"port {connections.port} and state established"]
+        with Running(tmp_path, "-o", path, *arguments) as logger:
+
+            def look():
+                count = logger.status()["snapshots"]
+                wait_for(lambda: logger.status()["snapshots"] > count + 3, "a look")
+
+            look()
+            with connections.connect() as client, connections.accept() as server:
+                both = [ends_of(client), ends_of(server)]
+                look()
+            look()
+            logger.stop()
+    events = [note for note in NOTES[form](path.read_bytes()) if note["note"] in ("open", "close")]
+    found = [(note["note"], note["laddr"], note["lport"], note["faddr"], note["fport"], note["state"]) for note in events]
+    expected = [(name, *ends, "ESTABLISHED") for name in ("open", "close") for ends in both]
     assert sorted(found) == sorted(expected)
 
 
 def test_the_log_of_changes_tells_what_the_whole_log_tells(tmp_path):
     """Rows that are left out, filled in from those before, give the log of everything of the same frames."""
-    made = connections(8)
     frames = tmp_path / "x.bin"
-    with Running(tmp_path, "-o", frames, "-F", "bin", "-s", 5000, "-e", f"port {made.port}") as logger:
-        wait_until(lambda: frames.exists() and frames.stat().st_size > 0, "a start")
-        for number in range(40):
-            made.clients[number % 3].sendall(bytes(number))
-            if number == 20:
-                made.clients[7].close()
-                made.servers[7].close()
-            time.sleep(0.005)
-        logger.stop()
-    made.close()
+    with Connections("127.0.0.1", 8) as connections:
+        with Running(tmp_path, "-o", frames, "-F", "bin", "-s", 5000, "-e", f"port {connections.port}") as logger:
+            wait_for(lambda: frames.exists() and frames.stat().st_size > 0, "a start")
+            for number in range(40):
+                connections.clients[number % 3].sendall(bytes(number))
+                if number == 20:
+                    connections.clients[7].close()
+                    connections.servers[7].close()
+                time.sleep(0.005)
+            logger.stop()
     columns = "gencnt,lport,fport,state,snd_cwnd,srtt,acked_bytes,received_bytes"
     whole, changes = tmp_path / "whole.csv", tmp_path / "changes.csv"
     run("-d", frames, "-o", whole, "-s", 1, "-O", columns)
     run("-d", frames, "-o", changes, "-s", 1, "-O", columns, "-x", "-k", 0.05)
-    header, all_rows = whole_lines(whole.read_bytes())
-    expected = collections.defaultdict(dict)
-    for cells in all_rows:
-        expected[int(cells[1])][cells[2]] = cells[2:]
+    _, all_rows, _ = read(whole)
+    expected = {number: {row["gencnt"]: list(row.values())[2:] for row in rows} for number, rows in all_rows.items()}
     state, snapshots, rows = {}, 0, 0
-    for line in changes.read_text().splitlines():
-        if line.startswith("# close "):
-            del state[re.search(r"gencnt=(\d+)", line)[1]]
-        elif line.startswith("# open "):
-            assert re.search(r"gencnt=(\d+)", line)[1] not in state
+    for line in CsvLog(changes.read_text()).lines:
+        note = parse_note(line[2:]) if line.startswith("# ") else {"note": None}
+        if note["note"] == "close":
+            del state[str(note["gencnt"])]
+        elif note["note"] == "open":
+            assert str(note["gencnt"]) not in state
+        elif note["note"] == "snapshot":
+            snapshots += 1
+            assert state == expected[note["snapshot"]]
         elif line[0].isdigit():
             cells = line.split(",")
             state[cells[2]] = cells[2:]
             rows += 1
-        elif line.startswith("# snapshot "):
-            number = int(re.search(r"snapshot=(\d+)", line)[1])
-            snapshots += 1
-            assert state == expected[number]
-    assert snapshots > 30 and rows < len(all_rows) / 2
+    assert snapshots == len(expected) > 30 and rows < sum(map(len, expected.values())) / 2
 
 
 def test_every_rotated_file_begins_with_everything(tmp_path):
-    made = connections(5)
-    log = tmp_path / "x.csv"
-    with Running(tmp_path, "-o", log, "-x", "-s", 5000, "-O", "lport", "-e", f"port {made.port}") as logger:
-        wait_for_snapshots(log, 5)
-        log.rename(tmp_path / "old.csv")
-        logger.send(signal.SIGHUP)
-        wait_for_snapshots(log, 5)
-        logger.stop()
-    made.close()
-    for part in (tmp_path / "old.csv", log):
-        rows, _ = rows_by_snapshot(part)
-        assert [len(each) for each in rows.values()] == [11]
-        assert min(rows) == int(notes(part, "snapshot")[0]["snapshot"])
+    path, old = tmp_path / "x.csv", tmp_path / "old.csv"
+    with Connections("127.0.0.1", 5) as connections:
+        arguments = ["-x", "-s", 5000, "-O", "lport", "-e", f"port {connections.port}"]
+        with Running(tmp_path, "-o", path, *arguments) as logger:
+            wait_for_snapshots(path, 5)
+            path.rename(old)
+            logger.send(signal.SIGHUP)
+            wait_for_snapshots(path, 5)
+            logger.stop()
+    for part in old, path:
+        log, rows, keyframes = read(part)
+        assert keyframes == log.numbers()[:1]
+        assert [len(each) for each in rows.values() if each] == [len(rows[keyframes[0]])] == [11]

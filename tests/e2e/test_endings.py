@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How a log ends, and how the next run goes on with it."""
 
+import contextlib
 import json
+import os
 import signal
 
 import pytest
-from logger import CsvLog, refuse, run, running, sentence, wait_for
+from logger import CsvLog, refuse, run, sentence, wait_for
+from running import Running
 from sockets import Connections
 
 FORMATS = ["csv", "json", "siftr", "bin"]
@@ -20,12 +23,11 @@ IS_LAST = {
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_during_a_long_wait_ends_it_with_a_closing_line(tmp_path, loopback, number, form):
     log = tmp_path / "log"
-    with running("-o", log, "-s", 60_000_000, "-F", form, "-e", f"port {loopback.port}") as process:
+    with Running(tmp_path, "-o", log, "-s", 60_000_000, "-F", form, "-e", f"port {loopback.port}") as logger:
         # The records tell that the snapshot is written.
         wait_for(lambda: log.exists() and log.read_bytes().count(b"\n") > 16, what="the first snapshot")
-        process.send_signal(number)
-        assert process.wait(20) == 0
-        assert process.stderr.read() == b""
+        logger.send(number)
+        assert (logger.wait(), logger.messages()) == (0, "")
     *_, last = log.read_bytes().splitlines(keepends=True)
     assert last.endswith(b"\n") and IS_LAST[form](last)
 
@@ -34,22 +36,48 @@ def test_a_signal_while_it_works_hard_leaves_whole_lines_and_true_sums(tmp_path)
     with Connections("127.0.0.1", 500):
         for attempt in range(5):
             path = tmp_path / f"{attempt}.csv"
-            with running("-o", path, "-s", 1000, "-O", "all") as process:
+            with Running(tmp_path, "-o", path, "-s", 1000, "-O", "all") as logger:
                 wait_for(lambda: path.exists() and path.stat().st_size > 10_000, what="some records")
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(20) == 0
+                logger.stop()
             log = CsvLog(path.read_text())
-            assert log.lines[-1].startswith("# end ")
-            (end,) = log.noted("end")
-            assert end["records"] == len(log.rows) == sum(note["records"] for note in log.noted("snapshot"))
-            assert end["snapshots"] == len(log.noted("snapshot"))
+            assert log.end()["records"] == len(log.cells)
+            assert log.end()["snapshots"] == len(log.numbers())
 
 
-def test_a_reader_that_goes_away_ends_it_with_a_sentence():
-    with running("-o", "-", "-s", 1000) as process:
-        process.stdout.readline()
-        process.stdout.close()
-        assert "log -: Broken pipe" in sentence(process.wait(20), process.stderr.read().decode())
+@contextlib.contextmanager
+def pipe(_):
+    reader, writer = os.pipe()
+    yield reader, {"stdout": writer}, "-"
+    os.close(writer)
+
+
+@contextlib.contextmanager
+def terminal(_):
+    reader, writer = os.openpty()
+    yield reader, {"stdout": writer}, "-"
+    os.close(writer)
+
+
+@contextlib.contextmanager
+def fifo(directory):
+    path = directory / "fifo"
+    os.mkfifo(path)
+    yield os.open(path, os.O_RDONLY | os.O_NONBLOCK), {}, path
+
+
+@pytest.mark.parametrize(
+    "made, said",
+    [(pipe, "nobody reads it any more"), (fifo, "nobody reads it any more"), (terminal, "Input/output error")],
+    ids=["pipe", "fifo", "terminal"],
+)
+def test_a_reader_that_goes_away_ends_it_with_a_sentence(tmp_path, made, said):
+    with (
+        made(tmp_path) as (reader, options, name),
+        Running(tmp_path, "-o", name, "-s", 1000, "-e", "port 1", **options) as logger,
+    ):
+        wait_for(lambda: logger.status()["snapshots"] > 0, "a snapshot")
+        os.close(reader)
+        assert sentence(logger.wait(), logger.messages().splitlines(keepends=True)[-1]) == f"log {name}: {said}"
 
 
 def test_a_second_run_continues_a_csv_log_under_its_one_header_row(tmp_path, loopback):
@@ -109,15 +137,3 @@ def test_a_torn_line_of_json_and_of_siftr_is_removed(tmp_path, form, follows):
     path.write_bytes(whole + b"o,1234.5")
     run("-o", path, "-F", form, "-c", 1)
     assert path.read_bytes().startswith(whole + follows)
-
-
-def test_a_run_that_is_killed_leaves_a_log_that_the_next_run_continues(tmp_path, loopback):
-    path = tmp_path / "x.csv"
-    for _ in range(5):
-        size = path.stat().st_size if path.exists() else 0
-        with running("-o", path, "-s", 1000) as process:
-            wait_for(lambda: path.exists() and path.stat().st_size > size + 5000, what="some records")
-            process.kill()
-    run("-o", path, "-c", 1)
-    log = CsvLog(path.read_text())
-    assert (len(log.noted("log")), len(log.noted("end"))) == (6, 1)

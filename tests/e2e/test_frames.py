@@ -2,46 +2,10 @@
 """A bin log, read by a reader of its own, whole, cut and damaged."""
 
 import random
-import struct
 import subprocess
-import zlib
 
-from logger import CsvLog, command, parse_note, refuse, replay, run
-
-HEADER = struct.Struct("=4sHHIIQQQQQQQQQQIIII")
-NAMES = """magic version kind header_len record_len payload_len sequence wall_ns mono_ns walk_ns seen matched written
-    missed missed_ticks flags hz crc zero""".split()
-SNAPSHOT, NOTE = 1, 2
-CRC_FLAG = 8
-
-
-def frames_of(data):
-    """The whole frames that the bytes begin with, and how many bytes they take; every CRC must fit."""
-    found, at = [], 0
-    while at + HEADER.size <= len(data):
-        frame = dict(zip(NAMES, HEADER.unpack_from(data, at), strict=True))
-        assert (frame["magic"], frame["version"], frame["header_len"]) == (b"TCPS", 1, HEADER.size), f"at {at}"
-        end = at + HEADER.size + frame["payload_len"]
-        if end > len(data):
-            break
-        assert frame["flags"] & CRC_FLAG
-        assert zlib.crc32(data[at : at + 104] + bytes(4) + data[at + 108 : end]) == frame["crc"], f"at {at}"
-        frame["payload"] = data[at + HEADER.size : end]
-        frame["at"] = at
-        assert frame["kind"] in (SNAPSHOT, NOTE)
-        if frame["kind"] == SNAPSHOT:
-            assert frame["written"] * frame["record_len"] == frame["payload_len"]
-        found.append(frame)
-        at = end
-    return found, at
-
-
-def snapshots(data):
-    return [frame for frame in frames_of(data)[0] if frame["kind"] == SNAPSHOT]
-
-
-def notes(data):
-    return [parse_note(frame["payload"].decode()) for frame in frames_of(data)[0] if frame["kind"] == NOTE]
+from bin_log import HEADER, SNAPSHOT, frames_of, notes, snapshots, whole
+from logger import CsvLog, command, refuse, replay, run
 
 
 def places(data):
@@ -52,7 +16,7 @@ def places(data):
 
 def test_every_frame_of_a_bin_log_fits_its_crc_and_nothing_lies_between_frames(frames):
     data = frames.read_bytes()
-    assert frames_of(data)[1] == len(data)
+    assert whole(data)
     shots = snapshots(data)
     assert [shot["sequence"] for shot in shots] == [1, 2, 3]
     assert [shot["mono_ns"] for shot in shots] == sorted(shot["mono_ns"] for shot in shots)
@@ -63,7 +27,7 @@ def test_every_frame_of_a_bin_log_fits_its_crc_and_nothing_lies_between_frames(f
 
 def test_a_bin_log_cut_anywhere_is_read_up_to_its_last_whole_snapshot(frames, tmp_path):
     data = frames.read_bytes()
-    whole = replay(frames).rows
+    all_rows = replay(frames).rows
     cut = tmp_path / "cut.bin"
     for place in places(data):
         cut.write_bytes(data[:place])
@@ -76,7 +40,7 @@ def test_a_bin_log_cut_anywhere_is_read_up_to_its_last_whole_snapshot(frames, tm
             assert "cut off" in refuse("-d", cut, "-s", 1000, "-o", out)
         read = CsvLog(out.read_text())
         assert [note["snapshot"] for note in read.noted("snapshot")] == [shot["sequence"] for shot in expected], place
-        assert read.rows == whole[: sum(shot["written"] for shot in expected)], place
+        assert read.rows == all_rows[: sum(shot["written"] for shot in expected)], place
 
 
 def test_a_bin_log_cut_anywhere_is_continued_with_whole_frames(frames, tmp_path):
@@ -88,7 +52,7 @@ def test_a_bin_log_cut_anywhere_is_continued_with_whole_frames(frames, tmp_path)
         run("-F", "bin", "-o", log, "-c", 1)
         again = log.read_bytes()
         assert again[:end] == data[:end]
-        assert frames_of(again)[1] == len(again)
+        assert whole(again)
         assert [note["bytes"] for note in notes(again) if note["note"] == "torn"] == [place - end] * (place > end)
         assert len(snapshots(again)) == len(snapshots(data[:end])) + 1
 

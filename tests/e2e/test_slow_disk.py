@@ -10,21 +10,36 @@ import threading
 import time
 
 import pytest
-from running import GAP, Running, connections, lost_about, snapshots_of, wait_for_snapshots, wait_until
-from test_log import notes
+from logger import CsvLog, wait_for
+from running import Running, wait_for_snapshots
+from sockets import Connections
+
+
+@pytest.fixture
+def hundred(alone):
+    with Connections("127.0.0.1", 100, alone, alone) as connections:
+        yield connections
+
+
+@pytest.fixture
+def fifo(tmp_path):
+    """A FIFO, and a descriptor of it that nobody reads yet."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    yield path, reader
+    os.close(reader)
 
 
 def samples_taken(status):
     return status["snapshots"] + status["dropped"] + status["waiting"]
 
 
-def test_a_fifo_that_nobody_reads_stops_no_sample(tmp_path):
-    made = connections(100)
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    with Running(tmp_path, "-o", fifo, "-s", 20_000, "-q", 8, "-e", f"port {made.port}") as logger:
-        wait_until(lambda: logger.status()["dropped"] > 5, "a full queue")
+def test_a_fifo_that_nobody_reads_stops_no_sample(fifo, alone, hundred, tmp_path):
+    path, reader = fifo
+    arguments = ["-o", path, "-s", 20_000, "-q", 8, "-e", f"port {hundred.port}"]
+    with Running(tmp_path, *arguments, enter=alone.enter) as logger:
+        wait_for(lambda: logger.status()["dropped"] > 5, "a full queue")
         first = logger.status()
         time.sleep(2)
         second = logger.status()
@@ -43,29 +58,22 @@ def test_a_fifo_that_nobody_reads_stops_no_sample(tmp_path):
 
         reading = threading.Thread(target=read)
         reading.start()
-        wait_until(lambda: logger.status()["snapshots"] > first["snapshots"] + 20, "a log that is read")
+        wait_for(lambda: logger.status()["snapshots"] > first["snapshots"] + 20, "a log that is read")
         logger.stop()
         reading.join()
-    made.close()
-    os.close(reader)
-    data = bytes(data)
-    numbers = snapshots_of(data)
-    gaps = [(*map(int, found[:4]), found[4]) for found in GAP.findall(data.decode())]
-    lost = sum(snapshots for snapshots, *_ in gaps)
-    assert {why for *_, why in gaps} == {"the queue is full"}
+    log = CsvLog(data.decode())
+    numbers, gaps = log.numbers(), log.noted("gap")
+    lost = sum(gap["snapshots"] for gap in gaps)
+    assert {gap["why"] for gap in gaps} == {"the queue is full"}
     assert len(set(range(1, numbers[-1] + 1)) - set(numbers)) == lost
-    assert all(lost_about(records, 201, snapshots) for snapshots, records, *_ in gaps)
-    end = dict(pair.split("=") for pair in data.decode().splitlines()[-1].split()[2:])
-    assert int(end["dropped"]) == lost and int(end["snapshots"]) == len(numbers)
+    assert all(gap["records"] == 201 * gap["snapshots"] for gap in gaps)
+    assert (log.end()["dropped"], log.end()["snapshots"]) == (lost, len(numbers))
 
 
-def test_an_end_does_not_wait_for_ever_for_a_log_that_takes_nothing(tmp_path):
-    made = connections(100)
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    with Running(tmp_path, "-o", fifo, "-s", 5000, "-e", f"port {made.port}") as logger:
-        wait_until(lambda: logger.status()["dropped"] > 0, "a full queue")
+def test_an_end_does_not_wait_for_ever_for_a_log_that_takes_nothing(fifo, hundred, alone, tmp_path):
+    arguments = ["-o", fifo[0], "-s", 5000, "-e", f"port {hundred.port}"]
+    with Running(tmp_path, *arguments, enter=alone.enter) as logger:
+        wait_for(lambda: logger.status()["dropped"] > 0, "a full queue")
         # timeout(1) sends a signal twice; that is one request.
         logger.send(signal.SIGTERM)
         time.sleep(0.1)
@@ -73,10 +81,9 @@ def test_an_end_does_not_wait_for_ever_for_a_log_that_takes_nothing(tmp_path):
         time.sleep(1.1)
         assert logger.process.poll() is None, "it has patience"
         logger.send(signal.SIGTERM)
-        assert logger.process.wait(timeout=5) == 1
-    made.close()
-    os.close(reader)
-    assert re.search(r"the log does not take what is left; \d+ snapshots or more are lost\n$", logger.messages())
+        assert logger.wait() == 1
+        said = logger.messages()
+    assert re.search(r"the log does not take what is left; \d+ snapshots or more are lost\n$", said)
 
 
 @pytest.fixture
@@ -95,9 +102,9 @@ def disk(tmp_path):
 
 
 def test_a_frozen_disk_costs_nothing_that_the_queue_holds(disk):
-    log = disk / "x.csv"
-    with Running(disk.parent, "-o", log, "-s", 10_000, "-q", 500, "-e", "port 1") as logger:
-        wait_for_snapshots(log, 10)
+    path = disk / "x.csv"
+    with Running(disk.parent, "-o", path, "-s", 10_000, "-q", 500, "-e", "port 1") as logger:
+        wait_for_snapshots(path, 10)
         subprocess.run(["fsfreeze", "--freeze", disk], check=True)
         try:
             before = logger.status()
@@ -106,10 +113,9 @@ def test_a_frozen_disk_costs_nothing_that_the_queue_holds(disk):
         finally:
             subprocess.run(["fsfreeze", "--unfreeze", disk], check=True)
         assert frozen["snapshots"] <= before["snapshots"] + 1 and frozen["waiting"] > 50
-        wait_until(lambda: logger.status()["waiting"] == 0, "an empty queue")
+        wait_for(lambda: logger.status()["waiting"] == 0, "an empty queue")
         logger.stop()
-    numbers = snapshots_of(log.read_bytes())
-    assert numbers == list(range(1, len(numbers) + 1))
-    (end,) = notes(log, "end")
-    assert end["dropped"] == "0"
-    assert int(end["snapshots"]) + int(end["missed_ticks"]) > 100
+    log = CsvLog(path.read_text())
+    assert log.numbers() == list(range(1, len(log.numbers()) + 1))
+    assert log.end()["dropped"] == 0
+    assert log.end()["snapshots"] + log.end()["missed_ticks"] > 100

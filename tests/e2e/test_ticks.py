@@ -5,7 +5,7 @@ import resource
 import statistics
 
 from logger import log, parse_note, run
-from sockets import Connections, Namespace, ends_of
+from sockets import Connections, ends_of
 
 
 def test_samples_are_taken_at_absolute_times():
@@ -15,13 +15,13 @@ def test_samples_are_taken_at_absolute_times():
     assert statistics.median(late) - min(late) < 0.0025
 
 
-def test_of_ten_thousand_sockets_each_is_in_each_snapshot_and_every_tick_is_taken_or_missed(tmp_path):
+def test_of_ten_thousand_sockets_each_is_in_each_snapshot_and_every_tick_is_taken_or_missed(alone, tmp_path):
     resource.setrlimit(resource.RLIMIT_NOFILE, (12_000, max(12_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     path = tmp_path / "x.csv"
-    with Namespace() as alone, Connections("127.0.0.1", 5000, alone, alone) as connections:
+    with Connections("127.0.0.1", 5000, alone, alone) as connections:
         sockets = {",".join(map(str, ends_of(each))) + ",ESTABLISHED\n" for each in connections.all()}
         sockets.add(f"127.0.0.1,{connections.port},0.0.0.0,0,LISTEN\n")
-        run("-o", path, "-t", 10, "-O", "laddr,lport,faddr,fport,state", place=alone)
+        run("-o", path, "-t", 10, "-O", "laddr,lport,faddr,fport,state", enter=alone.enter)
     assert len(sockets) == 10_001
     snapshots = records = 0
     rows = []

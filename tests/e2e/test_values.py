@@ -97,7 +97,7 @@ def test_a_quiet_connection_is_logged_with_exactly_the_values_of_tcp_info(link):
                 return before if values_of(sockets) == before else None
 
             before = wait_for(quiet, what="acknowledgements have ended")
-            snapshots = log("-c", 3, "-O", "all", "-e", "state established", place=place).snapshots()
+            snapshots = log("-c", 3, "-O", "all", "-e", "state established", enter=place.enter).snapshots()
             assert values_of(sockets) == before, "nothing moved while it was logged"
             assert sorted(snapshots) == [1, 2, 3]
             for rows in snapshots.values():
@@ -171,7 +171,7 @@ def test_behind_a_bottleneck_every_value_lies_where_the_kernel_moved(link):
                 )
 
             wait_for(lost, what="the bottleneck drops a segment of both senders")
-            logged = log("-t", 2, "-O", "all", place=link.near)
+            logged = log("-t", 2, "-O", "all", enter=link.near.enter)
             answered = {ends: len(samples) for ends, samples in traffic.samples.items()}
             wait_for(
                 lambda: all(len(traffic.samples[ends]) > count + 1 for ends, count in answered.items()),

@@ -33,7 +33,7 @@ impl Log for Diagnostics {
                 Level::Warn => Severity::LOG_WARNING,
                 Level::Info | Level::Debug | Level::Trace => Severity::LOG_INFO,
             };
-            say(severity, &record.args().to_string());
+            say(severity, &without_numbers(&record.args().to_string()));
         }
     }
 
@@ -58,7 +58,6 @@ pub fn answer(text: &str) {
 }
 
 fn say(severity: Severity, text: &str) {
-    let text = without_number(text);
     match &mut *PLACE.lock().unwrap_or_else(PoisonError::into_inner) {
         // Where standard error takes nothing there is nobody to tell; eprintln would panic.
         Place::StandardError => _ = stderr().write_all(format!("siftr_cdev_logger: {text}\n").as_bytes()),
@@ -66,23 +65,34 @@ fn say(severity: Severity, text: &str) {
     }
 }
 
-/// A sentence without the number that [`std::io::Error`] puts behind what the
+/// A text without the numbers that [`std::io::Error`] puts behind what the
 /// system said.
-fn without_number(sentence: &str) -> &str {
-    match sentence.strip_suffix(')').and_then(|rest| rest.rsplit_once(" (os error ")) {
-        Some((said, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => said,
-        _ => sentence,
+pub fn without_numbers(text: &str) -> String {
+    const BEGIN: &str = " (os error ";
+    let mut parts = text.split(BEGIN);
+    let mut said = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => said.push_str(rest),
+            _ => said.extend([BEGIN, part]),
+        }
     }
+    said
 }
 
 #[cfg(test)]
 mod tests {
+    use super::without_numbers;
+
     #[test]
     fn what_the_system_said_has_no_number() {
         let error = std::io::Error::from_raw_os_error(2);
-        let sentence = format!("log x: {error}");
-        assert!(sentence.ends_with(" (os error 2)"));
-        assert_eq!(super::without_number(&sentence), "log x: No such file or directory");
-        assert_eq!(super::without_number("log (os error x)"), "log (os error x)");
+        assert!(error.to_string().ends_with(" (os error 2)"));
+        assert_eq!(without_numbers(&format!("log x: {error}")), "log x: No such file or directory");
+        let said = "No such file or directory; No such file or directory!";
+        assert_eq!(without_numbers(&format!("{error}; {error}!")), said);
+        for other in ["log (os error x)", "log (os error 2", "", "(os error 2)"] {
+            assert_eq!(without_numbers(other), other);
+        }
     }
 }

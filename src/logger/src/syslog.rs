@@ -144,10 +144,9 @@ impl Messages {
     }
 
     fn connect(&self) -> io::Result<LoggerBackend> {
-        let said = |error: syslog::Error| io::Error::other(error.to_string());
         let nowhere = || io::Error::other("the host has no address");
         match self.target.place {
-            Place::Local => Ok(syslog::unix(()).map_err(said)?.backend),
+            Place::Local => Ok(syslog::unix(()).map_err(cause)?.backend),
             Place::Udp(..) => {
                 let server = *self.addresses.first().ok_or_else(nowhere)?;
                 let any = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -192,7 +191,7 @@ impl Messages {
                 (1, BTreeMap::new(), text),
             )
         };
-        formatted.map_err(|error| io::Error::other(error.to_string()))?;
+        formatted.map_err(cause)?;
         if matches!(self.target.place, Place::Tcp(..)) {
             self.message.push(b'\n');
         }
@@ -208,6 +207,16 @@ impl Messages {
                 Ok(1..) | Err(nix::Error::EAGAIN) => (),
                 Ok(0) | Err(_) => self.backend = None,
             }
+        }
+    }
+}
+
+/// What the system said, out of what the crate puts around it.
+fn cause(error: syslog::Error) -> io::Error {
+    match error {
+        syslog::Error::Io(error) | syslog::Error::Write(error) => error,
+        syslog::Error::Initialization(error) => {
+            error.downcast::<syslog::Error>().map_or_else(io::Error::other, |inner| cause(*inner))
         }
     }
 }

@@ -29,8 +29,7 @@ impl Writer {
     /// line.
     ///
     /// # Errors
-    /// A sentence where nobody reads the log any more, or its end cannot be
-    /// written.
+    /// A sentence where the log cannot go on, or its end cannot be written.
     pub fn run(mut self) -> Result<(), Sentence> {
         loop {
             let sync_due = self.log.sync_due().map_or_else(never, at);

@@ -3,7 +3,7 @@
 //! A log in a file, of which every write is there whole or not at all.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -21,11 +21,11 @@ use crate::place::Place;
 /// An open log.
 pub struct LogFile {
     file: File,
-    /// None for standard output.
+    /// Where it is opened again, if it is.
     place: Option<Place>,
     name: String,
     mode: Mode,
-    /// A FIFO, a terminal or a device can neither be cut nor continued.
+    /// A pipe, a terminal or a device can neither be cut nor continued.
     is_regular: bool,
     /// Bytes of a write that failed, which stand at the file's end until they
     /// can be cut off.
@@ -53,18 +53,18 @@ impl LogFile {
         let name = path.display().to_string();
         let said = |error: io::Error| format!("log {name}: {error}");
         if path == Path::new("-") {
-            let file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(said)?);
-            let log = Self { file, place: None, name, mode, is_regular: false, torn_bytes: 0 };
-            return Ok((log, Found::default()));
+            let mut file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(said)?);
+            let is_regular = file.metadata().map_err(said)?.is_file();
+            if is_regular {
+                file.seek(SeekFrom::End(0)).map_err(said)?;
+            }
+            return Ok((Self { file, place: None, name, mode, is_regular, torn_bytes: 0 }, Found::default()));
         }
         let place = Place::of(path).map_err(said)?;
         // A FIFO or a device cannot be read back, and has nothing to continue.
         if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
             let file = place.open(OFlag::O_WRONLY | OFlag::O_APPEND, mode).map_err(said)?;
-            return Ok((
-                Self { file, place: Some(place), name, mode, is_regular: false, torn_bytes: 0 },
-                Found::default(),
-            ));
+            return Ok((Self { file, place: None, name, mode, is_regular: false, torn_bytes: 0 }, Found::default()));
         }
         let file = open_regular(&place, mode).map_err(said)?;
         let found = take(&file, &name, format, header)?;
@@ -76,7 +76,7 @@ impl LogFile {
     /// # Errors
     /// A sentence; the log goes on in the old file.
     pub fn open_next(&self, format: &Format, header: &str) -> Result<Option<(File, Found)>, Sentence> {
-        let Some(place) = self.place.as_ref().filter(|_| self.is_regular) else {
+        let Some(place) = &self.place else {
             return Ok(None);
         };
         let said = |error: io::Error| format!("log {}: {error}", self.name);
@@ -132,6 +132,8 @@ impl LogFile {
             // Somebody may have truncated the file meanwhile.
             let len = self.file.metadata()?.len();
             self.file.set_len(len.saturating_sub(self.torn_bytes))?;
+            // Standard output may not have been opened to append.
+            self.file.seek(SeekFrom::End(0))?;
             self.torn_bytes = 0;
         }
         Ok(())
@@ -145,7 +147,7 @@ impl LogFile {
     /// Gives a log that is still empty to the user that the logger becomes.
     pub fn give_to(&self, uid: Uid, gid: Gid) -> Result<(), Sentence> {
         let give = || -> io::Result<()> {
-            if self.is_regular && self.file.metadata()?.len() == 0 {
+            if self.place.is_some() && self.file.metadata()?.len() == 0 {
                 fchown(&self.file, Some(uid), Some(gid))?;
             }
             Ok(())
@@ -155,7 +157,12 @@ impl LogFile {
 
     /// The directory that the log is opened again in, if it is.
     pub fn directory(&self) -> Option<BorrowedFd<'_>> {
-        self.place.as_ref().filter(|_| self.is_regular).map(Place::directory)
+        self.place.as_ref().map(Place::directory)
+    }
+
+    /// Whether what a write that failed has written can be removed again.
+    pub fn can_be_cut(&self) -> bool {
+        self.is_regular
     }
 
     /// The path as it was given.

@@ -2,8 +2,10 @@
 
 //! The log: snapshots and notes in one of the formats, in a file or in syslog.
 //!
-//! A write that fails for want of space, or because the disk fails, loses its
-//! snapshot and nothing else: the log tells of the gap when it goes on.
+//! A write to a file that fails for want of space, or because the disk fails,
+//! loses its snapshot and nothing else: the log tells of the gap when it goes
+//! on.  What a pipe, a terminal or a device has taken cannot be taken back, so
+//! that there the first error is the end.
 
 mod batch;
 mod changes;
@@ -25,6 +27,7 @@ use self::changes::{Changes, Selected};
 use self::file::{Found, LogFile};
 use self::lines::Lines;
 use crate::Sentence;
+use crate::diagnostics::without_numbers;
 use crate::gap::Gap;
 use crate::options::{Format, Options, Output};
 use crate::privileges::Identity;
@@ -119,7 +122,7 @@ impl Log {
     /// Logs a snapshot.
     ///
     /// # Errors
-    /// A sentence where nobody reads the log any more.
+    /// A sentence where the log cannot go on.
     pub fn snapshot(&mut self, taken: &mut Taken) -> Result<(), Sentence> {
         if let Some(gap) = taken.gap.take() {
             Gap::widen(&mut self.queue_gap, gap);
@@ -163,8 +166,8 @@ impl Log {
 
     /// Counts a snapshot that could not be written.
     fn lose(&mut self, error: &io::Error, taken: &Taken) -> Result<(), Sentence> {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Err(format!("{}: nobody reads it any more", self.name()));
+        if self.is_final() {
+            return Err(self.said(error));
         }
         if let Some(changes) = &mut self.changes {
             changes.take_back();
@@ -173,19 +176,19 @@ impl Log {
             log::warn!("{}; snapshots are dropped meanwhile", self.said(error));
         }
         self.counters.dropped.fetch_add(1, Relaxed);
-        Gap::widen(&mut self.gap, gap_of(&taken.snapshot, &error.to_string()));
+        Gap::widen(&mut self.gap, gap_of(&taken.snapshot, &without_numbers(&error.to_string())));
         Ok(())
     }
 
     /// Says that the source fails.
     ///
     /// # Errors
-    /// A sentence where nobody reads the log any more.
+    /// A sentence where the log cannot go on.
     pub fn source_lost(&mut self, why: &str, missed_ticks: u64) -> Result<(), Sentence> {
         let pairs = [
             ("time", Pair::Seconds(wall_ns())),
             ("missed_ticks", Pair::Number(missed_ticks)),
-            ("why", Pair::Text(why)),
+            ("why", Pair::Text(&without_numbers(why))),
         ];
         self.compose();
         self.lines.note(&Note { name: "source_lost", pairs: &pairs });
@@ -195,7 +198,7 @@ impl Log {
     /// Says what the queue did not take last.
     ///
     /// # Errors
-    /// A sentence where nobody reads the log any more.
+    /// A sentence where the log cannot go on.
     pub fn dropped(&mut self, gap: Gap) -> Result<(), Sentence> {
         Gap::widen(&mut self.queue_gap, gap);
         self.compose();
@@ -206,7 +209,7 @@ impl Log {
     /// connection to syslog.
     ///
     /// # Errors
-    /// A sentence where nobody reads the log any more.
+    /// A sentence where the log cannot go on.
     pub fn reopen(&mut self) -> Result<(), Sentence> {
         let opened = match &mut self.sink {
             Sink::Syslog(records) => {
@@ -326,7 +329,7 @@ impl Log {
     /// with the next snapshot, or is only in the messages.
     fn append_or_wait(&mut self) -> Result<(), Sentence> {
         match self.append() {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(self.said(&error)),
+            Err(error) if self.is_final() => Err(self.said(&error)),
             Err(error) => {
                 log::info!("{}", self.said(&error));
                 Ok(())
@@ -335,8 +338,16 @@ impl Log {
         }
     }
 
+    /// Whether an error of a write is the end.
+    fn is_final(&self) -> bool {
+        matches!(&self.sink, Sink::File(file) if !file.can_be_cut())
+    }
+
     fn said(&self, error: &io::Error) -> Sentence {
-        format!("{}: {error}", self.name())
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => format!("{}: nobody reads it any more", self.name()),
+            _ => format!("{}: {error}", self.name()),
+        }
     }
 
     fn name(&self) -> String {
