@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use tcpstats::frame::Frame;
 use tcpstats::stream::SnapshotBuffer;
 
 use crate::Sentence;
@@ -128,9 +127,7 @@ impl Sampler {
         missed_ticks: u64,
         dropped: &mut Option<Gap>,
     ) -> Option<SnapshotBuffer> {
-        if let Ok(frame) = Frame::parse(snapshot.bytes()) {
-            self.counters.walk_ns.store(frame.header.walk_ns, Relaxed);
-        }
+        self.counters.walk_ns.store(snapshot.header().walk_ns, Relaxed);
         let item = Item::Snapshot(Taken { snapshot, missed_ticks, gap: dropped.take() });
         // A kernel does not wait for a slow log; a file does.
         let sent = if self.source.comes_back() {
@@ -178,6 +175,6 @@ struct Outage {
 
 /// The gap that one snapshot leaves.
 pub fn gap_of(snapshot: &SnapshotBuffer, why: &str) -> Gap {
-    let sequence = Frame::parse(snapshot.bytes()).map_or(0, |frame| frame.header.sequence);
-    Gap { snapshots: 1, records: snapshot.written(), first: sequence, last: sequence, why: why.into() }
+    let header = snapshot.header();
+    Gap { snapshots: 1, records: header.written, first: header.sequence, last: header.sequence, why: why.into() }
 }

@@ -81,6 +81,14 @@ impl Target {
         Ok(Self { text: text.into(), facility, severity, place })
     }
 
+    /// Where it is; nowhere for the local daemon.
+    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        match &self.place {
+            Place::Local => Ok(Vec::new()),
+            Place::Udp(host, port) | Place::Tcp(host, port) => Ok((host.as_str(), *port).to_socket_addrs()?.collect()),
+        }
+    }
+
     /// The TCP port that is connected to.
     #[cfg(target_os = "linux")]
     pub fn tcp_port(&self) -> Option<u16> {
@@ -134,13 +142,8 @@ struct Messages {
 }
 
 impl Messages {
-    fn new(target: Target) -> io::Result<Self> {
-        let addresses = match &target.place {
-            Place::Local => Vec::new(),
-            Place::Udp(host, port) | Place::Tcp(host, port) => (host.as_str(), *port).to_socket_addrs()?.collect(),
-        };
-        let hostname = System::this().host;
-        Ok(Self { target, addresses, backend: None, hostname, message: Vec::new() })
+    fn new(target: Target, addresses: Vec<SocketAddr>) -> Self {
+        Self { target, addresses, backend: None, hostname: System::this().host, message: Vec::new() }
     }
 
     fn connect(&self) -> io::Result<LoggerBackend> {
@@ -233,7 +236,7 @@ impl Records {
     /// A sentence that names the target and what was said.
     pub fn open(target: &Target) -> Result<Self, Sentence> {
         let open = || {
-            let mut messages = Messages::new(target.clone())?;
+            let mut messages = Messages::new(target.clone(), target.addresses()?);
             messages.backend = Some(messages.connect()?);
             Ok(Self { messages })
         };
@@ -253,16 +256,21 @@ impl Records {
                     return Err(error);
                 }
                 if !told {
-                    log::warn!("syslog {}: {error}; it is waited for", self.messages.target.text);
+                    log::warn!("syslog {}: {error}; it is waited for", self.name());
                     told = true;
                 }
                 sleep(RETRY_AFTER);
             }
             if told {
-                log::warn!("syslog {}: it is reached again", self.messages.target.text);
+                log::warn!("syslog {}: it is reached again", self.name());
             }
         }
         Ok(())
+    }
+
+    /// The target as it was given.
+    pub fn name(&self) -> &str {
+        &self.messages.target.text
     }
 
     /// Has the next line connect again.
@@ -273,7 +281,7 @@ impl Records {
 
 /// The logger's own messages in the local syslog.
 pub struct Diagnostics {
-    messages: Option<Messages>,
+    messages: Messages,
 }
 
 impl Diagnostics {
@@ -285,19 +293,15 @@ impl Diagnostics {
             severity: Severity::LOG_INFO,
             place: Place::Local,
         };
-        let mut messages = Messages::new(target).ok();
-        if let Some(messages) = &mut messages {
-            messages.backend = connect_without_waiting(messages);
-        }
+        let mut messages = Messages::new(target, Vec::new());
+        messages.backend = connect_without_waiting(&messages);
         Self { messages }
     }
 
     /// Sends a message, if need be over a new connection.  One that nobody
     /// takes is lost: nothing here may wait for syslog.
     pub fn say(&mut self, severity: Severity, text: &str) {
-        let Some(messages) = &mut self.messages else {
-            return;
-        };
+        let messages = &mut self.messages;
         for _ in 0..2 {
             if messages.backend.is_none() {
                 messages.backend = connect_without_waiting(messages);
@@ -335,6 +339,15 @@ mod tests {
         assert_eq!(place("local0.debug@192.0.2.1:5514"), Some(("192.0.2.1".into(), 5514, false)));
         assert_eq!(place("local0@@[2001:db8::1]:601"), Some(("2001:db8::1".into(), 601, true)));
         assert_eq!(place("local0@@[::1]"), Some(("::1".into(), 514, true)));
+    }
+
+    #[test]
+    fn of_an_error_of_the_crate_only_what_the_system_said_is_told() {
+        let refused = || syslog::Error::Io(io::Error::from_raw_os_error(libc::ECONNREFUSED));
+        assert_eq!(cause(refused()).raw_os_error(), Some(libc::ECONNREFUSED));
+        let wrapped = syslog::Error::Initialization(Box::new(refused()));
+        assert_eq!(cause(wrapped).raw_os_error(), Some(libc::ECONNREFUSED));
+        assert_eq!(cause(syslog::Error::Initialization("no paths".into())).to_string(), "no paths");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::text::Text;
 #[derive(Debug, Default)]
 pub struct SnapshotBuffer {
     bytes: Vec<u8>,
-    written: u64,
+    header: Header,
 }
 
 impl SnapshotBuffer {
@@ -28,7 +28,7 @@ impl SnapshotBuffer {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.resize(HEADER_LEN, 0);
-        self.written = 0;
+        self.header = Header::default();
     }
 
     /// Appends a record.
@@ -37,13 +37,13 @@ impl SnapshotBuffer {
             self.clear();
         }
         self.bytes.extend_from_slice(&record.to_bytes());
-        self.written += 1;
+        self.header.written += 1;
     }
 
     /// Records so far.
     #[must_use]
     pub fn written(&self) -> u64 {
-        self.written
+        self.header.written
     }
 
     /// Writes the header before the records; `written` is counted here.
@@ -51,19 +51,22 @@ impl SnapshotBuffer {
         if self.bytes.is_empty() {
             self.clear();
         }
-        let header = Header { written: self.written, ..*header };
+        self.header = Header { written: self.written(), ..*header };
         let payload_len = (self.bytes.len() - HEADER_LEN) as u64;
         let record_len = u32::try_from(RECORD_LEN).unwrap_or_default();
-        let head = header_bytes(FrameKind::Snapshot, &header, record_len, payload_len);
+        let head = header_bytes(FrameKind::Snapshot, &self.header, record_len, payload_len);
         self.bytes[..HEADER_LEN].copy_from_slice(&head);
+    }
+
+    /// The header that [`SnapshotBuffer::finish`] wrote.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
     }
 
     /// Puts the logger's count of missed ticks into a finished frame.
     pub fn set_missed_ticks(&mut self, ticks: u64) {
-        const OFFSET: usize = 88;
-        if let Some(member) = self.bytes.get_mut(OFFSET..).and_then(<[u8]>::first_chunk_mut) {
-            *member = ticks.to_ne_bytes();
-        }
+        self.finish(&Header { missed_ticks: ticks, ..self.header });
     }
 
     /// The whole frame, to be [sealed](seal).

@@ -353,7 +353,7 @@ impl Log {
     fn name(&self) -> String {
         match &self.sink {
             Sink::File(file) => format!("log {}", file.name()),
-            Sink::Syslog(_) => "syslog".into(),
+            Sink::Syslog(records) => format!("syslog {}", records.name()),
         }
     }
 }

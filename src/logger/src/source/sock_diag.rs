@@ -558,7 +558,6 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     use tcpstats::FIELDS;
-    use tcpstats::frame::Frame;
 
     use super::*;
 
@@ -621,7 +620,7 @@ mod tests {
     #[test]
     fn an_interrupted_dump_is_repeated() {
         let (snapshot, all_read) = sample(&dumps(|request| if request == 1 { NLM_F_DUMP_INTR } else { 0 }, 4));
-        let header = Frame::parse(snapshot.unwrap().bytes()).unwrap().header;
+        let header = *snapshot.unwrap().header();
         assert_eq!((header.written, header.seen, header.flags), (2, 2, 0), "only the repeated dumps count");
         assert!(all_read);
     }
@@ -629,7 +628,7 @@ mod tests {
     #[test]
     fn a_dump_that_is_interrupted_again_and_again_is_marked() {
         let (snapshot, all_read) = sample(&dumps(|_| NLM_F_DUMP_INTR, 2 * (RETRIES + 1)));
-        let header = Frame::parse(snapshot.unwrap().bytes()).unwrap().header;
+        let header = *snapshot.unwrap().header();
         assert_eq!((header.written, header.flags), (2, flag::INTERRUPTED));
         assert!(all_read);
     }
