@@ -54,7 +54,7 @@ MUTANTS = [
     ("leave the current network stack set", "siftr_cdev.c",
      "\t\tvisit(arg);\n\t\tCURVNET_RESTORE();\n\t\treturn;", "\t\tvisit(arg);\n\t\t(void)saved_vnet;\n\t\treturn;",
      "no_connections_are_a_whole_snapshot_too", "a current network stack left"),
-    ("take srtt in ticks", "src/kpi/connection.rs", "raw::TCP_TMR_GRANULARITY_USEC as i32", "0",
+    ("take srtt in ticks", "src/kpi/connection.rs", "raw::TCP_TMR_GRANULARITY_USEC.cast_signed()", "0",
      "times_of_the_base_stack_are_ticks_and_their_fractions", "the record is in microseconds"),
     ("make the device without looking at its name", "siftr_cdev.c", "MAKEDEV_CHECKNAME | MAKEDEV_WAITOK",
      "MAKEDEV_WAITOK", "a_device_of_another_driver_makes_the_load_fail_and_leaves_nothing", "panic: make_dev_sv"),
