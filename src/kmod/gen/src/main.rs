@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Writes what the kernel module is built from.
+//! Writes what the kernel module is built from, and the manual page's list of fields.
 //!
 //! ```text
 //! siftr_cdev_gen bindings BINDINGS_H OUT CLANG_ARGUMENT...
 //! siftr_cdev_gen header OUT
 //! siftr_cdev_gen layout OUT.rs OUT.c
+//! siftr_cdev_gen fields PAGE
 //! ```
 
 mod bindings;
+mod fields;
 mod header;
 mod layout;
 
@@ -16,7 +18,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: siftr_cdev_gen bindings BINDINGS_H OUT CLANG_ARGUMENT...
        siftr_cdev_gen header OUT
-       siftr_cdev_gen layout OUT.rs OUT.c";
+       siftr_cdev_gen layout OUT.rs OUT.c
+       siftr_cdev_gen fields PAGE";
 
 fn write(path: &str, text: &str) -> Result<(), String> {
     std::fs::write(path, text).map_err(|error| format!("{path}: {error}"))
@@ -29,6 +32,10 @@ fn run(arguments: &[String]) -> Result<(), String> {
         [command, rust, c] if command == "layout" => {
             write(rust, &layout::rust())?;
             write(c, &layout::c())
+        }
+        [command, page] if command == "fields" => {
+            let text = std::fs::read_to_string(page).map_err(|error| format!("{page}: {error}"))?;
+            write(page, &fields::put_into(&text).map_err(|error| format!("{page}: {error}"))?)
         }
         _ => Err(USAGE.into()),
     }

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What `make freebsd` built: programs of FreeBSD, and a tar with every file in its place."""
+
+import os
+import pathlib
+import re
+import subprocess
+import tarfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILT = ROOT / "target/freebsd"
+LLVM = pathlib.Path(os.environ.get("LLVM", "/usr/lib/llvm-19")) / "bin"
+
+PROGRAMS = ["siftr_cdev_logger", "vmsuite"]
+
+# Where FreeBSD's own and a port's files go, with their modes.
+FILES = {
+    "boot/modules/siftr_cdev.ko": 0o555,
+    "usr/local/etc/rc.d/tcpstats_logger": 0o555,
+    "usr/local/include/netinet/tcpstats.h": 0o444,
+    "usr/local/sbin/siftr_cdev_logger": 0o555,
+    "usr/local/share/examples/siftr_cdev/devfs.conf": 0o444,
+    "usr/local/share/examples/siftr_cdev/newsyslog.conf.d/tcpstats_logger.conf": 0o444,
+    "usr/local/share/examples/siftr_cdev/skips.d": 0o444,
+    "usr/local/share/examples/siftr_cdev/snapshots.d": 0o444,
+    "usr/local/share/man/man4/siftr_cdev.4": 0o444,
+    "usr/local/share/man/man5/tcpstats.5": 0o444,
+    "usr/local/share/man/man8/siftr_cdev_logger.8": 0o444,
+}
+
+
+def readelf(*arguments):
+    return subprocess.run(
+        [LLVM / "llvm-readelf", "-W", *arguments], check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def tar(tmp_path_factory):
+    """The tar's members, and the folder that they were unpacked into."""
+    folder = tmp_path_factory.mktemp("root")
+    with tarfile.open(BUILT / "siftr_cdev-freebsd14-amd64.tar.gz") as archive:
+        archive.extractall(folder, filter="tar")
+        return archive.getmembers(), folder
+
+
+@pytest.fixture(params=[*PROGRAMS, "packed"])
+def program(request, tar):
+    """A program as it was linked, and the logger as it was packed."""
+    return tar[1] / "usr/local/sbin/siftr_cdev_logger" if request.param == "packed" else BUILT / "amd64" / request.param
+
+
+def test_the_kernel_takes_it_for_a_program_of_freebsd(program):
+    header = readelf("--file-header", program)
+    assert re.search(r"OS/ABI:\s+UNIX - FreeBSD$", header, re.MULTILINE)
+    assert re.search(r"Machine:\s+Advanced Micro Devices X86-64$", header, re.MULTILINE)
+    assert "Requesting program interpreter: /libexec/ld-elf.so.1]" in readelf("--program-headers", program)
+    # The ABI note says for which release: sys/kern/imgact_elf.c takes its number as osreldate.
+    assert re.search(r"^\s+FreeBSD\s+0x\w+\s+NT_FREEBSD_ABI_TAG", readelf("--notes", program), re.MULTILINE)
+
+
+def test_it_needs_libraries_of_the_base_system_only(program):
+    needed = set(re.findall(r"\(NEEDED\)\s+Shared library: \[(\S+)\]", readelf("--dynamic", program)))
+    assert needed == {"libc.so.7", "libthr.so.3"}
+
+
+def test_its_symbols_are_those_of_freebsd_14(program):
+    symbols = [line.split()[-1] for line in readelf("--dyn-syms", program).splitlines() if " UND " in line]
+    versioned = [name.partition("@") for name in symbols if "@" in name]
+    assert len(versioned) > 50
+    # FBSD_1.7 is the last set of symbols that 14.0 has; FBSDprivate is for the base system.
+    assert {version.strip("@") for _, _, version in versioned} <= {f"FBSD_1.{minor}" for minor in range(8)}
+    names = {name for name, _, _ in versioned}
+    assert {"__error", "pthread_create"} <= names
+    # What glibc and Linux alone have.
+    assert not {name for name in names if re.match(r"__errno_location|__libc_start_main|gnu_get|epoll_|inotify_", name)}
+
+
+def test_no_path_of_the_build_is_in_what_is_packed(tar):
+    _, folder = tar
+    for name in FILES:
+        content = (folder / name).read_bytes()
+        for path in (ROOT, pathlib.Path.home()):
+            assert bytes(path) + b"/" not in content, name
+
+
+def test_the_tar_has_every_file_in_its_place_and_no_folder(tar):
+    members, _ = tar
+    assert {member.name: member.mode for member in members} == FILES
+    assert {(member.uid, member.uname, member.gid, member.gname) for member in members} == {(0, "root", 0, "wheel")}
+    assert all(member.isfile() for member in members)
+
+
+def test_what_is_packed_is_what_the_tree_has(tar):
+    _, folder = tar
+    sources = {
+        "usr/local/etc/rc.d/tcpstats_logger": "rc.d/tcpstats_logger",
+        "usr/local/share/man/man8/siftr_cdev_logger.8": "man/siftr_cdev_logger.8",
+        "boot/modules/siftr_cdev.ko": "target/kmod/14-amd64/siftr_cdev.ko",
+    }
+    for packed, source in sources.items():
+        assert (folder / packed).read_bytes() == (ROOT / source).read_bytes(), source
+
+
+def test_the_header_is_one_that_a_c_program_for_freebsd_can_use(tar, tmp_path):
+    _, folder = tar
+    source = tmp_path / "x.c"
+    source.write_text(
+        "#include <netinet/tcpstats.h>\n"
+        "_Static_assert(sizeof(struct tcpstats_header) == 112, \"header\");\n"
+        "unsigned long x = TCPSTATS_GET_INFO + sizeof(struct tcpstats_record);\n"
+    )
+    zig = BUILT / "zig/ziglang/zig"
+    command = [zig, "cc", "-target", "x86_64-freebsd.14.0", "-Wall", "-Wextra", "-Werror", "-I", folder / "usr/local/include"]
+    subprocess.run([*command, "-c", source, "-o", tmp_path / "x.o"], check=True)

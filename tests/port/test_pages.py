@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The manual pages: clean mdoc, complete both ways, and examples that work."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import textwrap
+
+import duckdb
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "man").iterdir())
+MODULE = (ROOT / "src/kmod/siftr_cdev.c").read_text()
+GOLDEN = ROOT / "src/tcpstats/tests/golden"
+
+
+def section(page, title):
+    """The mdoc source of a section."""
+    text = (ROOT / "man" / page).read_text()
+    return re.search(rf"^\.Sh {title}\n(.*?)(?=^\.Sh |\Z)", text, re.MULTILINE | re.DOTALL)[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_is_clean_mdoc(page):
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert f".Dt {page.stem.upper()} {page.suffix[1:]}\n" in page.read_text()
+
+
+def test_pages_name_only_pages_that_are_there():
+    ours = {f"{page.stem} {page.suffix[1:]}" for page in PAGES}
+    assert {"siftr_cdev 4", "siftr_cdev_logger 8", "tcpstats 5"} <= ours
+    named = {name for page in PAGES for name in re.findall(r"^\.Xr ((?:siftr_|tcpstats)\w* \d)", page.read_text(), re.MULTILINE)}
+    assert len(named) >= 3 and named <= ours
+
+
+def test_every_sysctl_is_told_and_every_one_told_exists():
+    defined = set(re.findall(r"^SYSCTL_\w+\(_net_inet_siftr_cdev, OID_AUTO, (\w+),", MODULE, re.MULTILINE))
+    defined |= set(re.findall(r'^COUNTER\((\w+), "', MODULE, re.MULTILINE))
+    items = re.findall(r"^\.It (Va .*)$", section("siftr_cdev.4", "SYSCTL VARIABLES"), re.MULTILINE)
+    told = [name for line in items for name in re.findall(r"\bVa (\w+)", line)]
+    assert len(defined) >= 16
+    assert sorted(told) == sorted(defined)
+
+
+def test_tunables_are_marked_and_no_other_is():
+    tunable = set(re.findall(r"OID_AUTO, (\w+), CTLFLAG_\w+TUN,", MODULE))
+    marked = re.findall(r"^\.It (Va .*)\nT[:,]", section("siftr_cdev.4", "SYSCTL VARIABLES"), re.MULTILINE)
+    assert len(tunable) == 6
+    assert {name for line in marked for name in re.findall(r"\bVa (\w+)", line)} == tunable
+
+
+def test_every_ioctl_is_told_and_every_one_told_exists(tmp_path):
+    header = tmp_path / "tcpstats.h"
+    subprocess.run([ROOT / "target/release/siftr_cdev_gen", "header", header], check=True)
+    defined = dict(re.findall(r"^#define\t(TCPSTATS_\w+)\t_IO[WR]*\('T', \d+(?:, ([\w ]+))?\)$", header.read_text(), re.MULTILINE))
+    items = re.findall(r"^\.It Dv (TCPSTATS_\w+)(?: Pq Vt (.*))?$", section("siftr_cdev.4", "IOCTLS"), re.MULTILINE)
+    assert len(defined) == 7
+    assert dict(items) == defined
+
+
+def test_every_probe_is_told_and_every_one_told_exists():
+    defined = {name.replace("__", "-"): int(count) for count, name in re.findall(r"^SDT_PROBE_DEFINE(\d)\(siftr_cdev, , , (\w+),", MODULE, re.MULTILINE)}
+    items = re.findall(r"^\.It Fn siftr_cdev:::(\S+) (.*)$", section("siftr_cdev.4", "DTRACE PROBES"), re.MULTILINE)
+    assert len(defined) == 3
+    assert {name: len(re.findall(r'"[^"]+"', arguments)) for name, arguments in items} == defined
+
+
+def test_every_message_of_the_module_is_told_and_every_one_told_exists():
+    printed = re.findall(r'printf\("(siftr_cdev: (?:[^"]|"\s*")*)\\n"', MODULE)
+    printed = {re.sub(r'"\s*"', "", message) for message in printed}
+    told = set(re.findall(r'^\.It "(.*)"$', section("siftr_cdev.4", "DIAGNOSTICS"), re.MULTILINE))
+    assert len(told) >= 3
+    assert told == printed
+
+
+def examples(page):
+    """The blocks of the examples, as they read."""
+    return re.findall(r"^\.Bd -literal -offset indent\n(.*?)^\.Ed$", section(page, "EXAMPLES"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_examples_of_the_formats_work_when_pasted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sql, jq, convert = examples("tcpstats.5")
+    shutil.copy(GOLDEN / "v1-basic.csv", "tcpstats.log")
+    rows = duckdb.sql(sql.strip().rstrip(";")).fetchall()
+    assert rows[0] == ("203.0.113.9", 12, 24.024) or rows[0] == ("198.51.100.7", 443, 16.0), rows
+    assert len(rows) == 3
+    shutil.copy(GOLDEN / "v1.json", "tcpstats.log")
+    lines = subprocess.run(jq, shell=True, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert [line.split("\t")[1:] for line in lines] == [["50000", "14480"], ["6", "19019"]]
+    pathlib.Path("tcpstats.log").unlink()
+    shutil.copy(GOLDEN / "v1.bin", "tcpstats.bin")
+    subprocess.run(convert.replace("siftr_cdev_logger", str(ROOT / "siftr_cdev_logger"), 1), shell=True, check=True)
+    rows = [line for line in pathlib.Path("tcpstats.log").read_text().splitlines() if not line.startswith("#")]
+    assert rows == (GOLDEN / "v1-all.csv").read_text().splitlines()[: len(rows)] and len(rows) == 4
+
+
+def test_the_log_in_the_page_is_as_the_library_writes_it():
+    block = textwrap.dedent(re.search(r"^time,snapshot,.*?(?=^\.Ed)", (ROOT / "man/tcpstats.5").read_text(), re.MULTILINE | re.DOTALL)[0])
+    header, *rows, note = block.splitlines()
+    golden = [line.split(",") for line in (GOLDEN / "v1-basic.csv").read_text().splitlines()]
+    columns = [golden[0].index(name) for name in header.split(",")]
+    assert rows == [",".join(row[column] for column in columns) for row in golden[1:3]]
+    # The numbers are those of the two records that are shown.
+    assert re.sub(r"\d+", "0", note) == re.sub(r"\d+", "0", (GOLDEN / "v1-basic.csv").read_text().splitlines()[-1])
+
+
+def test_the_header_of_a_frame_is_as_the_library_has_it():
+    listed = re.findall(r"^\.It (\d+) Ta (\d+) Ta ", section("tcpstats.5", "FORMATS"), re.MULTILINE)
+    module = (ROOT / "src/tcpstats/src/frame.rs").read_text()
+    documented = re.findall(r"^//! \| (\d+) \| (\d+) \| ", module, re.MULTILINE)
+    assert listed == documented and len(listed) == 19
+    ends = [int(at) + int(size) for at, size in listed]
+    assert [int(at) for at, _ in listed[1:]] == ends[:-1] and f"HEADER_LEN: usize = {ends[-1]};" in module

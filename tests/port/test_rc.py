@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The rc script, with a stand-in for rc.subr that says what it would do."""
+
+import getpass
+import pathlib
+import re
+import shlex
+import stat
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "rc.d/tcpstats_logger"
+LOGGER = "/usr/local/sbin/siftr_cdev_logger"
+PIDFILE = "/var/run/siftr_cdev_logger.pid"
+
+
+@pytest.fixture
+def rc(tmp_path):
+    """Runs a command of the script with variables of rc.conf; gives its lines and the arguments of the logger."""
+    program = tmp_path / "logger"
+    program.write_text("#!/bin/sh\nprintf '%s\\n' 'the logger:' \"$@\"\n")
+    program.chmod(0o755)
+    text = SCRIPT.read_text()
+    for name, place in (("/etc/rc.subr", pathlib.Path(__file__).parent / "rc.subr"), (LOGGER, program)):
+        assert text.count(name) == 1
+        text = text.replace(name, str(place))
+    script = tmp_path / "tcpstats_logger"
+    script.write_text(text)
+
+    def run(command, exit_status=0, **variables):
+        conf = tmp_path / "rc.conf"
+        conf.write_text("".join(f"tcpstats_logger_{name}={shlex.quote(value)}\n" for name, value in variables.items()))
+        done = subprocess.run(
+            ["sh", script, command], env={"PATH": "/usr/bin:/bin", "RC_CONF": str(conf)},
+            capture_output=True, text=True,
+        )
+        assert (done.returncode, done.stderr) == (exit_status, "")
+        lines = done.stdout.splitlines()
+        if "the logger:" not in lines:
+            return lines, None
+        at = lines.index("the logger:")
+        return lines[:at], lines[at + 1:]
+
+    return run
+
+
+def test_every_shell_reads_it():
+    for shell in (["sh"], ["bash", "--posix"]):
+        subprocess.run([*shell, "-n", SCRIPT], check=True)
+    subprocess.run(["shellcheck", SCRIPT, *sorted(ROOT.glob("freebsd/*.sh")), pathlib.Path(__file__).parent / "rc.subr"], check=True)
+    assert SCRIPT.stat().st_mode & stat.S_IXUSR
+
+
+def test_rcorder_finds_what_it_looks_for():
+    head = dict(re.findall(r"^# ([A-Z]+): (.+)$", SCRIPT.read_text(), re.MULTILINE))
+    assert head == {"PROVIDE": "tcpstats_logger", "REQUIRE": "NETWORKING syslogd", "KEYWORD": "nojail shutdown"}
+
+
+def test_it_is_not_enabled_by_itself(rc):
+    assert rc("rcvar") == (["tcpstats_logger_enable=NO"], None)
+    assert rc("start", exit_status=1) == (["not enabled"], None)
+
+
+def test_it_can_be_asked_to_reload(rc):
+    assert rc("commands")[0] == ["start stop restart status reload"]
+    assert rc("pidfile")[0] == [PIDFILE]
+
+
+def test_it_loads_the_module_and_starts_the_logger_as_root(rc, tmp_path):
+    said, arguments = rc("start", enable="YES", output=str(tmp_path / "x.log"))
+    # No su: the logger opens the device as root, and gives root up.
+    assert said == ["kldload siftr_cdev", "svcj NO"]
+    assert arguments == [
+        "-b", "-p", PIDFILE, "-o", str(tmp_path / "x.log"), "-s", "1000000", "-F", "csv", "-u", "nobody"
+    ]
+
+
+def test_a_service_jail_is_not_for_it(rc, tmp_path):
+    said, _ = rc("start", enable="YES", output=str(tmp_path / "x.log"), svcj="YES")
+    assert "svcj NO" in said
+
+
+@pytest.mark.parametrize("text", ["port 443 and srtt > 100ms", "(cc cubic)", "it's \"$HOME\" `id` $(id) \\ ; & | * #"])
+def test_every_variable_reaches_the_logger_as_it_is(rc, tmp_path, text):
+    _, arguments = rc(
+        "start", enable="YES", output=str(tmp_path / "a b's"), interval="50000", format="bin", filter=text,
+        user="root", flags="-x -k 10",
+    )
+    assert arguments == [
+        "-x", "-k", "10", "-b", "-p", PIDFILE,
+        "-o", str(tmp_path / "a b's"), "-s", "50000", "-F", "bin", "-e", text, "-u", "root",
+    ]
+
+
+def test_no_output_and_no_user_are_no_options(rc):
+    _, arguments = rc("start", enable="YES", output="", user="", flags="-l local0")
+    assert arguments == ["-l", "local0", "-b", "-p", PIDFILE, "-s", "1000000", "-F", "csv"]
+
+
+def test_the_folder_of_the_log_is_made_once(rc, tmp_path):
+    folder = tmp_path / "logs"
+    user = getpass.getuser()
+    rc("start", enable="YES", output=str(folder / "x.log"), user=f"{user}:{user}")
+    assert (stat.S_IMODE(folder.stat().st_mode), folder.owner(), folder.group()) == (0o750, user, user)
+    folder.chmod(0o711)
+    rc("start", enable="YES", output=str(folder / "x.log"), user=user)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o711
+
+
+def test_its_head_tells_every_variable_with_its_default():
+    text = SCRIPT.read_text()
+    told = dict(re.findall(r"^# (tcpstats_logger_\w+)\t(?:.*\n#\t)*?.*Default: (\S*)", text, re.MULTILINE))
+    # A default that stands only where nothing is set may be empty, and is told so.
+    used = dict(re.findall(r"^: \"\$\{(tcpstats_logger_\w+):?=(.*)\}\"$", text, re.MULTILINE))
+    assert len(used) == 7
+    assert {name: "" if value.startswith("empty") else value for name, value in told.items()} == used
+
+
+def test_the_manual_tells_every_variable_with_its_default():
+    page = (ROOT / "man/siftr_cdev_logger.8").read_text()
+    items = dict(re.findall(r"^\.It Va (tcpstats_logger_\w+)\n((?:(?!\.It |\.El).*\n)+)", page, re.MULTILINE))
+    used = dict(re.findall(r"^: \"\$\{(tcpstats_logger_\w+):?=(.*)\}\"$", SCRIPT.read_text(), re.MULTILINE))
+    assert set(items) == set(used)
+    assert all(default in items[name] for name, default in used.items())
+
+
+def test_newsyslog_rotates_the_log_and_tells_the_process_of_the_script():
+    lines = (ROOT / "files/newsyslog.conf.d/tcpstats_logger.conf").read_text().splitlines()
+    (line,) = [line.split() for line in lines if line and not line.startswith("#")]
+    log, owner, mode, _, _, _, flags, pidfile = line
+    script = SCRIPT.read_text()
+    assert f"tcpstats_logger_output={log}" in script and f"tcpstats_logger_user={owner.rstrip(':')}" in script
+    assert f'pidfile="{pidfile}"' in script
+    # newsyslog(8) without B would write a line of its own into the log.
+    assert "B" in flags and mode == "640"
