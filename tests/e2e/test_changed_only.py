@@ -7,7 +7,7 @@ import time
 
 import bin_log
 import pytest
-from logger import CsvLog, parse_note, run, wait_for
+from logger import CsvLog, ends, parse_note, run, wait_for
 from running import Running, wait_for_snapshots
 from sockets import Connections, ends_of
 
@@ -81,8 +81,8 @@ def test_connections_that_come_and_go_have_a_line_each(form, tmp_path):
             look()
             logger.stop()
     events = [note for note in NOTES[form](path.read_bytes()) if note["note"] in ("open", "close")]
-    found = [(note["note"], note["laddr"], note["lport"], note["faddr"], note["fport"], note["state"]) for note in events]
-    expected = [(name, *ends, "ESTABLISHED") for name in ("open", "close") for ends in both]
+    found = [(note["note"], *ends(note), note["state"]) for note in events]
+    expected = [(name, *each, "ESTABLISHED") for name in ("open", "close") for each in both]
     assert sorted(found) == sorted(expected)
 
 

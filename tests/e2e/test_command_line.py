@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the options mean; of what is wrong one sentence tells, and nothing is touched."""
 
-import re
 import subprocess
 
 import pytest
@@ -61,7 +60,7 @@ WRONG = {
     "an empty filter": (["-e", ""], "position 1"),
     "a missing source": (["-d", "/nonexistent/x.bin"], "source /nonexistent/x.bin: No such file or directory"),
     "a source that is a directory": (["-d", "/"], "source /: "),
-    "a source that holds no frames": (["-d", "/etc/passwd"], "source /etc/passwd: expected a file of frames, as -F bin"),
+    "a source that holds no frames": (["-d", "/etc/passwd"], "source /etc/passwd: expected a file of frames, as -F"),
     "a pidfile nowhere": (["-p", "/nonexistent/pid"], "pidfile /nonexistent/pid: No such file or directory"),
     "a log nowhere": (["-o", "/nonexistent/x"], "log /nonexistent/x: No such file or directory"),
     "a log that is a directory": (["-o", "/tmp"], "log /tmp: Is a directory"),

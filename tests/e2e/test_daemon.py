@@ -232,8 +232,8 @@ def test_the_unit_lets_the_logger_make_its_system_calls(tmp_path):
 
 
 def test_the_unit_starts_a_command_line_that_runs(tmp_path):
-    arguments = re.search(r"ExecStart=\S+ (.*)", UNIT.read_text())[1].replace("${LOGS_DIRECTORY}", str(tmp_path)).split()
-    with Running(tmp_path, *arguments) as logger:
+    arguments = re.search(r"ExecStart=\S+ (.*)", UNIT.read_text())[1].replace("${LOGS_DIRECTORY}", str(tmp_path))
+    with Running(tmp_path, *arguments.split()) as logger:
         log = tmp_path / "tcpstats.log"
         wait_for_snapshots(log, 1)
         logger.stop()

@@ -41,9 +41,8 @@ class Rsyslogd:
         # A mount namespace that lives as long as this process of ours reads from its pipe.
         devices = "mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9"
         script = f"mount -t tmpfs dev /dev && {devices} && echo ready && read end"
-        self.holder = subprocess.Popen(
-            [*place.enter, "unshare", "-m", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        line = [*place.enter, "unshare", "-m", "sh", "-c", script]
+        self.holder = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
         self.enter = [*place.enter, "nsenter", "-m", "-t", str(self.holder.pid)]
         self.start()
