@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""tests/vm/run with a stand-in for qemu that plays the guest: what it makes of every end."""
+
+import pathlib
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# Plays a guest that unpacks the second disk and answers with $RESULTS.
+GUEST = '''\
+import os, pathlib, sys
+arguments = sys.argv[1:]
+drives = [arguments[i + 1] for i, word in enumerate(arguments) if word == "-drive"]
+serials = [arguments[i + 1] for i, word in enumerate(arguments) if word == "-serial"]
+assert "format=raw" in drives[0] and "snapshot=on" in drives[0] and serials[0] == "stdio"
+pathlib.Path("drive").write_text(drives[1].split(",")[0].removeprefix("file="))
+print("FreeBSD/amd64 (x) (ttyu0)\\n\\nlogin: ", end="", flush=True)
+assert sys.stdin.readline() == "root\\n"
+print("root@x:~ # ", end="", flush=True)
+assert sys.stdin.readline() == "/bin/sh\\n"
+print("# ", end="", flush=True)
+sys.stdin.readline()
+sys.stdin.readline()
+print(os.environ.get("CONSOLE", ""), flush=True)
+pathlib.Path(serials[1].removeprefix("file:")).write_text(os.environ["RESULTS"])
+print("all is said", end="", flush=True)
+sys.stdin.readline()
+'''
+
+
+@pytest.fixture
+def vm(tmp_path):
+    """Runs it; gives exit status, standard output and standard error."""
+    (tmp_path / "qemu.py").write_text(GUEST)
+    for name in ("image", "x.tar.gz", "vmsuite"):
+        (tmp_path / name).write_text(name)
+
+    def run(results="", image="image", arguments=(), **environment):
+        done = subprocess.run(
+            [ROOT / "tests/vm/run", image, "x.tar.gz", "vmsuite", *arguments], cwd=tmp_path, capture_output=True, text=True,
+            env={"PATH": "/usr/bin:/bin", "QEMU": f"{sys.executable} qemu.py", "RESULTS": results, "VM_TIMEOUT": "20", **environment},
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def test_without_an_image_it_says_which_and_is_skipped(vm):
+    status, said, _ = vm(image="")
+    assert status == 0
+    assert said.startswith("skipped: FREEBSD_IMAGE ") and "BASIC-CI.raw.xz" in said
+
+
+def test_a_suite_that_passed_is_a_pass(vm):
+    results = "ok 1 - it is\r\n1..1\r\n# suite.sh ended with 0\r\n"
+    assert vm(results) == (0, results.replace("\r", ""), "")
+
+
+@pytest.mark.parametrize("results", [
+    "ok 1 - it is\nnot ok 2 - it is not\n1..2\n# suite.sh ended with 1\n",
+    "ok 1 - it is\nnot ok 2 - it is not\n1..2\n# suite.sh ended with 0\n",
+    "ok 1 - it is\n1..1\n# suite.sh ended with 1\n",
+    "sh: suite.sh: not found\n# suite.sh ended with 0\n",
+])
+def test_what_failed_is_a_failure(vm, results):
+    status, said, _ = vm(results)
+    assert (status, said) == (1, results)
+
+
+@pytest.mark.parametrize("results", ["", "ok 1 - it is\n", "ok 1 - it is\n# suite.sh ended with 0\nmore\n"])
+def test_a_suite_that_did_not_end_is_trouble(vm, results):
+    status, said, wrong = vm(results)
+    assert (status, said) == (2, "") and "last line of the results is missing" in wrong
+    assert results.strip() in wrong
+
+
+def test_a_panic_is_trouble(vm):
+    status, _, wrong = vm("ok 1 - it is\n# suite.sh ended with 0\n", CONSOLE="x\npanic: vm_fault\n")
+    assert status == 2 and "the kernel panicked" in wrong
+
+
+def test_a_machine_that_says_nothing_is_given_up(vm, tmp_path):
+    (tmp_path / "qemu.py").write_text("import time\ntime.sleep(60)\n")
+    status, _, wrong = vm(VM_TIMEOUT="1")
+    assert status == 2 and "never showed login: : the time is over" in wrong
+
+
+def test_a_machine_that_does_not_start_is_trouble(vm, tmp_path):
+    (tmp_path / "qemu.py").write_text("")
+    status, _, wrong = vm()
+    assert status == 2 and "the machine has ended" in wrong
+
+
+def test_the_second_disk_has_all_that_the_guest_needs(vm, tmp_path):
+    assert vm("ok 1 - it is\n# suite.sh ended with 0\n", arguments=["3", "5"])[0] == 0
+    second = tmp_path / (tmp_path / "drive").read_text()
+    assert second.stat().st_size % 512 == 0
+    with tarfile.open(second) as archive:
+        assert set(archive.getnames()) == {"siftr_cdev.tar.gz", "vmsuite", "suite.sh", "guest.sh"}
+        assert archive.extractfile("vmsuite").read() == b"vmsuite"
+        assert archive.getmember("vmsuite").mode == (tmp_path / "vmsuite").stat().st_mode & 0o777
+        script = archive.extractfile("guest.sh").read().decode()
+    assert "sh suite.sh 3 5\n" in script
+    subprocess.run(["sh", "-n"], input=script, text=True, check=True)
