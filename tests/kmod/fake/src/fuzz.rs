@@ -8,7 +8,7 @@ use tcpstats::filter::FILTER_LEN;
 use tcpstats::frame::Frame;
 use tcpstats::{Columns, FIELDS, Filter, ioctl};
 
-use crate::help::{connections, ends};
+use crate::help::{COMMANDS, connections, ends};
 use crate::kernel::{self, Cred, Errno, File, Jail, Pcb, Vnet};
 
 /// Numbers by xorshift64*: the same for the same seed.
@@ -55,16 +55,6 @@ const FILTERS: [&str; 10] = [
     "lport 1 or lport 2 or lport 3 or lport 4 or lport 5 or lport 6 or lport 7 or lport 8",
     "state established",
     "gencnt >= 5",
-];
-
-const COMMANDS: [u64; 7] = [
-    ioctl::SET_FORMAT,
-    ioctl::SET_FILTER,
-    ioctl::CLEAR_FILTER,
-    ioctl::SET_ALL_VNETS,
-    ioctl::SET_COLUMNS,
-    ioctl::GET_INFO,
-    ioctl::GET_FIELD,
 ];
 
 /// The bytes of a filter, right or nearly so.

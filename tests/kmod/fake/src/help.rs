@@ -7,6 +7,17 @@ use tcpstats::{Filter, Header, Record, ioctl, key};
 
 use crate::kernel::{self, Ends, File, Pcb};
 
+/// Every ioctl of the device.
+pub const COMMANDS: [u64; 7] = [
+    ioctl::SET_FORMAT,
+    ioctl::SET_FILTER,
+    ioctl::CLEAR_FILTER,
+    ioctl::SET_ALL_VNETS,
+    ioctl::SET_COLUMNS,
+    ioctl::GET_INFO,
+    ioctl::GET_FIELD,
+];
+
 /// Runs with the module loaded, and unloads it: what is left then fails.
 pub fn loaded<T>(body: impl FnOnce() -> T) -> T {
     kernel::load().expect("it loads");
@@ -38,10 +49,15 @@ pub fn set_filter(file: &File, text: &str) {
     file.ioctl(ioctl::SET_FILTER, &mut filter.to_bytes()).expect("the module takes it");
 }
 
-pub fn set_columns(file: &File, list: &str) {
+/// A list of columns as the ioctl takes it.
+pub fn list(text: &[u8]) -> [u8; ioctl::COLUMNS_LEN] {
     let mut bytes = [0; ioctl::COLUMNS_LEN];
-    bytes[..list.len()].copy_from_slice(list.as_bytes());
-    file.ioctl(ioctl::SET_COLUMNS, &mut bytes).expect("the columns are known");
+    bytes[..text.len()].copy_from_slice(text);
+    bytes
+}
+
+pub fn set_columns(file: &File, text: &str) {
+    file.ioctl(ioctl::SET_COLUMNS, &mut list(text.as_bytes())).expect("the columns are known");
 }
 
 /// Reads up to the end of the snapshot, so many bytes at a time.

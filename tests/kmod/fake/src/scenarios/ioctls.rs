@@ -5,27 +5,13 @@
 use tcpstats::filter::{FILTER_LEN, MAX_OPS};
 use tcpstats::{Columns, FIELD_COUNT, FIELDS, FREEBSD_RECORD_LEN, Filter, PREAMBLE_LEN, ioctl};
 
-use crate::help::{connections, frame, loaded, open, open_binary, read_to_end, set_binary, set_columns, snapshot};
+use crate::help::{
+    COMMANDS, connections, frame, list, loaded, open, open_binary, read_to_end, set_binary, set_columns, snapshot,
+};
 use crate::kernel::{self, File, fails_with};
-
-const COMMANDS: [u64; 7] = [
-    ioctl::SET_FORMAT,
-    ioctl::SET_FILTER,
-    ioctl::CLEAR_FILTER,
-    ioctl::SET_ALL_VNETS,
-    ioctl::SET_COLUMNS,
-    ioctl::GET_INFO,
-    ioctl::GET_FIELD,
-];
 
 fn set_number(file: &File, command: u64, number: u32) -> Result<(), kernel::Errno> {
     file.ioctl(command, &mut number.to_ne_bytes())
-}
-
-fn list(text: &[u8]) -> [u8; ioctl::COLUMNS_LEN] {
-    let mut bytes = [0; ioctl::COLUMNS_LEN];
-    bytes[..text.len()].copy_from_slice(text);
-    bytes
 }
 
 /// The header row of the next snapshot.

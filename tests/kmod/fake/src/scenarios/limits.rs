@@ -5,6 +5,17 @@
 use crate::help::{connections, loaded, open_binary, snapshot};
 use crate::kernel::{self, Cred, File, Jail, Vnet, fails_with};
 
+/// Runs with the module loaded, as a user who may have a snapshot every 50 ms.
+fn paced(body: impl FnOnce()) {
+    connections(3);
+    kernel::clock_step(0);
+    loaded(|| {
+        kernel::set_sysctl("interval_min_us", 50_000);
+        Cred::user(1001).become_it();
+        body();
+    });
+}
+
 scenarios! {
     fn a_user_has_so_many_descriptors_and_no_more() {
         loaded(|| {
@@ -73,11 +84,7 @@ scenarios! {
     }
 
     fn a_user_waits_between_two_snapshots() {
-        connections(3);
-        kernel::clock_step(0);
-        loaded(|| {
-            kernel::set_sysctl("interval_min_us", 50_000);
-            Cred::user(1001).become_it();
+        paced(|| {
             let file = open_binary();
             let times: Vec<_> = (0..4).map(|_| snapshot(&file).0.mono_ns).collect();
             assert!(times.windows(2).all(|two| two[1] - two[0] >= 50_000_000), "{times:?}");
@@ -86,11 +93,7 @@ scenarios! {
     }
 
     fn opening_again_does_not_shorten_the_wait() {
-        connections(3);
-        kernel::clock_step(0);
-        loaded(|| {
-            kernel::set_sysctl("interval_min_us", 50_000);
-            Cred::user(1001).become_it();
+        paced(|| {
             let start = kernel::now();
             for _ in 0..5 {
                 snapshot(&open_binary());
@@ -100,11 +103,7 @@ scenarios! {
     }
 
     fn two_descriptors_of_a_user_share_the_interval_and_two_users_do_not() {
-        connections(3);
-        kernel::clock_step(0);
-        loaded(|| {
-            kernel::set_sysctl("interval_min_us", 50_000);
-            Cred::user(1001).become_it();
+        paced(|| {
             let (one, other) = (open_binary(), open_binary());
             snapshot(&one);
             snapshot(&other);
@@ -117,11 +116,7 @@ scenarios! {
     }
 
     fn a_reader_that_does_not_block_is_told_to_come_again() {
-        connections(3);
-        kernel::clock_step(0);
-        loaded(|| {
-            kernel::set_sysctl("interval_min_us", 50_000);
-            Cred::user(1001).become_it();
+        paced(|| {
             let file = open_binary();
             file.nonblocking(true);
             snapshot(&file);
