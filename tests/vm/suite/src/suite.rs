@@ -123,8 +123,7 @@ fn values_of(tap: &mut Tap, known: &[Expected]) {
     let mut device = Device::binary();
     for expected in known {
         tap.test(&format!("{} is there once, in {}", expected.what, expected.state.name().unwrap()), || {
-            let told =
-                |expected: &Expected| expected.socket.as_ref().map(|socket| TcpInfo::of(&Borrowed(socket.as_raw_fd())));
+            let told = |expected: &Expected| expected.socket.as_ref().map(|socket| TcpInfo::of(socket.as_ref()));
             let before = told(expected);
             let snapshot = device.snapshot();
             let after = told(expected);
@@ -176,10 +175,9 @@ fn values_of(tap: &mut Tap, known: &[Expected]) {
         }
     });
     tap.test("the sockets are those of netstat(1)", || {
-        let netstat = || netstat_sockets();
-        let before = netstat();
+        let before = netstat_sockets();
         let shown: Vec<_> = device.snapshot().records.iter().map(netstat_form).collect();
-        let after = netstat();
+        let after = netstat_sockets();
         let count = |list: &[String]| {
             let mut counts = BTreeMap::new();
             for line in list {
@@ -198,14 +196,6 @@ fn values_of(tap: &mut Tap, known: &[Expected]) {
         }
         assert!(before.len() >= 15);
     });
-}
-
-struct Borrowed(std::os::fd::RawFd);
-
-impl std::os::fd::AsRawFd for Borrowed {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.0
-    }
 }
 
 /// Sockets as `netstat -an -p tcp` shows them: address.port, address.port, state.

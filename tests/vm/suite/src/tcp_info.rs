@@ -50,7 +50,7 @@ fn is_told(name: &str, stack: &str) -> bool {
 pub struct TcpInfo([u8; 256]);
 
 impl TcpInfo {
-    pub fn of(socket: &impl AsRawFd) -> Self {
+    pub fn of(socket: &(impl AsRawFd + ?Sized)) -> Self {
         let mut bytes = [0_u8; 256];
         let mut len = 256;
         // SAFETY: the kernel writes no more than `len` bytes there.
@@ -70,6 +70,11 @@ impl TcpInfo {
 
     fn u32(&self, offset: usize) -> u32 {
         u32::from_ne_bytes(self.0[offset..offset + 4].try_into().unwrap())
+    }
+
+    /// The lowest three of `tcpi_options`.
+    fn options(&self) -> u8 {
+        self.0[5] & 7
     }
 
     pub fn state(&self) -> u8 {
@@ -100,8 +105,8 @@ impl TcpInfo {
         }
         let options = record.number(Field::by_name("options").unwrap()).unwrap() & 7;
         // TCPI_OPT_TIMESTAMPS, _SACK and _WSCALE are bits 0, 1 and 2 as ours are.
-        if u64::from(self_options(before)) != options {
-            wrong.push(format!("options are {options:x}, TCP_INFO says {:x}", self_options(before)));
+        if u64::from(before.options()) != options {
+            wrong.push(format!("options are {options:x}, TCP_INFO says {:x}", before.options()));
         }
         if options & 4 != 0 {
             let scales = u64::from(before.0[6]);
@@ -112,8 +117,4 @@ impl TcpInfo {
         }
         wrong
     }
-}
-
-fn self_options(info: &TcpInfo) -> u8 {
-    info.0[5] & 7
 }
