@@ -12,9 +12,10 @@ use std::os::fd::OwnedFd;
 use std::process::exit;
 
 use daemonize::{Daemonize, Outcome};
+use tcpstats_source::Sentence;
 
+use crate::diagnostics;
 use crate::syslog::Diagnostics as Syslog;
-use crate::{Sentence, diagnostics};
 
 /// What the daemon writes behind its messages when all is well.
 const READY: u8 = 0;

@@ -9,23 +9,17 @@ mod gap;
 mod log;
 mod options;
 mod pidfile;
-mod place;
 mod privileges;
 mod run;
 mod sampler;
 mod sandbox;
-mod source;
 mod status;
 mod syslog;
-mod system;
 mod ticks;
 mod writer;
 
 use std::io::{Write, stdout};
 use std::process::ExitCode;
-
-/// What went wrong, as one sentence for the user.
-pub type Sentence = String;
 
 fn main() -> ExitCode {
     diagnostics::begin(::log::LevelFilter::Warn);

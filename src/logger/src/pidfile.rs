@@ -10,7 +10,7 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::Sentence;
+use tcpstats_source::Sentence;
 
 /// A locked pidfile.  It is emptied at the end, not removed: who has given up
 /// root may not write in its directory, and a name that is taken from under a

@@ -8,8 +8,7 @@
 use std::ffi::CString;
 
 use nix::unistd::{Gid, Group, Uid, User, initgroups, setgid, setuid};
-
-use crate::Sentence;
+use tcpstats_source::Sentence;
 
 /// Who to run as.
 pub struct Identity {

@@ -15,17 +15,17 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbound
 use nix::sys::stat::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
+use tcpstats_source::Sentence;
 
 use crate::daemon::Start;
 use crate::log::Log;
 use crate::options::{Options, Output};
 use crate::pidfile::Pidfile;
 use crate::sampler::{Item, Sampler};
-use crate::source;
 use crate::status::Counters;
 use crate::ticks::Ticks;
 use crate::writer::{Reopen, Writer};
-use crate::{Sentence, diagnostics, sandbox};
+use crate::{diagnostics, sandbox};
 
 /// How long the log may take for what is queued when the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub fn run(options: &Options) -> Result<(), Sentence> {
     // before the fork, or after it while the caller listens.
     let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     let counters = Arc::new(Counters::new());
-    let source = source::open(&options.source, options.filter.clone())?;
+    let source = tcpstats_source::open(&options.source, options.filter.clone())?;
     umask(!options.mode);
     let mut log = Log::open(options, Arc::clone(&counters))?;
     let start = if options.background { Start::background()? } else { Start::Foreground };

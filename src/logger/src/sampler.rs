@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tcpstats::stream::SnapshotBuffer;
+use tcpstats_source::{Sample, Sentence, Source};
 
-use crate::Sentence;
 use crate::daemon::Start;
 use crate::gap::Gap;
-use crate::source::{Sample, Source};
 use crate::status::Counters;
 use crate::ticks::Ticks;
 

@@ -21,9 +21,8 @@ use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, recv};
 use syslog::{Facility, Formatter3164, Formatter5424, LogFormat, LoggerBackend, Severity};
-
-use crate::Sentence;
-use crate::system::System;
+use tcpstats_source::Sentence;
+use tcpstats_source::system::System;
 
 const PROCESS: &str = "siftr_cdev_logger";
 

@@ -4,8 +4,8 @@
 
 use crossbeam_channel::{Receiver, Sender, at, never, select_biased};
 use tcpstats::stream::SnapshotBuffer;
+use tcpstats_source::Sentence;
 
-use crate::Sentence;
 use crate::log::Log;
 use crate::sampler::Item;
 

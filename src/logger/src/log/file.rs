@@ -12,11 +12,10 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown};
+use tcpstats_source::{Place, Sentence};
 
 use super::continued::{Content, content};
-use crate::Sentence;
 use crate::options::Format;
-use crate::place::Place;
 
 /// An open log.
 pub struct LogFile {

@@ -11,12 +11,12 @@ use tcpstats::frame::Frame;
 use tcpstats::note::{self, Note, Pair};
 use tcpstats::text::Text;
 use tcpstats::{Columns, FIELDS, Record, csv, json, key, pairs, siftr};
+use tcpstats_source::system::{System, wall_ns};
 
 use super::batch::Batch;
 use super::file::Found;
 use crate::options::{Format, Options};
 use crate::status::Counters;
-use crate::system::{System, wall_ns};
 
 /// More flows than this are not listed in siftr's closing line: the list is
 /// kept in memory.

@@ -22,11 +22,12 @@ use std::time::{Duration, Instant};
 use tcpstats::frame::Frame;
 use tcpstats::note::{Note, Pair};
 use tcpstats::stream::seal;
+use tcpstats_source::Sentence;
+use tcpstats_source::system::wall_ns;
 
 use self::changes::{Changes, Selected};
 use self::file::{Found, LogFile};
 use self::lines::Lines;
-use crate::Sentence;
 use crate::diagnostics::without_numbers;
 use crate::gap::Gap;
 use crate::options::{Format, Options, Output};
@@ -34,7 +35,6 @@ use crate::privileges::Identity;
 use crate::sampler::{Taken, gap_of};
 use crate::status::Counters;
 use crate::syslog::Records;
-use crate::system::wall_ns;
 
 /// Where the bytes go.
 enum Sink {

@@ -12,10 +12,9 @@ use getopts::{Matches, Options as Getopts};
 use log::LevelFilter;
 use nix::sys::stat::Mode;
 use tcpstats::{Columns, Filter};
+use tcpstats_source::Sentence;
 
-use crate::Sentence;
 use crate::privileges::Identity;
-use crate::source;
 use crate::syslog::Target;
 
 /// What the command line asks for.
@@ -124,7 +123,7 @@ fn usage() -> String {
          [-y SECONDS] [-m MODE] [-l FACILITY[.LEVEL][@HOST]] [-p FILE] [-u USER[:GROUP]]\n    \
          [--no-sandbox] [--quiet]\n\n\
          Logs the statistics of every TCP connection. The source is {} unless -d names another.",
-        source::DEFAULT
+        tcpstats_source::DEFAULT
     );
     getopts().usage(&brief)
 }
@@ -161,7 +160,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
         duration: values::seconds(&matches, "t")?,
         format: values::format(&matches)?,
         columns_text: matches.opt_str("O").unwrap_or_else(|| "basic".into()),
-        source: matches.opt_str("d").unwrap_or_else(|| source::DEFAULT.into()),
+        source: matches.opt_str("d").unwrap_or_else(|| tcpstats_source::DEFAULT.into()),
         filter,
         filter_text,
         keyframe_every: keyframe_every(&matches)?,

@@ -8,9 +8,9 @@ use std::time::Duration;
 use getopts::Matches;
 use nix::sys::stat::Mode;
 use tcpstats::Columns;
+use tcpstats_source::Sentence;
 
 use super::Format;
-use crate::Sentence;
 
 /// The most that an interval, a count or a duration may be: a year in
 /// microseconds, so that no sum of times overflows.

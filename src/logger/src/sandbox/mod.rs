@@ -12,8 +12,8 @@ mod landlock;
 
 use std::os::fd::BorrowedFd;
 
-use crate::Sentence;
-use crate::place::Place;
+use tcpstats_source::{Place, Sentence};
+
 use crate::syslog::Target;
 
 /// What the running logger needs.

@@ -14,12 +14,14 @@ fn clock_ns(clock: libc::clockid_t) -> u64 {
 }
 
 /// Nanoseconds since the UNIX epoch.
+#[must_use]
 pub fn wall_ns() -> u64 {
     clock_ns(libc::CLOCK_REALTIME)
 }
 
 /// Nanoseconds of the monotonic clock.
 #[cfg(target_os = "linux")]
+#[must_use]
 pub fn mono_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC)
 }
@@ -37,6 +39,7 @@ pub struct System {
 
 impl System {
     /// Asks the system.
+    #[must_use]
     pub fn this() -> Self {
         // SAFETY: utsname is plain bytes, for which all zeros are valid.
         let mut uts: libc::utsname = unsafe { std::mem::zeroed() };

@@ -14,9 +14,9 @@ use tcpstats::frame::{Frame, FrameError, FrameKind, HEADER_LEN, flag};
 use tcpstats::stream::{FrameReader, SnapshotBuffer};
 use tcpstats::{Filter, Header, ioctl};
 
-use super::{Sample, Source};
+use crate::Place;
 use crate::Sentence;
-use crate::place::Place;
+use crate::{Sample, Source};
 
 /// An open device or file of frames.
 pub struct Device {

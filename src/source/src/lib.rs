@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Where snapshots come from.  Platforms differ behind this door only.
+//! Where snapshots come from: what the logger samples and the viewer shows
+//! live.  Platforms differ behind this door only.
 
-pub mod device;
+mod device;
+mod place;
 #[cfg(target_os = "linux")]
 mod sock_diag;
+pub mod system;
 
 use std::path::Path;
 
 use tcpstats::Filter;
 use tcpstats::stream::SnapshotBuffer;
 
-use crate::Sentence;
-use crate::place::Place;
+pub use crate::place::Place;
+
+/// What went wrong, as one sentence for the user.
+pub type Sentence = String;
 
 /// The source where `-d` names none.
 pub const DEFAULT: &str = if cfg!(target_os = "linux") { SOCK_DIAG } else { "/dev/tcpstats" };

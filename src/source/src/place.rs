@@ -26,6 +26,9 @@ pub struct Place {
 
 impl Place {
     /// Opens the directory that the path lies in.
+    ///
+    /// # Errors
+    /// What open(2) said, or that the path names no file.
     pub fn of(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::Error::from(io::ErrorKind::IsADirectory))?.to_owned();
         let parent = match path.parent() {
@@ -37,12 +40,16 @@ impl Place {
     }
 
     /// Opens the file, wherever its directory has gone meanwhile.
+    ///
+    /// # Errors
+    /// What openat(2) said.
     pub fn open(&self, flags: OFlag, mode: Mode) -> io::Result<File> {
         let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         Ok(openat(&self.directory, self.name.as_os_str(), flags, mode)?.into())
     }
 
     /// The directory.
+    #[must_use]
     pub fn directory(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
     }
