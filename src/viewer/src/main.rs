@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! `tcpstats`: looks at the statistics of TCP connections, live or in a log.
+
+mod check;
+mod cli;
+mod log;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Check(asked) => check::run(&asked),
+    };
+    match done {
+        Ok(code) => code,
+        Err(sentence) => {
+            eprintln!("tcpstats: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
