@@ -5,6 +5,7 @@
 mod check;
 mod cli;
 mod log;
+mod output;
 
 use std::process::ExitCode;
 
