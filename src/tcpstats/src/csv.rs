@@ -106,7 +106,7 @@ pub fn read_row(line: &[u8], columns: &Columns, wanted: &Wanted, record: &mut Re
             break;
         };
         if !cell.is_empty() && wanted.has(field.index) {
-            read::value(record, field, cell).ok_or(wrong(at, Expected::Value(field)))?;
+            record.set_text(field, cell).ok_or(wrong(at, Expected::Value(field)))?;
         }
     }
     let expected = 2 + columns.len();

@@ -159,6 +159,16 @@ impl<const BODY: usize> Record<BODY> {
         Some(())
     }
 
+    /// Makes a field absent.
+    pub(crate) fn remove(&mut self, field: &Field) {
+        if let Some(word) = self.present.get_mut(field.index / 64) {
+            *word &= !(1 << (field.index % 64));
+        }
+        if let Some(bytes) = self.body.get_mut(field.offset..field.end()) {
+            bytes.fill(0);
+        }
+    }
+
     /// Sets a field whose kind has that type.
     #[inline]
     pub(crate) fn put<T: Value>(&mut self, field: &Field, value: T) {

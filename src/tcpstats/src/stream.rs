@@ -129,8 +129,14 @@ pub fn note_frame(note: &Note<'_>) -> Vec<u8> {
         }
         buffer.resize(2 * buffer.len(), 0);
     };
-    let mut frame = header_bytes(FrameKind::Note, &Header::default(), 0, text as u64).to_vec();
-    frame.extend_from_slice(&buffer[..text]);
+    text_frame(&buffer[..text])
+}
+
+/// The frame of a note that is text already, sealed.
+#[must_use]
+pub fn text_frame(text: &[u8]) -> Vec<u8> {
+    let mut frame = header_bytes(FrameKind::Note, &Header::default(), 0, text.len() as u64).to_vec();
+    frame.extend_from_slice(text);
     seal(&mut frame);
     frame
 }

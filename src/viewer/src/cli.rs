@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "convert")]
+use clap::ValueEnum;
 use clap::{Args, Parser, Subcommand};
 
 /// Look at the statistics of TCP connections, live or in a log
@@ -22,6 +24,10 @@ pub enum Command {
     /// Tell whether a log is whole
     #[command(long_about = CHECK_LONG)]
     Check(Check),
+    /// Write a log in another format
+    #[cfg(feature = "convert")]
+    #[command(long_about = CONVERT_LONG)]
+    Convert(Convert),
 }
 
 const CHECK_LONG: &str = "\
@@ -43,4 +49,53 @@ pub struct Check {
     /// Say nothing; the exit status tells
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+#[cfg(feature = "convert")]
+const CONVERT_LONG: &str = "\
+Write a log in another format: csv, json, siftr and bin as siftr_cdev_logger writes them, and Parquet, which DuckDB, \
+ClickHouse, Polars and Spark read.
+
+A log keeps all that it says about itself: csv, bin and parquet are the same log, and a csv log that goes through them \
+comes back as the same bytes.  In Parquet a note of the log is a row that has its text in the column `note`, so that \
+`where note is null` selects the records.  The unit and meaning of each column are in the file's metadata.
+
+Where the log is damaged, what stands before the damage is written, and the exit status is 1.";
+
+/// `tcpstats convert`
+#[cfg(feature = "convert")]
+#[derive(Args)]
+pub struct Convert {
+    /// The log to read, in any format, - for standard input, and the file to write, - for standard output.  Several logs
+    /// are read as one, the oldest first
+    #[arg(required = true, num_args = 2.., value_names = ["IN", "OUT"])]
+    pub files: Vec<PathBuf>,
+    /// The format to write [default: what OUT ends in]
+    #[arg(short = 'F', long, value_enum, value_name = "FORMAT")]
+    pub format: Option<LogFormat>,
+    /// The columns: basic, all, or names of fields with commas between [default: those that the log has]
+    #[arg(short = 'O', long, value_name = "COLUMNS")]
+    pub columns: Option<String>,
+    /// Only the connections that the filter matches, as tcpstats(1) describes it
+    #[arg(short = 'e', long = "expression", value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Write over a file that is there
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+/// The format of a log.
+#[cfg(feature = "convert")]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A header row and a row a record
+    Csv,
+    /// JSON Lines
+    Json,
+    /// The format of siftr(4) 1.3.0
+    Siftr,
+    /// Frames, as the device gives them
+    Bin,
+    /// Apache Parquet, compressed with zstd
+    Parquet,
 }

@@ -4,6 +4,8 @@
 
 mod check;
 mod cli;
+#[cfg(feature = "convert")]
+mod convert;
 mod log;
 mod output;
 
@@ -16,6 +18,8 @@ use crate::cli::{Cli, Command};
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Check(asked) => check::run(&asked),
+        #[cfg(feature = "convert")]
+        Command::Convert(asked) => convert::run(&asked),
     };
     match done {
         Ok(code) => code,
