@@ -8,6 +8,7 @@ mod cli;
 mod convert;
 mod log;
 mod output;
+mod summary;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         Command::Check(asked) => check::run(&asked),
         #[cfg(feature = "convert")]
         Command::Convert(asked) => convert::run(&asked),
+        Command::Summary(asked) => summary::run(&asked),
     };
     match done {
         Ok(code) => code,

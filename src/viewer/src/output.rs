@@ -21,3 +21,44 @@ pub fn failed(error: &io::Error) -> Sentence {
 pub fn seconds(ns: u64) -> String {
     format!("{}.{:03}", ns / 1_000_000_000, ns % 1_000_000_000 / 1_000_000)
 }
+
+/// A time in nanoseconds as seconds with nine decimals, as logs have it.
+#[must_use]
+pub fn seconds9(ns: u64) -> String {
+    format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
+}
+
+/// A number with three digits or four and k, M, G or T, powers of 1000.
+#[must_use]
+pub fn human(number: f64) -> String {
+    let mut number = number;
+    for suffix in ["", "k", "M", "G"] {
+        if number < 9999.5 {
+            let decimals = usize::from(!suffix.is_empty() && number < 99.95);
+            return format!("{number:.decimals$}{suffix}");
+        }
+        number /= 1000.0;
+    }
+    format!("{number:.0}T")
+}
+
+/// Cells under each other: the first `left` columns to the left, the others to
+/// the right.
+#[must_use]
+pub fn aligned(lines: &[Vec<String>], left: usize) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
+    let mut text = String::new();
+    for line in lines {
+        let mut row = String::new();
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            let space = " ".repeat(width - cell.chars().count());
+            let gap = if column == 0 { "" } else { "  " };
+            row.extend(if column < left { [gap, cell, &space] } else { [gap, &space, cell] });
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    text
+}

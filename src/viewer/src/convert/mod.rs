@@ -55,7 +55,7 @@ pub fn run(asked: &cli::Convert) -> Result<ExitCode, Sentence> {
     if let (Some(columns), None) = (&columns, &filter) {
         log = log.only(columns);
     }
-    let out_name = name(out);
+    let out_name = if is_stdout(out) { "standard output".into() } else { name(out) };
     let output = create(out, logs, format, asked.force).map_err(|what| format!("{out_name}: {what}"))?;
     let mut writer: Box<dyn Writer> = match format {
         LogFormat::Csv => Box::new(text::Lines::csv(output, columns)),
@@ -87,6 +87,10 @@ fn copy(log: &mut Log, writer: &mut dyn Writer, filter: Option<Kept>, out_name: 
     Ok(())
 }
 
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 /// The format that a file's name tells.
 fn by_extension(path: &Path) -> Result<LogFormat, Sentence> {
     match path.extension().and_then(|extension| extension.to_str()) {
@@ -104,7 +108,7 @@ fn by_extension(path: &Path) -> Result<LogFormat, Sentence> {
 
 /// Creates the file to write.
 fn create(out: &Path, logs: &[PathBuf], format: LogFormat, force: bool) -> Result<Output, String> {
-    if out.as_os_str() == "-" {
+    if is_stdout(out) {
         if format == LogFormat::Parquet && std::io::IsTerminal::is_terminal(&stdout()) {
             return Err("Parquet is nothing for a terminal".into());
         }
