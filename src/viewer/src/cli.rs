@@ -78,7 +78,7 @@ pub struct Convert {
     #[arg(short = 'O', long, value_name = "COLUMNS")]
     pub columns: Option<String>,
     /// Only the connections that the filter matches, as tcpstats(1) describes it
-    #[arg(short = 'e', long = "expression", value_name = "FILTER")]
+    #[arg(short = 'e', long, value_name = "FILTER")]
     pub filter: Option<String>,
     /// Write over a file that is there
     #[arg(short, long)]
@@ -144,7 +144,7 @@ pub struct Summary {
     #[arg(short = 'n', long, value_name = "ROWS")]
     pub count: Option<usize>,
     /// Only the connections that the filter matches, as tcpstats(1) describes it
-    #[arg(short = 'e', long = "expression", value_name = "FILTER")]
+    #[arg(short = 'e', long, value_name = "FILTER")]
     pub filter: Option<String>,
     /// JSON Lines: an object a row, with all numbers in full
     #[arg(long)]
