@@ -27,6 +27,7 @@ import duckdb, json, resource, sys, time
 file, columns, query = json.load(sys.stdin)
 read = f"read_csv('{file}', auto_detect=false, header=true, comment='#', delim=',', columns={columns})"
 db = duckdb.connect(config={"threads": 1, "preserve_insertion_order": True})
+db.execute("SET enable_progress_bar = false")
 begin = time.process_time()
 db.execute(query.replace("LOG", read)).fetchall()
 cpu = time.process_time() - begin

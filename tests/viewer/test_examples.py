@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The queries of examples/, run as they are."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -69,28 +70,21 @@ def test_the_queries_of_duckdb_find_what_is_in_the_logs(fleet, real):  # noqa: F
 def test_the_roll_up_of_clickhouse_is_what_duckdb_computes(fleet):
     _, (_, expected, _) = duckdb_results()
     with Session(str(fleet / "clickhouse")) as session:
+        session.query("SET output_format_json_quote_64bit_integers = 0")
         for statement in statements("clickhouse.sql"):
             result = session.query(statement.rstrip(";"), "JSONEachRow")
-        found = [eval_row(line) for line in str(result).splitlines()]
+        found = [json.loads(line) for line in str(result).splitlines()]
         (count,) = str(session.query("select count() from tcpstats.records", "TabSeparated")).split()
         assert int(count) > 1000
     assert len(found) == len(expected) > 1
-    by_key = {(row["host"], row["minute"].strftime("%Y-%m-%d %H:%M:%S"), row["acked_bytes"]): row for row in expected}
+    networks = {"::ffff:10.71.0.0": "10.71.0.0/24", "fd71::": "fd71:0:0::/48"}
+    by_key = {(row["host"], row["minute"].strftime("%Y-%m-%d %H:%M:%S"), row["network"]): row for row in expected}
     for row in found:
-        other = by_key[row["host"], row["minute"], row["acked_bytes"]]
-        assert row["network"] in ("::ffff:10.71.0.0", "fd71::")
+        other = by_key[row["host"], row["minute"], networks[row["network"]]]
+        assert row["acked_bytes"] == other["acked_bytes"]
         assert (row["connections"], row["rexmit_bytes"]) == (other["connections"], other["rexmit_bytes"])
-        median, p95 = row["srtt_us"]
-        assert median == pytest.approx(other["srtt_median_us"], rel=0.05, abs=2)
-        assert p95 == pytest.approx(other["srtt_p95_us"], rel=0.05, abs=2)
-
-
-def eval_row(line):
-    """A row of JSONEachRow, in which 64-bit numbers are text."""
-    import json
-
-    row = json.loads(line)
-    return {name: int(value) if isinstance(value, str) and value.isdigit() else value for name, value in row.items()}
+        # One is between two values that stand side by side, the other from a sketch.
+        assert row["srtt_us"] == pytest.approx([other["srtt_median_us"], other["srtt_p95_us"]], rel=0.2, abs=5)
 
 
 def test_a_log_that_cannot_be_read_whole_is_told_and_the_others_are_collected(fleet, real, tmp_path):  # noqa: F811

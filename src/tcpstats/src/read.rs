@@ -458,6 +458,7 @@ mod tests {
         assert_eq!(error("1.0,x,1,c"), "at byte 5: expected the number of a snapshot");
         assert_eq!(error("1.0,1,1"), "at byte 8: expected 4 cells in the row");
         assert_eq!(error("1.0,1,1,c,"), "at byte 11: expected 4 cells in the row");
+        assert_eq!(error("1.0"), "at byte 4: expected the number of a snapshot");
         assert_eq!(error(""), "at byte 1: expected a time in seconds");
     }
 

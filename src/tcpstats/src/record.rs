@@ -75,6 +75,15 @@ impl Record {
         bytes
     }
 
+    /// Appends the record as it goes over the wire.
+    #[cfg(feature = "std")]
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
+        for word in core::iter::once(self.at_ns).chain(self.present) {
+            to.extend_from_slice(&word.to_ne_bytes());
+        }
+        to.extend_from_slice(&self.body);
+    }
+
     /// Reads a record of any version: what lies beyond `bytes`, and what this
     /// version does not know, is absent.  `swapped` says that the bytes are of
     /// the other byte order.  Never fails: less than a preamble is a record
@@ -147,6 +156,7 @@ impl<const BODY: usize> Record<BODY> {
 
     /// Sets a field of a numeric kind, a state or an option set; none where the
     /// field cannot hold the number.
+    #[inline]
     #[must_use]
     pub fn set_number(&mut self, field: &Field, number: u64) -> Option<()> {
         match field.kind {

@@ -36,8 +36,18 @@ impl SnapshotBuffer {
         if self.bytes.is_empty() {
             self.clear();
         }
-        self.bytes.extend_from_slice(&record.to_bytes());
+        record.write(&mut self.bytes);
         self.header.written += 1;
+    }
+
+    /// Takes the records' times, which were since an epoch, as since that time:
+    /// for who knows the begin of a snapshot behind its records only.
+    pub fn rebase(&mut self, begin_ns: u64) {
+        for record in self.bytes.get_mut(HEADER_LEN..).unwrap_or_default().chunks_exact_mut(RECORD_LEN) {
+            if let Some(at_ns) = record.first_chunk_mut() {
+                *at_ns = u64::from_ne_bytes(*at_ns).wrapping_sub(begin_ns).to_ne_bytes();
+            }
+        }
     }
 
     /// Records so far.

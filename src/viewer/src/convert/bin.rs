@@ -11,18 +11,20 @@ use super::{Heading, Output, Writer, header_note};
 use crate::log::{Item, LogColumns, said};
 
 /// Records of a log without snapshots that go into one frame.
-const WITHOUT_SNAPSHOT: usize = 1000;
+const WITHOUT_SNAPSHOT: u64 = 1000;
 
 /// A log of frames while it is written.
 pub struct Bin {
     output: Output,
     heading: Heading,
     wanted: Option<Wanted>,
-    /// The records of the snapshot that is not complete yet, with their times.
-    records: Vec<(u64, Record)>,
-    /// Its number.
-    snapshot: u64,
+    /// The records of the snapshot that is not complete yet, at their times
+    /// since the UNIX epoch.
     frame: SnapshotBuffer,
+    /// Its number, and the time of its first record.
+    snapshot: u64,
+    begin_ns: u64,
+    record: Record,
 }
 
 impl Bin {
@@ -32,9 +34,10 @@ impl Bin {
             output,
             wanted: chosen.as_ref().map(Wanted::only),
             heading: Heading::note(chosen),
-            records: Vec::new(),
-            snapshot: 0,
             frame: SnapshotBuffer::new(),
+            snapshot: 0,
+            begin_ns: 0,
+            record: Record::new(),
         }
     }
 
@@ -42,27 +45,36 @@ impl Bin {
         self.output.write_all(bytes).map_err(|error| said(&error))
     }
 
+    fn push(&mut self, time_ns: u64, record: &Record) {
+        if self.frame.written() == 0 {
+            self.begin_ns = time_ns;
+        }
+        self.record.clone_from(record);
+        self.record.at_ns = time_ns;
+        if let Some(wanted) = &self.wanted {
+            self.record.keep(wanted);
+        }
+        self.frame.push(&self.record);
+    }
+
     /// Writes the records under that header.
     fn frame(&mut self, header: &Header) -> Result<(), String> {
-        self.frame.clear();
-        for (time_ns, mut record) in self.records.drain(..) {
-            record.at_ns = time_ns.wrapping_sub(header.wall_ns);
-            self.frame.push(&record);
-        }
         self.frame.finish(header);
+        self.frame.rebase(header.wall_ns);
         seal(self.frame.bytes_mut());
-        self.output.write_all(self.frame.bytes()).map_err(|error| said(&error))
+        let written = self.output.write_all(self.frame.bytes()).map_err(|error| said(&error));
+        self.frame.clear();
+        written
     }
 
     /// Writes the records, if there are any, without what their snapshot would
     /// say.
     fn unfinished(&mut self) -> Result<(), String> {
-        let Some((time_ns, _)) = self.records.first() else {
+        if self.frame.written() == 0 {
             return Ok(());
-        };
-        let header =
-            Header { sequence: self.snapshot, wall_ns: *time_ns, flags: flag::UNFINISHED, ..Header::default() };
-        self.frame(&header)
+        }
+        let (sequence, wall_ns) = (self.snapshot, self.begin_ns);
+        self.frame(&Header { sequence, wall_ns, flags: flag::UNFINISHED, ..Header::default() })
     }
 }
 
@@ -74,22 +86,19 @@ impl Writer for Bin {
         }
         match item {
             Item::Record { time_ns, snapshot, record } => {
-                let is_full = *snapshot == 0 && self.records.len() >= WITHOUT_SNAPSHOT;
+                let is_full = *snapshot == 0 && self.frame.written() >= WITHOUT_SNAPSHOT;
                 if *snapshot != self.snapshot || is_full {
                     self.unfinished()?;
                 }
                 self.snapshot = *snapshot;
-                self.records.push((*time_ns, (*record).clone()));
-                if let (Some(wanted), Some((_, record))) = (&self.wanted, self.records.last_mut()) {
-                    record.keep(wanted);
-                }
+                self.push(*time_ns, record);
                 Ok(())
             }
             Item::Snapshot(header) => {
                 if header.sequence != self.snapshot {
                     self.unfinished()?;
                 }
-                let is_whole = self.records.len() as u64 == header.written;
+                let is_whole = self.frame.written() == header.written;
                 if is_whole && header.flags & (flag::CRC | flag::UNFINISHED) == 0 {
                     return self.frame(header);
                 }

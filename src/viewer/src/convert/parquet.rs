@@ -6,14 +6,13 @@
 //! `note`, and of the others time and snapshot at most, as an object of json
 //! has.  So the log stays whole, and `where note is null` are its records.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 use tcpstats::note::{self, NoteText};
@@ -27,8 +26,8 @@ use crate::log::{Item, LogColumns};
 /// is of a time of its own.
 const GROUP_ROWS: usize = 64 * 1024;
 
-/// More texts than this are not kept to be used again.
-const TEXTS_MAX: usize = 64 * 1024;
+/// Texts that are kept to be used again, a power of two.
+const TEXTS: usize = 1024;
 
 /// A Parquet file while it is written.
 pub struct Parquet {
@@ -63,7 +62,14 @@ struct Column {
 enum Values {
     Int32(Vec<i32>),
     Int64(Vec<i64>),
-    Text(Vec<ByteArray>, HashMap<Vec<u8>, ByteArray>),
+    Text(Vec<ByteArray>, Vec<Known>),
+}
+
+/// A value's bytes as a record has them, and its text.
+#[derive(Clone, Default)]
+struct Known {
+    bytes: [u8; 32],
+    text: Option<ByteArray>,
 }
 
 impl Default for Values {
@@ -83,7 +89,7 @@ impl Values {
     }
 
     fn text() -> Self {
-        Self::Text(Vec::new(), HashMap::new())
+        Self::Text(Vec::new(), vec![Known::default(); TEXTS])
     }
 }
 
@@ -122,13 +128,15 @@ impl Column {
         let Values::Text(values, known) = &mut self.values else {
             return self.absent();
         };
-        if !known.contains_key(bytes) {
-            if known.len() >= TEXTS_MAX {
-                known.clear();
-            }
-            known.insert(bytes.to_vec(), make());
+        let mut padded = [0; 32];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        let fold = |hash: u64, word: &[u8; 8]| (hash ^ u64::from_ne_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = padded.as_chunks().0.iter().fold(0, fold);
+        let place = &mut known[usize::try_from(hash >> 32).unwrap_or_default() % TEXTS];
+        if place.bytes != padded || place.text.is_none() {
+            *place = Known { bytes: padded, text: Some(make()) };
         }
-        values.extend(known.get(bytes).cloned());
+        values.extend(place.text.clone());
         self.levels.push(1);
     }
 
@@ -277,6 +285,7 @@ impl Parquet {
             let properties = WriterProperties::builder()
                 .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
                 .set_created_by(concat!("tcpstats ", env!("CARGO_PKG_VERSION")).to_owned())
+                .set_statistics_enabled(EnabledStatistics::Chunk)
                 .set_key_value_metadata(Some(metadata(&columns)))
                 .build();
             SerializedFileWriter::new(output, schema, Arc::new(properties))

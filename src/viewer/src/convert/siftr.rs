@@ -2,7 +2,7 @@
 
 //! Logs as siftr(4) writes them.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use tcpstats::frame::flag;
 use tcpstats::note::NoteText;
@@ -22,7 +22,7 @@ type Flow = ([u8; 16], u16, [u8; 16], u16);
 /// A log of siftr(4) while it is written.
 pub struct Siftr {
     output: Output,
-    flows: HashSet<Flow>,
+    flows: BTreeSet<Flow>,
     is_begun: bool,
     records: u64,
     lost_records: u64,
@@ -32,7 +32,7 @@ pub struct Siftr {
 impl Siftr {
     /// Writes there.
     pub fn new(output: Output) -> Self {
-        Self { output, flows: HashSet::new(), is_begun: false, records: 0, lost_records: 0, end_ns: 0 }
+        Self { output, flows: BTreeSet::new(), is_begun: false, records: 0, lost_records: 0, end_ns: 0 }
     }
 
     fn line(&mut self, write: impl FnOnce(&mut Text<'_>)) -> Result<(), String> {

@@ -84,6 +84,18 @@ impl Bytes {
         }
     }
 
+    /// Says that nothing was added between those times.
+    fn hold(&mut self, from_ns: u64, until_ns: u64) {
+        let Some(((_, now), (begin_ns, _))) = self.total.range.zip(self.begin) else {
+            return;
+        };
+        for time_ns in [begin_ns.saturating_add(WINDOW_NS).max(from_ns), until_ns] {
+            if time_ns <= until_ns {
+                self.see(time_ns, Some(now));
+            }
+        }
+    }
+
     /// The greatest throughput over at least a second; that of all its time
     /// where it was shorter.
     pub fn max_per_s(&self, duration_ns: u64) -> Option<f64> {
@@ -242,8 +254,9 @@ pub struct Connection {
 /// How a log is to be understood at some place.
 #[derive(Clone, Copy, Default)]
 pub struct Place {
-    /// Snapshots that have been read.
+    /// Snapshots that have been read, and when the last one was.
     pub snapshots: u64,
+    pub snapshot_ns: u64,
     /// Whether records that did not change are left out.
     pub changes_only: bool,
     /// Whether Linux wrote it.
@@ -292,6 +305,10 @@ impl Connection {
         let Some(held) = self.held.take() else {
             return;
         };
+        if place.changes_only && place.snapshot_ns > held.time_ns {
+            self.sends.hold(held.time_ns, place.snapshot_ns);
+            self.receives.hold(held.time_ns, place.snapshot_ns);
+        }
         let passed = time_ns.saturating_sub(held.time_ns);
         self.slow_start.add(held.limits.slow_start, passed);
         self.cwnd_limited.add(held.limits.cwnd, passed);
@@ -300,7 +317,10 @@ impl Connection {
                 self.receiver_limited.add(Some(true), rwnd.saturating_sub(rwnd_before).saturating_mul(1000));
                 self.buffer_limited.add(Some(true), sndbuf.saturating_sub(sndbuf_before).saturating_mul(1000));
             }
-            (Some(_), None) => (),
+            (Some(_), None) => {
+                self.receiver_limited.add(Some(true), 0);
+                self.buffer_limited.add(Some(true), 0);
+            }
             (None, _) => {
                 self.receiver_limited.add(held.limits.receiver, passed);
                 self.buffer_limited.add(held.limits.buffer, passed);
@@ -315,6 +335,9 @@ impl Connection {
     /// Says that the connection is gone, or that nothing more is known of it.
     /// Where records that did not change are left out, it was there until then.
     pub fn leave(&mut self, time_ns: u64, place: Place) {
+        if self.held.is_none() {
+            return;
+        }
         let until_ns = if place.changes_only { time_ns } else { self.last_ns };
         self.pass(until_ns, place, None);
         self.last_ns = self.last_ns.max(until_ns);

@@ -65,6 +65,7 @@ impl Seen {
                 }
                 Item::Snapshot(header) => {
                     self.place.snapshots += 1;
+                    self.place.snapshot_ns = header.wall_ns;
                     self.place.changes_only |= header.flags & flag::CHANGED_ONLY != 0;
                     self.see(header.wall_ns);
                 }
