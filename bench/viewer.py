@@ -99,7 +99,7 @@ def run(*command):
 
 def duckdb(file, header, query):
     """The same of a query, without what starting costs."""
-    kinds = {"time": "DECIMAL(20,9)", "snapshot": "UBIGINT", "gencnt": "UBIGINT", "rexmit_bytes": "UBIGINT"}
+    kinds = {"time": "DOUBLE", "snapshot": "UBIGINT", "gencnt": "UBIGINT", "rexmit_bytes": "UBIGINT"}
     text = {"laddr", "faddr", "state", "cc", "stack", "t_flags", "t_flags2", "options"}
     columns = {name: kinds.get(name, "VARCHAR" if name in text else "UINTEGER") for name in header}
     asked = json.dumps([str(file), columns, query])

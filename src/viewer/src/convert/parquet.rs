@@ -51,6 +51,26 @@ struct Rows {
     note: Column,
 }
 
+/// The text of a field's bytes, made where it is not known yet.
+fn text_of(known: &mut [Known], bytes: &[u8], record: &Record, field: &Field) -> ByteArray {
+    let mut padded = [0; 32];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    let fold = |hash: u64, word: &[u8; 8]| (hash ^ u64::from_ne_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let hash = padded.as_chunks().0.iter().fold(0, fold) >> 32;
+    let place = &mut known[usize::try_from(hash).unwrap_or_default() % TEXTS];
+    match &place.text {
+        Some(text) if place.bytes == padded => text.clone(),
+        _ => {
+            let mut buffer = [0; longest(Kind::Options)];
+            let mut text = Text::new(&mut buffer);
+            text.value(record, field);
+            let text = ByteArray::from(text.finish().unwrap_or_default());
+            *place = Known { bytes: padded, text: Some(text.clone()) };
+            text
+        }
+    }
+}
+
 /// What a column holds of a row group: a value for each row that has one, and
 /// for each row whether it has.
 #[derive(Default)]
@@ -113,46 +133,24 @@ impl Column {
         self.levels.push(0);
     }
 
+    #[allow(clippy::cast_possible_wrap, reason = "the bits are an unsigned number's")]
+    fn number(&mut self, number: Option<u64>) {
+        if let (Values::Int64(values), Some(number)) = (&mut self.values, number) {
+            values.push(number as i64);
+        }
+        self.levels.push(number.is_some().into());
+    }
+
     #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "the bits are an unsigned number's")]
-    fn number(&mut self, number: u64) {
-        match &mut self.values {
-            Values::Int32(values) => values.push(number as u32 as i32),
-            Values::Int64(values) => values.push(number as i64),
-            Values::Text(..) => return self.absent(),
-        }
-        self.levels.push(1);
-    }
-
-    /// Appends a text, which is made of the bytes where it is not known yet.
-    fn text(&mut self, bytes: &[u8], make: impl FnOnce() -> ByteArray) {
-        let Values::Text(values, known) = &mut self.values else {
-            return self.absent();
-        };
-        let mut padded = [0; 32];
-        padded[..bytes.len()].copy_from_slice(bytes);
-        let fold = |hash: u64, word: &[u8; 8]| (hash ^ u64::from_ne_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let hash = padded.as_chunks().0.iter().fold(0, fold);
-        let place = &mut known[usize::try_from(hash >> 32).unwrap_or_default() % TEXTS];
-        if place.bytes != padded || place.text.is_none() {
-            *place = Known { bytes: padded, text: Some(make()) };
-        }
-        values.extend(place.text.clone());
-        self.levels.push(1);
-    }
-
     fn value(&mut self, record: &Record, field: &Field) {
-        let Some(bytes) = record.bytes(field) else {
-            return self.absent();
+        let number = match &mut self.values {
+            Values::Int32(values) => record.number(field).map(|number| values.push(number as u32 as i32)),
+            Values::Int64(values) => record.number(field).map(|number| values.push(number as i64)),
+            Values::Text(values, known) => {
+                record.bytes(field).map(|bytes| values.push(text_of(known, bytes, record, field)))
+            }
         };
-        match (&self.values, record.number(field)) {
-            (Values::Int32(_) | Values::Int64(_), Some(number)) => self.number(number),
-            _ => self.text(bytes, || {
-                let mut buffer = [0; longest(Kind::Options)];
-                let mut text = Text::new(&mut buffer);
-                text.value(record, field);
-                ByteArray::from(text.finish().unwrap_or_default())
-            }),
-        }
+        self.levels.push(number.is_some().into());
     }
 
     fn write(&mut self, mut to: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
@@ -188,8 +186,8 @@ impl Rows {
     }
 
     fn record(&mut self, time_ns: u64, snapshot: u64, record: &Record) {
-        self.time.number(time_ns);
-        self.snapshot.number(snapshot);
+        self.time.number(Some(time_ns));
+        self.snapshot.number(Some(snapshot));
         for (field, column) in &mut self.fields {
             column.value(record, field);
         }
@@ -199,12 +197,8 @@ impl Rows {
 
     fn note(&mut self, text: &str) {
         let note = NoteText::read(text);
-        let or_absent = |column: &mut Column, number: Option<u64>| match number {
-            Some(number) => column.number(number),
-            None => column.absent(),
-        };
-        or_absent(&mut self.time, note.and_then(|note| note.seconds("time")));
-        or_absent(&mut self.snapshot, note.and_then(|note| note.number("snapshot")));
+        self.time.number(note.and_then(|note| note.seconds("time")));
+        self.snapshot.number(note.and_then(|note| note.number("snapshot")));
         for (_, column) in &mut self.fields {
             column.absent();
         }
