@@ -9,6 +9,7 @@ mod convert;
 mod log;
 mod output;
 mod summary;
+mod table;
 
 use std::process::ExitCode;
 

@@ -41,24 +41,3 @@ pub fn human(number: f64) -> String {
     }
     format!("{number:.0}T")
 }
-
-/// Cells under each other: the first `left` columns to the left, the others to
-/// the right.
-#[must_use]
-pub fn aligned(lines: &[Vec<String>], left: usize) -> String {
-    let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
-    let mut text = String::new();
-    for line in lines {
-        let mut row = String::new();
-        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            let space = " ".repeat(width - cell.chars().count());
-            let gap = if column == 0 { "" } else { "  " };
-            row.extend(if column < left { [gap, cell, &space] } else { [gap, &space, cell] });
-        }
-        text.push_str(row.trim_end());
-        text.push('\n');
-    }
-    text
-}

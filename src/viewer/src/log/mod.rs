@@ -15,8 +15,11 @@ use tcpstats::read::Wanted;
 use tcpstats::{Columns, Header, Record};
 use tcpstats_source::Sentence;
 
+#[cfg(feature = "convert")]
+pub use self::input::name;
+pub use self::input::said;
 use self::input::{Content, Progress};
-pub use self::input::{name, said};
+#[cfg(feature = "convert")]
 pub use self::text::HEADER_NOTE;
 use self::text::TextLog;
 

@@ -13,6 +13,7 @@ use super::Seen;
 use super::connection::{Connection, Identity, RoundTrips, Spent, per_second};
 use crate::cli::{self, By, Measure};
 use crate::output::{self, human, seconds};
+use crate::table::{ABSENT, Align, Table};
 
 /// What is told of a connection or a group of them; none where the log does not
 /// say it.
@@ -215,7 +216,7 @@ pub fn write(mut seen: Seen, asked: &cli::Summary) -> Result<(), Sentence> {
         let header = writeln!(out, "{}", CELLS.map(|(name, _)| name).join(","));
         header.and_then(|()| rows.iter().try_for_each(|row| writeln!(out, "{}", csv(row))))
     } else {
-        out.write_all(table(&seen, &rows, all, asked).as_bytes())
+        write_table(&mut out, &seen, &rows, all, asked)
     };
     written.and_then(|()| out.flush()).map_err(|error| output::failed(&error))
 }
@@ -317,62 +318,73 @@ fn csv(row: &Row) -> String {
     cells.collect::<Vec<_>>().join(",")
 }
 
-/// For people: the rows under each other, and above them what the log has.
-fn table(seen: &Seen, rows: &[Row], all: usize, asked: &cli::Summary) -> String {
-    let begin_ns = seen.begin_ns.unwrap_or(seen.end_ns);
+/// For people: what the log has, and the rows under each other.
+fn write_table(
+    out: &mut impl Write,
+    seen: &Seen,
+    rows: &[Row],
+    all: usize,
+    asked: &cli::Summary,
+) -> std::io::Result<()> {
     let what = match asked.by {
         By::Connection => "connections",
         By::Prefix => "prefixes",
         By::Port => "ports",
     };
-    let shown = if rows.len() < all {
-        format!("; the {} worst by {}", rows.len(), name_of(asked.worst))
-    } else {
-        String::new()
+    let (records, snapshots) = (seen.records, seen.place.snapshots);
+    let time = seconds(seen.end_ns - seen.begin_ns.unwrap_or(seen.end_ns));
+    let shown = match rows.len() {
+        count if count < all => format!("; the {count} worst by {}", name_of(asked.worst)),
+        _ => String::new(),
     };
-    let head = format!(
-        "{all} {what}, {} records in {} snapshots over {} s{shown}\n\n",
-        seen.records,
-        seen.place.snapshots,
-        seconds(seen.end_ns - begin_ns)
-    );
-    let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "-".into());
-    let share = |spent: Spent, row: &Row| {
-        or_unknown(
-            spent.ns().filter(|_| row.duration_ns > 0).map(|ns| format!("{:.0}%", 100.0 * ratio(ns, row.duration_ns))),
-        )
+    writeln!(out, "{all} {what}, {records} records in {snapshots} snapshots over {time} s{shown}\n")?;
+    let first: &[(&str, Align)] = match asked.by {
+        By::Connection => &[("LOCAL", Align::Left), ("FOREIGN", Align::Left)],
+        By::Prefix => &[("PREFIX", Align::Left), ("CONNS", Align::Right)],
+        By::Port => &[("PORT", Align::Right), ("CONNS", Align::Right)],
     };
-    let first: &[&str] = match asked.by {
-        By::Connection => &["LOCAL", "FOREIGN"],
-        By::Prefix => &["PREFIX", "CONNS"],
-        By::Port => &["PORT", "CONNS"],
-    };
-    let mut lines = vec![first.iter().map(ToString::to_string).chain(TABLE_HEAD.map(String::from)).collect::<Vec<_>>()];
+    let titles = first.iter().copied().chain(TITLES.map(|title| (title, Align::Right)));
+    let mut table = Table::new(titles.map(|(title, align)| (title.to_owned(), align)));
     for row in rows {
-        let mut cells: Vec<String> = match &row.name {
-            Name::Connection(_) => row.name.to_string().split(' ').map(String::from).collect(),
-            name => vec![name.to_string(), row.connections.to_string()],
-        };
-        cells.push(format!("{:.1}", as_float(row.duration_ns) / 1e9));
-        for bytes in [row.sent.map(as_float), row.send_mean, row.send_max] {
-            cells.push(or_unknown(bytes.map(human)));
-        }
-        for bytes in [row.received.map(as_float), row.receive_mean] {
-            cells.push(or_unknown(bytes.map(human)));
-        }
-        cells.push(or_unknown(row.rexmit_packs.map(|packs| packs.to_string())));
-        cells.push(or_unknown(row.rexmit_rate().map(|rate| format!("{:.2}%", 100.0 * rate))));
-        match row.srtt.quantiles() {
-            Some(quantiles) => cells.extend(quantiles.map(milliseconds)),
-            None => cells.extend(["-"; 4].map(String::from)),
-        }
-        for spent in [row.slow_start, row.cwnd_limited, row.receiver_limited, row.buffer_limited] {
-            cells.push(share(spent, row));
-        }
-        lines.push(cells);
+        table.push(readable(row));
     }
-    head + &output::aligned(&lines, 2 - usize::from(asked.by != By::Connection))
-        + "\nBytes, bytes/s and segments sent again are those in the log; srtt in ms; the last four are shares of the duration.\n"
+    table.write(out)?;
+    writeln!(out, "\n{LEGEND}")
+}
+
+/// The titles behind those of the name.
+const TITLES: [&str; 16] = [
+    "SECS", "SENT", "MEAN/s", "MAX/s", "RECV", "MEAN/s", "REXMIT", "RATE", "SRTTMIN", "MEDIAN", "P95", "MAX", "SLOWST",
+    "CWND", "PEER", "BUF",
+];
+
+/// What is said below the table.
+const LEGEND: &str = "Bytes and bytes/s in the log, segments retransmitted and their share of the bytes, srtt in ms; \
+                      shares of the time in slow start and limited by cwnd, by the peer, and by the send buffer.";
+
+/// A row's cells for people.
+fn readable(row: &Row) -> Vec<String> {
+    let or_absent = |text: Option<String>| text.unwrap_or_else(|| ABSENT.into());
+    let share = |spent: Spent| {
+        let ns = spent.ns().filter(|_| row.duration_ns > 0);
+        or_absent(ns.map(|ns| format!("{:.0}%", 100.0 * ratio(ns, row.duration_ns))))
+    };
+    let mut cells: Vec<String> = match &row.name {
+        Name::Connection(_) => row.name.to_string().split(' ').map(String::from).collect(),
+        name => vec![name.to_string(), row.connections.to_string()],
+    };
+    cells.push(format!("{:.1}", as_float(row.duration_ns) / 1e9));
+    let sent = [row.sent.map(as_float), row.send_mean, row.send_max];
+    let received = [row.received.map(as_float), row.receive_mean];
+    cells.extend(sent.into_iter().chain(received).map(|bytes| or_absent(bytes.map(human))));
+    cells.push(or_absent(row.rexmit_packs.map(|packs| packs.to_string())));
+    cells.push(or_absent(row.rexmit_rate().map(|rate| format!("{:.2}%", 100.0 * rate))));
+    match row.srtt.quantiles() {
+        Some(quantiles) => cells.extend(quantiles.map(milliseconds)),
+        None => cells.extend([ABSENT; 4].map(String::from)),
+    }
+    cells.extend([row.slow_start, row.cwnd_limited, row.receiver_limited, row.buffer_limited].map(share));
+    cells
 }
 
 /// A round-trip time in milliseconds, with as many decimals as say something.
@@ -385,12 +397,6 @@ fn milliseconds(us: f64) -> String {
     };
     format!("{:.decimals$}", us / 1000.0)
 }
-
-/// The head of the table behind the name.
-const TABLE_HEAD: [&str; 16] = [
-    "SECS", "SENT", "MEAN/s", "MAX/s", "RECV", "MEAN/s", "REXMIT", "RATE", "SRTTMIN", "MEDIAN", "P95", "MAX", "SLOWST",
-    "CWND", "PEER", "BUF",
-];
 
 fn name_of(measure: Measure) -> String {
     clap::ValueEnum::to_possible_value(&measure).map(|value| value.get_name().to_owned()).unwrap_or_default()
