@@ -16,7 +16,7 @@ import threading
 
 SIZE = {"full": 1_000_000_000}.get(os.environ.get("BENCH"), 50_000_000)
 CONNECTIONS = 100
-REPEATS = 1 if SIZE > 100_000_000 else 3
+REPEATS = 3
 
 # What a summary reads, as far as the log has it.
 SUMMARY = """gencnt laddr lport faddr fport state snd_cwnd snd_ssthresh snd_wnd maxseg srtt inflight snd_cc snd_hiwat

@@ -8,13 +8,14 @@
 
 use std::sync::Arc;
 
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::ColumnPath;
 use tcpstats::note::{self, NoteText};
 use tcpstats::text::{Text, longest};
 use tcpstats::{Columns, Field, Header, Kind, Record};
@@ -25,6 +26,9 @@ use crate::log::{Item, LogColumns};
 /// Rows of a row group: it ends with the snapshot that reaches it, so that each
 /// is of a time of its own.
 const GROUP_ROWS: usize = 64 * 1024;
+
+/// Records that wait for being put into columns, at most.
+const WAITING: usize = 256;
 
 /// Texts that are kept to be used again, a power of two.
 const TEXTS: usize = 1024;
@@ -45,6 +49,8 @@ pub struct Parquet {
 #[derive(Default)]
 struct Rows {
     count: usize,
+    /// Records that are in no column of a field yet: many at once are cheaper.
+    waiting: Vec<Record>,
     time: Column,
     snapshot: Column,
     fields: Vec<(&'static Field, Column)>,
@@ -141,16 +147,33 @@ impl Column {
         self.levels.push(number.is_some().into());
     }
 
+    /// Appends what the records have in the field.
     #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "the bits are an unsigned number's")]
-    fn value(&mut self, record: &Record, field: &Field) {
-        let number = match &mut self.values {
-            Values::Int32(values) => record.number(field).map(|number| values.push(number as u32 as i32)),
-            Values::Int64(values) => record.number(field).map(|number| values.push(number as i64)),
-            Values::Text(values, known) => {
-                record.bytes(field).map(|bytes| values.push(text_of(known, bytes, record, field)))
+    fn values(&mut self, records: &[Record], field: &Field) {
+        let levels = &mut self.levels;
+        match &mut self.values {
+            Values::Int32(values) => {
+                for record in records {
+                    let number = record.number(field);
+                    values.extend(number.map(|number| number as u32 as i32));
+                    levels.push(number.is_some().into());
+                }
             }
-        };
-        self.levels.push(number.is_some().into());
+            Values::Int64(values) => {
+                for record in records {
+                    let number = record.number(field);
+                    values.extend(number.map(|number| number as i64));
+                    levels.push(number.is_some().into());
+                }
+            }
+            Values::Text(values, known) => {
+                for record in records {
+                    let bytes = record.bytes(field);
+                    values.extend(bytes.map(|bytes| text_of(known, bytes, record, field)));
+                    levels.push(bytes.is_some().into());
+                }
+            }
+        }
     }
 
     fn write(&mut self, mut to: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
@@ -178,6 +201,7 @@ impl Rows {
     fn of(columns: &Columns) -> Self {
         Self {
             count: 0,
+            waiting: Vec::with_capacity(WAITING),
             time: Column::new(Values::Int64(Vec::new())),
             snapshot: Column::new(Values::Int64(Vec::new())),
             fields: columns.fields().map(|field| (field, Column::new(Values::of(field.kind)))).collect(),
@@ -188,14 +212,24 @@ impl Rows {
     fn record(&mut self, time_ns: u64, snapshot: u64, record: &Record) {
         self.time.number(Some(time_ns));
         self.snapshot.number(Some(snapshot));
-        for (field, column) in &mut self.fields {
-            column.value(record, field);
-        }
         self.note.absent();
+        self.waiting.push(record.clone());
         self.count += 1;
+        if self.waiting.len() == WAITING {
+            self.settle();
+        }
+    }
+
+    /// Puts the waiting records into the columns of their fields.
+    fn settle(&mut self) {
+        for (field, column) in &mut self.fields {
+            column.values(&self.waiting, field);
+        }
+        self.waiting.clear();
     }
 
     fn note(&mut self, text: &str) {
+        self.settle();
         let note = NoteText::read(text);
         self.time.number(note.and_then(|note| note.seconds("time")));
         self.snapshot.number(note.and_then(|note| note.number("snapshot")));
@@ -280,6 +314,9 @@ impl Parquet {
                 .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
                 .set_created_by(concat!("tcpstats ", env!("CARGO_PKG_VERSION")).to_owned())
                 .set_statistics_enabled(EnabledStatistics::Chunk)
+                // Each is another than those before, and not by much.
+                .set_column_dictionary_enabled(ColumnPath::from("time"), false)
+                .set_column_encoding(ColumnPath::from("time"), Encoding::DELTA_BINARY_PACKED)
                 .set_key_value_metadata(Some(metadata(&columns)))
                 .build();
             SerializedFileWriter::new(output, schema, Arc::new(properties))
@@ -304,6 +341,7 @@ impl Parquet {
         let Some(file) = &mut self.file else {
             return Ok(());
         };
+        self.rows.settle();
         let mut write = || {
             let mut group = file.next_row_group()?;
             for column in self.rows.columns() {
