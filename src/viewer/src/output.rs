@@ -41,3 +41,17 @@ pub fn human(number: f64) -> String {
     }
     format!("{number:.0}T")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people_are_short() {
+        let shown = [0.0, 999.4, 9999.0, 10_000.0, 99_949.0, 1_234_567.0, 123_456_789.0, 1e13, 2e16];
+        assert_eq!(
+            shown.map(human),
+            ["0", "999", "9999", "10.0k", "99.9k", "1235k", "123M", "10T", "20000T"].map(String::from)
+        );
+    }
+}

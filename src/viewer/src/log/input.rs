@@ -5,13 +5,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, stdin};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tcpstats::csv;
 use tcpstats::frame::MAGIC;
-use tcpstats_source::Sentence;
 
 /// What a log is written in, and its bytes, decompressed.
 pub enum Content {
@@ -35,28 +34,27 @@ pub struct Progress {
 const LONG: Duration = Duration::from_secs(2);
 
 impl Progress {
-    /// Over the bytes of those files, each of which must be there.
-    pub fn over(paths: &[PathBuf]) -> Result<Self, Sentence> {
-        let mut total = Some(0);
-        for path in paths {
-            let len = if is_stdin(path) {
-                None
-            } else {
-                let said = |error: io::Error| format!("{}: {}", name(path), said(&error));
-                let metadata = File::open(path).and_then(|file| file.metadata()).map_err(said)?;
-                if metadata.is_dir() {
-                    return Err(format!("{}: it is a directory; expected a log", name(path)));
-                }
-                metadata.is_file().then_some(metadata.len())
-            };
-            total = total.zip(len).map(|(total, len)| total + len);
+    /// Over no bytes yet.
+    pub fn new() -> Self {
+        Self { bar: ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden()) }
+    }
+
+    /// Adds a file, which must be there.
+    pub fn add(&self, path: &Path) -> Result<(), String> {
+        if is_stdin(path) {
+            self.bar.unset_length();
+            return Ok(());
         }
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
-        let template = match total {
-            Some(_) => "{wide_bar} {percent:>3} %  {binary_bytes_per_sec}  {eta} left",
-            None => "{spinner} {binary_bytes} read  {binary_bytes_per_sec}",
-        };
-        Ok(Self { bar: bar.with_style(ProgressStyle::with_template(template).map_err(|error| error.to_string())?) })
+        let metadata = File::open(path).and_then(|file| file.metadata()).map_err(|error| said(&error))?;
+        if metadata.is_dir() {
+            return Err("it is a directory; expected a log".into());
+        }
+        if metadata.is_file() {
+            self.bar.inc_length(metadata.len());
+        } else {
+            self.bar.unset_length();
+        }
+        Ok(())
     }
 
     /// Says something while nothing is shown.
@@ -84,10 +82,22 @@ impl<R: Read> Read for Counted<R> {
         self.bar.inc(len as u64);
         if self.began.is_some_and(|began| began.elapsed() > LONG) {
             self.began = None;
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            show(&self.bar);
         }
         Ok(len)
     }
+}
+
+/// Shows the bar from now on, where standard error is a terminal.
+fn show(bar: &ProgressBar) {
+    let template = match bar.length() {
+        Some(_) => "{wide_bar} {percent:>3} %  {binary_bytes_per_sec}  {eta} left",
+        None => "{spinner} {binary_bytes} read  {binary_bytes_per_sec}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_draw_target(ProgressDrawTarget::stderr());
 }
 
 fn is_stdin(path: &Path) -> bool {

@@ -92,7 +92,21 @@ impl Log {
     /// # Errors
     /// A sentence that names the path and what the system said.
     pub fn open(path: &Path) -> Result<Self, Sentence> {
-        Self::open_all(&[path.to_path_buf()])
+        let mut log = Self {
+            name: String::new(),
+            reader: None,
+            following: Vec::new(),
+            current: Current {
+                record: Record::new(),
+                note: String::new(),
+                columns: LogColumns::default(),
+                wanted: Wanted::all(),
+            },
+            progress: Progress::new(),
+        };
+        log.follow_with(path)?;
+        log.follow()?;
+        Ok(log)
     }
 
     /// Opens logs that are read one behind the other, such as rotated ones,
@@ -101,20 +115,17 @@ impl Log {
     /// # Errors
     /// A sentence that names a path and what the system said.
     pub fn open_all(paths: &[PathBuf]) -> Result<Self, Sentence> {
-        let mut log = Self {
-            name: String::new(),
-            reader: None,
-            following: paths.iter().rev().cloned().collect(),
-            current: Current {
-                record: Record::new(),
-                note: String::new(),
-                columns: LogColumns::default(),
-                wanted: Wanted::all(),
-            },
-            progress: Progress::over(paths)?,
-        };
-        log.follow()?;
+        let (first, following) = paths.split_first().ok_or("expected the name of a log")?;
+        let mut log = Self::open(first)?;
+        following.iter().rev().try_for_each(|path| log.follow_with(path))?;
         Ok(log)
+    }
+
+    /// Has a file, which must be there, follow before the others that do.
+    fn follow_with(&mut self, path: &Path) -> Result<(), Sentence> {
+        self.progress.add(path).map_err(|what| format!("{}: {what}", input::name(path)))?;
+        self.following.push(path.to_path_buf());
+        Ok(())
     }
 
     /// Reads those fields only; the others may be absent.

@@ -361,3 +361,107 @@ impl Connection {
         self.last_ns - self.first_ns
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+
+    /// A connection with 14 kB in flight, all that its buffer has, and room everywhere.
+    fn record() -> Record {
+        let mut record = Record::new();
+        record.set(key::snd_cwnd, 60_000);
+        record.set(key::snd_ssthresh, 50_000);
+        record.set(key::snd_wnd, 65_535);
+        record.set(key::maxseg, 1448);
+        record.set(key::inflight, 14_000);
+        record.set(key::snd_cc, 14_000);
+        record.set(key::snd_hiwat, 100_000);
+        record
+    }
+
+    /// Seconds in slow start, limited by cwnd, by the receiver, by the buffer, of two.
+    fn limits(change: impl FnOnce(&mut Record), is_linux: bool) -> [Option<u64>; 4] {
+        let mut record = record();
+        change(&mut record);
+        let place = Place { is_linux, ..Place::default() };
+        let mut connection = Connection::new(S);
+        connection.see(S, &record, place);
+        connection.see(3 * S, &record, place);
+        connection.leave(9 * S, place);
+        assert_eq!(connection.duration_ns(), 2 * S);
+        let spent =
+            [connection.slow_start, connection.cwnd_limited, connection.receiver_limited, connection.buffer_limited];
+        spent.map(|spent| spent.ns().map(|ns| ns / S))
+    }
+
+    #[test]
+    fn what_limits_is_told_by_windows_and_buffer() {
+        let free = [Some(0), Some(0), Some(0), Some(0)];
+        assert_eq!(limits(|_| (), false), free);
+        let slow_start = limits(|record| record.set(key::snd_ssthresh, 70_000), false);
+        assert_eq!(slow_start, [Some(2), Some(0), Some(0), Some(0)]);
+        let waiting = |record: &mut Record| record.set(key::snd_cc, 50_000);
+        let by_cwnd = |record: &mut Record| {
+            waiting(record);
+            record.set(key::snd_cwnd, 15_000);
+        };
+        assert_eq!(limits(by_cwnd, false), [Some(2), Some(2), Some(0), Some(0)]);
+        let by_receiver = |record: &mut Record| {
+            waiting(record);
+            record.set(key::snd_wnd, 15_000);
+        };
+        assert_eq!(limits(by_receiver, false), [Some(0), Some(0), Some(2), Some(0)]);
+        let by_buffer = |record: &mut Record| record.set(key::snd_hiwat, 15_000);
+        assert_eq!(limits(by_buffer, false), [Some(0), Some(0), Some(0), Some(2)]);
+        let idle = |record: &mut Record| {
+            record.set(key::inflight, 0);
+            record.set(key::snd_cc, 0);
+            record.set(key::snd_cwnd, 0);
+        };
+        assert_eq!(limits(idle, false), free);
+    }
+
+    #[test]
+    fn what_a_log_does_not_tell_is_not_known() {
+        assert_eq!(limits(Record::clear, false), [None; 4]);
+        let linux = limits(|record| record.set(key::snd_hiwat, 15_000), true);
+        assert_eq!(linux, [Some(0), Some(0), Some(0), None], "Linux's buffer sizes count memory");
+        assert!(RoundTrips::new().quantiles().is_none());
+        assert_eq!(Total::default().grown(), None);
+    }
+
+    #[test]
+    fn what_linux_counted_itself_is_taken() {
+        let (mut before, mut after) = (record(), record());
+        for (record, us) in [(&mut before, 1_000_000), (&mut after, 4_000_000)] {
+            record.set(key::rwnd_limited, us);
+            record.set(key::sndbuf_limited, us / 2);
+        }
+        let mut connection = Connection::new(0);
+        connection.see(0, &before, Place::default());
+        connection.see(10 * S, &after, Place::default());
+        assert_eq!(connection.receiver_limited.ns(), Some(3 * S));
+        assert_eq!(connection.buffer_limited.ns(), Some(3 * S / 2));
+    }
+
+    #[test]
+    fn a_record_of_a_log_of_changes_holds_until_the_next() {
+        let mut connection = Connection::new(S);
+        let mut record = record();
+        let place = |snapshots| Place { snapshots, changes_only: true, snapshot_ns: snapshots * S, is_linux: false };
+        record.set(key::srtt, 100);
+        record.set(key::acked_bytes, 0);
+        connection.see(S, &record, place(0));
+        record.set(key::srtt, 900);
+        record.set(key::acked_bytes, 5000);
+        connection.see(2 * S, &record, place(1));
+        connection.leave(100 * S, place(99));
+        assert_eq!(connection.duration_ns(), 99 * S);
+        assert_eq!(connection.sends.max_per_s(99 * S), Some(5000.0));
+        let [least, median, p95, greatest] = connection.srtt.quantiles().unwrap();
+        assert_eq!([least, greatest], [100.0, 900.0]);
+        assert!((median - 900.0).abs() < 9.0 && (p95 - 900.0).abs() < 9.0, "{median} {p95}");
+    }
+}
