@@ -27,8 +27,9 @@ use crate::log::{Item, LogColumns};
 /// is of a time of its own.
 const GROUP_ROWS: usize = 64 * 1024;
 
-/// Records that wait for being put into columns, at most.
-const WAITING: usize = 256;
+/// Records that wait for being put into columns, at most: as many as the nearest
+/// cache holds.
+const WAITING: usize = 32;
 
 /// Texts that are kept to be used again, a power of two.
 const TEXTS: usize = 1024;
