@@ -19,8 +19,38 @@ pub struct Cli {
 /// What `tcpstats` can do.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Print one snapshot as a table
+    Show(Show),
     /// Tell whether a log is whole; exit 1 if it is not
     Check(Check),
+}
+
+/// Which connections, and of what.
+#[derive(Args)]
+pub struct Live {
+    /// Show only connections that match, such as 'port 443 and srtt > 100ms'
+    #[arg(short = 'e', long, value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Where the statistics come from: sock_diag, a device, or a file of frames
+    #[arg(short = 'd', long, value_name = "SOURCE")]
+    pub source: Option<String>,
+}
+
+/// `tcpstats show`
+#[derive(Args)]
+pub struct Show {
+    /// Which connections, and of what.
+    #[command(flatten)]
+    pub live: Live,
+    /// What to show: basic, all, or field names with commas between
+    #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS")]
+    pub columns: Option<String>,
+    /// Print numbers as a log has them, in bytes and microseconds
+    #[arg(short, long)]
+    pub numbers: bool,
+    /// Print JSON Lines, an object a connection
+    #[arg(long, conflicts_with = "numbers")]
+    pub json: bool,
 }
 
 /// `tcpstats check`

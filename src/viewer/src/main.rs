@@ -4,22 +4,36 @@
 
 mod check;
 mod cli;
+mod live;
 mod log;
+mod show;
+mod table;
+mod units;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tcpstats_source::without_numbers;
 
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            // Where it cannot be told there is nobody to tell.
+            let _ = told.print();
+            return if told.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let done = match cli.command {
+        Command::Show(asked) => show::run(&asked),
         Command::Check(asked) => check::run(&asked),
     };
     match done {
         Ok(code) => code,
         Err(sentence) => {
-            eprintln!("tcpstats: {sentence}");
+            eprintln!("tcpstats: {}", without_numbers(&sentence));
             ExitCode::FAILURE
         }
     }
