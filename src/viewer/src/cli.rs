@@ -19,6 +19,9 @@ pub struct Cli {
 /// What `tcpstats` can do.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Watch connections on the screen
+    #[cfg(feature = "top")]
+    Top(Top),
     /// Print one snapshot as a table
     Show(Show),
     /// Tell whether a log is whole; exit 1 if it is not
@@ -26,12 +29,12 @@ pub enum Command {
 }
 
 /// Which connections, and of what.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct Live {
     /// Show only connections that match, such as 'port 443 and srtt > 100ms'
     #[arg(short = 'e', long, value_name = "FILTER")]
     pub filter: Option<String>,
-    /// Where the statistics come from: sock_diag, a device, or a file of frames
+    /// Where the statistics come from: `sock_diag`, a device, or a file of frames
     #[arg(short = 'd', long, value_name = "SOURCE")]
     pub source: Option<String>,
 }
@@ -51,6 +54,33 @@ pub struct Show {
     /// Print JSON Lines, an object a connection
     #[arg(long, conflicts_with = "numbers")]
     pub json: bool,
+}
+
+/// `tcpstats top`
+#[cfg(feature = "top")]
+#[derive(Args)]
+pub struct Top {
+    /// Which connections, and of what.
+    #[command(flatten)]
+    pub live: Live,
+    /// Time between two samples
+    #[arg(short = 's', long, value_name = "MICROSECONDS", default_value_t = 1_000_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=366 * 24 * 3600 * 1_000_000))]
+    pub interval: u64,
+    /// End after so many samples
+    #[arg(short = 'c', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// What to show beside the rates: basic, all, or field names with commas between
+    #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS")]
+    pub columns: Option<String>,
+}
+
+#[cfg(feature = "top")]
+impl Show {
+    /// What is printed where there is no screen for top.
+    pub fn in_place_of(top: &Top) -> Self {
+        Self { live: top.live.clone(), columns: top.columns.clone(), numbers: false, json: false }
+    }
 }
 
 /// `tcpstats check`

@@ -8,6 +8,8 @@ mod live;
 mod log;
 mod show;
 mod table;
+#[cfg(feature = "top")]
+mod top;
 mod units;
 
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
+        #[cfg(feature = "top")]
+        Command::Top(asked) => top::run(&asked),
         Command::Show(asked) => show::run(&asked),
         Command::Check(asked) => check::run(&asked),
     };

@@ -51,7 +51,7 @@ pub fn run(asked: &cli::Show) -> Result<ExitCode, Sentence> {
 }
 
 /// Reads a list of columns.
-fn columns(list: &str) -> Result<Columns, Sentence> {
+pub fn columns(list: &str) -> Result<Columns, Sentence> {
     Columns::parse(list).map_err(|error| format!("-o \"{list}\": {error}"))
 }
 

@@ -43,14 +43,16 @@ impl Table {
         let width = |column: usize| self.lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<_> = (0..self.aligns.len()).map(width).collect();
         for cells in &self.lines {
-            let mut line = String::new();
+            let mut line = Vec::new();
             for ((cell, align), width) in cells.iter().zip(&self.aligns).zip(&widths) {
                 match align {
-                    Align::Left => line += &format!("{cell:<width$}  "),
-                    Align::Right => line += &format!("{cell:>width$}  "),
+                    Align::Left => write!(line, "{cell:<width$}  ")?,
+                    Align::Right => write!(line, "{cell:>width$}  ")?,
                 }
             }
-            writeln!(to, "{}", line.trim_end())?;
+            line.truncate(line.trim_ascii_end().len());
+            line.push(b'\n');
+            to.write_all(&line)?;
         }
         Ok(())
     }
