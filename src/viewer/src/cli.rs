@@ -34,7 +34,7 @@ pub struct Live {
     /// Show only connections that match, such as 'port 443 and srtt > 100ms'
     #[arg(short = 'e', long, value_name = "FILTER")]
     pub filter: Option<String>,
-    /// Where the statistics come from: `sock_diag`, a device, or a file of frames
+    /// Where the statistics come from: `sock_diag`, a device, or a log
     #[arg(short = 'd', long, value_name = "SOURCE")]
     pub source: Option<String>,
 }

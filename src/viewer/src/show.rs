@@ -2,16 +2,20 @@
 
 //! `tcpstats show`: one snapshot as a table.
 
+use std::fs::metadata;
 use std::io::{self, BufWriter, ErrorKind, Write, stdout};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use tcpstats::frame::flag;
 use tcpstats::text::Text;
-use tcpstats::{Columns, Field, Header, Record, json, key};
+use tcpstats::{Columns, Field, Filter, Header, Record, json, key};
 use tcpstats_source::Sentence;
 
 use crate::cli;
 use crate::live::{self, Live, Snapshot};
+use crate::log::{Item, Log};
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
 
@@ -26,8 +30,11 @@ pub fn run(asked: &cli::Show) -> Result<ExitCode, Sentence> {
         None if asked.json => Columns::all(),
         None => columns(COLUMNS)?,
     };
-    let mut live = Live::open(asked.live.source.as_deref(), filter)?;
-    let mut snapshot = live.sample()?.ok_or("the source has no snapshot in it")?;
+    let mut snapshot = match asked.live.source.as_deref() {
+        Some(name) if is_log(name) => last_of(Path::new(name), filter.as_ref())?,
+        name => Live::open(name, filter)?.sample()?,
+    }
+    .ok_or("the source has no whole snapshot in it")?;
     snapshot.records.sort_by_cached_key(place);
     let missing = missing(&snapshot.header);
     let mut to = BufWriter::new(stdout().lock());
@@ -48,6 +55,35 @@ pub fn run(asked: &cli::Show) -> Result<ExitCode, Sentence> {
         Err(error) => Err(format!("standard output: {error}")),
         Ok(()) => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Whether a source is no kernel's but what one gave before.
+fn is_log(name: &str) -> bool {
+    let kind = || Some(metadata(name).ok()?.file_type());
+    name == "-" || kind().is_some_and(|kind| kind.is_file() || kind.is_fifo())
+}
+
+/// The last snapshot of a log that is whole.
+fn last_of(path: &Path, filter: Option<&Filter>) -> Result<Option<Snapshot>, Sentence> {
+    let mut log = Log::open(path)?;
+    let (mut last, mut records): (_, Vec<(u64, Record)>) = (None, Vec::new());
+    while let Some(item) = log.next()? {
+        match item {
+            Item::Record { time_ns, record, .. } if filter.is_none_or(|filter| filter.matches(record)) => {
+                records.push((time_ns, record.clone()));
+            }
+            Item::Record { .. } | Item::Note(_) => (),
+            Item::Snapshot(header) => {
+                let mut snapshot = Snapshot { header, records: Vec::with_capacity(records.len()) };
+                for (time_ns, mut record) in records.drain(..) {
+                    record.at_ns = time_ns.saturating_sub(header.wall_ns);
+                    snapshot.records.push(record);
+                }
+                last = Some(snapshot);
+            }
+        }
+    }
+    Ok(last)
 }
 
 /// Reads a list of columns.
@@ -99,6 +135,9 @@ fn missing(header: &Header) -> Option<Sentence> {
         return Some(format!(
             "missing: {missed} of {matched} matching connections, of {seen} seen, for want of memory or by a limit"
         ));
+    }
+    if header.flags & flag::CHANGED_ONLY != 0 {
+        return Some("missing: what did not change, which this log does not repeat in every snapshot".into());
     }
     (header.flags & flag::INTERRUPTED != 0).then(|| {
         format!("the tables changed during the walk: of {seen} connections seen some may be missing or stand twice")
