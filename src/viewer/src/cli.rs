@@ -3,13 +3,16 @@
 //! The command line: what is parsed, completed by shells, and told in
 //! tcpstats(1).
 
+#![allow(clippy::doc_markdown, reason = "the comments are what --help prints")]
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
 
 /// Look at the statistics of TCP connections, live or in a log
 #[derive(Parser)]
-#[command(name = "tcpstats", version)]
+#[command(name = "tcpstats", version, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -20,22 +23,31 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Watch connections on the screen
+    ///
+    /// One line a connection, with rates between the last two samples. Where
+    /// standard output is no terminal one snapshot is printed, as by show.
     #[cfg(feature = "top")]
     Top(Top),
     /// Print one snapshot as a table
+    ///
+    /// Sorted by state, then by local port. Columns that no connection has are
+    /// left out unless they were named. The source can also be a log in any
+    /// format, of which the last whole snapshot is shown; - is standard input.
     Show(Show),
     /// Tell whether a log is whole; exit 1 if it is not
     Check(Check),
+    /// Print a script with which a shell completes the command line
+    Completions(Completions),
 }
 
 /// Which connections, and of what.
 #[derive(Args, Clone)]
 pub struct Live {
     /// Show only connections that match, such as 'port 443 and srtt > 100ms'
-    #[arg(short = 'e', long, value_name = "FILTER")]
+    #[arg(short = 'e', long, value_name = "FILTER", value_hint = ValueHint::Other)]
     pub filter: Option<String>,
-    /// Where the statistics come from: `sock_diag`, a device, or a log
-    #[arg(short = 'd', long, value_name = "SOURCE")]
+    /// Where the statistics come from: sock_diag, a device, or a file of frames
+    #[arg(short = 'd', long, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub source: Option<String>,
 }
 
@@ -46,12 +58,12 @@ pub struct Show {
     #[command(flatten)]
     pub live: Live,
     /// What to show: basic, all, or field names with commas between
-    #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS")]
+    #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS", value_hint = ValueHint::Other)]
     pub columns: Option<String>,
     /// Print numbers as a log has them, in bytes and microseconds
     #[arg(short, long)]
     pub numbers: bool,
-    /// Print JSON Lines, an object a connection
+    /// Print JSON Lines, an object a connection, with all fields unless told otherwise
     #[arg(long, conflicts_with = "numbers")]
     pub json: bool,
 }
@@ -71,7 +83,7 @@ pub struct Top {
     #[arg(short = 'c', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
     /// What to show beside the rates: basic, all, or field names with commas between
-    #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS")]
+    #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS", value_hint = ValueHint::Other)]
     pub columns: Option<String>,
 }
 
@@ -88,4 +100,20 @@ impl Show {
 pub struct Check {
     /// The log, in any format; - is standard input
     pub log: PathBuf,
+}
+
+/// `tcpstats completions`
+#[derive(Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: Shell,
+}
+
+impl Completions {
+    /// The script.
+    pub fn script(&self) -> Vec<u8> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "tcpstats", &mut script);
+        script
+    }
 }

@@ -6,6 +6,9 @@ mod check;
 mod cli;
 mod live;
 mod log;
+#[cfg(all(test, feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
+mod manual;
+mod output;
 mod show;
 mod table;
 #[cfg(feature = "top")]
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Command::Top(asked) => top::run(&asked),
         Command::Show(asked) => show::run(&asked),
         Command::Check(asked) => check::run(&asked),
+        Command::Completions(asked) => output::write(&asked.script()),
     };
     match done {
         Ok(code) => code,

@@ -3,7 +3,7 @@
 //! `tcpstats show`: one snapshot as a table.
 
 use std::fs::metadata;
-use std::io::{self, BufWriter, ErrorKind, Write, stdout};
+use std::io::{self, BufWriter, Write, stdout};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,6 +16,7 @@ use tcpstats_source::Sentence;
 use crate::cli;
 use crate::live::{self, Live, Snapshot};
 use crate::log::{Item, Log};
+use crate::output;
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
 
@@ -49,12 +50,7 @@ pub fn run(asked: &cli::Show) -> Result<ExitCode, Sentence> {
         let written = write_table(&mut to, &shown, cell, &snapshot);
         written.and_then(|()| missing.map_or(Ok(()), |sentence| writeln!(to, "{sentence}")))
     };
-    match written.and_then(|()| to.flush()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(format!("standard output: {error}")),
-        Ok(()) => Ok(ExitCode::SUCCESS),
-    }
+    output::end(written.and_then(|()| to.flush()))
 }
 
 /// Whether a source is no kernel's but what one gave before.
