@@ -35,7 +35,8 @@ fn prose(text: &str) -> String {
     let mut prose = String::new();
     for (i, paragraph) in text.trim().split("\n\n").enumerate() {
         prose += if i > 0 { ".Pp\n" } else { "" };
-        let flowing = paragraph.replace('\\', "\\e").replace('\n', " ").replace('…', "...");
+        let words: Vec<_> = paragraph.split_whitespace().collect();
+        let flowing = words.join(" ").replace('\\', "\\e").replace('…', "...");
         for line in flowing.replace(". ", ".\n").lines() {
             let guard = if line.starts_with(['.', '\'']) { "\\&" } else { "" };
             prose += &format!("{guard}{line}\n");
@@ -166,5 +167,5 @@ fn the_page_is_brought_up_to_date() {
 #[test]
 fn prose_is_a_sentence_a_line() {
     assert_eq!(prose("The log, - is standard input"), "The log, - is standard input.\n");
-    assert_eq!(prose("One. Two\n\n.three\\"), "One.\nTwo.\n.Pp\n\\&.three\\e.\n");
+    assert_eq!(prose("One.  Two\n\n.three\\"), "One.\nTwo.\n.Pp\n\\&.three\\e.\n");
 }

@@ -114,3 +114,17 @@ fn stop() -> io::Result<()> {
     };
     if stopped { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::tests::model;
+    use super::Screen;
+
+    #[test]
+    #[ignore = "it has a terminal to itself: tests/viewer/test_top.py"]
+    fn a_panic_gives_the_terminal_back() {
+        let mut screen = Screen::take().unwrap();
+        screen.draw(&mut model(30, 12)).unwrap();
+        panic!("on purpose");
+    }
+}
