@@ -39,7 +39,7 @@ fn prose(text: &str) -> String {
         let flowing = words.join(" ").replace('\\', "\\e").replace('…', "...");
         for line in flowing.replace(". ", ".\n").lines() {
             let guard = if line.starts_with(['.', '\'']) { "\\&" } else { "" };
-            prose += &format!("{guard}{line}\n");
+            prose.extend([guard, line, "\n"]);
         }
         if !prose.ends_with(".\n") {
             prose.insert(prose.len() - 1, '.');
@@ -88,7 +88,7 @@ fn commands_of(command: &Command) -> impl Iterator<Item = &Command> {
 fn synopsis(command: &Command) -> String {
     let mut text = String::new();
     for command in commands_of(command) {
-        text += &format!(".Nm\n.Cm {}\n", command.get_name());
+        text.extend([".Nm\n.Cm ", command.get_name(), "\n"]);
         let (options, operands): (Vec<_>, Vec<_>) =
             visible(command).filter(|arg| !is_everywhere(arg)).partition(|arg| !arg.is_positional());
         text.extend(options.into_iter().chain(operands).map(usage));
@@ -122,7 +122,7 @@ fn choices(arg: &Arg) -> String {
     if values.is_empty() || !arg.get_action().takes_values() {
         return String::new();
     }
-    let names: Vec<_> = values.iter().map(|value| value.get_name()).collect();
+    let names: Vec<_> = values.iter().map(clap::builder::PossibleValue::get_name).collect();
     format!("One of\n.Cm {} .\n", names.join(" , "))
 }
 
@@ -143,7 +143,7 @@ fn commands(command: &Command) -> String {
     for command in commands_of(command) {
         let about =
             command.get_long_about().or_else(|| command.get_about()).map(ToString::to_string).unwrap_or_default();
-        text += &format!(".Ss tcpstats {}\n{}", command.get_name(), prose(&about));
+        text.extend([".Ss tcpstats ", command.get_name(), "\n", &prose(&about)]);
         let (operands, options): (Vec<_>, Vec<_>) =
             visible(command).filter(|arg| !is_everywhere(arg)).partition(|arg| arg.is_positional());
         text += &list(operands.into_iter().chain(options));

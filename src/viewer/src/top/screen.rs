@@ -56,7 +56,9 @@ impl Screen {
     /// # Errors
     /// What the terminal said.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Terminal::clear asks where the cursor is, and the answer goes to who reads the keys.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Stops the process and its group, as the terminal does at ^Z where a

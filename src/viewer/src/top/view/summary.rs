@@ -66,11 +66,14 @@ fn source(model: &Model, can: Abilities) -> Line<'static> {
     let header = model.header();
     let seconds = header.wall_ns / 1_000_000_000 % 86400;
     let time = format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let mut spans =
+        vec![Span::styled("tcpstats", Abilities::value()), Span::raw(format!("  {}  {time}  ", model.host))];
+    if let Some(trouble) = &model.trouble {
+        spans.push(Span::styled(trouble.clone(), can.alarm()));
+        return Line::from(spans);
+    }
     let walk = units::time(header.walk_ns / 1000);
-    let mut spans = vec![
-        Span::styled("tcpstats", Abilities::value()),
-        Span::raw(format!("  {}  {time}  every {:?}  walk {walk}  ", model.host, model.interval)),
-    ];
+    spans.push(Span::raw(format!("every {:?}  walk {walk}  ", model.interval)));
     let missed = format!("missed {}", header.missed);
     let whole = header.missed == 0 && header.flags & flag::TRUNCATED == 0;
     spans.push(if whole { Span::raw(missed) } else { Span::styled(missed, can.alarm()) });
@@ -79,9 +82,6 @@ fn source(model: &Model, can: Abilities) -> Line<'static> {
     }
     if model.paused {
         spans.push(Span::styled("  PAUSED", can.notable()));
-    }
-    if let Some(trouble) = &model.trouble {
-        spans.push(Span::styled(format!("  {trouble}"), can.alarm()));
     }
     Line::from(spans)
 }
