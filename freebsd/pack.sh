@@ -41,16 +41,16 @@ done
 put 0444 "$top/files/skips.d" "$top/files/snapshots.d" "$top/files/devfs.conf" usr/local/share/examples/siftr_cdev
 put 0444 "$top/files/newsyslog.conf.d/tcpstats_logger.conf" usr/local/share/examples/siftr_cdev/newsyslog.conf.d
 
-# complete SHELL FILE: what completes the command line, where that shell looks for it
-complete() {
+# completion SHELL FILE: what completes the command line, where that shell looks for it
+completion() {
 	install -d "$stage/${2%/*}"
 	"$TCPSTATS" completions "$1" > "$stage/$2"
 	chmod 0444 "$stage/$2"
 }
 
-complete bash usr/local/share/bash-completion/completions/tcpstats
-complete fish usr/local/share/fish/vendor_completions.d/tcpstats.fish
-complete zsh usr/local/share/zsh/site-functions/_tcpstats
+completion bash usr/local/share/bash-completion/completions/tcpstats
+completion fish usr/local/share/fish/vendor_completions.d/tcpstats.fish
+completion zsh usr/local/share/zsh/site-functions/_tcpstats
 
 # Files alone: a folder in it would change the mode of one that is there.
 (cd "$stage" && find . -type f | sed 's,^\./,,' | sort) |

@@ -263,6 +263,13 @@ def test_a_signal_gives_the_terminal_back_and_is_what_top_ends_by(connections, t
     assert terminal.settings() == before
 
 
+def test_a_terminal_that_goes_away_ends_it(connections):
+    with Terminal() as terminal:
+        top_of(connections, terminal)
+        process = process_of(terminal)
+    wait_for(lambda: not os.path.exists(f"/proc/{process}"), "the end of top")
+
+
 def test_a_panic_gives_the_terminal_back_and_says_what_it_was(terminal):
     """Of the unit tests one panics while it has the terminal; what is shipped has no way to."""
     build = ["cargo", "test", "--locked", "--no-run", "--message-format=json", "-p", "tcpstats_viewer"]
