@@ -13,21 +13,29 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILT = ROOT / "target/freebsd"
 LLVM = pathlib.Path(os.environ.get("LLVM", "/usr/lib/llvm-19")) / "bin"
 
-PROGRAMS = ["siftr_cdev_logger", "vmsuite"]
+PROGRAMS = ["siftr_cdev_logger", "tcpstats", "vmsuite"]
+
+# Of them, what is packed and where.
+PACKED = ["usr/local/bin/tcpstats", "usr/local/sbin/siftr_cdev_logger"]
 
 # Where FreeBSD's own and a port's files go, with their modes.
 FILES = {
     "boot/modules/siftr_cdev.ko": 0o555,
+    "usr/local/bin/tcpstats": 0o555,
     "usr/local/etc/rc.d/tcpstats_logger": 0o555,
     "usr/local/include/netinet/tcpstats.h": 0o444,
     "usr/local/sbin/siftr_cdev_logger": 0o555,
+    "usr/local/share/bash-completion/completions/tcpstats": 0o444,
     "usr/local/share/examples/siftr_cdev/devfs.conf": 0o444,
     "usr/local/share/examples/siftr_cdev/newsyslog.conf.d/tcpstats_logger.conf": 0o444,
     "usr/local/share/examples/siftr_cdev/skips.d": 0o444,
     "usr/local/share/examples/siftr_cdev/snapshots.d": 0o444,
+    "usr/local/share/fish/vendor_completions.d/tcpstats.fish": 0o444,
+    "usr/local/share/man/man1/tcpstats.1": 0o444,
     "usr/local/share/man/man4/siftr_cdev.4": 0o444,
     "usr/local/share/man/man5/tcpstats.5": 0o444,
     "usr/local/share/man/man8/siftr_cdev_logger.8": 0o444,
+    "usr/local/share/zsh/site-functions/_tcpstats": 0o444,
 }
 
 
@@ -46,10 +54,10 @@ def tar(tmp_path_factory):
         return archive.getmembers(), folder
 
 
-@pytest.fixture(params=[*PROGRAMS, "packed"])
+@pytest.fixture(params=[*PROGRAMS, *PACKED])
 def program(request, tar):
-    """A program as it was linked, and the logger as it was packed."""
-    return tar[1] / "usr/local/sbin/siftr_cdev_logger" if request.param == "packed" else BUILT / "amd64" / request.param
+    """A program as it was linked, or as it was packed."""
+    return (tar[1] if request.param in PACKED else BUILT / "amd64") / request.param
 
 
 def test_the_kernel_takes_it_for_a_program_of_freebsd(program):
@@ -63,7 +71,8 @@ def test_the_kernel_takes_it_for_a_program_of_freebsd(program):
 
 def test_it_needs_libraries_of_the_base_system_only(program):
     needed = set(re.findall(r"\(NEEDED\)\s+Shared library: \[(\S+)\]", readelf("--dynamic", program)))
-    assert needed == {"libc.so.7", "libthr.so.3"}
+    # The viewer draws.
+    assert needed == {"libc.so.7", "libthr.so.3"} | ({"libm.so.5"} if program.name == "tcpstats" else set())
 
 
 def test_its_symbols_are_those_of_freebsd_14(program):
