@@ -83,35 +83,60 @@ pub fn read_header(line: &str) -> Option<Result<Columns, UnknownColumn<'_>>> {
 /// counted only.
 pub fn read_row(line: &[u8], columns: &Columns, wanted: &Wanted, record: &mut Record) -> Result<(u64, u64), RowError> {
     record.clear();
-    let mut rest = Some(line);
-    let mut cells = 0;
-    let mut next = || {
-        let bytes = rest?;
-        let at = line.len() - bytes.len();
-        cells += 1;
-        let Some(end) = bytes.iter().position(|byte| *byte == b',') else {
-            rest = None;
-            return Some((at, bytes));
-        };
-        rest = bytes.get(end + 1..);
-        bytes.get(..end).map(|cell| (at, cell))
-    };
-    let wrong = |at, expected| RowError { at, expected };
-    let (at, cell) = next().unwrap_or_default();
-    let time_ns = read::seconds(cell).ok_or(wrong(at, Expected::Time))?;
-    let (at, cell) = next().unwrap_or_default();
-    let snapshot = read::number(cell).ok_or(wrong(at, Expected::Snapshot))?;
+    let wrong = |rest: &[u8], expected| RowError { at: line.len() - rest.len(), expected };
+    let expected = Expected::Cells(2 + columns.len());
+    let (time, rest) = cell(line);
+    let time_ns = read::seconds(time).ok_or(wrong(line, Expected::Time))?;
+    let snapshot_begins = rest.unwrap_or_default();
+    let (number, mut rest) = cell(snapshot_begins);
+    let snapshot = read::number(number).ok_or(wrong(snapshot_begins, Expected::Snapshot))?;
     for field in columns.fields() {
-        let Some((at, cell)) = next() else {
-            break;
-        };
-        if !cell.is_empty() && wanted.has(field.index) {
-            read::value(record, field, cell).ok_or(wrong(at, Expected::Value(field)))?;
+        let bytes = rest.ok_or(wrong(&[], expected))?;
+        // Most cells are numbers, which are read while their end is looked for.
+        let (digits, number) = if field.kind.is_text() { (0, 0) } else { leading_number(bytes) };
+        match bytes.get(digits..) {
+            Some([b',', after @ ..]) => rest = Some(after),
+            Some([]) => rest = None,
+            _ => {
+                let (text, after) = cell(bytes);
+                rest = after;
+                if wanted.has(field.index) {
+                    record.set_text(field, text).ok_or(wrong(bytes, Expected::Value(field)))?;
+                }
+                continue;
+            }
+        }
+        if digits > 0 && wanted.has(field.index) {
+            record.set_number(field, number).ok_or(wrong(bytes, Expected::Value(field)))?;
         }
     }
-    let expected = 2 + columns.len();
-    if cells != expected || rest.is_some() {
-        return Err(wrong(line.len(), Expected::Cells(expected)));
+    match rest {
+        None => Ok((time_ns, snapshot)),
+        Some(rest) => Err(wrong(rest, expected)),
     }
-    Ok((time_ns, snapshot))
+}
+
+/// The first cell, and what follows its comma.
+#[inline]
+fn cell(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match bytes.iter().position(|byte| *byte == b',') {
+        Some(end) => (bytes.get(..end).unwrap_or_default(), bytes.get(end + 1..)),
+        None => (bytes, None),
+    }
+}
+
+/// How many digits there are first, as long as their number fits, and the
+/// number.
+#[inline]
+fn leading_number(bytes: &[u8]) -> (usize, u64) {
+    let (mut digits, mut number) = (0, 0_u64);
+    for byte in bytes.iter().take(19) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        number = number.wrapping_mul(10).wrapping_add(digit.into());
+        digits += 1;
+    }
+    (digits, number)
 }

@@ -65,6 +65,9 @@ pub mod flag {
     pub const CRC: u32 = 1 << 3;
     /// Only the records that changed since they were last written are in it.
     pub const CHANGED_ONLY: u32 = 1 << 4;
+    /// Converted from a log in which these records have no snapshot around
+    /// them: of the header only number and records are known.
+    pub const UNFINISHED: u32 = 1 << 5;
 }
 
 /// What a frame's payload is.

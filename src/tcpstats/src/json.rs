@@ -92,7 +92,7 @@ pub fn read_row(line: &[u8], wanted: &Wanted, record: &mut Record) -> Result<(u6
             next_field = field.index + 1;
             let (at, text) = object.value(field.kind.is_text())?;
             if wanted.has(field.index) {
-                read::value(record, field, text).ok_or(RowError { at, expected: Expected::Value(field) })?;
+                record.set_text(field, text).ok_or(RowError { at, expected: Expected::Value(field) })?;
             }
         }
         if !object.goes_on()? {

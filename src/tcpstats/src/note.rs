@@ -146,15 +146,15 @@ impl<'a> NoteText<'a> {
         Some(Header {
             sequence: self.number("snapshot")?,
             wall_ns: self.seconds("time")?,
-            mono_ns: 0,
-            walk_ns: self.number("walk_us")?.checked_mul(1000)?,
+            mono_ns: self.seconds("mono").unwrap_or_default(),
+            walk_ns: self.number("walk_ns").or(self.number("walk_us")?.checked_mul(1000))?,
             seen: self.number("seen")?,
             matched: self.number("matched")?,
             written: self.number("records")?,
             missed: self.number("missed")?,
             missed_ticks: self.number("missed_ticks")?,
             flags: u32::try_from(self.number("flags")?).ok()?,
-            hz: 0,
+            hz: self.number("hz").and_then(|hz| u32::try_from(hz).ok()).unwrap_or_default(),
         })
     }
 }

@@ -9,6 +9,7 @@ use crate::columns::Columns;
 use crate::field::{Field, Kind};
 use crate::record::{MASK_WORDS, Record, ipv4, name};
 use crate::state::{State, option};
+use crate::table::FIELDS;
 use crate::text::longest;
 
 /// Where a row is wrong, and what was expected there.
@@ -189,22 +190,30 @@ fn is_name(text: &[u8]) -> bool {
     text.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b',' | b'"' | b'\\'))
 }
 
-/// Sets a field from its text; none where it is no value of the field.
-#[inline]
-pub(crate) fn value(record: &mut Record, field: &Field, text: &[u8]) -> Option<()> {
-    match field.kind {
-        Kind::U8 => record.put(field, u8::try_from(number(text)?).ok()?),
-        Kind::U16 => record.put(field, u16::try_from(number(text)?).ok()?),
-        Kind::U32 => record.put(field, u32::try_from(number(text)?).ok()?),
-        Kind::U64 => record.put(field, number(text)?),
-        Kind::Hex32 => record.put(field, hex32(text)?),
-        Kind::Address => record.put(field, address(text)?),
-        Kind::State => record.put(field, state(text)?),
-        Kind::Options => record.put(field, options(text)?),
-        Kind::Name16 => record.put(field, Some(text).filter(|text| text.len() <= 16 && is_name(text)).map(name::<16>)?),
-        Kind::Name32 => record.put(field, Some(text).filter(|text| text.len() <= 32 && is_name(text)).map(name::<32>)?),
+impl Record {
+    /// Sets a field from its text; none where that is no value of the field.
+    #[inline]
+    #[must_use]
+    pub fn set_text(&mut self, field: &Field, text: &[u8]) -> Option<()> {
+        match field.kind {
+            Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 => return self.set_number(field, number(text)?),
+            Kind::Hex32 => self.put(field, hex32(text)?),
+            Kind::Address => self.put(field, address(text)?),
+            Kind::State => self.put(field, state(text)?),
+            Kind::Options => self.put(field, options(text)?),
+            Kind::Name16 if text.len() <= 16 && is_name(text) => self.put(field, name::<16>(text)),
+            Kind::Name32 if text.len() <= 32 && is_name(text) => self.put(field, name::<32>(text)),
+            Kind::Name16 | Kind::Name32 => return None,
+        }
+        Some(())
     }
-    Some(())
+
+    /// Makes the fields absent that are not wanted.
+    pub fn keep(&mut self, wanted: &Wanted) {
+        for field in FIELDS.iter().filter(|field| !wanted.has(field.index)) {
+            self.remove(field);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -217,7 +226,6 @@ mod tests {
     use super::*;
     use crate::note::{Note, NoteText, Pair};
     use crate::record::RECORD_LEN;
-    use crate::table::FIELDS;
     use crate::text::Text;
     use crate::{csv, json, key, note, siftr};
 
@@ -450,6 +458,7 @@ mod tests {
         assert_eq!(error("1.0,x,1,c"), "at byte 5: expected the number of a snapshot");
         assert_eq!(error("1.0,1,1"), "at byte 8: expected 4 cells in the row");
         assert_eq!(error("1.0,1,1,c,"), "at byte 11: expected 4 cells in the row");
+        assert_eq!(error("1.0"), "at byte 4: expected the number of a snapshot");
         assert_eq!(error(""), "at byte 1: expected a time in seconds");
     }
 

@@ -137,6 +137,7 @@ impl<const BODY: usize> Record<BODY> {
 
     /// Sets a field of a numeric kind, a state or an option set; none where the
     /// field cannot hold the number.
+    #[inline]
     #[must_use]
     pub fn set_number(&mut self, field: &Field, number: u64) -> Option<()> {
         match field.kind {
@@ -147,6 +148,16 @@ impl<const BODY: usize> Record<BODY> {
             Kind::Address | Kind::Name16 | Kind::Name32 => return None,
         }
         Some(())
+    }
+
+    /// Makes a field absent.
+    pub(crate) fn remove(&mut self, field: &Field) {
+        if let Some(word) = self.present.get_mut(field.index / 64) {
+            *word &= !(1 << (field.index % 64));
+        }
+        if let Some(bytes) = self.body.get_mut(field.offset..field.end()) {
+            bytes.fill(0);
+        }
     }
 
     /// Sets a field whose kind has that type.

@@ -115,7 +115,7 @@ pub fn read_row(line: &[u8], record: &mut Record) -> Result<u64, RowError> {
     for field in fields_of_line() {
         let (at, cell) = next()?;
         let done = match field.kind {
-            Kind::Address => read::value(record, field, cell),
+            Kind::Address => record.set_text(field, cell),
             Kind::Options if cell == b"0" => Some(()),
             Kind::Options if cell == b"1" => record.set_number(field, option::SACK.into()),
             Kind::Options => None,

@@ -49,6 +49,16 @@ impl SnapshotBuffer {
         self.header.written += 1;
     }
 
+    /// Takes the records' times, which were since an epoch, as since that time:
+    /// for who knows the begin of a snapshot behind its records only.
+    pub fn rebase(&mut self, begin_ns: u64) {
+        for record in self.bytes.get_mut(HEADER_LEN..).unwrap_or_default().chunks_exact_mut(RECORD_LEN) {
+            if let Some(at_ns) = record.first_chunk_mut() {
+                *at_ns = u64::from_ne_bytes(*at_ns).wrapping_sub(begin_ns).to_ne_bytes();
+            }
+        }
+    }
+
     /// Records so far.
     #[must_use]
     pub fn written(&self) -> u64 {
@@ -138,8 +148,14 @@ pub fn note_frame(note: &Note<'_>) -> Vec<u8> {
         }
         buffer.resize(2 * buffer.len(), 0);
     };
-    let mut frame = header_bytes(FrameKind::Note, &Header::default(), 0, text as u64).to_vec();
-    frame.extend_from_slice(&buffer[..text]);
+    text_frame(&buffer[..text])
+}
+
+/// The frame of a note that is text already, sealed.
+#[must_use]
+pub fn text_frame(text: &[u8]) -> Vec<u8> {
+    let mut frame = header_bytes(FrameKind::Note, &Header::default(), 0, text.len() as u64).to_vec();
+    frame.extend_from_slice(text);
     seal(&mut frame);
     frame
 }

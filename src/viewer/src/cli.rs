@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 /// Look at the statistics of TCP connections, live or in a log
@@ -37,6 +37,13 @@ pub enum Command {
     /// Tell whether a log is whole
     #[command(long_about = CHECK_LONG)]
     Check(Check),
+    /// Write a log in another format
+    #[cfg(feature = "convert")]
+    #[command(long_about = CONVERT_LONG, override_usage = "tcpstats convert [OPTIONS] <IN>... <OUT>")]
+    Convert(Convert),
+    /// Sum a log up: each connection, or all to one prefix or port
+    #[command(long_about = SUMMARY_LONG)]
+    Summary(Summary),
     /// Print a script with which a shell completes the command line
     Completions(Completions),
 }
@@ -131,4 +138,150 @@ impl Completions {
         clap_complete::generate(self.shell, &mut Cli::command(), "tcpstats", &mut script);
         script
     }
+}
+
+#[cfg(feature = "convert")]
+const CONVERT_LONG: &str = "\
+Write a log in another format: csv, json, siftr and bin as siftr_cdev_logger writes them, and Parquet, which DuckDB, \
+ClickHouse, Polars and Spark read.
+
+A log keeps all that it says about itself: csv, bin and parquet are the same log, and a csv log that goes through them \
+comes back as the same bytes.  In Parquet a note of the log is a row that has its text in the column `note`, so that \
+`where note is null` selects the records.  The unit and meaning of each column are in the file's metadata.
+
+Where the log is damaged, what stands before the damage is written, and the exit status is 1.";
+
+/// `tcpstats convert`
+#[cfg(feature = "convert")]
+#[derive(Args)]
+pub struct Convert {
+    /// The log to read, in any format, - for standard input, and the file to write, - for standard output.  Several logs
+    /// are read as one, the oldest first
+    #[arg(required = true, num_args = 2.., value_names = ["IN", "OUT"])]
+    pub files: Vec<PathBuf>,
+    /// The format to write [default: what OUT ends in]
+    #[arg(short = 'F', long, value_enum, value_name = "FORMAT")]
+    pub format: Option<LogFormat>,
+    /// The columns: basic, all, or names of fields with commas between [default: those that the log has]
+    #[arg(short = 'O', long, value_name = "COLUMNS")]
+    pub columns: Option<String>,
+    /// Only the connections that the filter matches, as tcpstats(1) describes it
+    #[arg(short = 'e', long, value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Write over a file that is there
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+/// The format of a log.
+#[cfg(feature = "convert")]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A header row and a row a record
+    Csv,
+    /// JSON Lines
+    Json,
+    /// The format of siftr(4) 1.3.0
+    Siftr,
+    /// Frames, as the device gives them
+    Bin,
+    /// Apache Parquet, compressed with zstd
+    Parquet,
+}
+
+const SUMMARY_LONG: &str = "\
+Sum a log up: how long each connection was in it, bytes and throughput, round-trip times, retransmissions, and what \
+limited it.  The worst come first.
+
+Told is what the log has: what a connection did before it, and fields that were not logged, are not in it; bytes need \
+a log of all columns (siftr_cdev_logger -O all, or -F bin).  Bytes sent are those acknowledged.  The mean throughput \
+is over the whole time, the greatest over at least a second.  Of the round-trip times the median and that of 95 % are \
+right within 1 %.
+
+Time is in slow start while there is data to send and snd_cwnd is below snd_ssthresh.  It is limited by cwnd, or by the \
+receiver, while data waits and no segment more fits the smaller of snd_cwnd and snd_wnd, and by the sender's buffer \
+while that is full and neither window is.  On Linux the last two are what the kernel counted as rwnd_limited and \
+sndbuf_limited.
+
+Listening and closed connections and those in TIME_WAIT are left out.  In a log of changes only (siftr_cdev_logger -x) a \
+record holds until the next one of its connection.  Memory grows with the number of connections, by about 2 kB for \
+each, and not with the length of the log.
+
+Where the log is damaged, what stands before the damage is summed up, and the exit status is 1.";
+
+/// `tcpstats summary`
+#[derive(Args)]
+pub struct Summary {
+    /// The logs, in any format, also compressed; - is standard input.  Several are read as one, the oldest first
+    #[arg(required = true, value_name = "LOG")]
+    pub logs: Vec<PathBuf>,
+    /// A row for each connection, for each prefix of foreign addresses, or for each port of a service, the lower of a
+    /// connection's two
+    #[arg(long, value_enum, default_value_t = By::Connection, value_name = "WHAT")]
+    pub by: By,
+    /// Bits of an IPv4 prefix
+    #[arg(long, default_value_t = 24, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=32))]
+    pub prefix4: u8,
+    /// Bits of an IPv6 prefix
+    #[arg(long, default_value_t = 48, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=128))]
+    pub prefix6: u8,
+    /// What the rows are sorted by, the greatest first
+    #[arg(short, long, value_enum, default_value_t = Measure::RexmitBytes, value_name = "MEASURE")]
+    pub worst: Measure,
+    /// So many rows [default: 10, or all with --json and --csv]
+    #[arg(short = 'n', long, value_name = "ROWS")]
+    pub count: Option<usize>,
+    /// Only the connections that the filter matches, as tcpstats(1) describes it
+    #[arg(short = 'e', long, value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// JSON Lines: an object a row, with all numbers in full
+    #[arg(long)]
+    pub json: bool,
+    /// Comma-separated values, with all numbers in full
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+}
+
+/// What a row of a summary is of.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// A connection
+    Connection,
+    /// All connections to a prefix of foreign addresses
+    Prefix,
+    /// All connections of a port
+    Port,
+}
+
+/// What connections are compared by.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Measure {
+    /// Bytes retransmitted
+    RexmitBytes,
+    /// Segments retransmitted
+    RexmitPacks,
+    /// Share of the bytes sent that were retransmissions
+    RexmitRate,
+    /// Least srtt
+    SrttMin,
+    /// Median of srtt
+    SrttMedian,
+    /// What 95 % of the time srtt was not above
+    SrttP95,
+    /// Greatest srtt
+    SrttMax,
+    /// Share of the time in slow start
+    SlowStart,
+    /// Share of the time limited by cwnd
+    CwndLimited,
+    /// Share of the time limited by the receiver
+    ReceiverLimited,
+    /// Share of the time limited by the send buffer
+    BufferLimited,
+    /// Bytes sent
+    Sent,
+    /// Bytes received
+    Received,
+    /// Time in the log
+    Duration,
 }

@@ -4,12 +4,15 @@
 
 mod check;
 mod cli;
+#[cfg(feature = "convert")]
+mod convert;
 mod live;
 mod log;
 #[cfg(all(test, feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
 mod manual;
 mod output;
 mod show;
+mod summary;
 mod table;
 #[cfg(feature = "top")]
 mod top;
@@ -37,6 +40,9 @@ fn main() -> ExitCode {
         Command::Show(asked) => show::run(&asked),
         Command::Check(asked) => check::run(&asked),
         Command::Completions(asked) => output::write(&asked.script()),
+        #[cfg(feature = "convert")]
+        Command::Convert(asked) => convert::run(&asked),
+        Command::Summary(asked) => summary::run(&asked),
     };
     match done {
         Ok(code) => code,

@@ -43,3 +43,23 @@ pub fn end(written: io::Result<()>) -> Result<ExitCode, Sentence> {
         _ => Ok(ExitCode::SUCCESS),
     }
 }
+
+/// A time in nanoseconds as seconds with nine decimals, as logs have it.
+#[must_use]
+pub fn seconds9(ns: u64) -> String {
+    format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
+}
+
+/// A number with three digits or four and k, M, G or T, powers of 1000.
+#[must_use]
+pub fn human(number: f64) -> String {
+    let mut number = number;
+    for suffix in ["", "k", "M", "G"] {
+        if number < 9999.5 {
+            let decimals = usize::from(!suffix.is_empty() && number < 99.95);
+            return format!("{number:.decimals$}{suffix}");
+        }
+        number /= 1000.0;
+    }
+    format!("{number:.0}T")
+}

@@ -19,6 +19,12 @@ pub struct Frames {
     state: State,
 }
 
+/// What a frame is.
+enum Next {
+    Snapshot,
+    Note,
+}
+
 /// What is to be done before the next frame.
 enum State {
     Read,
@@ -38,53 +44,73 @@ impl Frames {
         if let Some(record) = self.records.get(self.given) {
             self.given += 1;
             current.record.clone_from(record);
+            current.record.at_ns = 0;
             let time_ns = header.wall_ns.wrapping_add(record.at_ns);
             return Some(Found::Record { time_ns, snapshot: header.sequence });
         }
         self.header = None;
-        Some(Found::Snapshot(header))
+        (header.flags & flag::UNFINISHED == 0).then_some(Found::Snapshot(header))
     }
 }
 
-impl Reader for Frames {
-    fn advance(&mut self, current: &mut Current) -> Result<Option<Found>, String> {
-        if let Some(found) = self.rest_of_snapshot(current) {
-            return Ok(Some(found));
-        }
-        match std::mem::replace(&mut self.state, State::Read) {
+impl Frames {
+    /// Reads the next frame; none at the end.
+    fn frame(&mut self, current: &mut Current) -> Result<Option<Next>, String> {
+        match self.state {
             State::Read => (),
-            State::Resync => _ = self.reader.resync().map_err(|error| said(&error))?,
-            State::End => {
-                self.state = State::End;
-                return Ok(None);
+            State::Resync => {
+                self.state = State::Read;
+                self.reader.resync().map_err(|error| said(&error))?;
             }
+            State::End => return Ok(None),
         }
         let frame = match self.reader.next_frame() {
             Ok(Some(frame)) => frame,
             Ok(None) => return Ok(None),
+            Err(StreamError::Io(error)) => {
+                self.state = State::End;
+                return Err(format!("it cannot be read on: {}", said(&error)));
+            }
             Err(error) => {
-                self.state = match error {
-                    StreamError::Io(_) => State::End,
-                    StreamError::Bad { .. } => State::Resync,
-                    StreamError::Crc { .. } => State::Read,
-                };
-                return Err(match error {
-                    StreamError::Io(error) => format!("it cannot be read on: {}", said(&error)),
-                    other => other.to_string(),
-                });
+                if matches!(error, StreamError::Bad { .. }) {
+                    self.state = State::Resync;
+                }
+                return Err(error.to_string());
             }
         };
         if frame.kind == FrameKind::Note {
-            current.note.clear();
-            current.note.push_str(frame.note().ok_or("a note is not in UTF-8")?);
-            return text::note(current).map(Some);
+            match frame.note() {
+                Some(note) => note.clone_into(&mut current.note),
+                None => return Err(format!("{}: the note is not in UTF-8", self.place())),
+            }
+            return Ok(Some(Next::Note));
         }
         self.records.clear();
         self.records.extend(frame.records());
         self.given = 0;
         // The CRC is the frame's, not the snapshot's.
         self.header = Some(Header { flags: frame.header.flags & !flag::CRC, ..frame.header });
-        Ok(self.rest_of_snapshot(current))
+        Ok(Some(Next::Snapshot))
+    }
+}
+
+impl Reader for Frames {
+    fn advance(&mut self, current: &mut Current) -> Result<Option<Found>, String> {
+        loop {
+            if let Some(found) = self.rest_of_snapshot(current) {
+                return Ok(Some(found));
+            }
+            match self.frame(current)? {
+                None => return Ok(None),
+                Some(Next::Snapshot) => (),
+                Some(Next::Note) => {
+                    let found = text::note(current).map_err(|what| format!("{}: {what}", self.place()))?;
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                }
+            }
+        }
     }
 
     fn place(&self) -> String {

@@ -13,12 +13,14 @@ use tcpstats::csv;
 use tcpstats::frame::MAGIC;
 use tcpstats_source::Sentence;
 
-/// What a log is written in.
-pub enum Format {
-    Frames,
-    Csv,
-    Json,
-    Siftr,
+/// What a log is written in, and its bytes, decompressed.
+pub enum Content {
+    Frames(Input),
+    Csv(Input),
+    Json(Input),
+    Siftr(Input),
+    #[cfg(feature = "convert")]
+    Parquet(super::parquet::Counted),
 }
 
 /// Bytes to be read.
@@ -106,11 +108,11 @@ pub fn said(error: &io::Error) -> String {
     }
 }
 
-/// Opens a log: its bytes, decompressed, and their format.
+/// Opens a log.
 ///
 /// # Errors
 /// What the system said, or that it is no log.
-pub fn open(path: &Path, progress: &Progress) -> Result<(Format, Input), String> {
+pub fn open(path: &Path, progress: &Progress) -> Result<Content, String> {
     let source: Input = if is_stdin(path) {
         Box::new(stdin().lock())
     } else {
@@ -118,23 +120,40 @@ pub fn open(path: &Path, progress: &Progress) -> Result<(Format, Input), String>
     };
     let counted = Counted { reader: source, bar: progress.bar.clone(), began: Some(Instant::now()) };
     let (first, input) = peek(Box::new(counted), 4)?;
+    if first == PARQUET {
+        return parquet(path, progress);
+    }
     let (first, input) = peek(decompress(&first, input)?, PEEKED)?;
-    let magic = MAGIC.to_le_bytes();
-    let reversed = MAGIC.to_be_bytes();
     let begins = |start: &[u8]| first.starts_with(start) || start.starts_with(&first);
-    let format = match first.first() {
-        None | Some(b'#') => Format::Csv,
-        _ if begins(&magic) || begins(&reversed) => Format::Frames,
-        Some(b'{') => Format::Json,
-        _ if begins(b"enable_time_secs=") || first.starts_with(b"o,") || first.starts_with(b"i,") => Format::Siftr,
-        _ if begins(csv::TIME_COLUMNS.as_bytes()) => Format::Csv,
+    match first.first() {
+        None | Some(b'#') => Ok(Content::Csv(input)),
+        Some(b'{') => Ok(Content::Json(input)),
+        Some(_) if begins(&MAGIC.to_le_bytes()) || begins(&MAGIC.to_be_bytes()) => Ok(Content::Frames(input)),
+        Some(_) if begins(csv::TIME_COLUMNS.as_bytes()) => Ok(Content::Csv(input)),
+        Some(_) if [&b"enable_time_secs="[..], b"o,", b"i,"].into_iter().any(begins) => Ok(Content::Siftr(input)),
         Some(_) => {
-            return Err(
-                "it is no log: expected one of csv, siftr, json or bin, as siftr_cdev_logger writes them".into()
-            );
+            Err("it is no log: expected one in csv, siftr, json or bin, as siftr_cdev_logger writes them".into())
         }
-    };
-    Ok((format, input))
+    }
+}
+
+/// How a Parquet file begins.
+const PARQUET: &[u8] = b"PAR1";
+
+/// Opens a Parquet file, which is read from its end.
+#[cfg(feature = "convert")]
+fn parquet(path: &Path, progress: &Progress) -> Result<Content, String> {
+    if is_stdin(path) {
+        return Err("a Parquet file cannot be read from a pipe; expected its name".into());
+    }
+    let file = File::open(path).map_err(|error| said(&error))?;
+    Ok(Content::Parquet(super::parquet::Counted { file, bar: progress.bar.clone() }))
+}
+
+/// Says that it cannot be read.
+#[cfg(not(feature = "convert"))]
+fn parquet(_: &Path, _: &Progress) -> Result<Content, String> {
+    Err("it is a Parquet file, and this tcpstats was built without the feature convert".into())
 }
 
 /// Enough to know a format by.

@@ -44,11 +44,6 @@ impl Lines {
         format!("line {}", self.number)
     }
 
-    /// A message about the line that was given last.
-    pub fn said(&self, what: impl std::fmt::Display) -> String {
-        format!("line {}: {what}", self.number)
-    }
-
     /// The next line, or none at the end.
     ///
     /// # Errors
@@ -107,7 +102,11 @@ impl Lines {
         }
         self.start = self.end;
         self.number += 1;
-        Err(self.said("the line is cut off; expected a line break"))
+        Err(self.cut_off())
+    }
+
+    fn cut_off(&self) -> String {
+        format!("{}: the line is cut off; expected a line break", self.place())
     }
 
     /// Gives how a long line begins, and passes over the rest of it.
@@ -124,7 +123,7 @@ impl Lines {
                 None => self.start = self.end,
             }
             if !self.fill()? {
-                return Err(self.said("the line is cut off; expected a line break"));
+                return Err(self.cut_off());
             }
         }
         // What follows it stays where it is; the begin goes behind it.

@@ -5,6 +5,8 @@
 mod frames;
 mod input;
 mod lines;
+#[cfg(feature = "convert")]
+mod parquet;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -13,8 +15,13 @@ use tcpstats::read::Wanted;
 use tcpstats::{Columns, Header, Record};
 use tcpstats_source::Sentence;
 
+#[cfg(feature = "convert")]
+pub use self::input::name;
 pub use self::input::said;
-use self::input::{Format, Progress};
+use self::input::{Content, Progress};
+#[cfg(feature = "convert")]
+pub use self::text::HEADER_NOTE;
+use self::text::TextLog;
 
 /// What stands in a log, in its order.
 #[derive(Debug)]
@@ -46,9 +53,17 @@ enum Found {
 struct Current {
     record: Record,
     note: String,
-    /// The columns of text that the log has or was asked for.
-    columns: Option<Columns>,
+    columns: LogColumns,
     wanted: Wanted,
+}
+
+/// Which fields a log shows, as far as it is read.
+#[derive(Default)]
+pub struct LogColumns {
+    /// The columns of its text: its header row's, or those that were asked for.
+    pub text: Option<Columns>,
+    /// The fields that its records may have, where its format tells.
+    pub present: Option<Columns>,
 }
 
 /// A reader of one format.
@@ -90,7 +105,12 @@ impl Log {
             name: String::new(),
             reader: None,
             following: paths.iter().rev().cloned().collect(),
-            current: Current { record: Record::new(), note: String::new(), columns: None, wanted: Wanted::all() },
+            current: Current {
+                record: Record::new(),
+                note: String::new(),
+                columns: LogColumns::default(),
+                wanted: Wanted::all(),
+            },
             progress: Progress::over(paths)?,
         };
         log.follow()?;
@@ -112,12 +132,6 @@ impl Log {
         }
     }
 
-    /// The columns of text that the log has, or was asked for, as far as it
-    /// is read.
-    pub fn columns(&self) -> Option<&Columns> {
-        self.current.columns.as_ref()
-    }
-
     /// Says something while no progress is shown.
     pub fn aside(&self, say: impl FnOnce()) {
         self.progress.aside(say);
@@ -130,12 +144,15 @@ impl Log {
         };
         self.name = input::name(&path);
         let said = |what: String| format!("{}: {what}", self.name);
-        let (format, input) = input::open(&path, &self.progress).map_err(said)?;
-        self.reader = Some(match format {
-            Format::Frames => Box::new(frames::Frames::new(input)),
-            Format::Csv => Box::new(text::Csv::new(input)),
-            Format::Json => Box::new(text::Json::new(input)),
-            Format::Siftr => Box::new(text::Siftr::new(input)),
+        let content = input::open(&path, &self.progress).map_err(said)?;
+        self.current.columns.present = None;
+        self.reader = Some(match content {
+            Content::Frames(input) => Box::new(frames::Frames::new(input)),
+            Content::Csv(input) => Box::new(TextLog::new(input, text::Csv::default())),
+            Content::Json(input) => Box::new(TextLog::new(input, text::Json)),
+            Content::Siftr(input) => Box::new(TextLog::new(input, text::Siftr)),
+            #[cfg(feature = "convert")]
+            Content::Parquet(file) => Box::new(parquet::Parquet::new(file).map_err(said)?),
         });
         Ok(true)
     }
@@ -158,10 +175,21 @@ impl Log {
     /// A sentence that names the place in the log and what was expected there.
     /// The next call goes on behind it.
     pub fn next(&mut self) -> Result<Option<Item<'_>>, Sentence> {
-        Ok(self.advance()?.map(|found| match found {
-            Found::Record { time_ns, snapshot } => Item::Record { time_ns, snapshot, record: &self.current.record },
+        Ok(self.next_with_columns()?.map(|(item, _)| item))
+    }
+
+    /// The next item, and the columns that the log has there.
+    ///
+    /// # Errors
+    /// As [`Log::next`].
+    pub fn next_with_columns(&mut self) -> Result<Option<(Item<'_>, &LogColumns)>, Sentence> {
+        let found = self.advance()?;
+        let Current { record, note, columns, .. } = &self.current;
+        let item = found.map(|found| match found {
+            Found::Record { time_ns, snapshot } => Item::Record { time_ns, snapshot, record },
             Found::Snapshot(header) => Item::Snapshot(header),
-            Found::Note => Item::Note(&self.current.note),
-        }))
+            Found::Note => Item::Note(note),
+        });
+        Ok(item.map(|item| (item, columns)))
     }
 }

@@ -2,8 +2,6 @@
 
 //! Logs in lines of text.
 
-use std::fmt::Write;
-
 use tcpstats::note::NoteText;
 use tcpstats::text::Text;
 use tcpstats::{Columns, csv, json, siftr};
@@ -12,167 +10,144 @@ use super::input::Input;
 use super::lines::{Line, Lines};
 use super::{Current, Found, Reader};
 
-/// A line is too long to be of a log.
+/// The note that stands for a header row where a format has none.
+pub const HEADER_NOTE: &str = "header";
+
+/// What is said of a line that no log has.
 const TOO_LONG: &str = "the line is longer than any of a log";
 
-/// A log of comma-separated values.
-pub struct Csv {
+/// A format of lines.
+pub trait LineFormat {
+    /// Reads a line; none where there is no item in it.
+    fn read(&mut self, line: Line<'_>, current: &mut Current) -> Result<Option<Found>, String>;
+}
+
+/// A log of lines while it is read.
+pub struct TextLog<F> {
     lines: Lines,
+    format: F,
+}
+
+impl<F: LineFormat> TextLog<F> {
+    /// Reads from there.
+    pub fn new(input: Input, format: F) -> Self {
+        Self { lines: Lines::new(input), format }
+    }
+}
+
+impl<F: LineFormat> Reader for TextLog<F> {
+    fn advance(&mut self, current: &mut Current) -> Result<Option<Found>, String> {
+        while let Some(line) = self.lines.next()? {
+            match self.format.read(line, current) {
+                Ok(None) => (),
+                found => return found.map_err(|what| format!("{}: {what}", self.lines.place())),
+            }
+        }
+        Ok(None)
+    }
+
+    fn place(&self) -> String {
+        self.lines.place()
+    }
+}
+
+/// Comma-separated values, under the header row that was read last.
+#[derive(Default)]
+pub struct Csv {
     columns: Option<Columns>,
 }
 
-/// A log of JSON Lines.
-pub struct Json {
-    lines: Lines,
-}
-
-/// A log as siftr(4) writes it.
-pub struct Siftr {
-    lines: Lines,
-}
-
-impl Csv {
-    pub fn new(input: Input) -> Self {
-        Self { lines: Lines::new(input), columns: None }
+impl LineFormat for Csv {
+    fn read(&mut self, line: Line<'_>, current: &mut Current) -> Result<Option<Found>, String> {
+        let Line::Whole(line) = line else {
+            return Err(TOO_LONG.into());
+        };
+        if line.first().is_some_and(u8::is_ascii_digit) {
+            let columns = self.columns.as_ref().ok_or("expected a header row before the first record")?;
+            let (time_ns, snapshot) = csv::read_row(line, columns, &current.wanted, &mut current.record)
+                .map_err(|error| error.to_string())?;
+            return Ok(Some(Found::Record { time_ns, snapshot }));
+        }
+        let line = str::from_utf8(line).map_err(|_| "expected text in UTF-8")?;
+        if let Some(text) = line.strip_prefix("# ") {
+            text.clone_into(&mut current.note);
+            return note(current);
+        }
+        let columns = csv::read_header(line).ok_or("expected a record, a note or a header row")?;
+        let columns = columns.map_err(|error| error.to_string())?;
+        current.columns.text = Some(columns.clone());
+        current.columns.present = Some(columns.clone());
+        self.columns = Some(columns);
+        Ok(None)
     }
 }
 
-impl Json {
-    pub fn new(input: Input) -> Self {
-        Self { lines: Lines::new(input) }
+/// JSON Lines.
+pub struct Json;
+
+impl LineFormat for Json {
+    fn read(&mut self, line: Line<'_>, current: &mut Current) -> Result<Option<Found>, String> {
+        let Line::Whole(line) = line else {
+            return Err(TOO_LONG.into());
+        };
+        if !json::is_note(line) {
+            let (time_ns, snapshot) =
+                json::read_row(line, &current.wanted, &mut current.record).map_err(|error| error.to_string())?;
+            return Ok(Some(Found::Record { time_ns, snapshot }));
+        }
+        let line = str::from_utf8(line).map_err(|_| "expected text in UTF-8")?;
+        let mut buffer = vec![0; line.len()];
+        let mut text = Text::new(&mut buffer);
+        json::read_note(line, &mut text).map_err(|error| error.to_string())?;
+        text.finish().unwrap_or_default().clone_into(&mut current.note);
+        note(current)
     }
 }
 
-impl Siftr {
-    pub fn new(input: Input) -> Self {
-        Self { lines: Lines::new(input) }
+/// What siftr(4) writes.
+pub struct Siftr;
+
+impl LineFormat for Siftr {
+    fn read(&mut self, line: Line<'_>, current: &mut Current) -> Result<Option<Found>, String> {
+        let (bytes, is_long) = match line {
+            Line::Whole(line) => (line, false),
+            Line::Long(line) => (line, true),
+        };
+        let name = match bytes.split(|byte| *byte == b'=').next() {
+            Some(b"enable_time_secs") if !is_long => "siftr_enable",
+            Some(b"disable_time_secs") => "siftr_disable",
+            _ if is_long => return Err(TOO_LONG.into()),
+            _ => {
+                let time_ns = siftr::read_row(bytes, &mut current.record).map_err(|error| error.to_string())?;
+                return Ok(Some(Found::Record { time_ns, snapshot: 0 }));
+            }
+        };
+        // The list of flows says what the records say too.
+        let pairs = bytes.split(|byte| *byte == b'\t').filter(|pair| !pair.starts_with(b"flow_list="));
+        name.clone_into(&mut current.note);
+        for pair in pairs {
+            let pair = str::from_utf8(pair).ok().and_then(|pair| pair.split_once('='));
+            let (key, value) = pair.ok_or("expected key=value with tabs between")?;
+            let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+            let quote = if is_number { "" } else { "\"" };
+            current.note.extend([" ", key, "=", quote, value, quote]);
+        }
+        note(current)
     }
 }
 
-/// What a note is, once its text stands in `current`.
-pub fn note(current: &mut Current) -> Result<Found, String> {
+/// What a note is, once its text stands in `current`; none for one that only
+/// tells the columns.
+pub fn note(current: &mut Current) -> Result<Option<Found>, String> {
     let Some(note) = NoteText::read(&current.note) else {
         return Err("expected a note, its name and key=value with spaces between".into());
     };
     if note.name == "snapshot" {
         let header = note.snapshot().ok_or("expected the numbers that the note of a snapshot has")?;
-        return Ok(Found::Snapshot(header));
+        return Ok(Some(Found::Snapshot(header)));
     }
-    if let ("log", Some(columns)) = (note.name, note.text("columns")) {
-        let columns = Columns::parse(columns).map_err(|error| error.to_string())?;
-        current.columns = Some(columns);
+    if let ("log" | HEADER_NOTE, Some(columns)) = (note.name, note.text("columns")) {
+        current.columns.text = Some(Columns::parse(columns).map_err(|error| error.to_string())?);
     }
-    Ok(Found::Note)
-}
-
-impl Reader for Csv {
-    fn advance(&mut self, current: &mut Current) -> Result<Option<Found>, String> {
-        loop {
-            let line = match self.lines.next()? {
-                None => return Ok(None),
-                Some(Line::Long(_)) => return Err(self.lines.said(TOO_LONG)),
-                Some(Line::Whole(line)) => line,
-            };
-            let found = if let Some(text) = line.strip_prefix(b"# ") {
-                current.note.clear();
-                str::from_utf8(text).map_err(|_| "expected a note in UTF-8".into()).and_then(|text| {
-                    current.note.push_str(text);
-                    note(current)
-                })
-            } else if line.first().is_some_and(u8::is_ascii_digit) {
-                match &self.columns {
-                    Some(columns) => csv::read_row(line, columns, &current.wanted, &mut current.record)
-                        .map(|(time_ns, snapshot)| Found::Record { time_ns, snapshot })
-                        .map_err(|error| error.to_string()),
-                    None => Err("expected a header row before the first record".into()),
-                }
-            } else {
-                match str::from_utf8(line).ok().and_then(csv::read_header) {
-                    Some(Ok(columns)) => {
-                        current.columns = Some(columns.clone());
-                        self.columns = Some(columns);
-                        continue;
-                    }
-                    Some(Err(error)) => Err(error.to_string()),
-                    None => Err("expected a record, a note or a header row".into()),
-                }
-            };
-            return found.map(Some).map_err(|what| self.lines.said(what));
-        }
-    }
-
-    fn place(&self) -> String {
-        self.lines.place()
-    }
-}
-
-impl Reader for Json {
-    fn advance(&mut self, current: &mut Current) -> Result<Option<Found>, String> {
-        let line = match self.lines.next()? {
-            None => return Ok(None),
-            Some(Line::Long(_)) => return Err(self.lines.said(TOO_LONG)),
-            Some(Line::Whole(line)) => line,
-        };
-        let found = if json::is_note(line) {
-            json_note(line, current)
-        } else {
-            json::read_row(line, &current.wanted, &mut current.record)
-                .map(|(time_ns, snapshot)| Found::Record { time_ns, snapshot })
-                .map_err(|error| error.to_string())
-        };
-        found.map(Some).map_err(|what| self.lines.said(what))
-    }
-
-    fn place(&self) -> String {
-        self.lines.place()
-    }
-}
-
-fn json_note(line: &[u8], current: &mut Current) -> Result<Found, String> {
-    let line = str::from_utf8(line).map_err(|_| "expected a note in UTF-8")?;
-    let mut buffer = vec![0; line.len()];
-    let mut text = Text::new(&mut buffer);
-    json::read_note(line, &mut text).map_err(|error| error.to_string())?;
-    text.finish().unwrap_or_default().clone_into(&mut current.note);
-    note(current)
-}
-
-impl Reader for Siftr {
-    fn advance(&mut self, current: &mut Current) -> Result<Option<Found>, String> {
-        let (line, is_long) = match self.lines.next()? {
-            None => return Ok(None),
-            Some(Line::Long(line)) => (line, true),
-            Some(Line::Whole(line)) => (line, false),
-        };
-        let found = if line.starts_with(b"enable_time_secs=") && !is_long {
-            siftr_note("siftr_enable", line, current)
-        } else if line.starts_with(b"disable_time_secs=") {
-            siftr_note("siftr_disable", line, current)
-        } else if is_long {
-            Err(TOO_LONG.into())
-        } else {
-            siftr::read_row(line, &mut current.record)
-                .map(|time_ns| Found::Record { time_ns, snapshot: 0 })
-                .map_err(|error| error.to_string())
-        };
-        found.map(Some).map_err(|what| self.lines.said(what))
-    }
-
-    fn place(&self) -> String {
-        self.lines.place()
-    }
-}
-
-/// The line as a note, without the list of flows, which the records tell too.
-fn siftr_note(name: &str, line: &[u8], current: &mut Current) -> Result<Found, String> {
-    let wrong = "expected key=value with tabs between";
-    let pairs = line.split(|byte| *byte == b'\t').filter(|pair| !pair.starts_with(b"flow_list="));
-    name.clone_into(&mut current.note);
-    for pair in pairs {
-        let (key, value) = str::from_utf8(pair).ok().and_then(|pair| pair.split_once('=')).ok_or(wrong)?;
-        let is_number = value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty();
-        let quote = if is_number { "" } else { "\"" };
-        write!(current.note, " {key}={quote}{}{quote}", value.escape_debug()).map_err(|_| wrong)?;
-    }
-    note(current)
+    Ok((note.name != HEADER_NOTE).then_some(Found::Note))
 }

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Parquet, the door to `DuckDB`, `ClickHouse`, Polars and Spark.
+//!
+//! A row is a record or a note: a note's row has its text in the column
+//! `note`, and of the others time and snapshot at most, as an object of json
+//! has.  So the log stays whole, and `where note is null` are its records.
+
+use std::sync::Arc;
+
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
+use parquet::schema::parser::parse_message_type;
+use tcpstats::note::{self, NoteText};
+use tcpstats::text::{Text, longest};
+use tcpstats::{Columns, Field, Header, Kind, Record};
+
+use super::{Heading, Output, Writer, header_note};
+use crate::log::{Item, LogColumns};
+
+/// Rows of a row group: it ends with the snapshot that reaches it, so that each
+/// is of a time of its own.
+const GROUP_ROWS: usize = 64 * 1024;
+
+/// Texts that are kept to be used again, a power of two.
+const TEXTS: usize = 1024;
+
+/// A Parquet file while it is written.
+pub struct Parquet {
+    /// Until the first record, whose columns are the file's.
+    output: Option<Output>,
+    chosen: Option<Columns>,
+    heading: Heading,
+    file: Option<SerializedFileWriter<Output>>,
+    /// Those of the file, while it is open.
+    columns: Option<Columns>,
+    rows: Rows,
+}
+
+/// The rows of a row group.
+#[derive(Default)]
+struct Rows {
+    count: usize,
+    time: Column,
+    snapshot: Column,
+    fields: Vec<(&'static Field, Column)>,
+    note: Column,
+}
+
+/// The text of a field's bytes, made where it is not known yet.
+fn text_of(known: &mut [Known], bytes: &[u8], record: &Record, field: &Field) -> ByteArray {
+    let mut padded = [0; 32];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    let fold = |hash: u64, word: &[u8; 8]| (hash ^ u64::from_ne_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let hash = padded.as_chunks().0.iter().fold(0, fold) >> 32;
+    let place = &mut known[usize::try_from(hash).unwrap_or_default() % TEXTS];
+    match &place.text {
+        Some(text) if place.bytes == padded => text.clone(),
+        _ => {
+            let mut buffer = [0; longest(Kind::Options)];
+            let mut text = Text::new(&mut buffer);
+            text.value(record, field);
+            let text = ByteArray::from(text.finish().unwrap_or_default());
+            *place = Known { bytes: padded, text: Some(text.clone()) };
+            text
+        }
+    }
+}
+
+/// What a column holds of a row group: a value for each row that has one, and
+/// for each row whether it has.
+#[derive(Default)]
+struct Column {
+    values: Values,
+    levels: Vec<i16>,
+}
+
+enum Values {
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+    Text(Vec<ByteArray>, Vec<Known>),
+}
+
+/// A value's bytes as a record has them, and its text.
+#[derive(Clone, Default)]
+struct Known {
+    bytes: [u8; 32],
+    text: Option<ByteArray>,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::Int64(Vec::new())
+    }
+}
+
+impl Values {
+    /// For the values of a kind.
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::U8 | Kind::U16 | Kind::U32 | Kind::Hex32 => Self::Int32(Vec::new()),
+            Kind::U64 => Self::Int64(Vec::new()),
+            Kind::Address | Kind::State | Kind::Options | Kind::Name16 | Kind::Name32 => Self::text(),
+        }
+    }
+
+    fn text() -> Self {
+        Self::Text(Vec::new(), vec![Known::default(); TEXTS])
+    }
+}
+
+/// How a kind of value stands in the schema.
+fn parquet_type(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::U8 => ("int32", "INTEGER(8,false)"),
+        Kind::U16 => ("int32", "INTEGER(16,false)"),
+        Kind::U32 | Kind::Hex32 => ("int32", "INTEGER(32,false)"),
+        Kind::U64 => ("int64", "INTEGER(64,false)"),
+        Kind::Address | Kind::State | Kind::Options | Kind::Name16 | Kind::Name32 => ("binary", "STRING"),
+    }
+}
+
+impl Column {
+    fn new(values: Values) -> Self {
+        Self { values, levels: Vec::new() }
+    }
+
+    fn absent(&mut self) {
+        self.levels.push(0);
+    }
+
+    #[allow(clippy::cast_possible_wrap, reason = "the bits are an unsigned number's")]
+    fn number(&mut self, number: Option<u64>) {
+        if let (Values::Int64(values), Some(number)) = (&mut self.values, number) {
+            values.push(number as i64);
+        }
+        self.levels.push(number.is_some().into());
+    }
+
+    #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "the bits are an unsigned number's")]
+    fn value(&mut self, record: &Record, field: &Field) {
+        let number = match &mut self.values {
+            Values::Int32(values) => record.number(field).map(|number| values.push(number as u32 as i32)),
+            Values::Int64(values) => record.number(field).map(|number| values.push(number as i64)),
+            Values::Text(values, known) => {
+                record.bytes(field).map(|bytes| values.push(text_of(known, bytes, record, field)))
+            }
+        };
+        self.levels.push(number.is_some().into());
+    }
+
+    fn write(&mut self, mut to: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
+        let levels = Some(&self.levels[..]);
+        match &mut self.values {
+            Values::Int32(values) => {
+                to.typed::<Int32Type>().write_batch(values, levels, None)?;
+                values.clear();
+            }
+            Values::Int64(values) => {
+                to.typed::<Int64Type>().write_batch(values, levels, None)?;
+                values.clear();
+            }
+            Values::Text(values, _) => {
+                to.typed::<ByteArrayType>().write_batch(values, levels, None)?;
+                values.clear();
+            }
+        }
+        self.levels.clear();
+        to.close()
+    }
+}
+
+impl Rows {
+    fn of(columns: &Columns) -> Self {
+        Self {
+            count: 0,
+            time: Column::new(Values::Int64(Vec::new())),
+            snapshot: Column::new(Values::Int64(Vec::new())),
+            fields: columns.fields().map(|field| (field, Column::new(Values::of(field.kind)))).collect(),
+            note: Column::new(Values::text()),
+        }
+    }
+
+    fn record(&mut self, time_ns: u64, snapshot: u64, record: &Record) {
+        self.time.number(Some(time_ns));
+        self.snapshot.number(Some(snapshot));
+        for (field, column) in &mut self.fields {
+            column.value(record, field);
+        }
+        self.note.absent();
+        self.count += 1;
+    }
+
+    fn note(&mut self, text: &str) {
+        let note = NoteText::read(text);
+        self.time.number(note.and_then(|note| note.seconds("time")));
+        self.snapshot.number(note.and_then(|note| note.number("snapshot")));
+        for (_, column) in &mut self.fields {
+            column.absent();
+        }
+        if let Values::Text(values, _) = &mut self.note.values {
+            values.push(ByteArray::from(text));
+            self.note.levels.push(1);
+        }
+        self.count += 1;
+    }
+
+    fn columns(&mut self) -> impl Iterator<Item = &mut Column> {
+        let fields = self.fields.iter_mut().map(|(_, column)| column);
+        [&mut self.time, &mut self.snapshot].into_iter().chain(fields).chain([&mut self.note])
+    }
+}
+
+/// What the file says of its columns: unit and meaning.
+fn metadata(columns: &Columns) -> Vec<KeyValue> {
+    let version = KeyValue::new("tcpstats.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    let fields = columns.fields().map(|field| {
+        let unit = if field.unit.name().is_empty() { String::new() } else { format!(" [{}]", field.unit.name()) };
+        KeyValue::new(format!("tcpstats.field.{}", field.name), format!("{}{unit}", field.meaning))
+    });
+    std::iter::once(version).chain(fields).collect()
+}
+
+/// The schema in Parquet's own language.
+fn schema(columns: &Columns) -> String {
+    let mut schema = "message tcpstats {\n optional int64 time (TIMESTAMP(NANOS,true));\n \
+                      optional int64 snapshot (INTEGER(64,false));\n"
+        .to_owned();
+    for field in columns.fields() {
+        let (physical, logical) = parquet_type(field.kind);
+        schema.extend([" optional ", physical, " ", field.name, " (", logical, ");\n"]);
+    }
+    schema + " optional binary note (STRING);\n}"
+}
+
+/// The note of a snapshot, with what only a frame's header has.
+fn snapshot_note(header: &Header) -> String {
+    let mut buffer = [0; 512];
+    let mut text = Text::new(&mut buffer);
+    note::snapshot(header, |note| note.write(&mut text));
+    if !header.walk_ns.is_multiple_of(1000) {
+        text.str(" walk_ns=").number(header.walk_ns);
+    }
+    if header.mono_ns != 0 {
+        text.str(" mono=").seconds9(header.mono_ns);
+    }
+    if header.hz != 0 {
+        text.str(" hz=").number(header.hz.into());
+    }
+    text.finish().unwrap_or_default().to_owned()
+}
+
+impl Parquet {
+    /// Writes there.
+    pub fn new(output: Output, chosen: Option<Columns>) -> Self {
+        Self {
+            output: Some(output),
+            heading: Heading::note(chosen.clone()),
+            chosen,
+            file: None,
+            columns: None,
+            rows: Rows::of(&Columns::all()),
+        }
+    }
+
+    /// Begins the file, whose columns must be known by now.
+    fn begin(&mut self, columns: &LogColumns) -> Result<(), String> {
+        let all = || columns.present.clone().unwrap_or_else(Columns::all);
+        let columns = self.chosen.clone().unwrap_or_else(all);
+        let Some(output) = self.output.take() else {
+            return Ok(());
+        };
+        let open = || {
+            let schema = Arc::new(parse_message_type(&schema(&columns))?);
+            let properties = WriterProperties::builder()
+                .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+                .set_created_by(concat!("tcpstats ", env!("CARGO_PKG_VERSION")).to_owned())
+                .set_statistics_enabled(EnabledStatistics::Chunk)
+                .set_key_value_metadata(Some(metadata(&columns)))
+                .build();
+            SerializedFileWriter::new(output, schema, Arc::new(properties))
+        };
+        self.file = Some(open().map_err(|error| said(&error))?);
+        // Notes that came before the first record wait in rows without fields.
+        let waiting = std::mem::replace(&mut self.rows, Rows::of(&columns));
+        if let Values::Text(notes, _) = waiting.note.values {
+            for note in &notes {
+                self.rows.note(note.as_utf8().unwrap_or_default());
+            }
+        }
+        self.columns = Some(columns);
+        Ok(())
+    }
+
+    /// Writes the rows as a row group.
+    fn flush(&mut self) -> Result<(), String> {
+        if self.rows.count == 0 {
+            return Ok(());
+        }
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        let mut write = || {
+            let mut group = file.next_row_group()?;
+            for column in self.rows.columns() {
+                if let Some(to) = group.next_column()? {
+                    column.write(to)?;
+                }
+            }
+            group.close()
+        };
+        write().map_err(|error| said(&error))?;
+        self.rows.count = 0;
+        Ok(())
+    }
+
+    fn note(&mut self, text: &str) -> Result<(), String> {
+        self.rows.note(text);
+        if self.rows.count < GROUP_ROWS {
+            return Ok(());
+        }
+        self.begin(&LogColumns::default())?;
+        self.flush()
+    }
+}
+
+impl Writer for Parquet {
+    fn item(&mut self, item: &Item<'_>, columns: &LogColumns) -> Result<(), String> {
+        if let Some(due) = self.heading.due(item, columns) {
+            let note = header_note(&due, |note| {
+                let mut buffer = vec![0; 4096];
+                let mut text = Text::new(&mut buffer);
+                note.write(&mut text);
+                text.finish().unwrap_or_default().to_owned()
+            });
+            self.note(&note)?;
+        }
+        match item {
+            Item::Record { time_ns, snapshot, record } => {
+                self.begin(columns)?;
+                if self.chosen.is_none() && columns.present.is_some() && columns.present != self.columns {
+                    return Err("the columns of the log change here, which a Parquet file cannot; \
+                                -O tells those that it shall have"
+                        .into());
+                }
+                self.rows.record(*time_ns, *snapshot, record);
+                // A log without snapshots has no better place to part it.
+                if self.rows.count >= 2 * GROUP_ROWS { self.flush() } else { Ok(()) }
+            }
+            Item::Snapshot(header) => {
+                self.begin(columns)?;
+                self.note(&snapshot_note(header))
+            }
+            Item::Note(note) => self.note(note),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        self.begin(&LogColumns::default())?;
+        self.flush()?;
+        match self.file.take() {
+            Some(file) => file.close().map(|_| ()).map_err(|error| said(&error)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What went wrong, without the name of the library.
+fn said(error: &ParquetError) -> String {
+    match error {
+        ParquetError::External(error) => match error.downcast_ref::<std::io::Error>() {
+            Some(error) => crate::log::said(error),
+            None => error.to_string(),
+        },
+        other => other.to_string(),
+    }
+}

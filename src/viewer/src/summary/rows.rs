@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! The rows of a summary: of connections, or of all to one prefix or port.
+
+use std::collections::HashMap;
+use std::io::{BufWriter, Write, stdout};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use tcpstats::mapped_ipv4;
+use tcpstats_source::Sentence;
+
+use super::Seen;
+use super::connection::{Connection, Identity, RoundTrips, Spent, per_second};
+use crate::cli::{self, By, Measure};
+use crate::output::{self, human, seconds};
+use crate::table::{ABSENT, Align, Table};
+
+/// What is told of a connection or a group of them; none where the log does not
+/// say it.
+struct Row {
+    name: Name,
+    connections: u64,
+    first_ns: u64,
+    last_ns: u64,
+    /// Of the connections together.
+    duration_ns: u64,
+    sent: Option<u64>,
+    send_mean: Option<f64>,
+    send_max: Option<f64>,
+    received: Option<u64>,
+    receive_mean: Option<f64>,
+    receive_max: Option<f64>,
+    /// Sent the first time, what retransmissions are compared with.
+    sent_once: Option<u64>,
+    rexmit_bytes: Option<u64>,
+    rexmit_packs: Option<u64>,
+    srtt: RoundTrips,
+    slow_start: Spent,
+    cwnd_limited: Spent,
+    receiver_limited: Spent,
+    buffer_limited: Spent,
+}
+
+/// What a row is of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Name {
+    Connection(Identity),
+    /// Of the foreign address, and its length in bits.
+    Prefix(IpAddr, u8),
+    Port(u16),
+}
+
+/// An IPv4 address where one is mapped.
+fn ip(address: [u8; 16]) -> IpAddr {
+    match mapped_ipv4(address) {
+        Some(octets) => IpAddr::V4(octets.into()),
+        None => IpAddr::V6(address.into()),
+    }
+}
+
+impl Name {
+    fn of(identity: &Identity, asked: &cli::Summary) -> Self {
+        match asked.by {
+            By::Connection => Self::Connection(*identity),
+            // The service's; ports that are chosen for one connection are higher.
+            By::Port => Self::Port(identity.lport.min(identity.fport)),
+            By::Prefix => match ip(identity.faddr) {
+                IpAddr::V4(address) => {
+                    let mask = u32::MAX.checked_shl(32 - u32::from(asked.prefix4)).unwrap_or(0);
+                    Self::Prefix(IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask)), asked.prefix4)
+                }
+                IpAddr::V6(address) => {
+                    let mask = u128::MAX.checked_shl(128 - u32::from(asked.prefix6)).unwrap_or(0);
+                    Self::Prefix(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask)), asked.prefix6)
+                }
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Connection(identity) => {
+                let (local, foreign) = (ip(identity.laddr), ip(identity.faddr));
+                let end = |address: IpAddr, port| match address {
+                    IpAddr::V4(address) => format!("{address}:{port}"),
+                    IpAddr::V6(address) => format!("[{address}]:{port}"),
+                };
+                write!(f, "{} {}", end(local, identity.lport), end(foreign, identity.fport))
+            }
+            Self::Prefix(address, len) => write!(f, "{address}/{len}"),
+            Self::Port(port) => write!(f, "{port}"),
+        }
+    }
+}
+
+impl Row {
+    fn of(name: Name, connection: Connection) -> Self {
+        let duration_ns = connection.duration_ns();
+        Self {
+            name,
+            connections: 1,
+            first_ns: connection.first_ns,
+            last_ns: connection.last_ns,
+            duration_ns,
+            sent: connection.sends.total.grown(),
+            send_mean: connection.sends.mean_per_s(duration_ns),
+            send_max: connection.sends.max_per_s(duration_ns),
+            received: connection.receives.total.grown(),
+            receive_mean: connection.receives.mean_per_s(duration_ns),
+            receive_max: connection.receives.max_per_s(duration_ns),
+            sent_once: connection.sent.grown(),
+            rexmit_bytes: connection.rexmit_bytes.grown(),
+            rexmit_packs: connection.rexmit_packs.grown(),
+            srtt: connection.srtt,
+            slow_start: connection.slow_start,
+            cwnd_limited: connection.cwnd_limited,
+            receiver_limited: connection.receiver_limited,
+            buffer_limited: connection.buffer_limited,
+        }
+    }
+
+    /// Adds another connection of the group: its mean throughput is all bytes
+    /// over the time from the first to the last.
+    fn merge(&mut self, other: &Self) {
+        fn sum(one: &mut Option<u64>, other: Option<u64>) {
+            if let Some(other) = other {
+                *one.get_or_insert(0) += other;
+            }
+        }
+        fn greater(one: &mut Option<f64>, other: Option<f64>) {
+            if let Some(other) = other {
+                *one = Some(one.map_or(other, |one| one.max(other)));
+            }
+        }
+        self.connections += other.connections;
+        self.first_ns = self.first_ns.min(other.first_ns);
+        self.last_ns = self.last_ns.max(other.last_ns);
+        self.duration_ns += other.duration_ns;
+        sum(&mut self.sent, other.sent);
+        sum(&mut self.received, other.received);
+        sum(&mut self.sent_once, other.sent_once);
+        sum(&mut self.rexmit_bytes, other.rexmit_bytes);
+        sum(&mut self.rexmit_packs, other.rexmit_packs);
+        greater(&mut self.send_max, other.send_max);
+        greater(&mut self.receive_max, other.receive_max);
+        let span_ns = self.last_ns - self.first_ns;
+        let mean = |bytes: Option<u64>| bytes.filter(|_| span_ns > 0).map(|bytes| per_second(bytes, span_ns));
+        self.send_mean = mean(self.sent);
+        self.receive_mean = mean(self.received);
+        self.srtt.merge(&other.srtt);
+        self.slow_start.merge(other.slow_start);
+        self.cwnd_limited.merge(other.cwnd_limited);
+        self.receiver_limited.merge(other.receiver_limited);
+        self.buffer_limited.merge(other.buffer_limited);
+    }
+
+    /// Retransmitted, of all bytes sent.
+    fn rexmit_rate(&self) -> Option<f64> {
+        let (once, again) = self.sent_once.zip(self.rexmit_bytes)?;
+        let all = once.saturating_add(again);
+        (all > 0).then(|| ratio(again, all))
+    }
+
+    /// How bad it is, by the measure; none where the log does not say.
+    fn badness(&self, measure: Measure) -> Option<f64> {
+        let srtt = |which: usize| self.srtt.quantiles().and_then(|quantiles| quantiles.get(which).copied());
+        let share = |spent: Spent| spent.ns().map(|ns| ratio(ns, self.duration_ns.max(1)));
+        let number = |number: Option<u64>| number.map(as_float);
+        match measure {
+            Measure::RexmitBytes => number(self.rexmit_bytes),
+            Measure::RexmitPacks => number(self.rexmit_packs),
+            Measure::RexmitRate => self.rexmit_rate(),
+            Measure::SrttMin => srtt(0),
+            Measure::SrttMedian => srtt(1),
+            Measure::SrttP95 => srtt(2),
+            Measure::SrttMax => srtt(3),
+            Measure::SlowStart => share(self.slow_start),
+            Measure::CwndLimited => share(self.cwnd_limited),
+            Measure::ReceiverLimited => share(self.receiver_limited),
+            Measure::BufferLimited => share(self.buffer_limited),
+            Measure::Sent => number(self.sent),
+            Measure::Received => number(self.received),
+            Measure::Duration => Some(as_float(self.duration_ns)),
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a ratio needs no more than 53 bits")]
+fn as_float(number: u64) -> f64 {
+    number as f64
+}
+
+fn ratio(part: u64, all: u64) -> f64 {
+    as_float(part) / as_float(all)
+}
+
+/// Writes the summary to standard output as it was asked for.
+pub fn write(mut seen: Seen, asked: &cli::Summary) -> Result<(), Sentence> {
+    let mut rows: Vec<_> = collect(&mut seen, asked).map(|row| (row.badness(asked.worst), row)).collect();
+    let all = rows.len();
+    rows.sort_by(|(one_badness, one), (other_badness, other)| {
+        let of = |badness: &Option<f64>| badness.unwrap_or(f64::NEG_INFINITY);
+        of(other_badness)
+            .total_cmp(&of(one_badness))
+            .then(one.first_ns.cmp(&other.first_ns))
+            .then_with(|| one.name.to_string().cmp(&other.name.to_string()))
+    });
+    rows.truncate(asked.count.unwrap_or(if asked.json || asked.csv { usize::MAX } else { 10 }));
+    let rows: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
+    let mut out = BufWriter::new(stdout().lock());
+    let written = if asked.json {
+        rows.iter().try_for_each(|row| writeln!(out, "{}", json(row)))
+    } else if asked.csv {
+        let header = writeln!(out, "{}", CELLS.map(|(name, _)| name).join(","));
+        header.and_then(|()| rows.iter().try_for_each(|row| writeln!(out, "{}", csv(row))))
+    } else {
+        write_table(&mut out, &seen, &rows, all, asked)
+    };
+    written.and_then(|()| out.flush()).map_err(|error| output::failed(&error))
+}
+
+fn collect(seen: &mut Seen, asked: &cli::Summary) -> impl Iterator<Item = Row> {
+    let mut rows: HashMap<Name, Row> = HashMap::new();
+    for (identity, connection) in seen.connections.drain() {
+        let name = Name::of(&identity, asked);
+        let row = Row::of(name, connection);
+        match rows.get_mut(&name) {
+            Some(group) => group.merge(&row),
+            None => _ = rows.insert(name, row),
+        }
+    }
+    rows.into_values()
+}
+
+/// A value of a row for a program: text or a number, none where it is not known.
+enum Cell {
+    Text(String),
+    Number(String),
+}
+
+type CellOf = fn(&Row) -> Option<Cell>;
+
+fn integer(number: Option<u64>) -> Option<Cell> {
+    number.map(|number| Cell::Number(number.to_string()))
+}
+
+fn decimal(number: Option<f64>, decimals: usize) -> Option<Cell> {
+    number.map(|number| Cell::Number(format!("{number:.decimals$}")))
+}
+
+fn spent(spent: Spent) -> Option<Cell> {
+    spent.ns().map(|ns| Cell::Number(output::seconds9(ns)))
+}
+
+fn round_trip(row: &Row, which: usize) -> Option<Cell> {
+    row.srtt.quantiles().and_then(|quantiles| decimal(quantiles.get(which).copied(), 0))
+}
+
+/// Of a row's connection, if it is of one.
+fn identity<T>(row: &Row, get: impl FnOnce(&Identity) -> Option<T>) -> Option<T> {
+    match &row.name {
+        Name::Connection(identity) => get(identity),
+        Name::Prefix(..) | Name::Port(_) => None,
+    }
+}
+
+/// What programs are told, in this order: names with their units, and values.
+const CELLS: [(&str, CellOf); 28] = [
+    ("gencnt", |row| identity(row, |identity| integer(identity.gencnt))),
+    ("laddr", |row| identity(row, |identity| Some(Cell::Text(ip(identity.laddr).to_string())))),
+    ("lport", |row| identity(row, |identity| integer(Some(identity.lport.into())))),
+    ("faddr", |row| identity(row, |identity| Some(Cell::Text(ip(identity.faddr).to_string())))),
+    ("fport", |row| identity(row, |identity| integer(Some(identity.fport.into())))),
+    ("prefix", |row| matches!(row.name, Name::Prefix(..)).then(|| Cell::Text(row.name.to_string()))),
+    ("port", |row| matches!(row.name, Name::Port(_)).then(|| Cell::Number(row.name.to_string()))),
+    ("connections", |row| integer(Some(row.connections))),
+    ("first", |row| Some(Cell::Number(output::seconds9(row.first_ns)))),
+    ("last", |row| Some(Cell::Number(output::seconds9(row.last_ns)))),
+    ("duration_s", |row| Some(Cell::Number(output::seconds9(row.duration_ns)))),
+    ("sent_bytes", |row| integer(row.sent)),
+    ("send_mean_bytes_per_s", |row| decimal(row.send_mean, 3)),
+    ("send_max_bytes_per_s", |row| decimal(row.send_max, 3)),
+    ("received_bytes", |row| integer(row.received)),
+    ("receive_mean_bytes_per_s", |row| decimal(row.receive_mean, 3)),
+    ("receive_max_bytes_per_s", |row| decimal(row.receive_max, 3)),
+    ("rexmit_bytes", |row| integer(row.rexmit_bytes)),
+    ("rexmit_packs", |row| integer(row.rexmit_packs)),
+    ("rexmit_rate", |row| decimal(row.rexmit_rate(), 9)),
+    ("srtt_min_us", |row| round_trip(row, 0)),
+    ("srtt_median_us", |row| round_trip(row, 1)),
+    ("srtt_p95_us", |row| round_trip(row, 2)),
+    ("srtt_max_us", |row| round_trip(row, 3)),
+    ("slow_start_s", |row| spent(row.slow_start)),
+    ("cwnd_limited_s", |row| spent(row.cwnd_limited)),
+    ("receiver_limited_s", |row| spent(row.receiver_limited)),
+    ("buffer_limited_s", |row| spent(row.buffer_limited)),
+];
+
+/// An object a row; what is not known has no key.
+fn json(row: &Row) -> String {
+    let members = CELLS.iter().filter_map(|(name, cell)| {
+        cell(row).map(|cell| match cell {
+            Cell::Text(text) => format!("\"{name}\":\"{text}\""),
+            Cell::Number(number) => format!("\"{name}\":{number}"),
+        })
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
+/// A line a row; what is not known is an empty cell.
+fn csv(row: &Row) -> String {
+    let cells = CELLS.iter().map(|(_, cell)| match cell(row) {
+        Some(Cell::Text(text) | Cell::Number(text)) => text,
+        None => String::new(),
+    });
+    cells.collect::<Vec<_>>().join(",")
+}
+
+/// For people: what the log has, and the rows under each other.
+fn write_table(
+    out: &mut impl Write,
+    seen: &Seen,
+    rows: &[Row],
+    all: usize,
+    asked: &cli::Summary,
+) -> std::io::Result<()> {
+    let what = match asked.by {
+        By::Connection => "connections",
+        By::Prefix => "prefixes",
+        By::Port => "ports",
+    };
+    let (records, snapshots) = (seen.records, seen.place.snapshots);
+    let time = seconds(seen.end_ns - seen.begin_ns.unwrap_or(seen.end_ns));
+    let shown = match rows.len() {
+        count if count < all => format!("; the {count} worst by {}", name_of(asked.worst)),
+        _ => String::new(),
+    };
+    writeln!(out, "{all} {what}, {records} records in {snapshots} snapshots over {time} s{shown}\n")?;
+    let first: &[(&str, Align)] = match asked.by {
+        By::Connection => &[("LOCAL", Align::Left), ("FOREIGN", Align::Left)],
+        By::Prefix => &[("PREFIX", Align::Left), ("CONNS", Align::Right)],
+        By::Port => &[("PORT", Align::Right), ("CONNS", Align::Right)],
+    };
+    let titles = first.iter().copied().chain(TITLES.map(|title| (title, Align::Right)));
+    let mut table = Table::new(titles.map(|(title, align)| (title.to_owned(), align)));
+    for row in rows {
+        table.push(readable(row));
+    }
+    table.write(out)?;
+    writeln!(out, "\n{LEGEND}")
+}
+
+/// The titles behind those of the name.
+const TITLES: [&str; 16] = [
+    "SECS", "SENT", "MEAN/s", "MAX/s", "RECV", "MEAN/s", "REXMIT", "RATE", "SRTTMIN", "MEDIAN", "P95", "MAX", "SLOWST",
+    "CWND", "PEER", "BUF",
+];
+
+/// What is said below the table.
+const LEGEND: &str = "Bytes and bytes/s in the log, segments retransmitted and their share of the bytes, srtt in ms; \
+                      shares of the time in slow start and limited by cwnd, by the peer, and by the send buffer.";
+
+/// A row's cells for people.
+fn readable(row: &Row) -> Vec<String> {
+    let or_absent = |text: Option<String>| text.unwrap_or_else(|| ABSENT.into());
+    let share = |spent: Spent| {
+        let ns = spent.ns().filter(|_| row.duration_ns > 0);
+        or_absent(ns.map(|ns| format!("{:.0}%", 100.0 * ratio(ns, row.duration_ns))))
+    };
+    let mut cells: Vec<String> = match &row.name {
+        Name::Connection(_) => row.name.to_string().split(' ').map(String::from).collect(),
+        name => vec![name.to_string(), row.connections.to_string()],
+    };
+    cells.push(format!("{:.1}", as_float(row.duration_ns) / 1e9));
+    let sent = [row.sent.map(as_float), row.send_mean, row.send_max];
+    let received = [row.received.map(as_float), row.receive_mean];
+    cells.extend(sent.into_iter().chain(received).map(|bytes| or_absent(bytes.map(human))));
+    cells.push(or_absent(row.rexmit_packs.map(|packs| packs.to_string())));
+    cells.push(or_absent(row.rexmit_rate().map(|rate| format!("{:.2}%", 100.0 * rate))));
+    match row.srtt.quantiles() {
+        Some(quantiles) => cells.extend(quantiles.map(milliseconds)),
+        None => cells.extend([ABSENT; 4].map(String::from)),
+    }
+    cells.extend([row.slow_start, row.cwnd_limited, row.receiver_limited, row.buffer_limited].map(share));
+    cells
+}
+
+/// A round-trip time in milliseconds, with as many decimals as say something.
+fn milliseconds(us: f64) -> String {
+    let decimals = match us {
+        ..1_000.0 => 3,
+        ..10_000.0 => 2,
+        ..100_000.0 => 1,
+        _ => 0,
+    };
+    format!("{:.decimals$}", us / 1000.0)
+}
+
+fn name_of(measure: Measure) -> String {
+    clap::ValueEnum::to_possible_value(&measure).map(|value| value.get_name().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Logs read and written in every format."""
+
+import bz2
+import gzip
+import itertools
+import random
+import subprocess
+
+import duckdb
+import logger
+import pytest
+import zstandard
+from bin_log import frames_of
+from logs import FORMATS, frames, real, records  # noqa: F401
+from viewer import TCPSTATS, refuse, run, sentence, start
+
+GOLDEN = logger.ROOT / "src/tcpstats/tests/golden"
+
+
+def notes(path):
+    return [line for line in path.read_text().splitlines() if line.startswith(("#", '{"note"'))]
+
+
+def through(folder, log, *formats):
+    """The log after it went through those formats, back to its own."""
+    form = log.suffix[1:]
+    for number, to in enumerate([*formats, form]):
+        out = folder / f"{number}.{to}"
+        run("convert", log, out)
+        log = out
+    return log
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "bin"])
+def test_each_format_is_read_as_the_logger_wrote_it(real, tmp_path, form):  # noqa: F811
+    out = tmp_path / "out.csv"
+    run("convert", real / f"all.{form}", out, "-O", "all")
+    assert records(out) == records(real / "all.csv")
+    run("convert", real / f"all.{form}", out, "-f", "-O", "basic")
+    assert records(out) == records(real / "basic.csv")
+
+
+def test_what_is_written_is_what_the_logger_writes(real, tmp_path):  # noqa: F811
+    for form, columns in ("json", "all"), ("csv", "all"), ("siftr", "all"):
+        out = tmp_path / f"out.{form}"
+        run("convert", real / "all.bin", out, "-O", columns)
+        assert records(out) == records(real / f"all.{form}")
+
+
+@pytest.mark.parametrize("name", ["basic.csv", "all.csv", "changes.csv", "v1-basic.csv", "v1-all.csv"])
+@pytest.mark.parametrize("formats", [["bin", "parquet"], ["parquet"], ["json", "parquet", "bin"], ["parquet", "json"]])
+def test_a_csv_log_comes_back_as_the_same_bytes(real, tmp_path, name, formats):  # noqa: F811
+    log = (GOLDEN if name.startswith("v1") else real) / name
+    assert through(tmp_path, log, *formats).read_bytes() == log.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["all.bin", "changes.bin"])
+def test_a_bin_log_comes_back_from_parquet_as_the_same_bytes(real, tmp_path, name):  # noqa: F811
+    assert through(tmp_path, real / name, "parquet").read_bytes() == (real / name).read_bytes()
+
+
+def test_a_json_log_comes_back_as_the_same_bytes(real, tmp_path):  # noqa: F811
+    assert through(tmp_path, real / "all.json", "bin", "parquet").read_bytes() == (real / "all.json").read_bytes()
+
+
+def test_a_siftr_log_comes_back_with_the_same_lines(real, tmp_path):  # noqa: F811
+    log = real / "all.siftr"
+    back = through(tmp_path, log, "csv", "parquet", "bin", "json").read_text().splitlines()
+    (begin, *rows, end) = log.read_text().splitlines()
+    assert back[:-1] == [begin, *rows]
+    assert back[-1].split("flow_list=")[0] == end.split("flow_list=")[0]
+    # The list of flows has no order.
+    assert sorted(back[-1].split("=")[-1].split(",")) == sorted(end.split("=")[-1].split(","))
+
+
+def test_a_log_that_is_continued_and_one_that_is_torn_come_back_as_the_same_bytes(real, tmp_path):  # noqa: F811
+    basic, everything = ((real / name).read_bytes() for name in ("basic.csv", "all.csv"))
+    lines = basic.splitlines(keepends=True)
+    without_snapshot = [line for i, line in enumerate(lines) if not (100 < i < 200 and line.startswith(b"# snapshot"))]
+    without_rows = lines[:30] + lines[37:]
+    rotated = basic.replace(b"# end ", b"# rotated ") + basic[: basic.index(b"\n") + 1] + b"".join(lines[2:])
+    for content in b"".join(without_snapshot), b"".join(without_rows), rotated, basic + everything:
+        log = tmp_path / "log.csv"
+        log.write_bytes(content)
+        for number, formats in enumerate((["bin"], ["bin", "json"])):
+            folder = tmp_path / str(number)
+            folder.mkdir(exist_ok=True)
+            for old in folder.iterdir():
+                old.unlink()
+            assert through(folder, log, *formats).read_bytes() == content
+
+
+def test_columns_that_change_are_a_clear_error_for_parquet_unless_they_are_chosen(real, tmp_path):  # noqa: F811
+    out = tmp_path / "out.parquet"
+    logs = real / "basic.csv", real / "all.csv"
+    assert refuse("convert", *logs, out) == (
+        f"{out}: the columns of the log change here, which a Parquet file cannot; -O tells those that it shall have"
+    )
+    assert duckdb.sql(f"select count(*) from '{out}' where note is null").fetchone()[0] == len(records(logs[0]))
+    run("convert", *logs, out, "-f", "-O", "all")
+    assert duckdb.sql(f"select count(*) from '{out}' where note is null").fetchone()[0] == 2 * len(records(logs[0]))
+
+
+COMPRESSIONS = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "zst": zstandard.ZstdCompressor().compress,
+}
+
+
+@pytest.mark.parametrize("kind", COMPRESSIONS)
+@pytest.mark.parametrize("form", FORMATS)
+def test_compressed_logs_are_known_by_their_content_also_in_parts(real, tmp_path, form, kind):  # noqa: F811
+    plain, out = real / f"all.{form}", tmp_path / f"out.{form}"
+    data, compress = plain.read_bytes(), COMPRESSIONS[kind]
+    half = len(data) // 2
+    packed = compress(data[:half]) + compress(data[half:])
+    lying = tmp_path / "tcpstats.log"
+    lying.write_bytes(packed)
+    run("convert", plain, out)
+    expected = out.read_bytes()
+    run("convert", lying, out, "-f")
+    assert out.read_bytes() == expected
+    assert run("convert", "-", "-", "-F", form, input=packed) == expected
+
+    lying.write_bytes(packed[: len(packed) * 3 // 4])
+    said = refuse("convert", lying, out, "-f")
+    assert said.startswith(f"{lying}: ") and "cannot be read on" in said
+    assert 0 < out.stat().st_size < len(expected)
+
+
+def places(data, form):
+    """Where a log is cut or damaged: at, before and behind its lines or frames, and anywhere."""
+    if form == "bin":
+        edges = [frame["at"] for frame in frames_of(data)[0]][1:]
+    else:
+        edges = [i + 1 for i, byte in enumerate(data[:-1]) if byte == ord("\n")]
+    edges = random.Random(2).sample(edges, 6)
+    anywhere = random.Random(1).sample(range(50, len(data)), 12)
+    return sorted({*edges, *(edge + 1 for edge in edges), *(edge - 1 for edge in edges), *anywhere}), set(edges)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("to", ["csv", "parquet"])
+def test_a_log_that_is_cut_anywhere_is_read_up_to_there(real, tmp_path, form, to):  # noqa: F811
+    data = (real / f"all.{form}").read_bytes()
+    cut, out, back = tmp_path / f"cut.{form}", tmp_path / f"out.{to}", tmp_path / "back.csv"
+    run("convert", real / f"all.{form}", out)
+    run("convert", out, back, "-O", "all")
+    everything = records(back)
+    where, edges = places(data, form)
+    for place in where:
+        cut.write_bytes(data[:place])
+        if place in edges:
+            run("convert", cut, out, "-f")
+        else:
+            said = refuse("convert", cut, out, "-f")
+            if form == "bin":
+                at = max(edge for edge in [0, *(frame["end"] for frame in frames_of(data[:place])[0])])
+                assert said == f"{cut}: at byte {at}: the frame is cut off"
+            else:
+                line = data[:place].count(b"\n") + 1
+                assert said == f"{cut}: line {line}: the line is cut off; expected a line break"
+        # What was written is a log of its own, up to there.
+        run("convert", out, back, "-f", "-O", "all")
+        if form == "bin":
+            count = sum(frame["written"] for frame in frames_of(data[:place])[0])
+        else:
+            whole = data[:place].decode().split("\n")[:-1]
+            count = sum(line[:1].isdigit() or line.startswith(("o,", '{"time"')) for line in whole)
+        assert records(back) == everything[:count], place
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_byte_that_is_changed_is_told_with_its_place_or_is_another_value(real, tmp_path, form):  # noqa: F811
+    data = (real / f"all.{form}").read_bytes()
+    bad, out = tmp_path / "bad", tmp_path / "out.csv"
+    told = 0
+    for place, byte in zip(places(data, form)[0], itertools.cycle(b'\x00\xff,"x{#\n'), strict=False):
+        bad.write_bytes(data[:place] + bytes([byte]) + data[place + 1 :])
+        done = start("convert", bad, out, "-f")
+        if done.returncode == 0:
+            assert done.stderr == b""
+            continue
+        told += 1
+        said = sentence(done)
+        if form == "bin":
+            frames_before = frames_of(data[:place])[0]
+            assert said.startswith(f"{bad}: at byte {frames_before[-1]['end'] if frames_before else 0}: ")
+        else:
+            line = data[:place].count(b"\n") + 1
+            assert said.startswith((f"{bad}: line {line}: ", f"{bad}: line {line + 1}: ")), (said, place)
+    assert told >= 10
+
+
+def test_parquet_has_the_values_and_types_that_the_csv_has(real, tmp_path):  # noqa: F811
+    out = tmp_path / "out.parquet"
+    run("convert", real / "all.csv", out)
+    types = {row[0]: row[1] for row in duckdb.sql(f"describe select * from '{out}'").fetchall()}
+    assert types["time"] == "TIMESTAMP WITH TIME ZONE"
+    assert (types["gencnt"], types["srtt"], types["lport"], types["snd_scale"]) == (
+        "UBIGINT", "UINTEGER", "USMALLINT", "UTINYINT",
+    )
+    assert (types["laddr"], types["state"], types["options"], types["note"]) == ("VARCHAR",) * 4
+    with (real / "all.csv").open() as file:
+        next(file)
+        names = next(file).strip().split(",")[2:]
+    columns = {name: "VARCHAR" for name in ["time", "snapshot", *names]}
+    csv = f"read_csv('{real / 'all.csv'}', auto_detect=false, header=true, comment='#', delim=',', columns={columns})"
+    # Flags are hexadecimal in text, and numbers here.
+    cast = {"t_flags": "printf('0x%08x', t_flags)", "t_flags2": "printf('0x%08x', t_flags2)", "mark": "printf('0x%08x', mark)"}
+    ours = ", ".join(f"({cast.get(name, name)})::varchar as {name}" for name in names)
+    query = f"select snapshot::varchar as snapshot, {ours} from '{out}' where note is null"
+    theirs = f"select snapshot, {', '.join(names)} from {csv}"
+    for one, other in (query, theirs), (theirs, query):
+        assert duckdb.sql(f"({one}) except all ({other})").fetchall() == []
+    seconds = f"select epoch_us(time) from '{out}' where note is null order by 1"
+    expected = f"select (time::decimal(20, 9) * 1000000)::decimal(20, 3)::varchar from {csv} order by time::decimal(20, 9)"
+    for (ours,), (theirs,) in zip(duckdb.sql(seconds).fetchall(), duckdb.sql(expected).fetchall(), strict=True):
+        assert str(ours) == theirs.split(".")[0]
+    meanings = dict(duckdb.sql(f"select key::varchar, value::varchar from parquet_kv_metadata('{out}')").fetchall())
+    assert meanings["tcpstats.field.srtt"] == "Smoothed round-trip time [us]"
+    codecs = duckdb.sql(f"select distinct compression from parquet_metadata('{out}')").fetchall()
+    assert codecs == [("ZSTD",)]
+
+
+def test_row_groups_follow_each_other_in_time(real, tmp_path):  # noqa: F811
+    log, out = tmp_path / "log.csv", tmp_path / "out.parquet"
+    head, *rows = (real / "basic.csv").read_text().splitlines(keepends=True)
+    with log.open("w") as file:
+        file.write(head + rows[0])
+        for second in range(1_764_000_000, 1_764_000_400):
+            for line in rows[1:500]:
+                if line[0].isdigit():
+                    file.write(f"{second}{line[10:]}")
+                elif line.startswith("# snapshot"):
+                    file.write(line)
+    run("convert", log, out)
+    groups = duckdb.sql(
+        f"select row_group_id, any_value(row_group_num_rows) from parquet_metadata('{out}') group by 1 order by 1"
+    ).fetchall()
+    assert len(groups) > 2 and all(rows >= 65536 for _, rows in groups[:-1])
+    assert run("convert", out, "-", "-F", "csv") == log.read_bytes()
+
+
+def test_a_filter_keeps_what_the_logger_keeps_with_it(real, frames, tmp_path):  # noqa: F811
+    for text in ("ip6 and not state listen", "srtt > 20ms and lport < 60000", "port 1"):
+        out, expected = tmp_path / "out.csv", tmp_path / "expected.csv"
+        run("convert", real / "all.bin", out, "-f", "-e", text)
+        logger.run("-d", frames, "-s", 1000, "-o", expected, "-e", text)
+        assert records(out) == records(expected)
+        assert notes(out)[1] == f'# converted filter="{text}"'
+        assert [line for line in notes(out) if "snapshot=7 " in line][0].split(" seen=")[1].split()[1:3] == [
+            line for line in notes(expected) if "snapshot=7 " in line
+        ][0].split(" seen=")[1].split()[1:3]
+        expected.unlink()
+        # The fields that the filter needs are not among the columns.
+        run("convert", real / "all.bin", out, "-f", "-e", text, "-O", "laddr,cc", "-F", "bin")
+        assert b'"lport":' not in run("convert", out, "-", "-F", "json", "-e", "not uid 99")
+
+
+def test_a_filter_keeps_no_notes_of_other_connections(real):  # noqa: F811
+    text = run("convert", real / "changes.csv", "-", "-F", "csv", "-e", "port 1").decode()
+    assert "\n# close " in (real / "changes.csv").read_text() and "\n# close " not in text
+
+
+def test_what_cannot_be_done_is_told_in_a_sentence(real, tmp_path):  # noqa: F811
+    log, out = tmp_path / "log.csv", tmp_path / "out.csv"
+    log.write_bytes((real / "basic.csv").read_bytes())
+    assert refuse("convert", log, log) == f"{log}: it is read and cannot be written at the same time"
+    assert log.read_bytes() == (real / "basic.csv").read_bytes()
+    out.write_text("mine")
+    assert refuse("convert", log, out) == f"{out}: it is there already; -f writes over it"
+    assert out.read_text() == "mine"
+    said = refuse("convert", log, tmp_path / "out.log")
+    assert "its name tells no format; expected .csv, .json, .siftr, .bin or .parquet" in said
+    assert refuse("convert", tmp_path / "none.csv", out) == f"{tmp_path / 'none.csv'}: No such file or directory"
+    assert refuse("convert", tmp_path, out) == f"{tmp_path}: it is a directory; expected a log"
+    assert refuse("convert", log, tmp_path / "no" / "x.csv").endswith("x.csv: No such file or directory")
+    assert refuse("convert", "-e", "port x", log, "-", "-F", "csv").startswith('-e: at position 6 ("x"): expected ')
+    assert refuse("convert", "-O", "rtt", log, "-", "-F", "csv").startswith('-O: no field is named "rtt"')
+    assert "changes only, and the format of siftr(4) cannot say that" in refuse(
+        "convert", real / "changes.csv", tmp_path / "x.siftr"
+    )
+    assert refuse("convert", "/etc/passwd", "-", "-F", "csv").startswith("/etc/passwd: it is no log: expected one in ")
+    done = subprocess.run([TCPSTATS, "convert", log, "/dev/full", "-f", "-F", "csv"], capture_output=True)
+    assert sentence(done) == "/dev/full: No space left on device"
+
+
+def test_standard_input_and_output_are_named_by_a_dash(real):  # noqa: F811
+    data = (real / "basic.csv").read_bytes()
+    assert run("convert", "-", "-", "-F", "csv", input=data) == data
+    packed = run("convert", "-", "-", "-F", "parquet", input=data)
+    assert packed[:4] == packed[-4:] == b"PAR1"
+    assert refuse("convert", "-", "-", "-F", "csv", input=packed) == (
+        "standard input: a Parquet file cannot be read from a pipe; expected its name"
+    )
