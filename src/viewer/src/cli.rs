@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "plot")]
+use crate::plot::{MOST, Size};
+
 /// Look at the statistics of TCP connections, live or in a log
 #[derive(Parser)]
 #[command(name = "tcpstats", version)]
@@ -21,6 +24,9 @@ pub struct Cli {
 pub enum Command {
     /// Tell whether a log is whole; exit 1 if it is not
     Check(Check),
+    /// Draw connections of logs over time, as a picture or as a page to zoom in
+    #[cfg(feature = "plot")]
+    Plot(Plot),
 }
 
 /// `tcpstats check`
@@ -28,4 +34,45 @@ pub enum Command {
 pub struct Check {
     /// The log, in any format; - is standard input
     pub log: PathBuf,
+}
+
+/// `tcpstats plot`
+///
+/// Congestion window and threshold, bytes in flight, round-trip time, throughput
+/// and retransmissions on one axis of time.  Lines break where nothing is known.
+#[cfg(feature = "plot")]
+#[derive(Args)]
+pub struct Plot {
+    /// The logs, in any format and order; - is standard input
+    #[arg(required = true, value_name = "LOG")]
+    pub logs: Vec<PathBuf>,
+
+    /// Draw into this file, which ends in .svg, .png or .html; - is standard
+    /// output, for SVG
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+
+    /// Make a page to zoom and hover in, whatever the file is called: one file
+    /// that needs no network
+    #[arg(long)]
+    pub html: bool,
+
+    /// Draw only connections of which a record matches this filter, and these
+    /// whole
+    #[arg(short = 'e', long, value_name = "FILTER")]
+    pub filter: Option<String>,
+
+    /// Draw so many connections one over the other, those that sent most; at
+    /// most 8
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST)))]
+    pub count: u8,
+
+    /// Tell the time of day in UTC instead of the time since the start
+    #[arg(long)]
+    pub utc: bool,
+
+    /// How large the picture is, in pixels; a PNG has twice as many each way
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "960x900")]
+    pub size: Size,
 }

@@ -5,6 +5,8 @@
 mod check;
 mod cli;
 mod log;
+#[cfg(feature = "plot")]
+mod plot;
 
 use std::process::ExitCode;
 
@@ -15,6 +17,8 @@ use crate::cli::{Cli, Command};
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Check(asked) => check::run(&asked),
+        #[cfg(feature = "plot")]
+        Command::Plot(asked) => plot::run(&asked),
     };
     match done {
         Ok(code) => code,
