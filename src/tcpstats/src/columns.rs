@@ -75,12 +75,19 @@ impl Columns {
     /// The first name that is no field's, or that stands there twice.
     pub fn parse(list: &str) -> Result<Self, UnknownColumn<'_>> {
         match list {
-            "basic" => return Ok(Self::basic()),
-            "all" => return Ok(Self::all()),
-            _ => (),
+            "basic" => Ok(Self::basic()),
+            "all" => Ok(Self::all()),
+            _ => Self::named(list),
         }
+    }
+
+    /// Reads names with commas between.
+    ///
+    /// # Errors
+    /// The first name that is no field's, or that stands there twice.
+    pub fn named(names: &str) -> Result<Self, UnknownColumn<'_>> {
         let mut columns = Self::none();
-        for name in list.split(',') {
+        for name in names.split(',') {
             let field = Field::by_name(name).ok_or(UnknownColumn { name, repeated: false })?;
             if columns.fields().any(|other| other.index == field.index) {
                 return Err(UnknownColumn { name, repeated: true });
@@ -101,6 +108,18 @@ impl Columns {
                 text.str(if i == 0 { "" } else { "," }).str(field.name);
             }
         }
+    }
+
+    /// How many columns there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// The fields in the order of the columns.

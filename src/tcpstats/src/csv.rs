@@ -6,8 +6,9 @@
 //! An absent field is an empty cell.  No value holds a comma, a quote or a
 //! line break, so nothing is ever quoted.
 
-use crate::columns::Columns;
+use crate::columns::{Columns, UnknownColumn};
 use crate::note::Note;
+use crate::read::{self, Expected, RowError, Wanted};
 use crate::record::Record;
 use crate::table::{FIELD_COUNT, FIELDS};
 use crate::text::{Text, longest};
@@ -61,4 +62,56 @@ pub fn note(text: &mut Text<'_>, note: &Note<'_>) {
     text.str("# ");
     note.write(text);
     text.char(b'\n');
+}
+
+/// Reads a header row, without its line break; none where the line is not one.
+#[must_use]
+pub fn read_header(line: &str) -> Option<Result<Columns, UnknownColumn<'_>>> {
+    let names = line.strip_prefix(TIME_COLUMNS)?;
+    Some(match names.strip_prefix(',') {
+        Some(names) => Columns::named(names),
+        None => Err(UnknownColumn { name: names, repeated: false }),
+    })
+}
+
+/// Reads a row, without its line break, that stands under a header row of
+/// those columns: sets the wanted fields of the record, and gives its time in
+/// nanoseconds since the UNIX epoch and the snapshot's number.
+///
+/// # Errors
+/// The first cell that is none of its column; cells that are not wanted are
+/// counted only.
+pub fn read_row(line: &[u8], columns: &Columns, wanted: &Wanted, record: &mut Record) -> Result<(u64, u64), RowError> {
+    record.clear();
+    let mut rest = Some(line);
+    let mut cells = 0;
+    let mut next = || {
+        let bytes = rest?;
+        let at = line.len() - bytes.len();
+        cells += 1;
+        let Some(end) = bytes.iter().position(|byte| *byte == b',') else {
+            rest = None;
+            return Some((at, bytes));
+        };
+        rest = bytes.get(end + 1..);
+        bytes.get(..end).map(|cell| (at, cell))
+    };
+    let wrong = |at, expected| RowError { at, expected };
+    let (at, cell) = next().unwrap_or_default();
+    let time_ns = read::seconds(cell).ok_or(wrong(at, Expected::Time))?;
+    let (at, cell) = next().unwrap_or_default();
+    let snapshot = read::number(cell).ok_or(wrong(at, Expected::Snapshot))?;
+    for field in columns.fields() {
+        let Some((at, cell)) = next() else {
+            break;
+        };
+        if !cell.is_empty() && wanted.has(field.index) {
+            read::value(record, field, cell).ok_or(wrong(at, Expected::Value(field)))?;
+        }
+    }
+    let expected = 2 + columns.len();
+    if cells != expected || rest.is_some() {
+        return Err(wrong(line.len(), Expected::Cells(expected)));
+    }
+    Ok((time_ns, snapshot))
 }

@@ -8,7 +8,8 @@
 
 use crate::columns::Columns;
 use crate::field::Field;
-use crate::note::{Note, Pair};
+use crate::note::{Note, NoteText, Pair};
+use crate::read::{self, Expected, RowError, Wanted};
 use crate::record::Record;
 use crate::table::{FIELD_COUNT, FIELDS};
 use crate::text::{Text, longest};
@@ -55,4 +56,217 @@ pub fn note(text: &mut Text<'_>, note: &Note<'_>) {
         };
     }
     text.str("}\n");
+}
+
+/// Whether the line, without its line break, is a note.
+#[must_use]
+pub fn is_note(line: &[u8]) -> bool {
+    let mut object = Object::new(line);
+    object.begin().is_ok() && object.string().is_ok_and(|(_, key)| key == b"note")
+}
+
+/// Reads a record's line, without its line break: sets the wanted fields of the
+/// record, and gives its time in nanoseconds since the UNIX epoch and the
+/// snapshot's number.
+///
+/// # Errors
+/// The first place where the line is no object of a record.
+pub fn read_row(line: &[u8], wanted: &Wanted, record: &mut Record) -> Result<(u64, u64), RowError> {
+    record.clear();
+    let mut object = Object::new(line);
+    object.begin()?;
+    let (mut time_ns, mut snapshot) = (None, None);
+    // Keys come in the order of the table, mostly.
+    let mut next_field = 0;
+    loop {
+        let (at, key) = object.string()?;
+        object.colon()?;
+        if key == b"time" {
+            let (at, text) = object.value(false)?;
+            time_ns = Some(read::seconds(text).ok_or(RowError { at, expected: Expected::Time })?);
+        } else if key == b"snapshot" {
+            let (at, text) = object.value(false)?;
+            snapshot = Some(read::number(text).ok_or(RowError { at, expected: Expected::Snapshot })?);
+        } else {
+            let field = field_from(next_field, key).ok_or(RowError { at, expected: Expected::Key })?;
+            next_field = field.index + 1;
+            let (at, text) = object.value(field.kind.is_text())?;
+            if wanted.has(field.index) {
+                read::value(record, field, text).ok_or(RowError { at, expected: Expected::Value(field) })?;
+            }
+        }
+        if !object.goes_on()? {
+            break;
+        }
+    }
+    let missing = |expected| RowError { at: line.len(), expected };
+    let time_ns = time_ns.ok_or(missing(Expected::Text("the key \"time\" among the others")))?;
+    Ok((time_ns, snapshot.ok_or(missing(Expected::Text("the key \"snapshot\" among the others")))?))
+}
+
+/// The field of that name, looked for from there on first.
+fn field_from(index: usize, name: &[u8]) -> Option<&'static Field> {
+    let is_it = |field: &&Field| field.name.as_bytes() == name;
+    FIELDS.get(index..).and_then(|fields| fields.iter().find(is_it)).or_else(|| FIELDS.iter().find(is_it))
+}
+
+/// Writes the text of a note, `name key=value …`, as the line of JSON says it.
+/// It is shorter than the line.
+///
+/// # Errors
+/// The first place where the line is no object of a note.
+pub fn read_note(line: &str, text: &mut Text<'_>) -> Result<(), RowError> {
+    let mut object = Object::new(line.as_bytes());
+    object.begin()?;
+    let part = |at: usize, bytes: &[u8]| line.get(at..at + bytes.len()).unwrap_or_default();
+    let (at, key) = object.string()?;
+    if key != b"note" {
+        return Err(RowError { at, expected: Expected::Text("the key \"note\"") });
+    }
+    object.colon()?;
+    let (at, name) = object.string()?;
+    text.str(part(at, name));
+    while object.goes_on()? {
+        let (at, key) = object.string()?;
+        let key = part(at, key);
+        text.char(b' ').str(key).char(b'=');
+        object.colon()?;
+        if object.peek() == Some(b'"') {
+            let (at, value) = object.string()?;
+            let value = part(at, value);
+            if is_bare(key) {
+                text.str(value)
+            } else {
+                text.char(b'"').str(value).char(b'"')
+            };
+        } else {
+            let (at, value) = object.value(false)?;
+            text.str(part(at, value));
+        }
+    }
+    Ok(())
+}
+
+/// Whether what a note has under that key is a field's text, which only JSON
+/// has in quotes.
+fn is_bare(key: &str) -> bool {
+    Field::by_name(key).is_some_and(|field| field.kind.is_text())
+}
+
+/// Writes the line of a note whose text that is.
+pub fn note_text(text: &mut Text<'_>, note: &NoteText<'_>) {
+    text.str("{\"note\":\"").str(note.name).char(b'"');
+    for (key, value) in note.pairs() {
+        text.str(",\"").str(key).str("\":");
+        if is_bare(key) {
+            text.char(b'"').str(value).char(b'"')
+        } else {
+            text.str(value)
+        };
+    }
+    text.str("}\n");
+}
+
+/// An object of strings and numbers while it is read.
+struct Object<'a> {
+    line: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Object<'a> {
+    fn new(line: &'a [u8]) -> Self {
+        Self { line, at: 0 }
+    }
+
+    fn wrong<T>(&self, what: &'static str) -> Result<T, RowError> {
+        Err(RowError { at: self.at, expected: Expected::Text(what) })
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.line.get(self.at..).unwrap_or_default()
+    }
+
+    /// The next byte that is no white space.
+    #[inline]
+    fn peek(&mut self) -> Option<u8> {
+        while let Some(byte) = self.line.get(self.at) {
+            if !matches!(byte, b' ' | b'\t' | b'\r') {
+                return Some(*byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    #[inline]
+    fn take(&mut self, byte: u8, what: &'static str) -> Result<(), RowError> {
+        if self.peek() != Some(byte) {
+            return self.wrong(what);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), RowError> {
+        self.take(b'{', "an object, {")
+    }
+
+    fn colon(&mut self) -> Result<(), RowError> {
+        self.take(b':', "a colon")
+    }
+
+    /// The string that begins here, between its quotes and as it is escaped,
+    /// and where it begins.
+    #[inline]
+    fn string(&mut self) -> Result<(usize, &'a [u8]), RowError> {
+        self.take(b'"', "a string in quotes")?;
+        let start = self.at;
+        let mut escaped = false;
+        let end = self.rest().iter().position(|byte| {
+            let is_end = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            is_end
+        });
+        let Some(string) = end.and_then(|len| self.rest().get(..len)) else {
+            self.at = self.line.len();
+            return self.wrong("a quote at the string's end");
+        };
+        self.at += string.len() + 1;
+        Ok((start, string))
+    }
+
+    /// The number or string that begins here, and where.
+    #[inline]
+    fn value(&mut self, is_text: bool) -> Result<(usize, &'a [u8]), RowError> {
+        if is_text {
+            return self.string();
+        }
+        let what = "a number";
+        if self.peek().is_none_or(|byte| !byte.is_ascii_digit()) {
+            return self.wrong(what);
+        }
+        let start = self.at;
+        let rest = self.rest();
+        let is_end = |byte: &u8| !byte.is_ascii_digit() && *byte != b'.';
+        let len = rest.iter().position(is_end).unwrap_or(rest.len());
+        self.at += len;
+        Ok((start, rest.get(..len).unwrap_or_default()))
+    }
+
+    /// Whether another member follows; otherwise the object is at its end, and
+    /// the line with it.
+    #[inline]
+    fn goes_on(&mut self) -> Result<bool, RowError> {
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                Ok(true)
+            }
+            Some(b'}') => {
+                self.at += 1;
+                if self.peek().is_some() { self.wrong("the end of the line") } else { Ok(false) }
+            }
+            _ => self.wrong("a comma or }"),
+        }
+    }
 }

@@ -34,6 +34,7 @@ pub mod ioctl;
 pub mod json;
 pub mod note;
 pub mod pairs;
+pub mod read;
 mod record;
 pub mod siftr;
 mod state;

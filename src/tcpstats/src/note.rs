@@ -4,6 +4,7 @@
 
 use crate::field::Field;
 use crate::frame::Header;
+use crate::read;
 use crate::record::Record;
 use crate::text::Text;
 
@@ -71,4 +72,113 @@ pub fn snapshot<R>(header: &Header, use_it: impl FnOnce(&Note<'_>) -> R) -> R {
             ("flags", Pair::Number(header.flags.into())),
         ],
     })
+}
+
+/// A note's text taken apart.
+///
+/// ```
+/// use tcpstats::note::NoteText;
+/// let note = NoteText::read("missed ticks=2 why=\"late again\"").unwrap();
+/// assert_eq!((note.name, note.number("ticks"), note.text("why")), ("missed", Some(2), Some("late again")));
+/// assert!(NoteText::read("missed ticks=").is_none());
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct NoteText<'a> {
+    /// What is noted, one word.
+    pub name: &'a str,
+    pairs: &'a str,
+}
+
+impl<'a> NoteText<'a> {
+    /// Takes `name key=value …` apart; none where it is something else.
+    #[must_use]
+    pub fn read(text: &'a str) -> Option<Self> {
+        let (name, pairs) = text.split_at_checked(text.find(' ').unwrap_or(text.len()))?;
+        let note = Self { name, pairs };
+        let mut rest = pairs;
+        while !rest.is_empty() {
+            (_, _, rest) = pair(rest)?;
+        }
+        is_word(name).then_some(note)
+    }
+
+    /// Its keys with their values, as they are written: a text in its quotes.
+    pub fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let mut rest = self.pairs;
+        core::iter::from_fn(move || {
+            let (key, value, after) = pair(rest)?;
+            rest = after;
+            Some((key, value))
+        })
+    }
+
+    /// The value of that key, as it is written.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&'a str> {
+        self.pairs().find_map(|(other, value)| (other == key).then_some(value))
+    }
+
+    /// The number of that key.
+    #[must_use]
+    pub fn number(&self, key: &str) -> Option<u64> {
+        read::number(self.value(key)?.as_bytes())
+    }
+
+    /// The time of that key in nanoseconds.
+    #[must_use]
+    pub fn seconds(&self, key: &str) -> Option<u64> {
+        read::seconds(self.value(key)?.as_bytes())
+    }
+
+    /// The text of that key, between its quotes and as it is escaped.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&'a str> {
+        self.value(key)?.strip_prefix('"')?.strip_suffix('"')
+    }
+
+    /// What the note of a [`snapshot`] tells; none where it is another note, or
+    /// a number is missing.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Header> {
+        if self.name != "snapshot" {
+            return None;
+        }
+        Some(Header {
+            sequence: self.number("snapshot")?,
+            wall_ns: self.seconds("time")?,
+            mono_ns: 0,
+            walk_ns: self.number("walk_us")?.checked_mul(1000)?,
+            seen: self.number("seen")?,
+            matched: self.number("matched")?,
+            written: self.number("records")?,
+            missed: self.number("missed")?,
+            missed_ticks: self.number("missed_ticks")?,
+            flags: u32::try_from(self.number("flags")?).ok()?,
+            hz: 0,
+        })
+    }
+}
+
+/// Whether that is a note's name or key.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// The pair that the text begins with, behind its space, and what follows it.
+fn pair(text: &str) -> Option<(&str, &str, &str)> {
+    let (key, rest) = text.strip_prefix(' ')?.split_once('=')?;
+    let end = match rest.strip_prefix('"') {
+        Some(quoted) => {
+            let mut escaped = false;
+            1 + quoted.find(|char| {
+                let is_end = char == '"' && !escaped;
+                escaped = char == '\\' && !escaped;
+                is_end
+            })? + 1
+        }
+        None => rest.find(' ').unwrap_or(rest.len()),
+    };
+    let (value, rest) = rest.split_at_checked(end)?;
+    let is_whole = !value.is_empty() && (rest.is_empty() || rest.starts_with(' '));
+    (is_whole && is_word(key)).then_some((key, value, rest))
 }

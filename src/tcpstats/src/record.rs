@@ -142,9 +142,34 @@ impl<const BODY: usize> Record<BODY> {
     /// Sets a field and marks it present, if the record has room for it.
     #[inline]
     pub fn set<T: Value>(&mut self, key: Key<T>, value: T) {
-        let bytes = self.body.get_mut(key.offset..key.offset + T::LEN);
-        if let (Some(word), Some(bytes)) = (self.present.get_mut(key.index / 64), bytes) {
-            *word |= 1 << (key.index % 64);
+        self.put_at(key.index, key.offset, value);
+    }
+
+    /// Sets a field of a numeric kind, a state or an option set; none where the
+    /// field cannot hold the number.
+    #[must_use]
+    pub fn set_number(&mut self, field: &Field, number: u64) -> Option<()> {
+        match field.kind {
+            Kind::U8 | Kind::State => self.put(field, u8::try_from(number).ok()?),
+            Kind::U16 | Kind::Options => self.put(field, u16::try_from(number).ok()?),
+            Kind::U32 | Kind::Hex32 => self.put(field, u32::try_from(number).ok()?),
+            Kind::U64 => self.put(field, number),
+            Kind::Address | Kind::Name16 | Kind::Name32 => return None,
+        }
+        Some(())
+    }
+
+    /// Sets a field whose kind has that type.
+    #[inline]
+    pub(crate) fn put<T: Value>(&mut self, field: &Field, value: T) {
+        self.put_at(field.index, field.offset, value);
+    }
+
+    #[inline]
+    fn put_at<T: Value>(&mut self, index: usize, offset: usize, value: T) {
+        let bytes = self.body.get_mut(offset..offset + T::LEN);
+        if let (Some(word), Some(bytes)) = (self.present.get_mut(index / 64), bytes) {
+            *word |= 1 << (index % 64);
             value.put(bytes);
         }
     }

@@ -7,9 +7,12 @@
 //! [`has`] leaves those out.  The format has no way to say that a field is
 //! absent: it is 0 there.
 
+use crate::field::{Field, Kind};
 use crate::key;
-use crate::record::Record;
+use crate::read::{self, Expected, RowError};
+use crate::record::{Record, Value};
 use crate::state::{State, option};
+use crate::table::FIELDS;
 use crate::text::Text;
 
 /// The version of siftr(4) whose format this is.
@@ -33,43 +36,97 @@ pub fn enable(text: &mut Text<'_>, wall_ns: u64, system: &str, version: u64) {
     text.str("\tsysver=").number(version).str("\tipmode=6\n");
 }
 
+/// The fields of a record's line, behind its direction and time.  Of the
+/// options it has only whether SACK is in use.
+const FIELDS_OF_LINE: [usize; 25] = [
+    key::laddr.index,
+    key::lport.index,
+    key::faddr.index,
+    key::fport.index,
+    key::snd_ssthresh.index,
+    key::snd_cwnd.index,
+    key::t_flags2.index,
+    key::snd_wnd.index,
+    key::rcv_wnd.index,
+    key::snd_scale.index,
+    key::rcv_scale.index,
+    key::state.index,
+    key::maxseg.index,
+    key::srtt.index,
+    key::options.index,
+    key::t_flags.index,
+    key::rto.index,
+    key::snd_hiwat.index,
+    key::snd_cc.index,
+    key::rcv_hiwat.index,
+    key::rcv_cc.index,
+    key::inflight.index,
+    key::segq_len.index,
+    key::flowid.index,
+    key::flowtype.index,
+];
+
+/// The cells of a line.
+const CELLS: usize = 2 + FIELDS_OF_LINE.len();
+
+fn fields_of_line() -> impl Iterator<Item = &'static Field> {
+    FIELDS_OF_LINE.iter().filter_map(|index| FIELDS.get(*index))
+}
+
 /// Writes a record's line of 27 fields.
 pub fn row(text: &mut Text<'_>, wall_ns: u64, record: &Record) {
     text.str("o,").seconds6(wall_ns.saturating_add(record.at_ns));
-    text.char(b',').address(record.get(key::laddr).unwrap_or_default());
-    text.char(b',').number(record.get(key::lport).unwrap_or_default().into());
-    text.char(b',').address(record.get(key::faddr).unwrap_or_default());
-    text.char(b',').number(record.get(key::fport).unwrap_or_default().into());
-    let mut numbers = |numbers: &[u32]| {
-        for number in numbers {
-            text.char(b',').number((*number).into());
-        }
-    };
-    let or_zero = |key| record.get(key).unwrap_or_default();
-    numbers(&[
-        or_zero(key::snd_ssthresh),
-        or_zero(key::snd_cwnd),
-        or_zero(key::t_flags2),
-        or_zero(key::snd_wnd),
-        or_zero(key::rcv_wnd),
-        record.get(key::snd_scale).unwrap_or_default().into(),
-        record.get(key::rcv_scale).unwrap_or_default().into(),
-        record.get(key::state).map_or(0, |state| state.0.into()),
-        or_zero(key::maxseg),
-        or_zero(key::srtt),
-        u32::from(record.get(key::options).unwrap_or_default() & option::SACK != 0),
-        or_zero(key::t_flags),
-        or_zero(key::rto),
-        or_zero(key::snd_hiwat),
-        or_zero(key::snd_cc),
-        or_zero(key::rcv_hiwat),
-        or_zero(key::rcv_cc),
-        or_zero(key::inflight),
-        or_zero(key::segq_len),
-        or_zero(key::flowid),
-        or_zero(key::flowtype),
-    ]);
+    for field in fields_of_line() {
+        text.char(b',');
+        match field.kind {
+            Kind::Address => text.address(record.bytes(field).map(Value::take).unwrap_or_default()),
+            Kind::Options => {
+                let sack = record.get(key::options).is_some_and(|bits| bits & option::SACK != 0);
+                text.number(sack.into())
+            }
+            _ => text.number(record.number(field).unwrap_or_default()),
+        };
+    }
     text.char(b'\n');
+}
+
+/// Reads a record's line, without its line break, and gives its time in
+/// nanoseconds since the UNIX epoch.  Every field of the line is present then,
+/// also where its 0 was written for an absent one; but `options` is only where
+/// SACK is in use, as nothing is known of the others.
+///
+/// # Errors
+/// The first cell that is none of its column.
+pub fn read_row(line: &[u8], record: &mut Record) -> Result<u64, RowError> {
+    record.clear();
+    let mut start = 0;
+    let mut cells = line.split(|byte| *byte == b',').map(|cell| {
+        let at = start;
+        start += cell.len() + 1;
+        (at, cell)
+    });
+    let mut next = || cells.next().ok_or(RowError { at: line.len(), expected: Expected::Cells(CELLS) });
+    let (at, direction) = next()?;
+    if !matches!(direction, b"o" | b"i") {
+        return Err(RowError { at, expected: Expected::Text("the direction, o or i") });
+    }
+    let (at, time) = next()?;
+    let time_ns = read::seconds(time).ok_or(RowError { at, expected: Expected::Time })?;
+    for field in fields_of_line() {
+        let (at, cell) = next()?;
+        let done = match field.kind {
+            Kind::Address => read::value(record, field, cell),
+            Kind::Options if cell == b"0" => Some(()),
+            Kind::Options if cell == b"1" => record.set_number(field, option::SACK.into()),
+            Kind::Options => None,
+            _ => read::number(cell).and_then(|number| record.set_number(field, number)),
+        };
+        done.ok_or(RowError { at, expected: Expected::Number(field) })?;
+    }
+    match cells.next() {
+        Some((at, _)) => Err(RowError { at, expected: Expected::Cells(CELLS) }),
+        None => Ok(time_ns),
+    }
 }
 
 /// Writes the line that siftr(4) writes when it is disabled, up to and with

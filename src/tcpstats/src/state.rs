@@ -44,6 +44,13 @@ impl State {
         STATE_NAMES.get(usize::from(self.0)).copied()
     }
 
+    /// The state of exactly that name, as text has it.
+    #[must_use]
+    pub fn named(name: &[u8]) -> Option<Self> {
+        let number = STATE_NAMES.iter().position(|known| known.as_bytes() == name)?;
+        u8::try_from(number).ok().map(Self)
+    }
+
     /// The state that a person means: any case, `_` and `-` may be left out,
     /// and the names of ss(8) are known too.
     ///

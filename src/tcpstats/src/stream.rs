@@ -4,7 +4,7 @@
 
 use std::io::{self, Read};
 
-use crate::frame::{CRC_OFFSET, Frame, FrameError, FrameKind, HEADER_LEN, Header, flag, header_bytes};
+use crate::frame::{CRC_OFFSET, Frame, FrameError, FrameKind, HEADER_LEN, Header, MAGIC, flag, header_bytes};
 use crate::note::Note;
 use crate::record::{RECORD_LEN, Record};
 use crate::text::Text;
@@ -176,28 +176,32 @@ impl From<io::Error> for StreamError {
 #[derive(Debug)]
 pub struct FrameReader<R> {
     reader: R,
+    /// What has been read; the frame that was given last stands first.
     buffer: Vec<u8>,
+    given: usize,
+    /// Bytes of the stream before the buffer.
     offset: u64,
 }
 
 impl<R: Read> FrameReader<R> {
     /// Reads frames from there.
     pub fn new(reader: R) -> Self {
-        Self { reader, buffer: Vec::new(), offset: 0 }
+        Self { reader, buffer: Vec::new(), given: 0, offset: 0 }
     }
 
     /// The next frame, or none where the stream ends before one begins.
     ///
     /// # Errors
     /// [`StreamError`]; a stream that ends within a frame is
-    /// [`FrameError::Short`].
+    /// [`FrameError::Short`].  A frame that does not fit its CRC is passed over
+    /// by the next call, any other place only by [`FrameReader::resync`].
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, StreamError> {
+        self.forget(self.given);
         let offset = self.offset;
         let bad = |error| StreamError::Bad { offset, error };
-        self.buffer.clear();
         let need = loop {
             match Frame::parse(&self.buffer) {
-                Ok(_) => break self.buffer.len(),
+                Ok(frame) => break frame.bytes().len(),
                 Err(FrameError::Short { need }) => {
                     let missing = (need - self.buffer.len()) as u64;
                     let got = self.reader.by_ref().take(missing).read_to_end(&mut self.buffer)?;
@@ -214,9 +218,42 @@ impl<R: Read> FrameReader<R> {
                 Err(error) => return Err(bad(error)),
             }
         };
-        self.offset += need as u64;
+        self.given = need;
         let frame = Frame::parse(&self.buffer).map_err(bad)?;
         if is_intact(&frame) { Ok(Some(frame)) } else { Err(StreamError::Crc { offset }) }
+    }
+
+    /// Passes over bytes, at least one, until a frame may begin or the stream
+    /// ends; gives how many.
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn resync(&mut self) -> io::Result<u64> {
+        const STEP: u64 = 64 * 1024;
+        self.forget(self.given);
+        let before = self.offset;
+        self.forget(1);
+        loop {
+            let is_magic =
+                |four: &[u8]| [MAGIC.to_ne_bytes(), MAGIC.swap_bytes().to_ne_bytes()].iter().any(|m| m == four);
+            if let Some(place) = self.buffer.windows(4).position(is_magic) {
+                self.forget(place);
+                return Ok(self.offset - before);
+            }
+            self.forget(self.buffer.len().saturating_sub(3));
+            if self.reader.by_ref().take(STEP).read_to_end(&mut self.buffer)? == 0 {
+                self.forget(self.buffer.len());
+                return Ok(self.offset - before);
+            }
+        }
+    }
+
+    /// Drops the first bytes of the buffer.
+    fn forget(&mut self, len: usize) {
+        let len = len.min(self.buffer.len());
+        self.buffer.drain(..len);
+        self.offset += len as u64;
+        self.given = 0;
     }
 }
 

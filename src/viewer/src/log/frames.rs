@@ -2,55 +2,88 @@
 
 //! Logs of frames, as `-F bin` writes them.
 
-use std::io::Read;
-
-use tcpstats::frame::FrameKind;
-use tcpstats::stream::FrameReader;
+use tcpstats::frame::{FrameKind, flag};
+use tcpstats::stream::{FrameReader, StreamError};
 use tcpstats::{Header, Record};
 
-use super::Item;
+use super::input::{Input, said};
+use super::{Current, Found, Reader, text};
 
 /// A log of frames while it is read.
-pub struct Frames<R> {
-    frames: FrameReader<R>,
-    records: Vec<Record>,
-    next: usize,
+pub struct Frames {
+    reader: FrameReader<Input>,
+    /// The snapshot that is given, its records and how many of them have been.
     header: Option<Header>,
-    note: String,
+    records: Vec<Record>,
+    given: usize,
+    state: State,
 }
 
-impl<R: Read> Frames<R> {
+/// What is to be done before the next frame.
+enum State {
+    Read,
+    Resync,
+    End,
+}
+
+impl Frames {
     /// Reads from there.
-    pub fn new(reader: R) -> Self {
-        Self { frames: FrameReader::new(reader), records: Vec::new(), next: 0, header: None, note: String::new() }
+    pub fn new(input: Input) -> Self {
+        Self { reader: FrameReader::new(input), header: None, records: Vec::new(), given: 0, state: State::Read }
     }
 
-    /// The next item, or none at the end.
-    pub fn next(&mut self) -> Result<Option<Item<'_>>, String> {
-        if self.header.is_some() && self.next == self.records.len() {
-            self.next = 0;
-            self.records.clear();
-            return Ok(Some(Item::Snapshot(self.header.take().unwrap_or_default())));
+    /// What is left of the snapshot that is given.
+    fn rest_of_snapshot(&mut self, current: &mut Current) -> Option<Found> {
+        let header = self.header?;
+        if let Some(record) = self.records.get(self.given) {
+            self.given += 1;
+            current.record.clone_from(record);
+            let time_ns = header.wall_ns.wrapping_add(record.at_ns);
+            return Some(Found::Record { time_ns, snapshot: header.sequence });
         }
-        if self.header.is_none() {
-            match self.frames.next_frame().map_err(|error| error.to_string())? {
-                None => return Ok(None),
-                Some(frame) if frame.kind == FrameKind::Note => {
-                    frame.note().unwrap_or_default().clone_into(&mut self.note);
-                    return Ok(Some(Item::Note(&self.note)));
-                }
-                Some(frame) => {
-                    self.records.extend(frame.records());
-                    self.header = Some(frame.header);
-                    if self.records.is_empty() {
-                        return self.next();
-                    }
-                }
+        self.header = None;
+        Some(Found::Snapshot(header))
+    }
+}
+
+impl Reader for Frames {
+    fn advance(&mut self, current: &mut Current) -> Result<Option<Found>, String> {
+        if let Some(found) = self.rest_of_snapshot(current) {
+            return Ok(Some(found));
+        }
+        match std::mem::replace(&mut self.state, State::Read) {
+            State::Read => (),
+            State::Resync => _ = self.reader.resync().map_err(|error| said(&error))?,
+            State::End => {
+                self.state = State::End;
+                return Ok(None);
             }
         }
-        let header = self.header.unwrap_or_default();
-        let record = &self.records[self.next];
-        self.next += 1;
-        Ok(Some(Item::Record { time_ns: header.wall_ns + record.at_ns, snapshot: header.sequence, record }))
+        let frame = match self.reader.next_frame() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.state = match error {
+                    StreamError::Io(_) => State::End,
+                    StreamError::Bad { .. } => State::Resync,
+                    StreamError::Crc { .. } => State::Read,
+                };
+                return Err(match error {
+                    StreamError::Io(error) => format!("it cannot be read on: {}", said(&error)),
+                    other => other.to_string(),
+                });
+            }
+        };
+        if frame.kind == FrameKind::Note {
+            current.note.clear();
+            current.note.push_str(frame.note().ok_or("a note is not in UTF-8")?);
+            return text::note(current).map(Some);
+        }
+        self.records.clear();
+        self.records.extend(frame.records());
+        self.given = 0;
+        // The CRC is the frame's, not the snapshot's.
+        self.header = Some(Header { flags: frame.header.flags & !flag::CRC, ..frame.header });
+        Ok(self.rest_of_snapshot(current))
     }
 }

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Lines of text, in memory that is used again.
+
+use std::io::{ErrorKind, Read};
+
+use memchr::memchr;
+
+use super::input::{Input, said};
+
+/// What is read at once, at least.
+const STEP: usize = 256 * 1024;
+
+/// The longest line that is given whole.
+const LINE_MAX: usize = 1024 * 1024;
+
+/// A line of a text.
+#[derive(Clone, Copy)]
+pub enum Line<'a> {
+    /// Without its line break.
+    Whole(&'a [u8]),
+    /// Longer than anything but siftr's list of flows; how it begins.
+    Long(&'a [u8]),
+}
+
+/// A text while it is read.
+pub struct Lines {
+    input: Input,
+    buffer: Vec<u8>,
+    /// What of the buffer has not been given yet.
+    start: usize,
+    end: usize,
+    number: u64,
+    is_over: bool,
+}
+
+impl Lines {
+    pub fn new(input: Input) -> Self {
+        Self { input, buffer: Vec::new(), start: 0, end: 0, number: 0, is_over: false }
+    }
+
+    /// A message about the line that was given last.
+    pub fn said(&self, what: impl std::fmt::Display) -> String {
+        format!("line {}: {what}", self.number)
+    }
+
+    /// The next line, or none at the end.
+    ///
+    /// # Errors
+    /// What the system said, or that the last line has no end; the text is at
+    /// its end then.
+    pub fn next(&mut self) -> Result<Option<Line<'_>>, String> {
+        let mut searched = 0;
+        let len = loop {
+            let waiting = &self.buffer[self.start..self.end];
+            if let Some(len) = memchr(b'\n', &waiting[searched..]) {
+                break searched + len;
+            }
+            searched = waiting.len();
+            if searched >= LINE_MAX {
+                return self.long().map(Some);
+            }
+            if self.is_over || !self.fill()? {
+                return self.finish().map(|()| None);
+            }
+        };
+        self.number += 1;
+        let line = self.start..self.start + len;
+        self.start = line.end + 1;
+        Ok(Some(Line::Whole(&self.buffer[line])))
+    }
+
+    /// Reads more behind what waits; false at the end.
+    fn fill(&mut self) -> Result<bool, String> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.buffer.len() < self.end + STEP {
+            self.buffer.resize(self.end + STEP, 0);
+        }
+        loop {
+            match self.input.read(&mut self.buffer[self.end..]) {
+                Ok(len) => {
+                    self.end += len;
+                    self.is_over = len == 0;
+                    return Ok(len > 0);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) => {
+                    self.is_over = true;
+                    self.start = self.end;
+                    return Err(format!("behind line {}: it cannot be read on: {}", self.number, said(&error)));
+                }
+            }
+        }
+    }
+
+    /// Looks whether the last line was whole.
+    fn finish(&mut self) -> Result<(), String> {
+        if self.start == self.end {
+            return Ok(());
+        }
+        self.start = self.end;
+        self.number += 1;
+        Err(self.said("the line is cut off; expected a line break"))
+    }
+
+    /// Gives how a long line begins, and passes over the rest of it.
+    fn long(&mut self) -> Result<Line<'_>, String> {
+        self.number += 1;
+        let kept = self.buffer[self.start..self.start + LINE_MAX].to_vec();
+        self.start = self.end;
+        loop {
+            match memchr(b'\n', &self.buffer[self.start..self.end]) {
+                Some(len) => {
+                    self.start += len + 1;
+                    break;
+                }
+                None => self.start = self.end,
+            }
+            if !self.fill()? {
+                return Err(self.said("the line is cut off; expected a line break"));
+            }
+        }
+        // What follows it stays where it is; the begin goes behind it.
+        self.buffer.truncate(self.end);
+        self.buffer.extend_from_slice(&kept);
+        Ok(Line::Long(&self.buffer[self.end..]))
+    }
+}
