@@ -13,6 +13,7 @@ use tcpstats::read::Wanted;
 use tcpstats::{Columns, Header, Record};
 use tcpstats_source::Sentence;
 
+pub use self::input::said;
 use self::input::{Format, Progress};
 
 /// What stands in a log, in its order.

@@ -135,10 +135,10 @@ mod tests {
         bins.spread(0, 2 * S + S / 2, 250.0);
         bins.spread(5 * S, 6 * S, 70.0);
         let rates = bins.rates();
-        assert_eq!(rates.iter().map(|piece| points(piece)).collect::<Vec<_>>(), [
-            vec![(0, 100.0), (2, 100.0)],
-            vec![(4, 70.0), (6, 70.0)]
-        ]);
+        assert_eq!(
+            rates.iter().map(|piece| points(piece)).collect::<Vec<_>>(),
+            [vec![(0, 100.0), (2, 100.0)], vec![(4, 70.0), (6, 70.0)]]
+        );
     }
 
     #[test]

@@ -11,7 +11,8 @@ use tcpstats_source::Sentence;
 
 use super::connection::Connection;
 use super::moved::Moved;
-use crate::log::{Item, Log};
+use super::reading::{self, Damage, Fields};
+use crate::log::Item;
 
 /// What the first reading says of a connection.
 struct Seen {
@@ -59,6 +60,8 @@ pub struct Choice {
     pub interval_ns: u64,
     /// The logs, the earliest first.
     pub logs: Vec<PathBuf>,
+    /// What of them could not be read.
+    pub damage: Damage,
 }
 
 impl Choice {
@@ -67,15 +70,17 @@ impl Choice {
     ///
     /// # Errors
     /// A sentence: a log cannot be read, or nothing in it can be drawn.
-    pub fn of(logs: &[PathBuf], filter: Option<&Filter>, count: usize) -> Result<Self, Sentence> {
+    pub fn of(logs: &[PathBuf], filter: Option<&Filter>, count: u8) -> Result<Self, Sentence> {
         let mut connections: HashMap<Connection, Seen> = HashMap::new();
         let mut starts = Vec::new();
         let mut records = 0u64;
+        let mut damage = Damage::default();
+        // A filter can ask for any field.
+        let fields = if filter.is_some() { Fields::All } else { Fields::Drawn };
         for path in logs {
-            let mut log = Log::open(path)?;
             let mut start_ns = u64::MAX;
-            while let Some(item) = log.next()? {
-                let Item::Record { time_ns, record, .. } = item else { continue };
+            reading::each(path, fields, &mut damage, |item| {
+                let Item::Record { time_ns, record, .. } = *item else { return };
                 records += 1;
                 start_ns = start_ns.min(time_ns);
                 if is_drawable(record) {
@@ -84,7 +89,7 @@ impl Choice {
                     seen.add(time_ns, record);
                     seen.is_wanted |= filter.is_none_or(|filter| filter.matches(record));
                 }
-            }
+            })?;
             starts.push((start_ns, path.clone()));
         }
         starts.sort();
@@ -96,12 +101,13 @@ impl Choice {
             key.then_with(|| one.connection.to_string().cmp(&other.connection.to_string()))
         });
         let of = wanted.len();
-        wanted.truncate(count);
+        wanted.truncate(usize::from(count));
         let start_ns = wanted.iter().map(|seen| seen.first_ns).min();
         let end_ns = wanted.iter().map(|seen| seen.last_ns).max();
         let most = wanted.iter().max_by_key(|seen| seen.records);
         let (Some(start_ns), Some(end_ns), Some(most)) = (start_ns, end_ns, most) else {
-            return Err(nothing(logs, records, connections.len(), filter.is_some()));
+            let nothing = || nothing(logs, records, connections.len(), filter.is_some());
+            return Err(damage.told().unwrap_or_else(nothing));
         };
         Ok(Self {
             connections: wanted.iter().map(|seen| seen.connection).collect(),
@@ -110,6 +116,7 @@ impl Choice {
             span_ns: end_ns - start_ns,
             interval_ns: (most.last_ns - most.first_ns) / most.records.saturating_sub(1).max(1),
             logs: starts.into_iter().map(|(_, path)| path).collect(),
+            damage,
         })
     }
 }

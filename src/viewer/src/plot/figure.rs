@@ -61,7 +61,9 @@ pub struct Curve {
 /// Pieces of a line below and of one above.
 pub struct Band {
     /// What it means.
-    pub label: String,
+    pub label: &'static str,
+    /// Names of its edges, the lower one's first.
+    pub labels: [&'static str; 2],
     /// The lower edge.
     pub low: Vec<Vec<Point>>,
     /// The upper edge, with as many pieces.
@@ -148,7 +150,8 @@ impl Figure {
         }
         let mut notes = Vec::new();
         if choice.of > many {
-            let which = if many == 1 { "the one that sent most".to_owned() } else { format!("the {many} that sent most") };
+            let which =
+                if many == 1 { "the one that sent most".to_owned() } else { format!("the {many} that sent most") };
             notes.push(format!("{which} of {} connections", choice.of));
         }
         let (legend, panels) = if many == 1 {
@@ -194,7 +197,8 @@ impl Curve {
 /// The panels of one connection.
 fn alone(trace: Trace, bin_ns: u64) -> Vec<Panel> {
     let per = duration(bin_ns);
-    let mut throughput = vec![Curve { form: Form::Steps, ..Curve::line(trace.sent_from, MAIN, bits(trace.sent.rates())) }];
+    let mut throughput =
+        vec![Curve { form: Form::Steps, ..Curve::line(trace.sent_from, MAIN, bits(trace.sent.rates())) }];
     // What is received is drawn where it matters.
     if trace.received.total() * 50.0 > trace.sent.total() {
         let curve = Curve::line(trace.received_from, LIMIT, bits(trace.received.rates()));
@@ -202,21 +206,36 @@ fn alone(trace: Trace, bin_ns: u64) -> Vec<Panel> {
     }
     let rexmit = Curve { form: Form::Stems, ..Curve::line("rexmit_packs", LOSS, stems(&trace.rexmit)) };
     let mut panels = vec![
-        Panel::new("congestion window", Quantity::Bytes, 1.5, vec![
-            Curve::line("snd_cwnd", MAIN, trace.snd_cwnd.finish()),
-            Curve::line("snd_ssthresh", LIMIT, trace.snd_ssthresh.finish()),
-        ]),
-        Panel::new("in flight", Quantity::Bytes, 1.1, vec![
-            Curve::line("inflight", MAIN, trace.inflight.finish()),
-            Curve { leads: false, ..Curve::line("snd_wnd", FAINT, trace.snd_wnd.finish()) },
-        ]),
-        Panel::new("round-trip time", Quantity::Microseconds, 1.1, vec![Curve::line("srtt", MAIN, trace.srtt.finish())]),
+        Panel::new(
+            "congestion window",
+            Quantity::Bytes,
+            1.5,
+            vec![
+                Curve::line("snd_cwnd", MAIN, trace.snd_cwnd.finish()),
+                Curve::line("snd_ssthresh", LIMIT, trace.snd_ssthresh.finish()),
+            ],
+        ),
+        Panel::new(
+            "in flight",
+            Quantity::Bytes,
+            1.1,
+            vec![
+                Curve::line("inflight", MAIN, trace.inflight.finish()),
+                Curve { leads: false, ..Curve::line("snd_wnd", FAINT, trace.snd_wnd.finish()) },
+            ],
+        ),
+        Panel::new(
+            "round-trip time",
+            Quantity::Microseconds,
+            1.1,
+            vec![Curve::line("srtt", MAIN, trace.srtt.finish())],
+        ),
         Panel::new(format!("throughput, per {per}"), Quantity::BitRate, 1.0, throughput),
         Panel::new(format!("segments retransmitted, per {per}"), Quantity::Segments, 0.7, vec![rexmit]),
     ];
     let (low, high) = (trace.srtt_low.finish(), trace.srtt_high.finish());
     if !high.is_empty() {
-        panels[2].band = Some(Band { label: "± rttvar".to_owned(), low, high });
+        panels[2].band = Some(Band { label: "± rttvar", labels: ["srtt - rttvar", "srtt + rttvar"], low, high });
     }
     panels
 }
@@ -233,11 +252,11 @@ fn side_by_side(traces: Vec<Trace>, bin_ns: u64) -> (Vec<(String, Look)>, Vec<Pa
         ("sent", traces.first().map_or("", |trace| trace.sent_from))
     };
     let mut panels = vec![
-        Panel::new("congestion window (snd_cwnd)", Quantity::Bytes, 1.4, Vec::new()),
-        Panel::new("in flight (inflight)", Quantity::Bytes, 1.1, Vec::new()),
-        Panel::new("round-trip time (srtt)", Quantity::Microseconds, 1.1, Vec::new()),
-        Panel::new(format!("throughput {direction} ({from}), per {per}"), Quantity::BitRate, 1.1, Vec::new()),
-        Panel::new(format!("segments retransmitted (rexmit_packs), per {per}"), Quantity::Segments, 0.8, Vec::new()),
+        Panel::new("congestion window, snd_cwnd", Quantity::Bytes, 1.4, Vec::new()),
+        Panel::new("in flight, inflight", Quantity::Bytes, 1.1, Vec::new()),
+        Panel::new("round-trip time, srtt", Quantity::Microseconds, 1.1, Vec::new()),
+        Panel::new(format!("throughput {direction}, {from}, per {per}"), Quantity::BitRate, 1.1, Vec::new()),
+        Panel::new(format!("segments retransmitted, rexmit_packs, per {per}"), Quantity::Segments, 0.8, Vec::new()),
     ];
     let mut legend = Vec::new();
     for (number, (trace, look)) in traces.into_iter().zip(CONNECTIONS).enumerate() {
@@ -248,7 +267,7 @@ fn side_by_side(traces: Vec<Trace>, bin_ns: u64) -> (Vec<(String, Look)>, Vec<Pa
             (Form::Line, trace.snd_cwnd.finish()),
             (Form::Line, trace.inflight.finish()),
             (Form::Line, trace.srtt.finish()),
-            (Form::Steps, bits(moved.rates())),
+            (Form::Line, middles(&bits(moved.rates()))),
             (Form::Stems, stems(&trace.rexmit)),
         ];
         for (panel, (form, pieces)) in panels.iter_mut().zip(curves) {
@@ -263,6 +282,15 @@ fn side_by_side(traces: Vec<Trace>, bin_ns: u64) -> (Vec<(String, Look)>, Vec<Pa
 fn bits(mut pieces: Vec<Vec<Point>>) -> Vec<Vec<Point>> {
     pieces.iter_mut().flatten().for_each(|point| point.value *= 8.0);
     pieces
+}
+
+/// Steps as a line through their middles.
+fn middles(pieces: &[Vec<Point>]) -> Vec<Vec<Point>> {
+    let middle = |step: &[Point]| match step {
+        [from, to] => Some(Point { at_ns: from.at_ns.midpoint(to.at_ns), value: from.value }),
+        _ => None,
+    };
+    pieces.iter().map(|piece| piece.windows(2).filter_map(middle).collect()).collect()
 }
 
 /// One piece, also where nothing was counted; none where nothing could be.

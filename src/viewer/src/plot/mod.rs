@@ -15,11 +15,12 @@ mod line;
 mod moved;
 mod page;
 mod png;
+mod reading;
 mod svg;
 mod trace;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tcpstats::Filter;
@@ -30,8 +31,10 @@ use self::bins::seconds;
 use self::choice::Choice;
 use self::figure::Figure;
 pub use self::figure::MOST;
+use self::reading::Again;
 pub use self::svg::Size;
 use crate::cli;
+use crate::log::said;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +71,12 @@ pub fn run(asked: &cli::Plot) -> Result<ExitCode, Sentence> {
     }
     let filter = asked.filter.as_deref().map(Filter::parse).transpose();
     let filter = filter.map_err(|error| format!("filter {error}"))?;
-    let choice = Choice::of(&asked.logs, filter.as_ref(), usize::from(asked.count))?;
+    let again = Again::of(&asked.logs)?;
+    draw(asked, kind, &again.logs, filter.as_ref()).map_err(|sentence| again.named(&sentence))
+}
+
+fn draw(asked: &cli::Plot, kind: Kind, logs: &[PathBuf], filter: Option<&Filter>) -> Result<ExitCode, Sentence> {
+    let choice = Choice::of(logs, filter, asked.count)?;
     let size = asked.size;
     // A page is looked at closer.
     let columns = u64::from(size.width) * if kind == Kind::Html { 4 } else { 1 };
@@ -87,13 +95,15 @@ pub fn run(asked: &cli::Plot) -> Result<ExitCode, Sentence> {
         Kind::Html => page::write(&figure, asked.utc).into_bytes(),
     };
     put(&asked.output, &bytes)?;
-    Ok(ExitCode::SUCCESS)
+    // What could be read is drawn; what could not is said.
+    choice.damage.told().map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
 /// The length of the intervals in which what moved is summed: a round number,
-/// about 150 in the picture, of at least two records each.
+/// about 150 in the picture of one connection, of at least two records each.
 fn bin_of(choice: &Choice) -> u64 {
-    let least = (seconds(choice.span_ns) / 150.0).max(seconds(choice.interval_ns) * 1.9);
+    let count = if choice.connections.len() == 1 { 150.0 } else { 60.0 };
+    let least = (seconds(choice.span_ns) / count).max(seconds(choice.interval_ns) * 1.9);
     let width = axis::round_up(least.max(1e-6));
     u64::try_from(std::time::Duration::from_secs_f64(width).as_nanos()).unwrap_or(u64::MAX)
 }
@@ -105,5 +115,5 @@ fn put(output: &Path, bytes: &[u8]) -> Result<(), Sentence> {
     } else {
         (output.display().to_string(), std::fs::write(output, bytes))
     };
-    done.map_err(|error| format!("{name}: {error}"))
+    done.map_err(|error| format!("{name}: {}", said(&error)))
 }

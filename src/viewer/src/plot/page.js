@@ -6,10 +6,13 @@ let printing = false;
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
 const pick = ([light, onDark]) => (dark.matches && !printing ? onDark : light);
 
-// Times are differences in microseconds; uPlot wants seconds.
+// Times are seconds since the start, or since 1970 where the day is told.
+const origin = figure.utc ? figure.start : 0;
+
+// In the page they are differences in microseconds.
 function table(curve) {
   let at = 0;
-  return [curve.times.map((step) => (at += step) / 1e6), curve.values];
+  return [curve.times.map((step) => origin + (at += step) / 1e6), curve.values];
 }
 
 // A number in the unit that keeps it short, or in that of another number.
@@ -19,12 +22,27 @@ function told(value, units, like = value, digits = 4) {
   return `${+(value / size).toPrecision(digits)} ${unit}`.trim();
 }
 
-function clock(seconds) {
-  const day = new Date((figure.start + seconds) * 1000).toISOString();
-  return day.slice(0, 10) + " " + day.slice(11, 23) + " UTC";
+function clock(at) {
+  const day = new Date(at * 1000).toISOString();
+  return `${day.slice(0, 10)} ${day.slice(11, 23)} UTC`;
 }
 
-const since = (seconds) => `${seconds.toFixed(3)} s`;
+// The texts of ticks of time, as exact as the step between them needs.
+function timeTicks(plot, places, _axis, _space, step) {
+  const { min, max } = plot.scales.x;
+  if (figure.utc) {
+    const end = step < 1 ? 23 : step < 60 ? 19 : 16;
+    return places.map((at) => (step < 86400 ? clock(at).slice(11, end) : clock(at).slice(5, 10)));
+  }
+  const [unit, size] = max - min <= 300 ? ["s", 1] : max - min <= 10800 ? ["min", 60] : ["h", 3600];
+  return places.map((at) => `${+(at / size).toFixed(6)} ${unit}`);
+}
+
+const steps = [
+  ...[-6, -5, -4, -3, -2, -1].flatMap((power) => [1, 2, 5].map((digit) => +`${digit}e${power}`)),
+  ...[1, 2, 5, 10, 15, 30].flatMap((count) => [count, count * 60]),
+  ...[1, 2, 3, 6, 12, 24, 48, 120, 240].map((hours) => hours * 3600),
+].sort((one, other) => one - other);
 const paths = {
   line: uPlot.paths.linear(),
   steps: uPlot.paths.stepped({ align: 1 }),
@@ -53,7 +71,7 @@ function series(curve, panel) {
 
 function axis(options) {
   return { stroke: () => ink("--ink"), grid: { stroke: () => ink("--grid"), width: 1 },
-    ticks: { stroke: () => ink("--dim"), width: 1 }, font: "11px sans-serif", ...options };
+    ticks: { stroke: () => ink("--dim"), width: 1, size: 5 }, font: "11px sans-serif", ...options };
 }
 
 const width = () => document.querySelector("main").clientWidth;
@@ -63,15 +81,15 @@ let zooming = false;
 function draw(panel, isLast) {
   const curves = [...panel.curves, ...panel.band];
   // All panels reach over all of the time, whatever they know of it.
-  const data = uPlot.join([[[0, figure.span]], ...curves.map(table)]);
-  const edges = panel.band.map((curve) => ({ ...series(curve, panel), width: 0, label: "± rttvar", dash: undefined }));
+  const data = uPlot.join([[[origin, origin + figure.span]], ...curves.map(table)]);
+  const edges = panel.band.map((curve) => ({ ...series(curve, panel), width: 0, dash: undefined }));
   const first = panel.curves.length + 1;
   const options = {
     title: panel.title,
     width: width(),
     height: Math.round(150 * panel.weight) + (isLast ? 24 : 0),
     series: [
-      { label: "time", value: (_, at) => (at == null ? "–" : figure.utc ? clock(at) : since(at)) },
+      { label: "time", value: (_, at) => (at == null ? "–" : figure.utc ? clock(at) : `${at.toFixed(3)} s`) },
       ...panel.curves.map((curve) => series(curve, panel)),
       ...edges,
     ],
@@ -81,14 +99,10 @@ function draw(panel, isLast) {
       y: { range: (_, low, high) => [0, high > 0 ? high * 1.06 : 1] },
     },
     axes: [
-      axis({
-        size: 32,
-        values: (_, places) =>
-          places.map((at) => (figure.utc ? clock(at).slice(11, 19 + (places[1] - places[0] < 1 ? 4 : 0)) : `${+at.toFixed(6)} s`)),
-      }),
+      axis({ size: 28, space: 90, incrs: steps, values: timeTicks }),
       axis({ size: 64, values: (plot, places) => places.map((value) => told(value, panel.units, places.at(-1))) }),
     ],
-    cursor: { sync: { key: "time", scales: ["x", null], setSeries: false }, drag: { x: true, y: false } },
+    cursor: { y: false, sync: { key: "time", scales: ["x", null], setSeries: false }, drag: { x: true, y: false } },
     legend: { live: true },
     hooks: {
       setScale: [

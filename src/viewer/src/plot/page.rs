@@ -68,9 +68,9 @@ fn panel_of(json: &mut String, panel: &Panel) {
     }
     json.push_str("],\"band\":[");
     if let (Some(band), Some(first)) = (&panel.band, panel.curves.first()) {
-        curve_of(json, "high", &first.look, "line", true, &band.high);
+        curve_of(json, band.labels[1], &first.look, "line", true, &band.high);
         json.push(',');
-        curve_of(json, "low", &first.look, "line", true, &band.low);
+        curve_of(json, band.labels[0], &first.look, "line", true, &band.low);
     }
     json.push_str("]}");
 }

@@ -225,7 +225,7 @@ impl Svg {
         };
         if let Some(band) = &panel.band {
             let color = panel.curves.first().map_or("#000", |curve| curve.look.color);
-            entry(self, &band.label, &|svg, x| {
+            entry(self, band.label, &|svg, x| {
                 let top = y - 9.0;
                 svg.put(format_args!(
                     r#"<rect x="{x:.1}" y="{top:.1}" width="28" height="10" fill="{color}" opacity=".25"/>"#
@@ -254,7 +254,7 @@ impl Svg {
     }
 
     fn band(&mut self, band: &Band, color: &str, frame: &Frame) {
-        self.put(format_args!(r#"<g class="band" data-label="{}" fill="{color}" opacity=".22">"#, Escaped(&band.label)));
+        self.put(format_args!(r#"<g class="band" data-label="{}" fill="{color}" opacity=".22">"#, Escaped(band.label)));
         for (high, low) in band.high.iter().zip(&band.low) {
             let mut points = String::new();
             for (x, y) in high.iter().chain(low.iter().rev()).map(|point| frame.place(point)) {
@@ -266,7 +266,9 @@ impl Svg {
     }
 
     fn curve(&mut self, curve: &Curve, frame: &Frame) {
-        let (label, style) = (Escaped(&curve.label), style(&curve.look));
+        // Bars are too short for dashes.
+        let dash: &[u32] = if curve.form == Form::Stems { &[] } else { curve.look.dash };
+        let (label, style) = (Escaped(&curve.label), style(&Look { dash, ..curve.look }));
         self.put(format_args!(r#"<g class="curve" data-label="{label}" {style}>"#));
         for piece in &curve.pieces {
             let mut drawn = String::new();

@@ -15,7 +15,8 @@ use super::choice::Choice;
 use super::connection::Connection;
 use super::line::{Columns, Line};
 use super::moved::Moved;
-use crate::log::{Item, Log};
+use super::reading::{self, Damage, Fields};
+use crate::log::Item;
 
 /// What `snd_ssthresh` is before a loss, and `snd_cwnd` before a connection:
 /// no threshold, no window.
@@ -206,14 +207,14 @@ fn text_of(record: &Record, field: &Field) -> String {
 }
 
 /// The chosen connections, while the logs are read.
-struct Reading<'a> {
+struct Drawing<'a> {
     choice: &'a Choice,
     traces: Vec<Trace>,
     /// Number and time of the snapshot that was read last or is being read.
     snapshot: Option<(u64, u64)>,
 }
 
-impl Reading<'_> {
+impl Drawing<'_> {
     fn read(&mut self, item: &Item<'_>) {
         match item {
             Item::Record { time_ns, snapshot, record } => {
@@ -264,12 +265,11 @@ impl Reading<'_> {
 pub fn read(choice: &Choice, columns: u64, bin_ns: u64) -> Result<Vec<Trace>, Sentence> {
     let columns = Columns { span_ns: choice.span_ns, count: columns };
     let traces = choice.connections.iter().map(|connection| Trace::new(*connection, columns, bin_ns)).collect();
-    let mut reading = Reading { choice, traces, snapshot: None };
+    let mut drawing = Drawing { choice, traces, snapshot: None };
+    // What is damaged was told by the first reading.
+    let mut damage = Damage::default();
     for path in &choice.logs {
-        let mut log = Log::open(path)?;
-        while let Some(item) = log.next()? {
-            reading.read(&item);
-        }
+        reading::each(path, Fields::Drawn, &mut damage, |item| drawing.read(item))?;
     }
-    Ok(reading.traces)
+    Ok(drawing.traces)
 }
