@@ -40,6 +40,9 @@ pub struct Tick {
     pub text: String,
 }
 
+/// About so many ticks are at least two.
+pub const FEWEST: f64 = 2.5;
+
 /// An axis from 0 up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
@@ -52,7 +55,8 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// One that reaches that value, with about so many ticks.
+    /// One that reaches that value, with about so many ticks, at least
+    /// [`FEWEST`].
     pub fn up_to(quantity: Quantity, highest: f64, ticks: f64) -> Self {
         let highest = if highest > 0.0 { highest } else { 1.0 };
         let whole = |unit: &&(&str, f64)| highest >= unit.1;
@@ -165,12 +169,14 @@ fn date(seconds: u64) -> OffsetDateTime {
 
 /// A length of time as people say it.
 pub fn duration(ns: u64) -> String {
-    match seconds(ns) {
-        span @ ..0.0995 => format!("{:.1} ms", span * 1e3),
-        span @ ..99.95 => format!("{span:.1} s"),
-        span @ ..5_999.0 => format!("{:.1} min", span / 60.0),
-        span => format!("{:.1} h", span / 3600.0),
-    }
+    let (number, unit) = match seconds(ns) {
+        span @ ..0.0995 => (span * 1e3, "ms"),
+        span @ ..99.95 => (span, "s"),
+        span @ ..5_999.0 => (span / 60.0, "min"),
+        span => (span / 3600.0, "h"),
+    };
+    let number = format!("{number:.1}");
+    format!("{} {unit}", number.strip_suffix(".0").unwrap_or(&number))
 }
 
 #[cfg(test)]
@@ -215,24 +221,26 @@ mod tests {
         assert!((axis(25_000_000_000).ticks[0].value - 4.322).abs() < 1e-6);
         assert_eq!(texts(&axis(1_000_000_000).ticks), ["15:04:06.0", "15:04:06.5"]);
         assert_eq!(texts(&axis(7_200_000_000_000).ticks), ["15:30", "16:00", "16:30", "17:00"]);
-        assert_eq!(texts(&axis(300_000_000_000_000).ticks), ["11-24", "11-25", "11-26"]);
+        assert_eq!(texts(&axis(300_000_000_000_000).ticks), ["11-24", "11-25", "11-26", "11-27"]);
     }
 
     #[test]
     fn lengths_of_time_are_told_shortly() {
         assert_eq!(duration(1_234_000), "1.2 ms");
-        assert_eq!(duration(25_000_000_000), "25.0 s");
-        assert_eq!(duration(600_000_000_000), "10.0 min");
-        assert_eq!(duration(86_400_000_000_000), "24.0 h");
+        assert_eq!(duration(25_000_000_000), "25 s");
+        assert_eq!(duration(600_000_000_000), "10 min");
+        assert_eq!(duration(86_400_000_000_000), "24 h");
     }
 
     proptest! {
         #[test]
-        fn an_axis_reaches_what_it_shows_with_a_few_ticks_that_differ(highest in 1e-3..1e15f64) {
+        fn an_axis_reaches_what_it_shows_with_a_few_ticks_that_differ(
+            highest in 1e-3..1e15f64, ticks in FEWEST..6.0,
+        ) {
             for quantity in [Quantity::Bytes, Quantity::BitRate, Quantity::Microseconds] {
-                let axis = Axis::up_to(quantity, highest, 4.0);
+                let axis = Axis::up_to(quantity, highest, ticks);
                 prop_assert!(axis.top >= highest);
-                prop_assert!((3..=6).contains(&axis.ticks.len()), "{axis:?}");
+                prop_assert!((2..=7).contains(&axis.ticks.len()), "{axis:?}");
                 prop_assert!(texts(&axis.ticks).is_sorted_by(|one, other| one != other), "{axis:?}");
             }
         }

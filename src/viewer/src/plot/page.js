@@ -3,7 +3,9 @@
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let printing = false;
-const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+// On white and on black, as page.css has them: a canvas is drawn before its
+// print style holds.
+const inks = { ink: ["#000", "#e8e8e8"], dim: ["#555", "#a0a0a0"], grid: ["#e4e4e4", "#2c3036"] };
 const pick = ([light, onDark]) => (dark.matches && !printing ? onDark : light);
 
 // Times are seconds since the start, or since 1970 where the day is told.
@@ -70,8 +72,8 @@ function series(curve, panel) {
 }
 
 function axis(options) {
-  return { stroke: () => ink("--ink"), grid: { stroke: () => ink("--grid"), width: 1 },
-    ticks: { stroke: () => ink("--dim"), width: 1, size: 5 }, font: "11px sans-serif", ...options };
+  return { stroke: () => pick(inks.ink), grid: { stroke: () => pick(inks.grid), width: 1 },
+    ticks: { stroke: () => pick(inks.dim), width: 1, size: 5 }, font: "11px sans-serif", ...options };
 }
 
 const width = () => document.querySelector("main").clientWidth;

@@ -9,7 +9,7 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
-use super::axis::Axis;
+use super::axis::{self, Axis};
 use super::bins::seconds;
 use super::figure::{Band, Curve, Figure, Form, Look, MARKERS, Panel};
 use super::line::Point;
@@ -154,7 +154,7 @@ impl Svg {
                 width: width - LEFT - RIGHT,
                 height,
                 span: seconds(figure.span_ns),
-                axis: Axis::up_to(panel.quantity, panel.highest(), (height / 24.0).clamp(2.0, 6.0)),
+                axis: Axis::up_to(panel.quantity, panel.highest(), (height / 24.0).clamp(axis::FEWEST, 6.0)),
             };
             self.panel(figure, panel, &frame, number + 1 == figure.panels.len());
             at = frame.bottom();
