@@ -53,7 +53,7 @@ fn data_of(figure: &Figure, utc: bool) -> String {
 fn panel_of(json: &mut String, panel: &Panel) {
     put(json, format_args!(r#"{{"title":{},"weight":{},"units":["#, quoted(&panel.title), panel.weight));
     for (number, (unit, size)) in panel.quantity.units().iter().enumerate() {
-        put(json, format_args!(r#"{}[{},{size}]"#, comma(number), quoted(unit)));
+        put(json, format_args!("{}[{},{size}]", comma(number), quoted(unit)));
     }
     json.push_str(r#"],"curves":["#);
     let curves = panel.curves.iter().filter(|curve| !curve.pieces.is_empty());

@@ -272,16 +272,13 @@ impl Svg {
         self.put(format_args!(r#"<g class="curve" data-label="{label}" {style}>"#));
         for piece in &curve.pieces {
             let mut drawn = String::new();
-            let mut before = None;
-            for (x, y) in piece.iter().map(|point| frame.place(point)) {
-                let _ = match (curve.form, before) {
+            for (number, (x, y)) in piece.iter().map(|point| frame.place(point)).enumerate() {
+                let _ = match (curve.form, number) {
                     (Form::Stems, _) => write!(drawn, "M{x:.2},{:.2}V{y:.2}", frame.bottom()),
-                    (_, None) => write!(drawn, "M{x:.2},{y:.2}"),
-                    (Form::Line, Some(_)) => write!(drawn, "L{x:.2},{y:.2}"),
-                    (Form::Steps, Some(before)) if before == y => write!(drawn, "H{x:.2}"),
-                    (Form::Steps, Some(_)) => write!(drawn, "H{x:.2}V{y:.2}"),
+                    (_, 0) => write!(drawn, "M{x:.2},{y:.2}"),
+                    (Form::Line, _) => write!(drawn, "L{x:.2},{y:.2}"),
+                    (Form::Steps, _) => write!(drawn, "H{x:.2}V{y:.2}"),
                 };
-                before = Some(y);
             }
             // A point alone is a dot.
             if piece.len() == 1 && curve.form == Form::Line {
