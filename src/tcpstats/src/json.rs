@@ -8,7 +8,7 @@
 
 use crate::columns::Columns;
 use crate::field::Field;
-use crate::note::{Note, NoteText, Pair};
+use crate::note::{self, Note, NoteText, Pair};
 use crate::read::{self, Expected, RowError, Wanted};
 use crate::record::Record;
 use crate::table::{FIELD_COUNT, FIELDS};
@@ -118,30 +118,32 @@ fn field_from(index: usize, name: &[u8]) -> Option<&'static Field> {
 pub fn read_note(line: &str, text: &mut Text<'_>) -> Result<(), RowError> {
     let mut object = Object::new(line.as_bytes());
     object.begin()?;
-    let part = |at: usize, bytes: &[u8]| line.get(at..at + bytes.len()).unwrap_or_default();
-    let (at, key) = object.string()?;
-    if key != b"note" {
-        return Err(RowError { at, expected: Expected::Text("the key \"note\"") });
-    }
+    let part = |(at, bytes): (usize, &[u8])| (at, line.get(at..at + bytes.len()).unwrap_or_default());
+    let check =
+        |at, is_right, what| if is_right { Ok(()) } else { Err(RowError { at, expected: Expected::Text(what) }) };
+    let word = "a word of lower case letters";
+    let (at, key) = part(object.string()?);
+    check(at, key == "note", "the key \"note\"")?;
     object.colon()?;
-    let (at, name) = object.string()?;
-    text.str(part(at, name));
+    let (at, name) = part(object.string()?);
+    check(at, note::is_word(name), word)?;
+    text.str(name);
     while object.goes_on()? {
-        let (at, key) = object.string()?;
-        let key = part(at, key);
+        let (at, key) = part(object.string()?);
+        check(at, note::is_word(key), word)?;
         text.char(b' ').str(key).char(b'=');
         object.colon()?;
-        if object.peek() == Some(b'"') {
-            let (at, value) = object.string()?;
-            let value = part(at, value);
-            if is_bare(key) {
-                text.str(value)
-            } else {
-                text.char(b'"').str(value).char(b'"')
-            };
+        if object.peek() != Some(b'"') {
+            let (_, value) = part(object.value(false)?);
+            text.str(value);
+            continue;
+        }
+        let (at, value) = part(object.string()?);
+        if is_bare(key) {
+            check(at, note::is_bare(value), "a value without spaces")?;
+            text.str(value);
         } else {
-            let (at, value) = object.value(false)?;
-            text.str(part(at, value));
+            text.char(b'"').str(value).char(b'"');
         }
     }
     Ok(())
@@ -158,10 +160,12 @@ pub fn note_text(text: &mut Text<'_>, note: &NoteText<'_>) {
     text.str("{\"note\":\"").str(note.name).char(b'"');
     for (key, value) in note.pairs() {
         text.str(",\"").str(key).str("\":");
-        if is_bare(key) {
-            text.char(b'"').str(value).char(b'"')
-        } else {
+        let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let as_it_is = value.starts_with('"') || is_number && !is_bare(key);
+        if as_it_is {
             text.str(value)
+        } else {
+            text.char(b'"').str(value).char(b'"')
         };
     }
     text.str("}\n");

@@ -160,7 +160,7 @@ impl<'a> NoteText<'a> {
 }
 
 /// Whether that is a note's name or key.
-fn is_word(text: &str) -> bool {
+pub(crate) fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
@@ -179,6 +179,11 @@ fn pair(text: &str) -> Option<(&str, &str, &str)> {
         None => rest.find(' ').unwrap_or(rest.len()),
     };
     let (value, rest) = rest.split_at_checked(end)?;
-    let is_whole = !value.is_empty() && (rest.is_empty() || rest.starts_with(' '));
+    let is_whole = (value.starts_with('"') || is_bare(value)) && (rest.is_empty() || rest.starts_with(' '));
     (is_whole && is_word(key)).then_some((key, value, rest))
+}
+
+/// Whether that is a value which needs no quotes.
+pub(crate) fn is_bare(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
 }

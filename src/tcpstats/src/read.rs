@@ -206,3 +206,270 @@ pub(crate) fn value(record: &mut Record, field: &Field, text: &[u8]) -> Option<(
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use proptest::prelude::*;
+    use std::string::{String, ToString};
+    use std::{vec, vec::Vec};
+
+    use super::*;
+    use crate::note::{Note, NoteText, Pair};
+    use crate::record::RECORD_LEN;
+    use crate::table::FIELDS;
+    use crate::text::Text;
+    use crate::{csv, json, key, note, siftr};
+
+    const WALL_NS: u64 = 1_764_000_000_123_456_789;
+
+    /// Records with any subset of the fields and any bytes in them; names are
+    /// what a name's text keeps.
+    fn any_record() -> impl Strategy<Value = Record> {
+        let numbers = prop::collection::vec(any::<u8>(), RECORD_LEN);
+        (numbers, "[!#-+\\--\\[\\]-~]{1,16}", "[!#-+\\--\\[\\]-~]{1,32}").prop_map(|(bytes, short, long)| {
+            let mut record = Record::from_bytes(&bytes, false);
+            record.at_ns &= 0xffff_ffff;
+            for field in &FIELDS {
+                match field.kind {
+                    _ if !record.has(field.index) => (),
+                    Kind::Name16 => record.put(field, name::<16>(short.as_bytes())),
+                    Kind::Name32 => record.put(field, name::<32>(long.as_bytes())),
+                    _ => (),
+                }
+            }
+            record
+        })
+    }
+
+    /// Which columns, in which order.
+    fn any_columns() -> impl Strategy<Value = Columns> {
+        let names: Vec<_> = FIELDS.iter().map(|field| field.name).collect();
+        prop::sample::subsequence(names, 1..=FIELDS.len())
+            .prop_shuffle()
+            .prop_map(|names| Columns::named(&names.join(",")).unwrap())
+    }
+
+    fn line(write: impl FnOnce(&mut Text<'_>)) -> String {
+        let mut buffer = vec![0; json::ROW_MAX];
+        let mut text = Text::new(&mut buffer);
+        write(&mut text);
+        text.finish().unwrap().strip_suffix('\n').unwrap().to_string()
+    }
+
+    /// The fields of those columns, in the table's order.
+    fn cut(record: &Record, columns: &Columns, at_ns: u64) -> Record {
+        let mut cut = Record::new();
+        cut.at_ns = at_ns;
+        for field in columns.fields() {
+            if let Some(number) = record.number(field) {
+                cut.set_number(field, number).unwrap();
+            } else if let Some(bytes) = record.bytes(field) {
+                match field.kind {
+                    Kind::Name32 => cut.put(field, name::<32>(bytes)),
+                    Kind::Name16 => cut.put(field, name::<16>(bytes)),
+                    _ => cut.put(field, <[u8; 16]>::try_from(bytes).unwrap()),
+                }
+            }
+        }
+        cut
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_of_csv_reads_as_what_was_written(record in any_record(), columns in any_columns(), snapshot: u64) {
+            let row = line(|text| csv::row(text, &columns, WALL_NS, snapshot, &record));
+            let mut read = Record::new();
+            let found = csv::read_row(row.as_bytes(), &columns, &Wanted::all(), &mut read).unwrap();
+            prop_assert_eq!(found, (WALL_NS + record.at_ns, snapshot));
+            prop_assert_eq!(read, cut(&record, &columns, 0));
+        }
+
+        #[test]
+        fn a_line_of_json_reads_as_what_was_written(record in any_record(), columns in any_columns(), snapshot: u64) {
+            let row = line(|text| json::row(text, &columns, WALL_NS, snapshot, &record));
+            let mut read = Record::new();
+            let found = json::read_row(row.as_bytes(), &Wanted::all(), &mut read).unwrap();
+            prop_assert_eq!(found, (WALL_NS + record.at_ns, snapshot));
+            prop_assert_eq!(read, cut(&record, &columns, 0));
+        }
+
+        #[test]
+        fn a_line_of_siftr_is_the_same_when_it_is_written_again(record in any_record()) {
+            let row = line(|text| siftr::row(text, WALL_NS, &record));
+            let mut read = Record::new();
+            let time_ns = siftr::read_row(row.as_bytes(), &mut read).unwrap();
+            prop_assert_eq!(time_ns / 1000, (WALL_NS + record.at_ns) / 1000);
+            prop_assert_eq!(line(|text| siftr::row(text, time_ns, &read)), row);
+        }
+
+        #[test]
+        fn only_what_is_wanted_is_read(record in any_record(), columns in any_columns(), wanted in any_columns()) {
+            let both: Vec<_> = columns.fields().filter(|field| wanted.fields().any(|other| other.index == field.index))
+                .map(|field| field.name).collect();
+            let row = line(|text| csv::row(text, &columns, WALL_NS, 1, &record));
+            let mut read = Record::new();
+            csv::read_row(row.as_bytes(), &columns, &Wanted::only(&wanted), &mut read).unwrap();
+            if let Ok(both) = Columns::named(&both.join(",")) {
+                prop_assert_eq!(&read, &cut(&record, &both, 0));
+            }
+            let row = line(|text| json::row(text, &columns, WALL_NS, 1, &record));
+            let mut again = record;
+            json::read_row(row.as_bytes(), &Wanted::only(&wanted), &mut again).unwrap();
+            prop_assert_eq!(read, again);
+        }
+
+        #[test]
+        fn names_of_any_bytes_are_the_same_text_when_they_are_written_again(bytes: [u8; 32]) {
+            let columns = Columns::parse("stack,cc").unwrap();
+            let mut record = Record::new();
+            record.set(key::stack, bytes);
+            record.set(key::cc, name(&bytes));
+            let (mut read, mut again) = (Record::new(), Record::new());
+            let row = line(|text| csv::row(text, &columns, WALL_NS, 1, &record));
+            csv::read_row(row.as_bytes(), &columns, &Wanted::all(), &mut read).unwrap();
+            prop_assert_eq!(line(|text| csv::row(text, &columns, WALL_NS, 1, &read)), row);
+            let row = line(|text| json::row(text, &columns, WALL_NS, 1, &record));
+            json::read_row(row.as_bytes(), &Wanted::all(), &mut again).unwrap();
+            prop_assert_eq!(line(|text| json::row(text, &columns, WALL_NS, 1, &again)), row);
+        }
+
+        #[test]
+        fn a_row_that_is_cut_off_or_damaged_is_told_or_is_another_row(
+            record in any_record(), cut: prop::sample::Index, byte: u8, replace: bool,
+        ) {
+            let all = Columns::all();
+            let mut read = Record::new();
+            let rows = [
+                line(|text| csv::row(text, &all, WALL_NS, 1, &record)).into_bytes(),
+                line(|text| json::row(text, &all, WALL_NS, 1, &record)).into_bytes(),
+                line(|text| siftr::row(text, WALL_NS, &record)).into_bytes(),
+            ];
+            for mut row in rows {
+                let at = cut.index(row.len());
+                if replace {
+                    row[at] = byte;
+                } else {
+                    row.truncate(at);
+                }
+                let errors = [
+                    csv::read_row(&row, &all, &Wanted::all(), &mut read).err(),
+                    json::read_row(&row, &Wanted::all(), &mut read).err(),
+                    siftr::read_row(&row, &mut read).err(),
+                ];
+                for error in errors.into_iter().flatten() {
+                    prop_assert!(error.at <= row.len());
+                }
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_readers_panic(bytes: Vec<u8>, text: String, columns in any_columns()) {
+            let mut read = Record::new();
+            let _ = csv::read_row(&bytes, &columns, &Wanted::all(), &mut read);
+            let _ = json::read_row(&bytes, &Wanted::all(), &mut read);
+            let _ = siftr::read_row(&bytes, &mut read);
+            let _ = csv::read_header(&text);
+            let _ = NoteText::read(&text).map(|note| (note.pairs().count(), note.snapshot()));
+            let mut buffer = vec![0; text.len()];
+            let _ = json::read_note(&text, &mut Text::new(&mut buffer));
+        }
+
+        #[test]
+        fn times_and_numbers_are_read_as_they_are_written(n: u64) {
+            let mut buffer = [0; 32];
+            let mut text = Text::new(&mut buffer);
+            text.seconds9(n);
+            prop_assert_eq!(seconds(text.finish().unwrap().as_bytes()), Some(n));
+            prop_assert_eq!(number(n.to_string().as_bytes()), Some(n));
+        }
+
+        #[test]
+        fn a_note_is_the_same_in_csv_and_in_json(
+            numbers: [u64; 2], written: String, record in any_record(), field in prop::sample::select(&FIELDS[..]),
+        ) {
+            let mut pairs = vec![
+                ("count", Pair::Number(numbers[0])),
+                ("why", Pair::Text(&written)),
+                ("time", Pair::Seconds(numbers[1])),
+            ];
+            if record.has(field.index) {
+                pairs.push((field.name, Pair::Value(&record, &field)));
+            }
+            let note = Note { name: "gap", pairs: &pairs };
+            let (mut buffer, mut again) = (vec![0; 1024 + 6 * written.len()], vec![0; 1024 + 6 * written.len()]);
+            let mut csv = Text::new(&mut buffer);
+            note.write(&mut csv);
+            let csv = csv.finish().unwrap();
+            let read = NoteText::read(csv).unwrap();
+            prop_assert_eq!(read.pairs().count(), pairs.len());
+            prop_assert_eq!(read.number("count"), Some(numbers[0]));
+            prop_assert_eq!(read.seconds("time"), Some(numbers[1]));
+
+            let mut json = Text::new(&mut again);
+            json::note(&mut json, &note);
+            let json = json.finish().unwrap().to_string();
+            let mut buffer = vec![0; json.len()];
+            let mut text = Text::new(&mut buffer);
+            json::note_text(&mut text, &read);
+            prop_assert_eq!(text.finish(), Some(&json[..]));
+            let mut text = Text::new(&mut again);
+            json::read_note(json.trim_end(), &mut text).unwrap();
+            prop_assert_eq!(text.finish(), Some(csv));
+        }
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_none() {
+        assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));
+        for wrong in [&b"18446744073709551616"[..], b"", b"-1", b"1 ", b"0x1", b"99999999999999999999999"] {
+            assert_eq!(number(wrong), None);
+        }
+        for wrong in [&b"1."[..], b".5", b"1.0123456789", b"1.2.3", b"18446744074", b""] {
+            assert_eq!(seconds(wrong), None, "{}", String::from_utf8_lossy(wrong));
+        }
+        assert_eq!(seconds(b"1.5"), Some(1_500_000_000));
+        assert_eq!(seconds(b"7"), Some(7_000_000_000));
+    }
+
+    #[test]
+    fn addresses_that_are_none_are_none() {
+        for wrong in ["1.2.3", "1.2.3.4.5", "1.2.3.256", "1..2.3", "0001.2.3.4", ":::", "g::", ""] {
+            assert_eq!(address(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_error_tells_place_and_expectation() {
+        let columns = Columns::parse("lport,cc").unwrap();
+        let error = |row: &str| {
+            csv::read_row(row.as_bytes(), &columns, &Wanted::all(), &mut Record::new()).unwrap_err().to_string()
+        };
+        assert_eq!(error("1.0,1,65536,cubic"), "at byte 7: expected lport, a number of 16 bits");
+        assert_eq!(error("1.0,1,1,abcdefghijklmnopq"), "at byte 9: expected cc, a name of at most 16 ASCII characters");
+        assert_eq!(error("1.0,x,1,c"), "at byte 5: expected the number of a snapshot");
+        assert_eq!(error("1.0,1,1"), "at byte 8: expected 4 cells in the row");
+        assert_eq!(error("1.0,1,1,c,"), "at byte 11: expected 4 cells in the row");
+        assert_eq!(error(""), "at byte 1: expected a time in seconds");
+    }
+
+    #[test]
+    fn a_snapshot_is_the_same_after_its_note() {
+        let header = crate::Header {
+            sequence: 42,
+            wall_ns: WALL_NS,
+            walk_ns: 1_500_000,
+            seen: 3,
+            matched: 2,
+            written: 1,
+            missed: 1,
+            missed_ticks: 7,
+            flags: 17,
+            ..crate::Header::default()
+        };
+        let mut buffer = [0; 256];
+        let mut text = Text::new(&mut buffer);
+        note::snapshot(&header, |note| note.write(&mut text));
+        assert_eq!(NoteText::read(text.finish().unwrap()).unwrap().snapshot(), Some(header));
+    }
+}

@@ -223,6 +223,12 @@ impl<R: Read> FrameReader<R> {
         if is_intact(&frame) { Ok(Some(frame)) } else { Err(StreamError::Crc { offset }) }
     }
 
+    /// Bytes of the stream before the frame that was given last.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Passes over bytes, at least one, until a frame may begin or the stream
     /// ends; gives how many.
     ///

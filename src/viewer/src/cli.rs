@@ -22,18 +22,33 @@ pub struct Cli {
 /// What `tcpstats` can do.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Tell whether a log is whole; exit 1 if it is not
+    /// Tell whether a log is whole
+    #[command(long_about = CHECK_LONG)]
     Check(Check),
     /// Draw connections of logs over time, as a picture or as a page to zoom in
     #[cfg(feature = "plot")]
     Plot(Plot),
 }
 
+const CHECK_LONG: &str = "\
+Tell whether a log is whole: a line for each thing that is missing or wrong, with its place, and a last line with \
+what the log has.
+
+Told are lines and frames that are torn or damaged, snapshots that are missing or were dropped, missed ticks, a source \
+that was lost, steps of the clock, snapshots that are truncated or whose tables changed meanwhile, records that are \
+more or fewer than their snapshot says, and an end without the logger's closing line.
+
+The exit status is 0 where the log is whole, and 1 where it is not or cannot be read.";
+
 /// `tcpstats check`
 #[derive(Args)]
 pub struct Check {
-    /// The log, in any format; - is standard input
-    pub log: PathBuf,
+    /// The logs, in any format, also compressed; - is standard input.  Rotated ones are read as one, the oldest first
+    #[arg(required = true, value_name = "LOG")]
+    pub logs: Vec<PathBuf>,
+    /// Say nothing; the exit status tells
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// `tcpstats plot`

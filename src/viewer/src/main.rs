@@ -5,6 +5,7 @@
 mod check;
 mod cli;
 mod log;
+mod output;
 #[cfg(feature = "plot")]
 mod plot;
 

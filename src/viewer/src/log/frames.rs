@@ -86,4 +86,8 @@ impl Reader for Frames {
         self.header = Some(Header { flags: frame.header.flags & !flag::CRC, ..frame.header });
         Ok(self.rest_of_snapshot(current))
     }
+
+    fn place(&self) -> String {
+        format!("byte {}", self.reader.offset())
+    }
 }

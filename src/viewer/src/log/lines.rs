@@ -39,6 +39,11 @@ impl Lines {
         Self { input, buffer: Vec::new(), start: 0, end: 0, number: 0, is_over: false }
     }
 
+    /// Which line was given last.
+    pub fn place(&self) -> String {
+        format!("line {}", self.number)
+    }
+
     /// A message about the line that was given last.
     pub fn said(&self, what: impl std::fmt::Display) -> String {
         format!("line {}: {what}", self.number)

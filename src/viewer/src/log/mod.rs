@@ -56,6 +56,9 @@ trait Reader {
     /// Reads the next item, or none at the end.  After an error it goes on
     /// behind the place, or is at the end.
     fn advance(&mut self, current: &mut Current) -> Result<Option<Found>, String>;
+
+    /// Where the last item stands: `line 7`.
+    fn place(&self) -> String;
 }
 
 /// A log while it is read.
@@ -101,9 +104,12 @@ impl Log {
         self
     }
 
-    /// The file that is read.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Where the last item stands: the file, and the place in it.
+    pub fn place(&self) -> String {
+        match &self.reader {
+            Some(reader) => format!("{}: {}", self.name, reader.place()),
+            None => format!("{}: at its end", self.name),
+        }
     }
 
     /// The columns of text that the log has, or was asked for, as far as it

@@ -100,6 +100,10 @@ impl Reader for Csv {
             return found.map(Some).map_err(|what| self.lines.said(what));
         }
     }
+
+    fn place(&self) -> String {
+        self.lines.place()
+    }
 }
 
 impl Reader for Json {
@@ -117,6 +121,10 @@ impl Reader for Json {
                 .map_err(|error| error.to_string())
         };
         found.map(Some).map_err(|what| self.lines.said(what))
+    }
+
+    fn place(&self) -> String {
+        self.lines.place()
     }
 }
 
@@ -148,6 +156,10 @@ impl Reader for Siftr {
                 .map_err(|error| error.to_string())
         };
         found.map(Some).map_err(|what| self.lines.said(what))
+    }
+
+    fn place(&self) -> String {
+        self.lines.place()
     }
 }
 

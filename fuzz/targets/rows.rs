@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! A line of a log in text, of any format.
+//!
+//! A record that is read has one line, which reads as the same record; a note
+//! of JSON is the same note in text.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tcpstats::note::NoteText;
+use tcpstats::read::Wanted;
+use tcpstats::text::Text;
+use tcpstats::{Columns, Record, csv, json, siftr};
+
+fuzz_target!(|line: &[u8]| {
+    let (all, wanted) = (Columns::all(), Wanted::all());
+    for columns in [Columns::basic(), all.clone()] {
+        again(
+            line,
+            |line, record| csv::read_row(line, &columns, &wanted, record).ok(),
+            |text, (time_ns, snapshot), record| csv::row(text, &columns, time_ns, snapshot, record),
+        );
+    }
+    again(
+        line,
+        |line, record| json::read_row(line, &wanted, record).ok(),
+        |text, (time_ns, snapshot), record| json::row(text, &all, time_ns, snapshot, record),
+    );
+    again(
+        line,
+        |line, record| siftr::read_row(line, record).ok().map(|time_ns| (time_ns / 1000 * 1000, 0)),
+        |text, (time_ns, _), record| siftr::row(text, time_ns, record),
+    );
+
+    let Ok(line) = str::from_utf8(line) else {
+        return;
+    };
+    let _ = csv::read_header(line);
+    let mut buffer = vec![0; line.len()];
+    let mut text = Text::new(&mut buffer);
+    if json::read_note(line, &mut text).is_ok() {
+        let text = text.finish().expect("a note is shorter than its line");
+        if let Some(note) = NoteText::read(text) {
+            let _ = note.snapshot();
+            let mut buffer = vec![0; 2 * line.len() + 64];
+            let mut again = Text::new(&mut buffer);
+            json::note_text(&mut again, &note);
+            let again = again.finish().expect("a line is as long as its note and its quotes").trim_end();
+            let mut buffer = vec![0; again.len()];
+            let mut same = Text::new(&mut buffer);
+            json::read_note(again, &mut same).expect("what was written is a note");
+            assert_eq!(same.finish(), Some(text));
+        }
+    }
+});
+
+/// What a line says: a time, a snapshot, and a record.
+type Place = (u64, u64);
+
+/// Has what is read from the line written and read again.
+fn again(
+    line: &[u8],
+    read: impl Fn(&[u8], &mut Record) -> Option<Place>,
+    write: impl Fn(&mut Text<'_>, Place, &Record),
+) {
+    let mut record = Record::new();
+    let Some(place) = read(line, &mut record) else {
+        return;
+    };
+    let mut buffer = vec![0; json::ROW_MAX];
+    let mut text = Text::new(&mut buffer);
+    write(&mut text, place, &record);
+    let written = text.finish().expect("a row fits its bound");
+    let mut same = Record::new();
+    assert_eq!(read(written.trim_end().as_bytes(), &mut same), Some(place));
+    assert_eq!(same, record);
+}
