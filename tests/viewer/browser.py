@@ -23,7 +23,9 @@ class Browser:
 
     def open(self, path, theme="light"):
         """Opens a file; gives the addresses that were asked for because of it."""
-        self.driver.get_log("performance")
+        # The page that a browser starts with asks for much.
+        self.driver.get("about:blank")
+        self.requests()
         theme = {"name": "prefers-color-scheme", "value": theme}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme]})
         self.driver.get(path.as_uri())

@@ -35,6 +35,7 @@ use self::reading::Again;
 pub use self::svg::Size;
 use crate::cli;
 use crate::log::said;
+use crate::output::failed;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +110,9 @@ fn bin_of(choice: &Choice) -> u64 {
 }
 
 fn put(output: &Path, bytes: &[u8]) -> Result<(), Sentence> {
-    let (name, done) = if is_stdout(output) {
+    if is_stdout(output) {
         let mut stdout = io::stdout().lock();
-        ("standard output".to_owned(), stdout.write_all(bytes).and_then(|()| stdout.flush()))
-    } else {
-        (output.display().to_string(), std::fs::write(output, bytes))
-    };
-    done.map_err(|error| format!("{name}: {}", said(&error)))
+        return stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| failed(&error));
+    }
+    std::fs::write(output, bytes).map_err(|error| format!("{}: {}", output.display(), said(&error)))
 }

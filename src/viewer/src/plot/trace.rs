@@ -132,17 +132,22 @@ impl Trace {
             line.push(at_ns, value);
         }
         if let Some((from_ns, before)) = self.last.take()
-            && self.is_joined
             && from_ns < at_ns
         {
-            self.count(from_ns, &before, at_ns, &record);
+            if self.is_joined {
+                self.add_moved(from_ns, &before, at_ns, &record);
+            }
+            // Those of a gap are seen behind it.
+            if let Some((before, now)) = before.get(key::rexmit_packs).zip(record.get(key::rexmit_packs)) {
+                self.rexmit.count(from_ns, at_ns, f64::from(now.saturating_sub(before)));
+            }
         }
         self.last = Some((at_ns, record));
         self.is_joined = true;
     }
 
-    /// Counts what moved between two records.
-    fn count(&mut self, from_ns: u64, before: &Record, at_ns: u64, record: &Record) {
+    /// Adds what moved between two records.
+    fn add_moved(&mut self, from_ns: u64, before: &Record, at_ns: u64, record: &Record) {
         let moved = |told: fn(u64, &Record) -> Option<Moved>| {
             let now = told(at_ns, record)?;
             Some((now.since(&told(from_ns, before)?)?, now.from))
@@ -154,9 +159,6 @@ impl Trace {
         if let Some((bytes, from)) = moved(Moved::received) {
             self.received.spread(from_ns, at_ns, bytes);
             self.received_from = from;
-        }
-        if let Some((before, now)) = before.get(key::rexmit_packs).zip(record.get(key::rexmit_packs)) {
-            self.rexmit.count(from_ns, at_ns, f64::from(now.saturating_sub(before)));
         }
     }
 
