@@ -106,8 +106,8 @@ impl Choice {
         let end_ns = wanted.iter().map(|seen| seen.last_ns).max();
         let most = wanted.iter().max_by_key(|seen| seen.records);
         let (Some(start_ns), Some(end_ns), Some(most)) = (start_ns, end_ns, most) else {
-            let nothing = || nothing(logs, records, connections.len(), filter.is_some());
-            return Err(damage.told().unwrap_or_else(nothing));
+            let why = || why(records, connections.len(), filter.is_some());
+            return Err(damage.told().unwrap_or_else(|| nothing(logs, &why())));
         };
         Ok(Self {
             connections: wanted.iter().map(|seen| seen.connection).collect(),
@@ -127,16 +127,20 @@ fn is_drawable(record: &Record) -> bool {
     values.iter().any(Option::is_some) && record.get(key::state) != Some(State::LISTEN)
 }
 
-/// Why there is nothing to draw.
-fn nothing(logs: &[PathBuf], records: u64, connections: usize, is_filtered: bool) -> Sentence {
+/// A sentence for that there is nothing to draw.
+pub fn nothing(logs: &[PathBuf], why: &str) -> Sentence {
     let names: Vec<_> = logs.iter().map(|path| path.display().to_string()).collect();
-    let why = match (records, connections) {
+    format!("{}: nothing to draw: {why}", names.join(", "))
+}
+
+/// Why nothing was chosen.
+fn why(records: u64, connections: usize, is_filtered: bool) -> String {
+    match (records, connections) {
         (0, _) => "it has no records".to_owned(),
         (_, 0) => format!("none of the {records} records has a window or a round-trip time"),
         (_, 1..) if is_filtered => {
             format!("of {connections} connections none matches the filter and was seen more than once")
         }
         _ => format!("none of {connections} connections was seen more than once"),
-    };
-    format!("{}: nothing to draw: {why}", names.join(", "))
+    }
 }

@@ -90,6 +90,9 @@ fn draw(asked: &cli::Plot, kind: Kind, logs: &[PathBuf], filter: Option<&Filter>
         TimeAxis::since_start(choice.span_ns, ticks)
     };
     let figure = Figure::of(&choice, traces, bin_ns, time);
+    if figure.panels.is_empty() {
+        return Err(choice::nothing(logs, "the values that it has are not set"));
+    }
     let bytes = match kind {
         Kind::Svg => svg::draw(&figure, size).into_bytes(),
         Kind::Png => png::render(&svg::draw(&figure, size))?,

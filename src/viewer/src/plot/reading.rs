@@ -36,6 +36,7 @@ impl Damage {
     pub fn told(self) -> Option<Sentence> {
         let more = match self.more {
             0 => String::new(),
+            1 => "; and 1 more place cannot be read".to_owned(),
             more => format!("; and {more} more places cannot be read"),
         };
         self.first.map(|first| first + &more)
@@ -117,7 +118,7 @@ mod tests {
         let mut damage = Damage::default();
         damage.add("x.csv: line 7 is torn".to_owned());
         damage.add("x.csv: line 9 is torn".to_owned());
-        assert_eq!(damage.told().unwrap(), "x.csv: line 7 is torn; and 1 more places cannot be read");
+        assert_eq!(damage.told().unwrap(), "x.csv: line 7 is torn; and 1 more place cannot be read");
         assert_eq!(Damage::default().told(), None);
     }
 }

@@ -43,6 +43,9 @@ const RIGHT: f64 = 18.0;
 const HEADING: f64 = 30.0;
 const ROW: f64 = 16.0;
 const SMALL: f64 = 11.0;
+/// A piece of a line in a legend, and to where its text begins.
+const SAMPLE: f64 = 24.0;
+const GAP: f64 = 29.0;
 
 /// About how wide a text is, in pixels.
 fn width_of(text: &str) -> f64 {
@@ -123,7 +126,9 @@ impl Svg {
     }
 
     fn figure(&mut self, figure: &Figure, width: f64, height: f64) {
-        let columns = ((width - LEFT - RIGHT) / 260.0).floor().max(1.0);
+        let longest = figure.legend.iter().map(|(label, _)| width_of(label)).fold(0.0, f64::max);
+        let column = longest + GAP + 18.0;
+        let columns = ((width - LEFT - RIGHT) / column).floor().max(1.0);
         let mut rows = 0.0;
         self.put(format_args!(
             r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-family="'DejaVu Sans', Verdana, sans-serif" font-size="{SMALL}" fill="none" stroke-linejoin="round">"#
@@ -133,11 +138,10 @@ impl Svg {
         self.letters(LEFT, 24.0, r##"font-size="15" fill="#000""##, &figure.title);
         self.letters(LEFT, 42.0, r##"fill="#444""##, &figure.subtitle);
         for (number, (label, look)) in (0u32..).zip(&figure.legend) {
-            let column = f64::from(number) % columns;
             rows = (f64::from(number) / columns).floor() + 1.0;
-            let (x, y) = (LEFT + column * 260.0, 46.0 + rows * ROW);
+            let (x, y) = (LEFT + f64::from(number) % columns * column, 46.0 + rows * ROW);
             self.sample(x, y - 4.0, look);
-            self.letters(x + 34.0, y, r##"fill="#000""##, label);
+            self.letters(x + GAP, y, r##"fill="#000""##, label);
         }
         #[expect(clippy::cast_precision_loss, reason = "there are a few")]
         let (notes, panels) = (figure.notes.len() as f64, figure.panels.len() as f64);
@@ -219,16 +223,16 @@ impl Svg {
         let mut x = right;
         let mut entry = |svg: &mut Self, label: &str, sample: &dyn Fn(&mut Self, f64)| {
             svg.letters(x, y, r##"text-anchor="end" fill="#000""##, label);
-            x -= width_of(label) + 34.0;
+            x -= width_of(label) + GAP;
             sample(svg, x);
-            x -= 16.0;
+            x -= 12.0;
         };
         if let Some(band) = &panel.band {
             let color = panel.curves.first().map_or("#000", |curve| curve.look.color);
             entry(self, band.label, &|svg, x| {
                 let top = y - 9.0;
                 svg.put(format_args!(
-                    r#"<rect x="{x:.1}" y="{top:.1}" width="28" height="10" fill="{color}" opacity=".25"/>"#
+                    r#"<rect x="{x:.1}" y="{top:.1}" width="{SAMPLE}" height="10" fill="{color}" opacity=".25"/>"#
                 ));
             });
         }
@@ -240,8 +244,8 @@ impl Svg {
     /// A piece of a line as the legend shows it.
     fn sample(&mut self, x: f64, y: f64, look: &Look) {
         let style = style(look);
-        self.put(format_args!(r#"<path d="M{x:.1},{y:.1}h28" {style}/>"#));
-        self.marker(x + 14.0, y, look);
+        self.put(format_args!(r#"<path d="M{x:.1},{y:.1}h{SAMPLE}" {style}/>"#));
+        self.marker(x + SAMPLE / 2.0, y, look);
     }
 
     fn marker(&mut self, x: f64, y: f64, look: &Look) {
