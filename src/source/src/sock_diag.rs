@@ -2,7 +2,8 @@
 
 //! Snapshots from Linux's `sock_diag` (7): a netlink dump of all TCP sockets.
 //!
-//! One socket and one buffer serve every dump; replies are read in place.
+//! One socket and one buffer serve every dump; replies are read in place.  What
+//! of the filter the kernel can apply, it does.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -15,6 +16,7 @@ use tcpstats::{Filter, Header, Record, State, ipv4, key, mapped_ipv4, name, opti
 
 use crate::Place;
 use crate::Sentence;
+use crate::bytecode::{self, Family, Selection};
 use crate::system::{mono_ns, wall_ns};
 use crate::{Sample, Source};
 
@@ -29,6 +31,7 @@ pub struct SockDiag {
     socket: File,
     buffer: Vec<u8>,
     filter: Option<Filter>,
+    dumps: Vec<Dump>,
     sequence: u64,
     request: u32,
     record: Record,
@@ -54,9 +57,20 @@ impl SockDiag {
     /// # Errors
     /// A sentence with what the kernel said.
     pub fn open(filter: Option<Filter>) -> Result<Self, Sentence> {
-        let socket = Self::socket()?;
-        let buffer = vec![0; REPLY_MAX];
-        Ok(Self { socket, buffer, filter, sequence: 0, request: 0, record: Record::new() })
+        Ok(Self::on(Self::socket()?, filter))
+    }
+
+    fn on(socket: File, filter: Option<Filter>) -> Self {
+        let dumps = [Family::Inet, Family::Inet6].into_iter().filter_map(|family| Dump::of(family, filter.as_ref()));
+        Self {
+            socket,
+            buffer: vec![0; REPLY_MAX],
+            dumps: dumps.collect(),
+            filter,
+            sequence: 0,
+            request: 0,
+            record: Record::new(),
+        }
     }
 
     fn socket() -> Result<File, Sentence> {
@@ -70,17 +84,17 @@ impl SockDiag {
         Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Dumps the sockets of one family; gives whether the kernel said that the
-    /// dump was interrupted.
+    /// Asks for a dump and reads it; gives whether the kernel said that it was
+    /// interrupted.
     fn dump(
         &mut self,
-        family: u8,
+        which: usize,
         start_ns: u64,
         seen: &mut u64,
         snapshot: &mut SnapshotBuffer,
     ) -> Result<bool, DumpError> {
         self.request = self.request.wrapping_add(1);
-        self.socket.write_all(&dump_request(family, self.request))?;
+        self.socket.write_all(self.dumps[which].request(self.request))?;
         let mut interrupted = false;
         loop {
             let len = match self.socket.read(&mut self.buffer) {
@@ -121,12 +135,15 @@ impl SockDiag {
 
     fn dump_all(&mut self, start_ns: u64, snapshot: &mut SnapshotBuffer) -> Result<(u64, bool), DumpError> {
         let mut seen = 0;
-        let mut interrupted = self.dump(AF_INET, start_ns, &mut seen, snapshot)?;
-        match self.dump(AF_INET6, start_ns, &mut seen, snapshot) {
-            Ok(again) => interrupted |= again,
-            // A kernel without IPv6 has no such sockets.
-            Err(DumpError::Io(error)) if error.raw_os_error() == Some(libc::ENOENT) => (),
-            Err(error) => return Err(error),
+        let mut interrupted = false;
+        for which in 0..self.dumps.len() {
+            match self.dump(which, start_ns, &mut seen, snapshot) {
+                Ok(again) => interrupted |= again,
+                // A kernel without IPv6 has no such sockets.
+                Err(DumpError::Io(error))
+                    if self.dumps[which].family == Family::Inet6 && error.raw_os_error() == Some(libc::ENOENT) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok((seen, interrupted))
     }
@@ -177,8 +194,6 @@ impl Source for SockDiag {
     }
 }
 
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 
 // Numbers of linux/netlink.h, sock_diag.h and inet_diag.h.
@@ -194,23 +209,65 @@ const INET_DIAG_CONG: u16 = 4;
 const INET_DIAG_SKMEMINFO: u16 = 7;
 const INET_DIAG_MARK: u16 = 15;
 const INET_DIAG_CGROUP_ID: u16 = 21;
-const REQUEST_LEN: u32 = 16 + 56;
+const REQUEST_LEN: usize = 16 + 56;
+const INET_DIAG_REQ_BYTECODE: u16 = 1;
+const ATTRIBUTE_HEADER_LEN: usize = 4;
 const DIAG_MESSAGE_LEN: usize = 72;
 
-/// A request for all TCP sockets of a family: `nlmsghdr` and `inet_diag_req_v2`.
-fn dump_request(family: u8, request: u32) -> [u8; REQUEST_LEN as usize] {
-    /// Every state from `TCP_ESTABLISHED`, 1, to `TCP_NEW_SYN_RECV`, 12.
-    const STATES: u32 = 0x1ffe;
-    let extensions = [INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO];
-    let mut bytes = [0; REQUEST_LEN as usize];
-    let mut put = |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
-    put(0, &REQUEST_LEN.to_ne_bytes());
-    put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    put(6, &(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-    put(8, &request.to_ne_bytes());
-    put(16, &[family, IPPROTO_TCP, extensions.iter().map(|e| 1 << (e - 1)).sum()]);
-    put(20, &STATES.to_ne_bytes());
-    bytes
+/// A dump of the sockets of one family: its request, `nlmsghdr`,
+/// `inet_diag_req_v2`, and the attribute with a program that selects.
+struct Dump {
+    family: Family,
+    request: Vec<u8>,
+}
+
+impl Dump {
+    /// None where no socket of the family can match.
+    fn of(family: Family, filter: Option<&Filter>) -> Option<Self> {
+        let extensions = [INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO];
+        let states = states(filter);
+        let program = match filter.map_or(Selection::All, |filter| bytecode::select(filter, family)) {
+            Selection::All => Vec::new(),
+            Selection::Program(program) => program,
+            Selection::Nothing => return None,
+        };
+        if states == 0 {
+            return None;
+        }
+        let mut request = vec![0; REQUEST_LEN];
+        let mut put = |offset: usize, value: &[u8]| request[offset..offset + value.len()].copy_from_slice(value);
+        put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+        put(6, &(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+        put(16, &[family.number(), IPPROTO_TCP, extensions.iter().map(|e| 1 << (e - 1)).sum()]);
+        put(20, &states.to_ne_bytes());
+        if !program.is_empty() {
+            let len = u16::try_from(ATTRIBUTE_HEADER_LEN + program.len()).unwrap_or(u16::MAX);
+            request.extend(len.to_ne_bytes());
+            request.extend(INET_DIAG_REQ_BYTECODE.to_ne_bytes());
+            request.extend(program);
+        }
+        let len = u32::try_from(request.len()).unwrap_or(u32::MAX);
+        request[..4].copy_from_slice(&len.to_ne_bytes());
+        Some(Self { family, request })
+    }
+
+    /// The request with that number.
+    fn request(&mut self, number: u32) -> &[u8] {
+        self.request[8..12].copy_from_slice(&number.to_ne_bytes());
+        &self.request
+    }
+}
+
+/// The states, by bit, that a connection which the filter matches can be in.
+fn states(filter: Option<&Filter>) -> u32 {
+    // From TCP_ESTABLISHED to TCP_NEW_SYN_RECV.
+    let all = 1..=12_u8;
+    let mut record = Record::new();
+    let can_match = |linux: &u8| {
+        record.set(key::state, state(*linux));
+        filter.is_none_or(|filter| filter.can_match_by(&record, key::state.field()))
+    };
+    all.filter(can_match).map(|state| 1 << state).sum()
 }
 
 /// A netlink message in the buffer.
@@ -310,14 +367,18 @@ fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>) -> Result<
     record.set_if(key::cgroup, attributes.cgroup.u64(0));
     record.set_if(key::mark, attributes.mark.u32(0));
     if state != State::LISTEN {
-        fill_info(record, attributes.info, state);
+        // In the first nothing is missing, and so nothing is looked for: a third of the work.
+        match attributes.info.0.first_chunk::<INFO_LEN>() {
+            Some(whole) => fill_info(record, Bytes(whole), state),
+            None => fill_info(record, attributes.info, state),
+        }
     }
     Ok(filter.is_none_or(|filter| filter.matches(record)))
 }
 
 fn fill_identity(record: &mut Record, message: Bytes<'_>, state: State) -> Option<()> {
     let mapped = |offset: usize| -> Option<[u8; 16]> {
-        if message.u8(0)? == AF_INET { message.at(offset).map(ipv4) } else { message.at(offset) }
+        if message.u8(0)? == Family::Inet.number() { message.at(offset).map(ipv4) } else { message.at(offset) }
     };
     let (laddr, faddr) = (mapped(8)?, mapped(24)?);
     let is_ipv4 = mapped_ipv4(laddr).is_some();
@@ -411,7 +472,12 @@ fn fill_memory(record: &mut Record, memory: Bytes<'_>) {
 /// `TCP_MAXWIN << TCP_MAX_WINSHIFT`.
 const SSTHRESH_INFINITE: u32 = 65535 << 14;
 
-/// `struct tcp_info` of linux/tcp.h, of any length.
+/// Bytes of `struct tcp_info` of linux/tcp.h as far as they are read.
+const INFO_LEN: usize = 276;
+
+/// `struct tcp_info` of any length.
+#[allow(clippy::inline_always, reason = "it is to be compiled for whole ones and for others")]
+#[inline(always)]
 fn fill_info(record: &mut Record, info: Bytes<'_>, state: State) {
     let synchronized = state.0 >= State::ESTABLISHED.0;
     let Some(mss) = info.u32(16) else {
@@ -465,22 +531,15 @@ fn fill_info(record: &mut Record, info: Bytes<'_>, state: State) {
     record.set_if(key::total_rto_time, info.ms(244));
     record.set_if(key::total_rto, info.u16(240).map(u32::from));
     record.set_if(key::total_rto_recoveries, info.u16(242).map(u32::from));
-    for (key, offset) in INFO_U64 {
-        record.set_if(key, info.u64(offset));
-    }
+    fill_members(record, info);
     for (key, offset) in [(key::pacing_rate, 104), (key::max_pacing_rate, 112)] {
         // All ones: no limit.
         record.set_if(key, info.u64(offset).filter(|rate| *rate != u64::MAX));
     }
-    for (key, offset) in INFO_U32 {
-        record.set_if(key, info.u32(offset));
-    }
-    for (key, offset) in [(key::ca_state, 1), (key::retransmits, 2), (key::probes, 3)] {
-        record.set_if(key, info.u8(offset));
-    }
     fill_bits(record, info);
 }
 
+#[inline]
 fn fill_options(record: &mut Record, info: Bytes<'_>) {
     let (Some(linux), Some(scales)) = (info.u8(5), info.u8(6)) else {
         return;
@@ -503,6 +562,7 @@ fn fill_options(record: &mut Record, info: Bytes<'_>) {
 }
 
 /// Bit fields; a kernel that sends what came with them knows them.
+#[inline]
 fn fill_bits(record: &mut Record, info: Bytes<'_>) {
     let Some(bits) = info.u8(7) else {
         return;
@@ -514,44 +574,58 @@ fn fill_bits(record: &mut Record, info: Bytes<'_>) {
 }
 
 /// Members of `tcp_info` that are taken as they are, and where they begin.
-const INFO_U64: [(tcpstats::Key<u64>, usize); 6] = [
-    (key::acked_bytes, 120),
-    (key::received_bytes, 128),
-    (key::delivery_rate, 160),
-    (key::busy_time, 168),
-    (key::rwnd_limited, 176),
-    (key::sndbuf_limited, 184),
-];
-
-/// See [`INFO_U64`].
-const INFO_U32: [(tcpstats::Key<u32>, usize); 26] = [
-    (key::rcv_mss, 20),
-    (key::pmtu, 60),
-    (key::rcv_ssthresh, 64),
-    (key::advmss, 84),
-    (key::reordering, 88),
-    (key::rcv_rtt, 92),
-    (key::rcv_space, 96),
-    (key::rexmit_packs, 100),
-    (key::segs_out, 136),
-    (key::segs_in, 140),
-    (key::notsent_bytes, 144),
-    (key::data_segs_in, 152),
-    (key::data_segs_out, 156),
-    (key::delivered, 192),
-    (key::delivered_ce, 196),
-    (key::dsack_packs, 216),
-    (key::reord_seen, 220),
-    (key::ooo_packs, 224),
-    (key::rehash, 236),
-    (key::received_ce, 248),
-    (key::delivered_e1_bytes, 252),
-    (key::delivered_e0_bytes, 256),
-    (key::delivered_ce_bytes, 260),
-    (key::received_e1_bytes, 264),
-    (key::received_e0_bytes, 268),
-    (key::received_ce_bytes, 272),
-];
+#[inline]
+fn fill_members(record: &mut Record, info: Bytes<'_>) {
+    // Not a loop over a table: it would cost more than all the rest.
+    macro_rules! members {
+        ($($read:ident { $($key:ident $offset:literal;)* })*) => {
+            $($(record.set_if(key::$key, info.$read($offset));)*)*
+        };
+    }
+    members! {
+        u8 {
+            ca_state 1;
+            retransmits 2;
+            probes 3;
+        }
+        u32 {
+            rcv_mss 20;
+            pmtu 60;
+            rcv_ssthresh 64;
+            advmss 84;
+            reordering 88;
+            rcv_rtt 92;
+            rcv_space 96;
+            rexmit_packs 100;
+            segs_out 136;
+            segs_in 140;
+            notsent_bytes 144;
+            data_segs_in 152;
+            data_segs_out 156;
+            delivered 192;
+            delivered_ce 196;
+            dsack_packs 216;
+            reord_seen 220;
+            ooo_packs 224;
+            rehash 236;
+            received_ce 248;
+            delivered_e1_bytes 252;
+            delivered_e0_bytes 256;
+            delivered_ce_bytes 260;
+            received_e1_bytes 264;
+            received_e0_bytes 268;
+            received_ce_bytes 272;
+        }
+        u64 {
+            acked_bytes 120;
+            received_bytes 128;
+            delivery_rate 160;
+            busy_time 168;
+            rwnd_limited 176;
+            sndbuf_limited 184;
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -560,9 +634,6 @@ mod tests {
     use tcpstats::FIELDS;
 
     use super::*;
-
-    /// Bytes of `tcp_info` as far as it is read.
-    const INFO_LEN: usize = 276;
 
     fn message(kind: u16, flags: u16, request: u32, payload: &[u8]) -> Vec<u8> {
         let len = u32::try_from(NLMSG_HEADER_LEN + payload.len()).unwrap();
@@ -573,7 +644,7 @@ mod tests {
     /// An established IPv4 connection whose `tcp_info` has so many bytes, none of them zero.
     fn connection(info_len: usize) -> Vec<u8> {
         let mut payload = vec![1; DIAG_MESSAGE_LEN];
-        payload[0] = AF_INET;
+        payload[0] = Family::Inet.number();
         payload[8..12].copy_from_slice(&[192, 0, 2, 1]);
         let info: Vec<u8> = (1..=200_u8).cycle().take(info_len).collect();
         payload.extend(u16::try_from(4 + info_len).unwrap().to_ne_bytes());
@@ -596,14 +667,7 @@ mod tests {
         }
         // A source that waits for more than there is has an error, not all day.
         ours.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
-        let mut source = SockDiag {
-            socket: File::from(OwnedFd::from(ours.try_clone().unwrap())),
-            buffer: vec![0; REPLY_MAX],
-            filter: None,
-            sequence: 0,
-            request: 0,
-            record: Record::new(),
-        };
+        let mut source = SockDiag::on(File::from(OwnedFd::from(ours.try_clone().unwrap())), None);
         let mut snapshot = SnapshotBuffer::new();
         let sample = source.sample(&mut snapshot).map(|_| snapshot);
         ours.set_nonblocking(true).unwrap();
@@ -646,7 +710,10 @@ mod tests {
         assert!(said(message(NLMSG_ERROR, 0, 1, &(-libc::EPERM).to_ne_bytes())).contains("Operation not permitted"));
         let whole = message(SOCK_DIAG_BY_FAMILY, 0, 1, &connection(0));
         assert!(said(whole[..40].to_vec()).contains("a message is cut off"));
-        assert!(said(message(SOCK_DIAG_BY_FAMILY, 0, 1, &[AF_INET; 40])).contains("shorter than inet_diag_msg"));
+        assert!(
+            said(message(SOCK_DIAG_BY_FAMILY, 0, 1, &[Family::Inet.number(); 40]))
+                .contains("shorter than inet_diag_msg")
+        );
     }
 
     #[test]
@@ -665,7 +732,8 @@ mod tests {
         assert_eq!(oldest.get(key::pacing_rate), None);
         let newer = filled(&connection(INFO_LEN + 100));
         assert_eq!(newer, whole, "what is not known yet is skipped");
-        assert!(INFO_U32.iter().all(|(key, _)| whole.get(*key).is_some()));
+        let of_info = FIELDS.iter().filter(|field| field.linux.starts_with("tcpi_"));
+        assert!(of_info.clone().count() > 50 && of_info.clone().all(|field| whole.has(field.index)));
     }
 
     #[test]
