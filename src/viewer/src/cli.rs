@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+#[cfg(feature = "plot")]
+use crate::plot::{MOST, Size};
+
 /// Look at the statistics of TCP connections, live or in a log
 #[derive(Parser)]
 #[command(name = "tcpstats", version, disable_help_subcommand = true)]
@@ -44,6 +47,10 @@ pub enum Command {
     /// Sum a log up: each connection, or all to one prefix or port
     #[command(long_about = SUMMARY_LONG)]
     Summary(Summary),
+    /// Draw connections of logs over time, as a picture or as a page to zoom in
+    #[cfg(feature = "plot")]
+    #[command(long_about = PLOT_LONG)]
+    Plot(Plot),
     /// Print a script with which a shell completes the command line
     Completions(Completions),
 }
@@ -284,4 +291,47 @@ pub enum Measure {
     Received,
     /// Time in the log
     Duration,
+}
+
+#[cfg(feature = "plot")]
+const PLOT_LONG: &str = "\
+Draw connections of logs over time, as a picture or as a page to zoom in: congestion window and threshold, bytes in \
+flight and the window that the peer offers, round-trip time with its variation, throughput and retransmissions.
+
+A line breaks where the log knows nothing: the connection is absent, snapshots are missing, a value is not set.  Of the \
+values that share a column of pixels the first, the lowest, the highest and the last are drawn (of a page, a quarter of \
+a column), so that a long log makes no larger picture.
+
+Throughput is taken from acked_bytes, snd_una or sent_bytes, whichever the log has first, and from received_bytes or \
+rcv_nxt; without any of those of sending it is estimated as inflight / srtt.  The picture names what it is from.
+
+Logs are read twice; standard input is put into a temporary file for it.  Of a damaged log the rest is drawn; the exit \
+status is then 1.";
+
+/// `tcpstats plot`
+#[cfg(feature = "plot")]
+#[derive(Args)]
+pub struct Plot {
+    /// The logs, in any format and order, also compressed; - is standard input
+    #[arg(required = true, value_name = "LOG")]
+    pub logs: Vec<PathBuf>,
+    /// Draw into this file, whose name ends in .svg, .png or .html; - is standard output, for SVG
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// Make a page to zoom and hover in, whatever the file is called; it is whole by itself and needs no network
+    #[arg(long)]
+    pub html: bool,
+    /// Draw only connections of which a record matches this filter, and these from their first record to their last
+    #[arg(short = 'e', long, value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Draw so many connections over each other, those that sent most; at most 8
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST)))]
+    pub count: u8,
+    /// Tell the time of day in UTC instead of the time since the start
+    #[arg(long)]
+    pub utc: bool,
+    /// How large the picture is, in pixels; a PNG has twice as many each way
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "960x900")]
+    pub size: Size,
 }

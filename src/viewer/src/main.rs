@@ -11,6 +11,8 @@ mod log;
 #[cfg(all(test, feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
 mod manual;
 mod output;
+#[cfg(feature = "plot")]
+mod plot;
 mod show;
 mod summary;
 mod table;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         Command::Top(asked) => top::run(&asked),
         Command::Show(asked) => show::run(&asked),
         Command::Check(asked) => check::run(&asked),
+        #[cfg(feature = "plot")]
+        Command::Plot(asked) => plot::run(&asked),
         Command::Completions(asked) => output::write(&asked.script()),
         #[cfg(feature = "convert")]
         Command::Convert(asked) => convert::run(&asked),
