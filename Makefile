@@ -30,7 +30,8 @@ MAKE_ENV+=	GEN=${GEN} LIBCLANG_PATH=${LLVM_PREFIX}/lib \
 		MAKEOBJDIR=${WRKDIR}/kmod RUSTC=${RUSTC}
 CARGO_BUILD_ARGS=	--package=siftr_cdev_gen --package=siftr_cdev_logger
 CARGO_TEST_ARGS=	--package=siftr_cdev --package=siftr_cdev_gen \
-			--package=siftr_cdev_logger --package=tcpstats
+			--package=siftr_cdev_logger --package=tcpstats \
+			--package=tcpstats_source
 RUSTFLAGS+=	--remap-path-prefix=${WRKSRC}=${PORTNAME}
 
 OPTIONS_DEFINE=		DOCS EXAMPLES VIEWER

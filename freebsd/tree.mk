@@ -14,7 +14,7 @@ OPTIONS=	${OPTIONS_DEFINE}
 .for option in ${WITHOUT}
 OPTIONS:=	${OPTIONS:N${option}}
 .endfor
-OPTION_TARGETS=	${OPTIONS:S/^/post-install-/:S/$/-on/}
+OPTION_TARGETS=	${OPTIONS:@option@post-install-${option}-on@}
 
 CARGO?=		cargo
 KLDXREF?=	kldxref
