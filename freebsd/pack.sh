@@ -18,7 +18,7 @@ rm -rf "$stage"
 # The port says what is installed, and where.  GNU make's flags are not bmake's.
 unset MAKEFLAGS MFLAGS
 "$GEN" header "$out/tcpstats.h"
-bmake -C "$top" PORTSDIR=/nonexistent DESTDIR="$stage" PROGRAMS="$out" KMODULE="$ko" HEADER="$out/tcpstats.h" \
+bmake -s -C "$top" PORTSDIR=/nonexistent DESTDIR="$stage" PROGRAMS="$out" KMODULE="$ko" HEADER="$out/tcpstats.h" \
     STRIP="-s --strip-program=$LLVM/bin/llvm-strip" stage
 
 # Files alone: a folder in it would change the mode of one that is there.
