@@ -12,26 +12,29 @@ DISTFILES=	# the crates alone
 
 MAINTAINER=	ports@FreeBSD.org
 COMMENT=	Live statistics of every TCP connection, as device and logger
-WWW=		https://caia.swin.edu.au/urp/newtcp/tools.html
+WWW=		http://caia.swin.edu.au/urp/newtcp/tools.html
 
 LICENSE=	BSD2CLAUSE
 LICENSE_FILE=	${WRKSRC}/LICENSE
 
-ONLY_FOR_ARCHS=		aarch64 amd64
-ONLY_FOR_ARCHS_REASON=	the kernel module is built for these
 IGNORE_FreeBSD_13=	the kernel module needs FreeBSD 14 to 16
 IGNORE_FreeBSD_17=	the kernel module needs FreeBSD 14 to 16
+ONLY_FOR_ARCHS=	aarch64 amd64
+ONLY_FOR_ARCHS_REASON=	the kernel module is built for these
 
 USES=		cargo kmod llvm:build,noexport
 
 USE_RC_SUBR=	tcpstats_logger
 
-MAKE_ENV+=	GEN=${GEN} LIBCLANG_PATH=${LLVM_PREFIX}/lib \
-		MAKEOBJDIR=${WRKDIR}/kmod RUSTC=${RUSTC}
 CARGO_BUILD_ARGS=	--package=siftr_cdev_gen --package=siftr_cdev_logger
 CARGO_TEST_ARGS=	--package=siftr_cdev --package=siftr_cdev_gen \
 			--package=siftr_cdev_logger --package=tcpstats \
 			--package=tcpstats_source
+MAKE_ENV+=		GEN=${GEN} \
+			LIBCLANG_PATH=${LLVM_PREFIX}/lib \
+			MAKEOBJDIR=${WRKDIR}/kmod \
+			RUSTC=${RUSTC}
+
 RUSTFLAGS+=	--remap-path-prefix=${WRKSRC}=${PORTNAME}
 
 OPTIONS_DEFINE=		DOCS EXAMPLES VIEWER
@@ -68,10 +71,6 @@ do-install:
 	${INSTALL_DATA} ${WRKSRC}/files/newsyslog.conf.d/tcpstats_logger.conf \
 		${STAGEDIR}${PREFIX}/etc/newsyslog.conf.d/tcpstats_logger.conf.sample
 
-post-install-VIEWER-on:
-	${INSTALL_PROGRAM} ${PROGRAMS}/tcpstats ${STAGEDIR}${PREFIX}/bin
-	${INSTALL_MAN} ${WRKSRC}/man/tcpstats.1 ${STAGEDIR}${PREFIX}/share/man/man1
-
 post-install-DOCS-on:
 	${MKDIR} ${STAGEDIR}${DOCSDIR}
 	cd ${WRKSRC} && ${INSTALL_DATA} CHANGELOG.md README.md ${STAGEDIR}${DOCSDIR}
@@ -79,6 +78,10 @@ post-install-DOCS-on:
 post-install-EXAMPLES-on:
 	${MKDIR} ${STAGEDIR}${EXAMPLESDIR}
 	cd ${WRKSRC}/files && ${INSTALL_DATA} devfs.conf skips.d snapshots.d ${STAGEDIR}${EXAMPLESDIR}
+
+post-install-VIEWER-on:
+	${INSTALL_PROGRAM} ${PROGRAMS}/tcpstats ${STAGEDIR}${PREFIX}/bin
+	${INSTALL_MAN} ${WRKSRC}/man/tcpstats.1 ${STAGEDIR}${PREFIX}/share/man/man1
 
 PORTSDIR?=	/usr/ports
 .if exists(${PORTSDIR}/Mk/bsd.port.mk)
