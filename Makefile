@@ -41,6 +41,7 @@ OPTIONS_DEFINE=		DOCS EXAMPLES VIEWER
 OPTIONS_DEFAULT=	VIEWER
 OPTIONS_SUB=		yes
 VIEWER_DESC=		tcpstats(1), which shows, sums up and converts logs
+VIEWER_LIB_DEPENDS=	libzstd.so:archivers/zstd
 VIEWER_VARS=		CARGO_BUILD_ARGS+=--package=tcpstats_viewer \
 			CARGO_TEST_ARGS+=--package=tcpstats_viewer
 

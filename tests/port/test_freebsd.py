@@ -15,7 +15,7 @@ from plist import ROOT, packed
 BUILT = ROOT / "target/freebsd"
 LLVM = pathlib.Path(os.environ.get("LLVM", "/usr/lib/llvm-19")) / "bin"
 
-PROGRAMS = ["siftr_cdev_logger", "vmsuite"]
+PROGRAMS = ["siftr_cdev_logger", "tcpstats", "vmsuite"]
 
 def readelf(*arguments):
     return subprocess.run(

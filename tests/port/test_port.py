@@ -143,8 +143,8 @@ def test_what_is_staged_is_what_is_packed(tree, without):
 @pytest.mark.parametrize("without", COMBINATIONS, ids=lambda names: " ".join(names) or "all")
 def test_the_same_is_installed_without_a_ports_tree(tree, tmp_path, without):
     arguments = [f"WITHOUT={' '.join(without)}", f"DESTDIR={tmp_path}/root"]
-    tree.make(*arguments)
-    tree.make(*arguments, "install")
+    tree.make("-j4", *arguments)
+    tree.make("-j4", *arguments, "install")
     assert files(tmp_path / "root") == packed(without)
     assert f"kldxref {tmp_path}/root/boot/modules\n" in tree.calls.read_text()
 
