@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = {release: ROOT / f"target/kmod/{release}-amd64/fake/run" for release in ("14", "15")}
 
 # Of the fuzzer, and a seed that is given when a failure is to be seen again.
-FUZZ_SECONDS = os.environ.get("KMOD_FUZZ_SECONDS", "20")
+FUZZ_SECONDS = os.environ.get("KMOD_FUZZ_SECONDS", "60")
 FUZZ_SEED = os.environ.get("KMOD_FUZZ_SEED")
 
 # What the fake kernel says of each thing that a bad module would do.

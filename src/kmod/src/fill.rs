@@ -5,20 +5,35 @@
 use tcpstats::{State, key, option};
 
 use crate::kpi::{Endpoints, KernelRecord, Pcb, Socket, Syncache, raw, system};
-use crate::units::{left_us, rto_us, rttlow_us, rttvar_us, since_us};
+use crate::units::{Tick, left_us, rto_us, rttlow_us, rttvar_us, sbt_ns, since_us};
 
-/// The clock, read once for a record.
+/// The clock of a walk, as it was when it was last looked at.
 pub struct Clock {
-    /// Ticks in a second.
-    pub hz: u32,
-    /// Start of the walk, as [`system::uptime_sbt`] has it.
-    pub start_sbt: i64,
-    /// Now, likewise.
-    pub now_sbt: i64,
+    tick: Tick,
+    start_sbt: i64,
+    now_sbt: i64,
+    /// Since the start of the walk.
+    pub at_ns: u64,
 }
 
-/// Which connection it is: all fields of the group identity.
+impl Clock {
+    /// The clock of a walk that starts now.
+    pub fn start(hz: u32) -> Self {
+        let now_sbt = system::uptime_sbt();
+        Self { tick: Tick::of(hz), start_sbt: now_sbt, now_sbt, at_ns: 0 }
+    }
+
+    /// Looks at it.
+    pub fn look(&mut self) {
+        self.now_sbt = system::uptime_sbt();
+        self.at_ns = sbt_ns(self.now_sbt.saturating_sub(self.start_sbt));
+    }
+}
+
+/// Which connection it is: all fields of the group identity, in a record that
+/// may have had others.
 pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>) {
+    record.forget();
     let (uid, jid) = pcb.owner();
     let (flowid, flowtype) = pcb.flow();
     endpoints(record, &pcb.endpoints());
@@ -28,14 +43,14 @@ pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>) {
     record.set(key::jid, jid);
     record.set(key::flowid, flowid);
     record.set(key::flowtype, flowtype);
-    if let Some(stack) = pcb.stack() {
-        record.set(key::cc, stack.cc);
-        record.set(key::stack, stack.name);
-    }
+    let stack = pcb.stack();
+    record.set_if(key::cc, stack.map(|stack| stack.cc));
+    record.set_if(key::stack, stack.map(|stack| stack.name));
 }
 
-/// A connection that is only in the SYN cache.
+/// A connection that is only in the SYN cache: there is no more to be known.
 pub fn half_open(record: &mut KernelRecord, entry: &Syncache<'_>) {
+    record.clear();
     endpoints(record, &entry.endpoints());
     record.set(key::state, State::SYN_RCVD);
 }
@@ -49,24 +64,13 @@ fn endpoints(record: &mut KernelRecord, ends: &Endpoints) {
     record.set(key::fib, ends.fib);
 }
 
-/// All that is not identity.
+/// All that is not identity.  Every field is set, if only to none: the record
+/// may have had it before.
 pub fn statistics(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
-    match pcb.socket() {
-        Some(Socket::Listener { qlen, qlimit }) => {
-            record.set(key::qlen, qlen);
-            record.set(key::qlimit, qlimit);
-        }
-        Some(Socket::Connection { snd_cc, snd_hiwat, rcv_cc, rcv_hiwat }) => {
-            record.set(key::snd_cc, snd_cc);
-            record.set(key::snd_hiwat, snd_hiwat);
-            record.set(key::rcv_cc, rcv_cc);
-            record.set(key::rcv_hiwat, rcv_hiwat);
-        }
-        None => (),
-    }
     windows(record, pcb);
     times(record, pcb, clock);
     totals(record, pcb);
+    buffers(record, pcb);
     timers(record, pcb, clock);
 }
 
@@ -116,18 +120,17 @@ fn options(pcb: &Pcb<'_>) -> u16 {
 }
 
 fn times(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
-    let (granularity, hz, now) = (pcb.granularity(), clock.hz, system::ticks());
+    let (granularity, tick, now) = (pcb.granularity(), clock.tick, system::ticks());
     let timestamps = pcb.t_flags() & raw::TF_RCVD_TSTMP != 0;
     record.set(key::srtt, pcb.srtt_us());
-    record.set(key::rttvar, rttvar_us(pcb.t_rttvar(), granularity, hz));
-    record.set_if(key::rttmin, rttlow_us(pcb.t_rttlow(), granularity, timestamps, hz));
-    record.set(key::rto, rto_us(pcb.t_rxtcur(), granularity, hz));
-    record.set_if(key::age, since_us(now, pcb.t_starttime(), hz));
-    record.set_if(key::idle_rcv, since_us(now, pcb.t_rcvtime(), hz));
+    record.set(key::rttvar, rttvar_us(pcb.t_rttvar(), granularity, tick));
+    record.set_if(key::rttmin, rttlow_us(pcb.t_rttlow(), granularity, timestamps, tick));
+    record.set(key::rto, rto_us(pcb.t_rxtcur(), granularity, tick));
+    record.set_if(key::age, since_us(now, pcb.t_starttime(), tick));
+    record.set_if(key::idle_rcv, since_us(now, pcb.t_rcvtime(), tick));
     // Of the stacks only the base writes t_sndtime.
-    if record.get(key::stack).is_some_and(|name| name.starts_with(b"freebsd\0")) {
-        record.set_if(key::idle_snd, since_us(now, pcb.t_sndtime(), hz));
-    }
+    let is_base = record.get(key::stack).is_some_and(|name| name.starts_with(b"freebsd\0"));
+    record.set_if(key::idle_snd, since_us(now, pcb.t_sndtime(), tick).filter(|_| is_base));
 }
 
 fn totals(record: &mut KernelRecord, pcb: &Pcb<'_>) {
@@ -152,6 +155,20 @@ fn totals(record: &mut KernelRecord, pcb: &Pcb<'_>) {
     record.set(key::delivered_ce, pcb.t_scep().wrapping_sub(start));
     record.set(key::received_ce, pcb.t_rcep());
     record.set(key::rxtshift, pcb.t_rxtshift());
+}
+
+fn buffers(record: &mut KernelRecord, pcb: &Pcb<'_>) {
+    let (buffers, queue) = match pcb.socket() {
+        Some(Socket::Connection(buffers)) => (Some(buffers), None),
+        Some(Socket::Listener(queue)) => (None, Some(queue)),
+        None => (None, None),
+    };
+    record.set_if(key::snd_cc, buffers.map(|buffers| buffers.snd_cc));
+    record.set_if(key::snd_hiwat, buffers.map(|buffers| buffers.snd_hiwat));
+    record.set_if(key::rcv_cc, buffers.map(|buffers| buffers.rcv_cc));
+    record.set_if(key::rcv_hiwat, buffers.map(|buffers| buffers.rcv_hiwat));
+    record.set_if(key::qlen, queue.map(|queue| queue.qlen));
+    record.set_if(key::qlimit, queue.map(|queue| queue.qlimit));
 }
 
 fn timers(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {

@@ -17,7 +17,6 @@ use crate::fill::{self, Clock};
 use crate::kpi::probe::{self, Skip};
 use crate::kpi::{self, Block, Errno, KernelRecord, List, Pcb, Syncache, Wait, system};
 use crate::output::Blocks;
-use crate::units::sbt_ns;
 
 /// Bytes of memory taken at once: the longest that malloc(9) keeps a cache of.
 const BLOCK_LEN: usize = 64 * 1024;
@@ -30,7 +29,7 @@ const SIGNAL_INTERVAL: u64 = 64;
 
 /// How many connections share one look at the clock: some microseconds of a walk,
 /// and a clock can cost more than a record.
-const CLOCK_INTERVAL: u64 = 8;
+const CLOCK_INTERVAL: u64 = 16;
 
 /// What a reader wants.
 pub struct Wanted<'a> {
@@ -44,29 +43,38 @@ pub struct Snapshot {
     blocks: List,
     /// The most blocks that the limit of a snapshot lets it have.
     most: usize,
-    written: usize,
+    /// How many blocks are full.
+    full: usize,
+    /// Records in the block behind those.
+    at: usize,
     spare: KernelRecord,
 }
 
 /// What a pass comes by.
-enum Seen<'a> {
-    Connection(&'a Pcb<'a>),
-    HalfOpen(&'a Syncache<'a>),
+trait Seen {
+    fn identity(&self, record: &mut KernelRecord);
+
+    /// The connection, if it is more than an entry of the SYN cache.
+    fn pcb(&self) -> Option<&Pcb<'_>>;
 }
 
-impl Seen<'_> {
+impl Seen for Pcb<'_> {
     fn identity(&self, record: &mut KernelRecord) {
-        match self {
-            Self::Connection(pcb) => fill::identity(record, pcb),
-            Self::HalfOpen(entry) => fill::half_open(record, entry),
-        }
+        fill::identity(record, self);
     }
 
     fn pcb(&self) -> Option<&Pcb<'_>> {
-        match self {
-            Self::Connection(pcb) => Some(pcb),
-            Self::HalfOpen(_) => None,
-        }
+        Some(self)
+    }
+}
+
+impl Seen for Syncache<'_> {
+    fn identity(&self, record: &mut KernelRecord) {
+        fill::half_open(record, self);
+    }
+
+    fn pcb(&self) -> Option<&Pcb<'_>> {
+        None
     }
 }
 
@@ -85,7 +93,7 @@ impl Snapshot {
             flags: 0,
             hz: 0,
         };
-        Self { header, blocks: List::new(), most: 0, written: 0, spare: KernelRecord::absent() }
+        Self { header, blocks: List::new(), most: 0, full: 0, at: 0, spare: KernelRecord::absent() }
     }
 
     /// Walks over the connections that the running thread may see.  The caller
@@ -107,9 +115,13 @@ impl Snapshot {
         Ok(())
     }
 
+    fn written(&self) -> usize {
+        self.full * BLOCK_RECORDS + self.at
+    }
+
     /// Memory for a number of connections and some more, as far as limits let.
     fn make_room(&mut self, expected: usize, filtered: bool) {
-        let likely = if filtered { self.written } else { expected };
+        let likely = if filtered { self.written() } else { expected };
         let blocks = |records: usize| (records + records / 8).div_ceil(BLOCK_RECORDS) + 1;
         self.most = usize::try_from(system::snapshot_bytes_max()).unwrap_or(usize::MAX) / BLOCK_LEN;
         let wanted = blocks(likely).min(self.most);
@@ -142,7 +154,7 @@ impl Snapshot {
         let hz = system::hz();
         let mut looked: u64 = 0;
         let mut interrupted = false;
-        self.written = 0;
+        (self.full, self.at) = (0, 0);
         self.header = Header {
             sequence: self.header.sequence,
             wall_ns: system::wall_ns(),
@@ -152,13 +164,13 @@ impl Snapshot {
             ..Header::default()
         };
         // After the header's time: no record is later than the walk is long.
-        let mut clock = Clock { hz, start_sbt: system::uptime_sbt(), now_sbt: 0 };
+        let mut clock = Clock::start(hz);
         kpi::each_vnet(wanted.all_vnets, || {
             if interrupted {
                 return;
             }
             // First what has no pcb yet: what gets one now is seen twice and not missed.
-            kpi::each_half_open(|entry| self.look_at(&Seen::HalfOpen(entry), wanted.filter, &mut clock));
+            kpi::each_half_open(|entry| self.look_at(entry, wanted.filter, &mut clock));
             kpi::each_connection(|pcb| {
                 looked += 1;
                 if heed_signals && looked.is_multiple_of(SIGNAL_INTERVAL) && kpi::signal_is_pending() {
@@ -166,47 +178,47 @@ impl Snapshot {
                     return ControlFlow::Break(());
                 }
                 if pcb.is_visible() {
-                    self.look_at(&Seen::Connection(pcb), wanted.filter, &mut clock);
+                    self.look_at(pcb, wanted.filter, &mut clock);
                 } else {
                     probe::record_skip(Some(pcb), Skip::Hidden);
                 }
                 ControlFlow::Continue(())
             });
         });
+        self.header.written = self.written() as u64;
+        self.header.matched = self.header.written + self.header.missed;
         self.header.walk_ns = system::uptime_ns().saturating_sub(self.header.mono_ns);
         !interrupted
     }
 
     /// Makes a record where the next one goes, and keeps it if it is wanted.
-    fn look_at(&mut self, seen: &Seen<'_>, filter: Option<&Filter>, clock: &mut Clock) {
+    fn look_at(&mut self, seen: &impl Seen, filter: Option<&Filter>, clock: &mut Clock) {
         if self.header.seen.is_multiple_of(CLOCK_INTERVAL) {
-            clock.now_sbt = system::uptime_sbt();
+            clock.look();
         }
         self.header.seen += 1;
-        let block = self.written / BLOCK_RECORDS;
-        let has_room = block < self.blocks.len() || self.grow(Wait::No);
-        let room = self.blocks.get_mut(block).and_then(|it| it.records_mut().get_mut(self.written % BLOCK_RECORDS));
+        let has_room = self.full < self.blocks.len() || self.grow(Wait::No);
+        let room = self.blocks.get_mut(self.full).and_then(|block| block.record_mut(self.at));
         // Without room the record is made all the same, to count it as missed.
         let record = room.unwrap_or(&mut self.spare);
 
-        record.clear_identity();
         seen.identity(record);
         let verdict = filter.map_or(Verdict::Match, |filter| filter.verdict_by_identity(record));
         if verdict == Verdict::NoMatch {
             return probe::record_skip(seen.pcb(), Skip::Filtered);
         }
-        record.at_ns = sbt_ns(clock.now_sbt.saturating_sub(clock.start_sbt));
-        record.clear_statistics();
+        record.at_ns = clock.at_ns;
         if let Some(pcb) = seen.pcb() {
             fill::statistics(record, pcb, clock);
         }
         if verdict == Verdict::Unknown && filter.is_some_and(|filter| !filter.matches(record)) {
             return probe::record_skip(seen.pcb(), Skip::Filtered);
         }
-        self.header.matched += 1;
         if has_room {
-            self.written += 1;
-            self.header.written += 1;
+            self.at += 1;
+            if self.at == BLOCK_RECORDS {
+                (self.full, self.at) = (self.full + 1, 0);
+            }
         } else {
             self.header.missed += 1;
             self.header.flags |= flag::TRUNCATED;
@@ -228,7 +240,7 @@ impl Snapshot {
 
 impl Blocks for Snapshot {
     fn block(&self, at: usize) -> Option<&[u8]> {
-        let records = self.written.checked_sub(at.checked_mul(BLOCK_RECORDS)?)?.min(BLOCK_RECORDS);
+        let records = self.written().checked_sub(at.checked_mul(BLOCK_RECORDS)?)?.min(BLOCK_RECORDS);
         if records == 0 { None } else { self.blocks.get(at)?.get(..records * FREEBSD_RECORD_LEN) }
     }
 }

@@ -6,6 +6,8 @@
 //! microseconds, as RACK does: `t_tmr_granularity` of `netinet/tcp_var.h` tells
 //! which.
 
+use core::num::NonZero;
+
 /// The unit of a connection's srtt, rttvar, rttlow and retransmission timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Granularity {
@@ -19,12 +21,35 @@ pub enum Granularity {
 /// `TCP_RTTVAR_SHIFT`.
 const RTTVAR_SHIFT: u32 = 4;
 
-/// Ticks in microseconds: 64 bits, so that it wraps as the ticks do and not
-/// sooner.
-#[must_use]
-pub const fn ticks_us(ticks: u32, hz: u32) -> u64 {
-    let hz = if hz == 0 { 1000 } else { hz };
-    ticks as u64 * 1_000_000 / hz as u64
+/// What FreeBSD's clock does where nobody says otherwise.
+const USUAL_HZ: NonZero<u64> = NonZero::new(1000).unwrap();
+
+/// A tick of the kernel's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Tick {
+    hz: NonZero<u64>,
+    /// Whole microseconds in a tick.
+    us: u64,
+    /// What a tick is longer than those, in parts of hz: 0 with any usual hz.
+    rest: u64,
+}
+
+impl Tick {
+    /// A tick of a clock with so many in a second.
+    #[must_use]
+    pub fn of(hz: u32) -> Self {
+        let hz = NonZero::new(hz.into()).unwrap_or(USUAL_HZ);
+        Self { hz, us: 1_000_000 / hz, rest: 1_000_000 % hz }
+    }
+
+    /// Ticks in microseconds: 64 bits, so that it wraps as the ticks do and not
+    /// sooner.  Divides only where it must.
+    #[must_use]
+    pub fn us(self, ticks: u32) -> u64 {
+        let ticks = u64::from(ticks);
+        let rest = if self.rest == 0 { 0 } else { ticks * self.rest / self.hz };
+        ticks * self.us + rest
+    }
 }
 
 /// A number that fits 32 bits, or the greatest that does.
@@ -36,24 +61,24 @@ pub fn saturate(number: u64) -> u32 {
 /// Time since the clock showed `then`, in microseconds; none where it never
 /// did, which the kernel writes as 0.
 #[must_use]
-pub const fn since_us(now_ticks: u32, then_ticks: u32, hz: u32) -> Option<u64> {
-    if then_ticks == 0 { None } else { Some(ticks_us(now_ticks.wrapping_sub(then_ticks), hz)) }
+pub fn since_us(now_ticks: u32, then_ticks: u32, tick: Tick) -> Option<u64> {
+    if then_ticks == 0 { None } else { Some(tick.us(now_ticks.wrapping_sub(then_ticks))) }
 }
 
 /// `t_rttvar` in microseconds.
 #[must_use]
-pub fn rttvar_us(rttvar: u32, granularity: Granularity, hz: u32) -> u32 {
+pub fn rttvar_us(rttvar: u32, granularity: Granularity, tick: Tick) -> u32 {
     match granularity {
-        Granularity::Ticks => saturate(ticks_us(rttvar, hz) >> RTTVAR_SHIFT),
+        Granularity::Ticks => saturate(tick.us(rttvar) >> RTTVAR_SHIFT),
         Granularity::Microseconds => rttvar,
     }
 }
 
 /// `t_rxtcur` in microseconds.
 #[must_use]
-pub fn rto_us(rto: u32, granularity: Granularity, hz: u32) -> u32 {
+pub fn rto_us(rto: u32, granularity: Granularity, tick: Tick) -> u32 {
     match granularity {
-        Granularity::Ticks => saturate(ticks_us(rto, hz)),
+        Granularity::Ticks => saturate(tick.us(rto)),
         Granularity::Microseconds => rto,
     }
 }
@@ -63,12 +88,12 @@ pub fn rto_us(rto: u32, granularity: Granularity, hz: u32) -> u32 {
 /// The base stack keeps milliseconds where timestamps measure the round trip
 /// and ticks where they do not: `tcp_do_segment()` of `netinet/tcp_input.c`.
 #[must_use]
-pub fn rttlow_us(rttlow: u32, granularity: Granularity, timestamps: bool, hz: u32) -> Option<u32> {
+pub fn rttlow_us(rttlow: u32, granularity: Granularity, timestamps: bool, tick: Tick) -> Option<u32> {
     match (rttlow, granularity) {
         (0, _) => None,
         (us, Granularity::Microseconds) => Some(us),
         (ms, Granularity::Ticks) if timestamps => Some(ms.saturating_mul(1000)),
-        (ticks, Granularity::Ticks) => Some(saturate(ticks_us(ticks, hz))),
+        (ticks, Granularity::Ticks) => Some(saturate(tick.us(ticks))),
     }
 }
 
@@ -97,35 +122,44 @@ mod tests {
     #[test]
     fn an_idle_time_does_not_wrap_after_71_minutes() {
         let day = 86_400;
-        assert_eq!(since_us(day * 1000 + 5, 5, 1000), Some(u64::from(day) * 1_000_000));
+        assert_eq!(since_us(day * 1000 + 5, 5, Tick::of(1000)), Some(u64::from(day) * 1_000_000));
     }
 
     #[test]
     fn an_idle_time_spans_the_wrap_of_ticks() {
-        assert_eq!(since_us(10, u32::MAX - 9, 1000), Some(20_000));
+        assert_eq!(since_us(10, u32::MAX - 9, Tick::of(1000)), Some(20_000));
     }
 
     #[test]
     fn what_never_was_has_no_time() {
-        assert_eq!(since_us(1000, 0, 1000), None);
-        assert_eq!(rttlow_us(0, Granularity::Microseconds, true, 1000), None);
+        assert_eq!(since_us(1000, 0, Tick::of(1000)), None);
+        assert_eq!(rttlow_us(0, Granularity::Microseconds, true, Tick::of(1000)), None);
         assert_eq!(left_us(i64::MAX, 7), None);
     }
 
     #[test]
     fn a_stack_of_microseconds_is_not_shifted() {
-        assert_eq!(rttvar_us(500, Granularity::Microseconds, 1000), 500);
-        assert_eq!(rto_us(230_000, Granularity::Microseconds, 1000), 230_000);
-        assert_eq!(rttlow_us(42, Granularity::Microseconds, true, 100), Some(42));
+        assert_eq!(rttvar_us(500, Granularity::Microseconds, Tick::of(1000)), 500);
+        assert_eq!(rto_us(230_000, Granularity::Microseconds, Tick::of(1000)), 230_000);
+        assert_eq!(rttlow_us(42, Granularity::Microseconds, true, Tick::of(100)), Some(42));
     }
 
     #[test]
     fn ticks_count_by_hz() {
-        assert_eq!(rttvar_us(16, Granularity::Ticks, 1000), 1000);
-        assert_eq!(rttvar_us(8, Granularity::Ticks, 100), 5000);
-        assert_eq!(rto_us(23, Granularity::Ticks, 100), 230_000);
-        assert_eq!(rttlow_us(4, Granularity::Ticks, false, 100), Some(40_000));
-        assert_eq!(rttlow_us(4, Granularity::Ticks, true, 100), Some(4000));
+        assert_eq!(rttvar_us(16, Granularity::Ticks, Tick::of(1000)), 1000);
+        assert_eq!(rttvar_us(8, Granularity::Ticks, Tick::of(100)), 5000);
+        assert_eq!(rto_us(23, Granularity::Ticks, Tick::of(100)), 230_000);
+        assert_eq!(rttlow_us(4, Granularity::Ticks, false, Tick::of(100)), Some(40_000));
+        assert_eq!(rttlow_us(4, Granularity::Ticks, true, Tick::of(100)), Some(4000));
+    }
+
+    #[test]
+    fn a_tick_of_no_whole_microseconds_is_exact() {
+        for hz in [1, 3, 100, 128, 1000, 1024, 999_999, 1_000_000, 3_000_000, u32::MAX] {
+            for ticks in [0, 1, 2, 999, 1000, 1024, 86_400_000, u32::MAX] {
+                assert_eq!(Tick::of(hz).us(ticks), u64::from(ticks) * 1_000_000 / u64::from(hz), "{ticks} of {hz}");
+            }
+        }
     }
 
     #[test]

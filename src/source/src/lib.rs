@@ -3,6 +3,8 @@
 //! Where snapshots come from: what the logger samples and the viewer shows
 //! live.  Platforms differ behind this door only.
 
+#[cfg(target_os = "linux")]
+mod bytecode;
 mod device;
 mod place;
 #[cfg(target_os = "linux")]

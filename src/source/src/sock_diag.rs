@@ -2,7 +2,8 @@
 
 //! Snapshots from Linux's `sock_diag` (7): a netlink dump of all TCP sockets.
 //!
-//! One socket and one buffer serve every dump; replies are read in place.
+//! One socket and one buffer serve every dump; replies are read in place.  What
+//! of the filter the kernel can apply, it does.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -15,6 +16,7 @@ use tcpstats::{Filter, Header, Record, State, ipv4, key, mapped_ipv4, name, opti
 
 use crate::Place;
 use crate::Sentence;
+use crate::bytecode::{self, Family, Selection};
 use crate::system::{mono_ns, wall_ns};
 use crate::{Sample, Source};
 
@@ -29,6 +31,7 @@ pub struct SockDiag {
     socket: File,
     buffer: Vec<u8>,
     filter: Option<Filter>,
+    dumps: Vec<Dump>,
     sequence: u64,
     request: u32,
     record: Record,
@@ -54,9 +57,20 @@ impl SockDiag {
     /// # Errors
     /// A sentence with what the kernel said.
     pub fn open(filter: Option<Filter>) -> Result<Self, Sentence> {
-        let socket = Self::socket()?;
-        let buffer = vec![0; REPLY_MAX];
-        Ok(Self { socket, buffer, filter, sequence: 0, request: 0, record: Record::new() })
+        Ok(Self::on(Self::socket()?, filter))
+    }
+
+    fn on(socket: File, filter: Option<Filter>) -> Self {
+        let dumps = [Family::Inet, Family::Inet6].into_iter().filter_map(|family| Dump::of(family, filter.as_ref()));
+        Self {
+            socket,
+            buffer: vec![0; REPLY_MAX],
+            dumps: dumps.collect(),
+            filter,
+            sequence: 0,
+            request: 0,
+            record: Record::new(),
+        }
     }
 
     fn socket() -> Result<File, Sentence> {
@@ -70,17 +84,17 @@ impl SockDiag {
         Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Dumps the sockets of one family; gives whether the kernel said that the
-    /// dump was interrupted.
+    /// Asks for a dump and reads it; gives whether the kernel said that it was
+    /// interrupted.
     fn dump(
         &mut self,
-        family: u8,
+        which: usize,
         start_ns: u64,
         seen: &mut u64,
         snapshot: &mut SnapshotBuffer,
     ) -> Result<bool, DumpError> {
         self.request = self.request.wrapping_add(1);
-        self.socket.write_all(&dump_request(family, self.request))?;
+        self.socket.write_all(self.dumps[which].request(self.request))?;
         let mut interrupted = false;
         loop {
             let len = match self.socket.read(&mut self.buffer) {
@@ -121,12 +135,15 @@ impl SockDiag {
 
     fn dump_all(&mut self, start_ns: u64, snapshot: &mut SnapshotBuffer) -> Result<(u64, bool), DumpError> {
         let mut seen = 0;
-        let mut interrupted = self.dump(AF_INET, start_ns, &mut seen, snapshot)?;
-        match self.dump(AF_INET6, start_ns, &mut seen, snapshot) {
-            Ok(again) => interrupted |= again,
-            // A kernel without IPv6 has no such sockets.
-            Err(DumpError::Io(error)) if error.raw_os_error() == Some(libc::ENOENT) => (),
-            Err(error) => return Err(error),
+        let mut interrupted = false;
+        for which in 0..self.dumps.len() {
+            match self.dump(which, start_ns, &mut seen, snapshot) {
+                Ok(again) => interrupted |= again,
+                // A kernel without IPv6 has no such sockets.
+                Err(DumpError::Io(error))
+                    if self.dumps[which].family == Family::Inet6 && error.raw_os_error() == Some(libc::ENOENT) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok((seen, interrupted))
     }
@@ -177,8 +194,6 @@ impl Source for SockDiag {
     }
 }
 
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 
 // Numbers of linux/netlink.h, sock_diag.h and inet_diag.h.
@@ -194,23 +209,65 @@ const INET_DIAG_CONG: u16 = 4;
 const INET_DIAG_SKMEMINFO: u16 = 7;
 const INET_DIAG_MARK: u16 = 15;
 const INET_DIAG_CGROUP_ID: u16 = 21;
-const REQUEST_LEN: u32 = 16 + 56;
+const REQUEST_LEN: usize = 16 + 56;
+const INET_DIAG_REQ_BYTECODE: u16 = 1;
+const ATTRIBUTE_HEADER_LEN: usize = 4;
 const DIAG_MESSAGE_LEN: usize = 72;
 
-/// A request for all TCP sockets of a family: `nlmsghdr` and `inet_diag_req_v2`.
-fn dump_request(family: u8, request: u32) -> [u8; REQUEST_LEN as usize] {
-    /// Every state from `TCP_ESTABLISHED`, 1, to `TCP_NEW_SYN_RECV`, 12.
-    const STATES: u32 = 0x1ffe;
-    let extensions = [INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO];
-    let mut bytes = [0; REQUEST_LEN as usize];
-    let mut put = |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
-    put(0, &REQUEST_LEN.to_ne_bytes());
-    put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    put(6, &(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-    put(8, &request.to_ne_bytes());
-    put(16, &[family, IPPROTO_TCP, extensions.iter().map(|e| 1 << (e - 1)).sum()]);
-    put(20, &STATES.to_ne_bytes());
-    bytes
+/// A dump of the sockets of one family: its request, `nlmsghdr`,
+/// `inet_diag_req_v2`, and the attribute with a program that selects.
+struct Dump {
+    family: Family,
+    request: Vec<u8>,
+}
+
+impl Dump {
+    /// None where no socket of the family can match.
+    fn of(family: Family, filter: Option<&Filter>) -> Option<Self> {
+        let extensions = [INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO];
+        let states = states(filter);
+        let program = match filter.map_or(Selection::All, |filter| bytecode::select(filter, family)) {
+            Selection::All => Vec::new(),
+            Selection::Program(program) => program,
+            Selection::Nothing => return None,
+        };
+        if states == 0 {
+            return None;
+        }
+        let mut request = vec![0; REQUEST_LEN];
+        let mut put = |offset: usize, value: &[u8]| request[offset..offset + value.len()].copy_from_slice(value);
+        put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+        put(6, &(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+        put(16, &[family.number(), IPPROTO_TCP, extensions.iter().map(|e| 1 << (e - 1)).sum()]);
+        put(20, &states.to_ne_bytes());
+        if !program.is_empty() {
+            let len = u16::try_from(ATTRIBUTE_HEADER_LEN + program.len()).unwrap_or(u16::MAX);
+            request.extend(len.to_ne_bytes());
+            request.extend(INET_DIAG_REQ_BYTECODE.to_ne_bytes());
+            request.extend(program);
+        }
+        let len = u32::try_from(request.len()).unwrap_or(u32::MAX);
+        request[..4].copy_from_slice(&len.to_ne_bytes());
+        Some(Self { family, request })
+    }
+
+    /// The request with that number.
+    fn request(&mut self, number: u32) -> &[u8] {
+        self.request[8..12].copy_from_slice(&number.to_ne_bytes());
+        &self.request
+    }
+}
+
+/// The states, by bit, that a connection which the filter matches can be in.
+fn states(filter: Option<&Filter>) -> u32 {
+    // From TCP_ESTABLISHED to TCP_NEW_SYN_RECV.
+    let all = 1..=12_u8;
+    let mut record = Record::new();
+    let can_match = |linux: &u8| {
+        record.set(key::state, state(*linux));
+        filter.is_none_or(|filter| filter.can_match_by(&record, key::state.field()))
+    };
+    all.filter(can_match).map(|state| 1 << state).sum()
 }
 
 /// A netlink message in the buffer.
@@ -317,7 +374,7 @@ fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>) -> Result<
 
 fn fill_identity(record: &mut Record, message: Bytes<'_>, state: State) -> Option<()> {
     let mapped = |offset: usize| -> Option<[u8; 16]> {
-        if message.u8(0)? == AF_INET { message.at(offset).map(ipv4) } else { message.at(offset) }
+        if message.u8(0)? == Family::Inet.number() { message.at(offset).map(ipv4) } else { message.at(offset) }
     };
     let (laddr, faddr) = (mapped(8)?, mapped(24)?);
     let is_ipv4 = mapped_ipv4(laddr).is_some();
@@ -573,7 +630,7 @@ mod tests {
     /// An established IPv4 connection whose `tcp_info` has so many bytes, none of them zero.
     fn connection(info_len: usize) -> Vec<u8> {
         let mut payload = vec![1; DIAG_MESSAGE_LEN];
-        payload[0] = AF_INET;
+        payload[0] = Family::Inet.number();
         payload[8..12].copy_from_slice(&[192, 0, 2, 1]);
         let info: Vec<u8> = (1..=200_u8).cycle().take(info_len).collect();
         payload.extend(u16::try_from(4 + info_len).unwrap().to_ne_bytes());
@@ -596,14 +653,7 @@ mod tests {
         }
         // A source that waits for more than there is has an error, not all day.
         ours.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
-        let mut source = SockDiag {
-            socket: File::from(OwnedFd::from(ours.try_clone().unwrap())),
-            buffer: vec![0; REPLY_MAX],
-            filter: None,
-            sequence: 0,
-            request: 0,
-            record: Record::new(),
-        };
+        let mut source = SockDiag::on(File::from(OwnedFd::from(ours.try_clone().unwrap())), None);
         let mut snapshot = SnapshotBuffer::new();
         let sample = source.sample(&mut snapshot).map(|_| snapshot);
         ours.set_nonblocking(true).unwrap();
@@ -646,7 +696,10 @@ mod tests {
         assert!(said(message(NLMSG_ERROR, 0, 1, &(-libc::EPERM).to_ne_bytes())).contains("Operation not permitted"));
         let whole = message(SOCK_DIAG_BY_FAMILY, 0, 1, &connection(0));
         assert!(said(whole[..40].to_vec()).contains("a message is cut off"));
-        assert!(said(message(SOCK_DIAG_BY_FAMILY, 0, 1, &[AF_INET; 40])).contains("shorter than inet_diag_msg"));
+        assert!(
+            said(message(SOCK_DIAG_BY_FAMILY, 0, 1, &[Family::Inet.number(); 40]))
+                .contains("shorter than inet_diag_msg")
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use crate::field::{Field, Key, Kind};
 use crate::state::State;
-use crate::table::{BODY_LEN, FIELD_COUNT, FIELDS, IDENTITY_END};
+use crate::table::{BODY_LEN, FIELD_COUNT, FIELDS};
 
 /// Bytes of a record before its fields: `at_ns` and the presence mask.
 pub const PREAMBLE_LEN: usize = 32;
@@ -54,11 +54,6 @@ impl Record {
     #[must_use]
     pub const fn new() -> Self {
         Self::absent()
-    }
-
-    /// Makes every field absent, for reuse.
-    pub fn clear(&mut self) {
-        *self = Self::new();
     }
 
     /// The record as it goes over the wire, in native byte order.
@@ -121,22 +116,17 @@ impl<const BODY: usize> Record<BODY> {
         Self { at_ns: 0, present: [0; MASK_WORDS], body: [0; BODY] }
     }
 
-    /// Makes every field absent, and clears those of the group identity: the
-    /// first of two steps in which a record is filled again.
-    #[inline]
-    pub fn clear_identity(&mut self) {
-        self.present = [0; MASK_WORDS];
-        if let Some(identity) = self.body.get_mut(..IDENTITY_END) {
-            identity.fill(0);
-        }
+    /// Makes every field absent, for reuse.
+    pub fn clear(&mut self) {
+        *self = Self::absent();
     }
 
-    /// Clears all fields that are not of the group identity: the second step.
+    /// Makes every field absent and leaves the bytes of their values, which cost
+    /// more to clear than to write over: each field that the record ever had is
+    /// then to be [set](Self::set), if only [to none](Self::set_if).
     #[inline]
-    pub fn clear_statistics(&mut self) {
-        if let Some(statistics) = self.body.get_mut(IDENTITY_END..) {
-            statistics.fill(0);
-        }
+    pub fn forget(&mut self) {
+        self.present = [0; MASK_WORDS];
     }
 
     /// Sets a field and marks it present, if the record has room for it.
@@ -149,11 +139,17 @@ impl<const BODY: usize> Record<BODY> {
         }
     }
 
-    /// Sets a field from what a source may not have.
+    /// Sets a field from what a source may not have: without it the field is
+    /// absent, and its bytes are zero.
     #[inline]
     pub fn set_if<T: Value>(&mut self, key: Key<T>, value: Option<T>) {
         if let Some(value) = value {
-            self.set(key, value);
+            return self.set(key, value);
+        }
+        let bytes = self.body.get_mut(key.offset..key.offset + T::LEN);
+        if let (Some(word), Some(bytes)) = (self.present.get_mut(key.index / 64), bytes) {
+            *word &= !(1 << (key.index % 64));
+            bytes.fill(0);
         }
     }
 

@@ -461,15 +461,6 @@ pub const BODY_LEN: usize = {
     (last.offset + last.kind.size()).next_multiple_of(8)
 };
 
-/// Where the fields of the group identity end, which stand first.
-pub(crate) const IDENTITY_END: usize = {
-    let mut i = 0;
-    while matches!(ROWS[i].group, Group::Identity) {
-        i += 1;
-    }
-    ROWS[i].offset
-};
-
 /// Bytes of the fields that FreeBSD has, a multiple of eight.
 pub const FREEBSD_BODY_LEN: usize = {
     let mut i = 0;
@@ -524,10 +515,5 @@ mod tests {
         let first = FIELDS.iter().position(|f| f.freebsd.is_empty()).unwrap();
         assert!(FIELDS[first..].iter().all(|f| f.freebsd.is_empty() && f.group == Group::Linux));
         assert!(FIELDS[..first].iter().all(|f| f.group != Group::Linux));
-    }
-
-    #[test]
-    fn the_fields_of_the_identity_stand_first() {
-        assert!(FIELDS.iter().all(|field| field.is_identity() == (field.end() <= IDENTITY_END)));
     }
 }

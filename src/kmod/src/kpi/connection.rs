@@ -32,8 +32,24 @@ pub struct Stack {
 /// Of a socket, what the record shows.
 #[derive(Clone, Copy)]
 pub enum Socket {
-    Listener { qlen: u32, qlimit: u32 },
-    Connection { snd_cc: u32, snd_hiwat: u32, rcv_cc: u32, rcv_hiwat: u32 },
+    Listener(Queue),
+    Connection(Buffers),
+}
+
+/// Of a listener, connections that wait to be accepted.
+#[derive(Clone, Copy)]
+pub struct Queue {
+    pub qlen: u32,
+    pub qlimit: u32,
+}
+
+/// Of a connection, bytes in its buffers and the most that these hold.
+#[derive(Clone, Copy)]
+pub struct Buffers {
+    pub snd_cc: u32,
+    pub snd_hiwat: u32,
+    pub rcv_cc: u32,
+    pub rcv_hiwat: u32,
 }
 
 /// Methods that read a member of the tcpcb.
@@ -202,8 +218,8 @@ impl Pcb<'_> {
         };
         let raw::siftr_cdev_socket { listening, snd_cc, snd_hiwat, rcv_cc, rcv_hiwat, qlen, qlimit } = socket;
         Some(match listening {
-            0 => Socket::Connection { snd_cc, snd_hiwat, rcv_cc, rcv_hiwat },
-            _ => Socket::Listener { qlen, qlimit },
+            0 => Socket::Connection(Buffers { snd_cc, snd_hiwat, rcv_cc, rcv_hiwat }),
+            _ => Socket::Listener(Queue { qlen, qlimit }),
         })
     }
 }

@@ -41,12 +41,17 @@ impl Block {
 pub type KernelRecord = Record<FREEBSD_BODY_LEN>;
 
 impl Block {
-    /// The block as room for records.
-    pub fn records_mut(&mut self) -> &mut [KernelRecord] {
+    /// The record at that place of a block that is room for records; none where
+    /// the block has no such place.
+    #[inline]
+    pub fn record_mut(&mut self, at: usize) -> Option<&mut KernelRecord> {
         const { assert!(size_of::<KernelRecord>() == FREEBSD_RECORD_LEN && align_of::<KernelRecord>() <= 8) };
+        if at.checked_add(1)?.checked_mul(FREEBSD_RECORD_LEN)? > self.len {
+            return None;
+        }
         // SAFETY: malloc(9) aligns to more than 8 bytes; a record is words and bytes, of which every value
-        // is one; so many fit, and `self` is borrowed mutably.
-        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr().cast(), self.len / FREEBSD_RECORD_LEN) }
+        // is one; the block has so many, and `self` is borrowed mutably.
+        Some(unsafe { self.start.cast::<KernelRecord>().add(at).as_mut() })
     }
 }
 

@@ -123,7 +123,7 @@ impl Filter {
     }
 
     /// Kleene's three-valued logic over the operations.
-    fn run<const BODY: usize>(&self, record: &Record<BODY>, is_known: impl Fn(Op) -> bool) -> Verdict {
+    pub(super) fn run<const BODY: usize>(&self, record: &Record<BODY>, is_known: impl Fn(Op) -> bool) -> Verdict {
         if self.ops().is_empty() {
             return Verdict::Match;
         }

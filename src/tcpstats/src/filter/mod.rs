@@ -46,10 +46,14 @@
 //! without a uid `uid != 0` does not hold, and `not uid = 0` does.
 
 mod eval;
+#[cfg(feature = "std")]
+mod fold;
 mod lexer;
 mod parser;
 mod program;
 
 pub use eval::Verdict;
+#[cfg(feature = "std")]
+pub use fold::Ask;
 pub use parser::{Expected, MAX_NESTING, ParseError};
 pub use program::{FILTER_LEN, Filter, Invalid, MAX_DEPTH, MAX_OPS};
