@@ -127,6 +127,7 @@ impl Sampler {
         dropped: &mut Option<Gap>,
     ) -> Option<SnapshotBuffer> {
         self.counters.walk_ns.store(snapshot.header().walk_ns, Relaxed);
+        let len = snapshot.bytes().len();
         let item = Item::Snapshot(Taken { snapshot, missed_ticks, gap: dropped.take() });
         // A kernel does not wait for a slow log; a file does.
         let sent = if self.source.comes_back() {
@@ -135,7 +136,7 @@ impl Sampler {
             self.queue.send(item).map_err(|refused| TrySendError::Disconnected(refused.0))
         };
         match sent {
-            Ok(()) => Some(self.done_with.try_recv().unwrap_or_default()),
+            Ok(()) => Some(self.done_with.try_recv().unwrap_or_else(|_| SnapshotBuffer::with_room_for(len))),
             Err(TrySendError::Full(Item::Snapshot(refused))) => {
                 self.counters.dropped.fetch_add(1, Relaxed);
                 *dropped = refused.gap;

@@ -24,6 +24,12 @@ impl SnapshotBuffer {
         Self::default()
     }
 
+    /// An empty buffer with memory for so many bytes and some more.
+    #[must_use]
+    pub fn with_room_for(len: usize) -> Self {
+        Self { bytes: Vec::with_capacity(len + len / 8), ..Self::default() }
+    }
+
     /// Forgets the records, keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -36,7 +42,10 @@ impl SnapshotBuffer {
         if self.bytes.is_empty() {
             self.clear();
         }
-        self.bytes.extend_from_slice(&record.to_bytes());
+        // The record's bytes, without putting them together first.
+        self.bytes.extend_from_slice(&record.at_ns.to_ne_bytes());
+        self.bytes.extend(record.present.iter().flat_map(|word| word.to_ne_bytes()));
+        self.bytes.extend_from_slice(&record.body);
         self.header.written += 1;
     }
 

@@ -70,8 +70,6 @@ MUTANTS = [
      "self.header.written += 1;", "what_finds_no_memory_is_counted_and_flagged", ""),
     ("let a snapshot be larger than its limit", "src/snapshot.rs", "self.blocks.len() >= self.most ||", "",
      "a_limit_made_smaller_holds_for_descriptors_that_are_open", "left == right"),
-    ("keep what fields the record before had", "src/fill.rs", "    record.forget();\n", "",
-     "records_carry_no_bytes_of_records_that_were_there_before", ""),
     ("keep a statistic of the record before", "src/fill.rs",
      "record.set_if(key::age, since_us(now, pcb.t_starttime(), tick));",
      "if let Some(age) = since_us(now, pcb.t_starttime(), tick) { record.set(key::age, age) }",

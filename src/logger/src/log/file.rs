@@ -97,20 +97,25 @@ impl LogFile {
         std::mem::replace(&mut self.file, file)
     }
 
-    /// Appends all of the bytes, or none of them.
-    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Appends all of the bytes, part by part, or none of them.
+    pub fn append(&mut self, parts: [&[u8]; 2]) -> io::Result<()> {
         self.cut_torn()?;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match self.file.write(rest) {
-                Ok(0) => return self.give_up(bytes.len() - rest.len(), io::ErrorKind::WriteZero.into()),
-                Ok(len) => rest = &rest[len..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-                // Whoever shares standard output may have made it non-blocking.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    std::thread::sleep(Duration::from_millis(10));
+        let mut written = 0;
+        for mut rest in parts {
+            while !rest.is_empty() {
+                match self.file.write(rest) {
+                    Ok(0) => return self.give_up(written, io::ErrorKind::WriteZero.into()),
+                    Ok(len) => {
+                        rest = &rest[len..];
+                        written += len;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                    // Whoever shares standard output may have made it non-blocking.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    Err(error) => return self.give_up(written, error),
                 }
-                Err(error) => return self.give_up(bytes.len() - rest.len(), error),
             }
         }
         Ok(())

@@ -116,7 +116,7 @@ impl Log {
     pub fn begin(&mut self, sandbox: &str) -> Result<(), Sentence> {
         sandbox.clone_into(&mut self.lines.sandbox);
         self.compose();
-        self.append().map_err(|error| self.said(&error))
+        self.append(&[]).map_err(|error| self.said(&error))
     }
 
     /// Logs a snapshot.
@@ -135,7 +135,9 @@ impl Log {
         }
         taken.snapshot.set_missed_ticks(taken.missed_ticks);
         let records = self.put_snapshot(taken).map_err(|error| format!("a snapshot cannot be read back: {error}"))?;
-        if let Err(error) = self.append() {
+        // A frame is written from where it is.
+        let frame = if self.writes_frames_as_they_come() { taken.snapshot.bytes() } else { &[] };
+        if let Err(error) = self.append(frame) {
             return self.lose(&error, taken);
         }
         self.missed_ticks = taken.missed_ticks;
@@ -145,15 +147,20 @@ impl Log {
         Ok(())
     }
 
-    /// Puts a snapshot into the batch; gives how many records of it.
+    /// Whether the frames of the source are those of the log.
+    fn writes_frames_as_they_come(&self) -> bool {
+        self.lines.format == Format::Bin && self.changes.is_none()
+    }
+
+    /// Makes of a snapshot what is written of it; gives how many records that is.
     fn put_snapshot(&mut self, taken: &mut Taken) -> Result<u64, tcpstats::frame::FrameError> {
+        if self.writes_frames_as_they_come() {
+            seal(taken.snapshot.bytes_mut());
+            return Ok(taken.snapshot.written());
+        }
         let lines = &mut self.lines;
         let Some(changes) = &mut self.changes else {
-            if lines.format == Format::Bin {
-                seal(taken.snapshot.bytes_mut());
-            }
-            let frame = Frame::parse(taken.snapshot.bytes())?;
-            return Ok(lines.frame(&frame));
+            return Ok(lines.frame(&Frame::parse(taken.snapshot.bytes())?));
         };
         let Selected { frame, opened, closed } = changes.select(&Frame::parse(taken.snapshot.bytes())?)?;
         for (name, records) in [("close", closed), ("open", opened)] {
@@ -233,7 +240,7 @@ impl Log {
             self.lines.clear();
             self.lines.end("rotated", &self.counters);
             // A full disk takes no closing lines; the gap is told in the next file.
-            if let Err(error) = self.append_batch() {
+            if let Err(error) = self.append_batch(&[]) {
                 log::warn!("{}; the old file has no closing lines", self.said(&error));
             }
         }
@@ -258,7 +265,7 @@ impl Log {
     pub fn close(mut self) -> Result<(), Sentence> {
         self.compose();
         self.lines.end("end", &self.counters);
-        let written = self.append().map_err(|error| self.said(&error));
+        let written = self.append(&[]).map_err(|error| self.said(&error));
         self.sync();
         written
     }
@@ -295,9 +302,9 @@ impl Log {
         }
     }
 
-    /// Writes the batch; what was due in it is done then.
-    fn append(&mut self) -> io::Result<()> {
-        self.append_batch()?;
+    /// Writes the batch and a frame; what was due in the batch is done then.
+    fn append(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.append_batch(frame)?;
         self.due = None;
         if let Some(gap) = self.gap.take() {
             log::warn!(
@@ -314,13 +321,14 @@ impl Log {
         Ok(())
     }
 
-    fn append_batch(&mut self) -> io::Result<()> {
+    fn append_batch(&mut self, frame: &[u8]) -> io::Result<()> {
         let bytes = self.lines.bytes();
         match &mut self.sink {
-            Sink::File(file) => file.append(bytes)?,
+            Sink::File(file) => file.append([bytes, frame])?,
+            // There are no frames in syslog.
             Sink::Syslog(records) => records.append(bytes)?,
         }
-        self.counters.bytes.fetch_add(bytes.len() as u64, Relaxed);
+        self.counters.bytes.fetch_add((bytes.len() + frame.len()) as u64, Relaxed);
         self.unsynced_since.get_or_insert_with(Instant::now);
         Ok(())
     }
@@ -328,7 +336,7 @@ impl Log {
     /// Writes a batch without a snapshot; what cannot be written now is told
     /// with the next snapshot, or is only in the messages.
     fn append_or_wait(&mut self) -> Result<(), Sentence> {
-        match self.append() {
+        match self.append(&[]) {
             Err(error) if self.is_final() => Err(self.said(&error)),
             Err(error) => {
                 log::info!("{}", self.said(&error));

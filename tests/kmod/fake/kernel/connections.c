@@ -97,6 +97,38 @@ fake_pcb(void *vnet, void *cred)
 	return (connection);
 }
 
+/* Numbers as a connection has them that sends, of a like number of digits. */
+static void
+make_busy(struct tcpcb *tp, unsigned long i)
+{
+	struct in_endpoints *ends = &tp->t_inpcb.inp_inc.inc_ie;
+
+	ends->ie_dependladdr.id46_addr.ia46_addr4.s_addr = htonl(0xc0000201);
+	ends->ie_dependfaddr.id46_addr.ia46_addr4.s_addr =
+	    htonl(0x0a000000 + i);
+	ends->ie_lport = htons(443);
+	ends->ie_fport = htons(1024 + i % 60000);
+	tp->t_maxseg = 1448;
+	tp->t_flags = TF_REQ_SCALE | TF_RCVD_SCALE | TF_REQ_TSTMP |
+	    TF_RCVD_TSTMP | TF_SACK_PERMIT;
+	tp->snd_una = i * 2654435761;
+	tp->snd_nxt = tp->snd_max = tp->snd_una + 14480;
+	tp->rcv_nxt = i * 40503;
+	tp->rcv_adv = tp->rcv_nxt + 65535;
+	tp->snd_cwnd = 28960 + i % 65536;
+	tp->snd_ssthresh = 1073725440;
+	tp->snd_wnd = tp->rcv_wnd = 65535;
+	tp->t_srtt = 40 << TCP_RTT_SHIFT;
+	tp->t_rttvar = 5 << TCP_RTTVAR_SHIFT;
+	tp->t_rttlow = 21;
+	tp->t_rxtcur = 230;
+	tp->t_starttime = 1000;
+	tp->t_rcvtime = tp->t_sndtime = ticks - i % 5000;
+	tp->t_sndbytes = 123456 + i;
+	tp->t_timers[TT_KEEP] = 7200 * SBT_1S;
+	tp->t_timers[TT_REXMT] = 300 * SBT_1S;
+}
+
 /* Many at once, for which a page each would be too much. */
 void
 fake_pcbs(void *vnet, void *cred, unsigned long count)
@@ -110,6 +142,7 @@ fake_pcbs(void *vnet, void *cred, unsigned long count)
 		connections[i].socket = socket;
 		connections[i].is_one_of_many = true;
 		insert(&connections[i], vnet != NULL ? vnet : host_vnet, cred);
+		make_busy(&connections[i].tcb, i);
 	}
 }
 

@@ -72,6 +72,7 @@ unsigned long fake_stack_used(void (*)(void *), void *);
 /* Connections. */
 void	*fake_pcb(void *, void *);
 void	 fake_pcbs(void *, void *, unsigned long);
+unsigned long fake_walk(int statistics);		/* what it goes past */
 void	 fake_pcb_set(void *, const char *, unsigned long);
 void	 fake_pcb_endpoints(void *, int, const unsigned char *, unsigned,
 	    const unsigned char *, unsigned);

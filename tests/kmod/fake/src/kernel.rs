@@ -45,6 +45,7 @@ unsafe extern "C" {
     safe fn fake_see_other_uids(see: c_int);
     fn fake_pcb(vnet: *mut c_void, cred: *mut c_void) -> *mut c_void;
     fn fake_pcbs(vnet: *mut c_void, cred: *mut c_void, count: c_ulong);
+    safe fn fake_walk(statistics: c_int) -> c_ulong;
     fn fake_pcb_set(pcb: *mut c_void, name: *const c_char, value: c_ulong);
     fn fake_pcb_endpoints(
         pcb: *mut c_void,
@@ -503,6 +504,12 @@ impl Pcb {
         // SAFETY: the scenario does not use it again.
         unsafe { fake_pcb_free(self.0) != 0 }
     }
+}
+
+/// Goes past every connection as the module does and makes nothing of them, with
+/// or without what the module calls for a record; gives how many there were.
+pub fn walk(statistics: bool) -> u64 {
+    fake_walk(statistics.into())
 }
 
 /// So many connections of root's at once.

@@ -8,6 +8,7 @@
 //! fake fuzz SECONDS SEED
 //! fake list-misdeeds
 //! fake misbehave DEED
+//! fake measure CONNECTIONS
 //! ```
 //!
 //! Exits with 0 where all is as it should be; any failure, be it of an
@@ -22,9 +23,11 @@ mod help;
 mod host;
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "numbers of C")]
 mod kernel;
+mod measure;
 mod scenarios;
 
-const USAGE: &str = "usage: fake list | SCENARIO | fuzz SECONDS SEED | list-misdeeds | misbehave DEED";
+const USAGE: &str =
+    "usage: fake list | SCENARIO | fuzz SECONDS SEED | list-misdeeds | misbehave DEED | measure CONNECTIONS";
 
 fn run(arguments: &[&str]) -> Option<()> {
     match *arguments {
@@ -38,6 +41,10 @@ fn run(arguments: &[&str]) -> Option<()> {
         ["fuzz", seconds, seed] => {
             kernel::attach();
             fuzz::run(seconds.parse().ok()?, seed.parse().ok()?);
+        }
+        ["measure", count] => {
+            kernel::attach();
+            measure::run(count.parse().ok()?);
         }
         [name] => {
             let (_, scenario) = scenarios::all().find(|(known, _)| *known == name)?;
