@@ -61,7 +61,8 @@ def distinfo(named, old):
 
 def main():
     out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else TOP
-    subprocess.run(["cargo", "fetch", "--locked", "--quiet", "--manifest-path", TOP / "Cargo.toml"], check=True)
+    if status := subprocess.run(["cargo", "fetch", "--locked", "--quiet", "--manifest-path", TOP / "Cargo.toml"]).returncode:
+        sys.exit(status)
     named = crates((TOP / "Cargo.lock").read_text())
     old = TOP / "distinfo"
     (out / "distinfo").write_text(distinfo(named, old.read_text() if old.exists() else ""))
