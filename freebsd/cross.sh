@@ -30,9 +30,9 @@ export CFLAGS_x86_64_unknown_freebsd="-ffile-prefix-map=$cargo_home=cargo -ffile
 export CARGO_TARGET_X86_64_UNKNOWN_FREEBSD_RUSTFLAGS="-Clinker-flavor=gcc --remap-path-prefix=$top=siftr_cdev
     --remap-path-prefix=$cargo_home=cargo --remap-path-prefix=$sources=rust"
 
-# build PROGRAM PACKAGE STD CARGO_ARGUMENT...
+# build PACKAGE PROGRAM STD CARGO_ARGUMENT...
 build() {
-	program=$1 package=$2 std=$3
+	package=$1 program=$2 std=$3
 	shift 3
 	"$CARGO" build --release --locked --manifest-path "$top/Cargo.toml" --target $target \
 	    --target-dir "$out/cargo" "-Zbuild-std=$std" "$@" -p "$package"
@@ -41,6 +41,6 @@ build() {
 }
 
 build siftr_cdev_logger siftr_cdev_logger std,panic_abort
-build tcpstats tcpstats_viewer std,panic_abort
+build tcpstats_viewer tcpstats std,panic_abort
 # It catches the panics of its tests.
 build vmsuite vmsuite std,panic_abort,panic_unwind --config 'profile.release.panic="unwind"'
