@@ -6,38 +6,21 @@
 #   pack.sh OUT KO TAR
 #
 # OUT is the folder that cross.sh filled, KO the module, TAR the result.  From
-# the environment: GEN (the built siftr_cdev_gen).
+# the environment: GEN (the built siftr_cdev_gen) and TCPSTATS (the viewer, built
+# for this machine, which prints its completions).
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-out=$1 ko=$2 tar=$3
-: "${GEN:?is to name siftr_cdev_gen}" "${LLVM:=/usr/lib/llvm-19}"
+out=$(cd "$1" && pwd) ko=$(realpath "$2") tar=$3
+: "${GEN:?is to name siftr_cdev_gen}" "${TCPSTATS:?is to name tcpstats}" "${LLVM:=/usr/lib/llvm-19}"
 stage=$out/stage
 rm -rf "$stage"
 
-# put MODE FILE... FOLDER
-put() {
-	mode=$1
-	shift
-	for folder; do :; done
-	install -d "$stage/$folder"
-	while [ $# -gt 1 ]; do
-		install -m "$mode" "$1" "$stage/$folder/"
-		shift
-	done
-}
-
-put 0555 "$ko" boot/modules
-put 0555 "$out/siftr_cdev_logger" usr/local/sbin
-"$LLVM/bin/llvm-strip" "$stage/usr/local/sbin/siftr_cdev_logger"
-put 0555 "$top/rc.d/tcpstats_logger" usr/local/etc/rc.d
+# The port says what is installed, and where.  GNU make's flags are not bmake's.
+unset MAKEFLAGS MFLAGS
 "$GEN" header "$out/tcpstats.h"
-put 0444 "$out/tcpstats.h" usr/local/include/netinet
-for page in "$top"/man/*; do
-	put 0444 "$page" "usr/local/share/man/man${page##*.}"
-done
-put 0444 "$top/files/skips.d" "$top/files/snapshots.d" "$top/files/devfs.conf" usr/local/share/examples/siftr_cdev
-put 0444 "$top/files/newsyslog.conf.d/tcpstats_logger.conf" usr/local/share/examples/siftr_cdev/newsyslog.conf.d
+bmake -s -C "$top" PORTSDIR=/nonexistent DESTDIR="$stage" PROGRAMS="$out" KMODULE="$ko" HEADER="$out/tcpstats.h" \
+    VIEWER="$TCPSTATS" STRIP="-s --strip-program=$LLVM/bin/llvm-strip" stage
 
 # Files alone: a folder in it would change the mode of one that is there.
 (cd "$stage" && find . -type f | sed 's,^\./,,' | sort) |

@@ -1,18 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The linker that rustc calls for FreeBSD/amd64: zig's, which brings stubs of
-# FreeBSD's libc.  From the environment: ZIG.
+# The C compiler of crates and the linker of rustc for FreeBSD/amd64: zig's, which
+# brings headers and stubs of FreeBSD's libc.  From the environment: ZIG.
 #
-# Of rustc's arguments it leaves out libraries that crate libc names and nothing
-# uses, of which zig has no stubs, and --gc-sections, which would throw away the
-# note by which the kernel knows a FreeBSD program.
+# Of the arguments it leaves out libraries that crate libc names and nothing uses,
+# of which zig has no stubs; --gc-sections, which would throw away the note by
+# which the kernel knows a FreeBSD program; and --target, in words that zig does
+# not know.
 set -eu
 
 for argument; do
 	shift
 	case $argument in
-	-lkvm | -lmemstat | -lprocstat | -ldevstat | -Wl,--gc-sections) ;;
+	-lkvm | -lmemstat | -lprocstat | -ldevstat | -Wl,--gc-sections | --target=*) ;;
 	*) set -- "$@" "$argument" ;;
 	esac
 done

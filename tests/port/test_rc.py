@@ -12,7 +12,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "rc.d/tcpstats_logger"
-LOGGER = "/usr/local/sbin/siftr_cdev_logger"
+LOGGER = "%%PREFIX%%/sbin/siftr_cdev_logger"
 PIDFILE = "/var/run/siftr_cdev_logger.pid"
 
 
@@ -51,6 +51,10 @@ def test_every_shell_reads_it():
         subprocess.run([*shell, "-n", SCRIPT], check=True)
     subprocess.run(["shellcheck", SCRIPT, *sorted(ROOT.glob("freebsd/*.sh")), pathlib.Path(__file__).parent / "rc.subr"], check=True)
     assert SCRIPT.stat().st_mode & stat.S_IXUSR
+
+
+def test_the_ports_framework_takes_the_same_script():
+    assert (ROOT / "files/tcpstats_logger.in").resolve() == SCRIPT
 
 
 def test_rcorder_finds_what_it_looks_for():

@@ -52,7 +52,7 @@ def vm(tmp_path):
 def test_without_an_image_it_says_which_and_is_skipped(vm):
     status, said, _ = vm(image="")
     assert status == 0
-    assert said.startswith("skipped: FREEBSD_IMAGE ") and "BASIC-CI.raw.xz" in said
+    assert said.startswith("skipped: FREEBSD_IMAGE ") and "BASIC-CI-ufs.raw.xz" in said
 
 
 def test_a_suite_that_passed_is_a_pass(vm):

@@ -6,14 +6,16 @@
 #
 #   sh suite.sh [LOADS [CHURN_SECONDS]]
 #
-# It makes users, jails and network interfaces: run it in a machine to throw away.
+# What is tested of an installation needs the tar of `make freebsd`, unpacked
+# over /.  It makes users, jails and network interfaces, and changes rc.conf
+# and more: run it in a machine to throw away.
 set -u
 
 loads=${1:-100} churn_s=${2:-30}
 here=$(pwd)
-run=0 failed=0
+run=0 failed=0 skipped=0
 
-# test NAME COMMAND: passes if the command does.
+# test_that NAME COMMAND: passes if the command does.
 test_that() {
 	name=$1
 	shift
@@ -26,6 +28,18 @@ test_that() {
 		failed=$((failed + 1))
 		echo "not ok $run - $name"
 		sed 's/^/# /' out.txt | tail -15
+	fi
+}
+
+# needs WHAT NAME COMMAND: the same, if this machine has the program or file.
+needs() {
+	what=$1
+	shift
+	if [ -e "$what" ] || command -v "$what" > /dev/null; then
+		test_that "$@"
+	else
+		run=$((run + 1)) skipped=$((skipped + 1))
+		echo "ok $run - $1 # SKIP there is no $what"
 	fi
 }
 
@@ -215,6 +229,102 @@ logger_logs() {
 	esac
 }
 
+# The installation: the rc script, and what it says the logger does.
+script=/usr/local/etc/rc.d/tcpstats_logger
+log=/var/log/tcpstats/tcpstats.log
+pidfile=/var/run/siftr_cdev_logger.pid
+
+# eventually COMMAND: within 30 seconds.
+eventually() {
+	for _ in $(jot 300); do
+		! "$@" || return 0
+		sleep 0.1
+	done
+	echo "it never was so: $*"
+	return 1
+}
+
+holds() {
+	grep -q "$1" "$2" 2> /dev/null
+}
+
+# Every snapshot once, in order, with all its rows.
+are_whole() {
+	awk '/^[0-9]/ { rows++ }
+	    /^# snapshot / {
+		split($3, number, "="); for (i = 4; i <= NF; i++) if ($i ~ /^records=/) split($i, records, "=")
+		if (seen && number[2] != last + 1) { print "snapshot " number[2] " follows " last; wrong = 1 }
+		if (rows != records[2]) { print "snapshot " number[2] " has " rows " of " records[2]; wrong = 1 }
+		last = number[2]; seen++; all += rows; rows = 0
+	    }
+	    END { if (seen < 3 || !all) print "only " seen " snapshots, " all " rows"; exit wrong || seen < 3 || !all }'
+}
+
+service_starts() {
+	kldunload siftr_cdev
+	sysrc tcpstats_logger_enable=YES tcpstats_logger_interval=100000 > /dev/null || return 1
+	service tcpstats_logger start || return 1
+	kldstat -q -m siftr_cdev && service tcpstats_logger status | grep "is running as pid $(cat $pidfile)" &&
+	    eventually holds '^# snapshot snapshot=3 ' $log && is "$(stat -f '%Sp %Su' $log)" '-rw-r----- nobody'
+}
+
+second_start_is_refused() {
+	pid=$(cat $pidfile)
+	service tcpstats_logger start
+	fails_with 'is locked\|already\|another' ./siftr_cdev_logger -b -p $pidfile -o second.log && is "$(cat $pidfile)" "$pid"
+}
+
+logger_is_confined() {
+	is "$(ps -o user= -p "$(cat $pidfile)")" nobody &&
+	    is "$(procstat -h -s "$(cat $pidfile)" | awk '{ print $10 }')" C
+}
+
+service_reloads() {
+	mv $log $log.before && service tcpstats_logger reload && eventually holds '^# snapshot ' $log || return 1
+	cat $log.before $log | are_whole && rm $log.before
+}
+
+newsyslog_rotates() {
+	cp $log before.log
+	cp /usr/local/etc/newsyslog.conf.d/tcpstats_logger.conf.sample /usr/local/etc/newsyslog.conf.d/tcpstats_logger.conf &&
+	    newsyslog -F $log && eventually holds '^# snapshot ' $log && eventually test -s $log.0.bz2 || return 1
+	! grep 'logfile turned over' $log && is "$(stat -f '%Sp %Su' $log)" '-rw-r----- nobody' || return 1
+	bzcat $log.0.bz2 | cat - $log | are_whole &&
+	    is "$(bzcat $log.0.bz2 | head -c "$(stat -f %z before.log)" | cmp - before.log)" ''
+}
+
+service_restarts() {
+	pid=$(cat $pidfile)
+	service tcpstats_logger restart || return 1
+	[ "$(cat $pidfile)" != "$pid" ] && ! kill -0 "$pid" && is "$(grep -c '^# end ' $log)" 1 &&
+	    eventually holds '^# end \(.*\)' $log && service tcpstats_logger status
+}
+
+service_stops() {
+	service tcpstats_logger stop || return 1
+	! service tcpstats_logger status && [ ! -s $pidfile ] && is "$(tail -1 $log | cut -c 1-6)" '# end '
+}
+
+syslogd_gets_it() {
+	touch /var/log/tcpstats.syslog
+	mkdir -p /usr/local/etc/syslog.d && echo 'local3.* /var/log/tcpstats.syslog' > /usr/local/etc/syslog.d/tcpstats.conf
+	service syslogd onerestart && ./siftr_cdev_logger -c 2 -s 100000 -l local3.info &&
+	    eventually holds 'siftr_cdev_logger.*: end ' /var/log/tcpstats.syslog &&
+	    is "$(grep -c 'siftr_cdev_logger.*: snapshot ' /var/log/tcpstats.syslog)" 2
+}
+
+manual_is_found() {
+	is "$(man -w siftr_cdev)" /usr/local/share/man/man4/siftr_cdev.4.gz &&
+	    is "$(man -w siftr_cdev_logger)" /usr/local/share/man/man8/siftr_cdev_logger.8.gz &&
+	    is "$(man -w 5 tcpstats)" /usr/local/share/man/man5/tcpstats.5.gz
+}
+
+manual_is_readable() {
+	for page in /usr/local/share/man/man?/siftr_cdev* /usr/local/share/man/man?/tcpstats*; do
+		[ "$(mandoc -T ascii "$page" | wc -l)" -gt 100 ] || { echo "$page"; return 1; }
+	done
+}
+
 nothing_is_left() {
 	kldunload siftr_cdev && [ ! -e /dev/tcpstats ] && is "$(memory_in_use)" 0 && ! sysctl -q net.inet.siftr_cdev > /dev/null
 }
@@ -247,8 +357,20 @@ let_go
 unmount_jail_root
 test_that 'the suite of vmsuite passes' ./vmsuite
 test_that "readers against connections that come and go for $churn_s s" ./vmsuite churn "$churn_s"
+hold
+needs $script 'the service loads the module and logs' service_starts
+needs $script 'a second logger of the same pidfile is refused' second_start_is_refused
+needs $script 'the logger is nobody, in a sandbox' logger_is_confined
+needs $script 'the service reloads without loss' service_reloads
+needs $script 'newsyslog rotates without loss' newsyslog_rotates
+needs $script 'the service restarts' service_restarts
+needs $script 'the service stops, and the log has its end' service_stops
+let_go
+needs syslogd 'the logger logs to syslogd' syslogd_gets_it
+needs man 'man finds the pages' manual_is_found
+needs $script 'the pages can be read' manual_is_readable
 test_that 'it is unloaded and nothing is left' nothing_is_left
 
 echo "1..$run"
-echo "# $((run - failed)) passed, $failed failed"
+echo "# $((run - failed - skipped)) passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use syslog::Severity;
+use tcpstats_source::without_numbers;
 
 use crate::syslog::Diagnostics as Syslog;
 
@@ -62,37 +63,5 @@ fn say(severity: Severity, text: &str) {
         // Where standard error takes nothing there is nobody to tell; eprintln would panic.
         Place::StandardError => _ = stderr().write_all(format!("siftr_cdev_logger: {text}\n").as_bytes()),
         Place::Syslog(syslog) => syslog.say(severity, text),
-    }
-}
-
-/// A text without the numbers that [`std::io::Error`] puts behind what the
-/// system said.
-pub fn without_numbers(text: &str) -> String {
-    const BEGIN: &str = " (os error ";
-    let mut parts = text.split(BEGIN);
-    let mut said = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        match part.split_once(')') {
-            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => said.push_str(rest),
-            _ => said.extend([BEGIN, part]),
-        }
-    }
-    said
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_numbers;
-
-    #[test]
-    fn what_the_system_said_has_no_number() {
-        let error = std::io::Error::from_raw_os_error(2);
-        assert!(error.to_string().ends_with(" (os error 2)"));
-        assert_eq!(without_numbers(&format!("log x: {error}")), "log x: No such file or directory");
-        let said = "No such file or directory; No such file or directory!";
-        assert_eq!(without_numbers(&format!("{error}; {error}!")), said);
-        for other in ["log (os error x)", "log (os error 2", "", "(os error 2)"] {
-            assert_eq!(without_numbers(other), other);
-        }
     }
 }

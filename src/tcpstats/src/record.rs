@@ -206,14 +206,17 @@ impl<const BODY: usize> Record<BODY> {
         self.present.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
+    /// The body from the field on, or none where it is absent.
+    #[inline]
+    pub(crate) fn from(&self, field: &Field) -> Option<&[u8]> {
+        if self.has(field.index) { self.body.get(field.offset..) } else { None }
+    }
+
     /// The bytes of a field, or none where it is absent.
     #[inline]
     #[must_use]
     pub fn bytes(&self, field: &Field) -> Option<&[u8]> {
-        if !self.has(field.index) {
-            return None;
-        }
-        self.body.get(field.offset..field.offset + field.kind.size())
+        self.from(field)?.get(..field.kind.size())
     }
 
     /// The number that a field of a numeric kind, a state or an option set
@@ -221,7 +224,7 @@ impl<const BODY: usize> Record<BODY> {
     #[inline]
     #[must_use]
     pub fn number(&self, field: &Field) -> Option<u64> {
-        let bytes = self.bytes(field)?;
+        let bytes = self.from(field)?;
         Some(match field.kind {
             Kind::U8 | Kind::State => u64::from(u8::take(bytes)),
             Kind::U16 | Kind::Options => u64::from(u16::take(bytes)),

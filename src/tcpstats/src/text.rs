@@ -101,8 +101,14 @@ impl<'a> Text<'a> {
     /// Appends a decimal number.
     #[inline]
     pub fn number(&mut self, number: u64) -> &mut Self {
-        let digits = number.checked_ilog10().map_or(1, |log| log as usize + 1);
-        self.digits(number, digits)
+        if number < 10 {
+            return self.char(b'0' + low_byte(number));
+        }
+        let log = match u32::try_from(number) {
+            Ok(number) => number.checked_ilog10(),
+            Err(_) => number.checked_ilog10(),
+        };
+        self.digits(number, log.map_or(1, |log| log as usize + 1))
     }
 
     /// Appends exactly that many lowest digits of a number.
@@ -258,7 +264,7 @@ impl<'a> Text<'a> {
     /// Appends a field's value; nothing where it is absent.
     #[inline]
     pub fn value(&mut self, record: &Record, field: &Field) -> &mut Self {
-        let Some(bytes) = record.bytes(field) else {
+        let Some(bytes) = record.from(field) else {
             return self;
         };
         match field.kind {
@@ -270,7 +276,7 @@ impl<'a> Text<'a> {
             Kind::Address => self.address(<[u8; 16]>::take(bytes)),
             Kind::State => self.state(State(u8::take(bytes))),
             Kind::Options => self.options(u16::take(bytes)),
-            Kind::Name16 | Kind::Name32 => self.name(bytes),
+            Kind::Name16 | Kind::Name32 => self.name(bytes.get(..field.kind.size()).unwrap_or_default()),
         }
     }
 }

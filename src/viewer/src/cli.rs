@@ -3,13 +3,19 @@
 //! The command line: what is parsed, completed by shells, and told in
 //! tcpstats(1).
 
+#![allow(clippy::doc_markdown, reason = "the comments are what --help prints")]
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+#[cfg(feature = "plot")]
+use crate::plot::{MOST, Size};
 
 /// Look at the statistics of TCP connections, live or in a log
 #[derive(Parser)]
-#[command(name = "tcpstats", version)]
+#[command(name = "tcpstats", version, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -19,6 +25,18 @@ pub struct Cli {
 /// What `tcpstats` can do.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Watch connections on the screen
+    ///
+    /// One line a connection, with rates between the last two samples. Where
+    /// standard output is no terminal one snapshot is printed, as by show.
+    #[cfg(feature = "top")]
+    Top(Top),
+    /// Print one snapshot as a table
+    ///
+    /// Sorted by state, then by local port. Columns that no connection has are
+    /// left out unless they were named. The source can also be a log in any
+    /// format, of which the last whole snapshot is shown; - is standard input.
+    Show(Show),
     /// Tell whether a log is whole
     #[command(long_about = CHECK_LONG)]
     Check(Check),
@@ -29,6 +47,67 @@ pub enum Command {
     /// Sum a log up: each connection, or all to one prefix or port
     #[command(long_about = SUMMARY_LONG)]
     Summary(Summary),
+    /// Draw connections of logs over time, as a picture or as a page to zoom in
+    #[cfg(feature = "plot")]
+    #[command(long_about = PLOT_LONG)]
+    Plot(Plot),
+    /// Print a script with which a shell completes the command line
+    Completions(Completions),
+}
+
+/// Which connections, and of what.
+#[derive(Args, Clone)]
+pub struct Live {
+    /// Show only connections that match, such as 'port 443 and srtt > 100ms'
+    #[arg(short = 'e', long, value_name = "FILTER", value_hint = ValueHint::Other)]
+    pub filter: Option<String>,
+    /// Where the statistics come from: sock_diag, a device, or a file of frames
+    #[arg(short = 'd', long, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub source: Option<String>,
+}
+
+/// `tcpstats show`
+#[derive(Args)]
+pub struct Show {
+    /// Which connections, and of what.
+    #[command(flatten)]
+    pub live: Live,
+    /// What to show: basic, all, or field names with commas between
+    #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS", value_hint = ValueHint::Other)]
+    pub columns: Option<String>,
+    /// Print numbers as a log has them, in bytes and microseconds
+    #[arg(short, long)]
+    pub numbers: bool,
+    /// Print JSON Lines, an object a connection, with all fields unless told otherwise
+    #[arg(long, conflicts_with = "numbers")]
+    pub json: bool,
+}
+
+/// `tcpstats top`
+#[cfg(feature = "top")]
+#[derive(Args)]
+pub struct Top {
+    /// Which connections, and of what.
+    #[command(flatten)]
+    pub live: Live,
+    /// Time between two samples
+    #[arg(short = 's', long, value_name = "MICROSECONDS", default_value_t = 1_000_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=366 * 24 * 3600 * 1_000_000))]
+    pub interval: u64,
+    /// End after so many samples
+    #[arg(short = 'c', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// What to show beside the rates: basic, all, or field names with commas between
+    #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS", value_hint = ValueHint::Other)]
+    pub columns: Option<String>,
+}
+
+#[cfg(feature = "top")]
+impl Show {
+    /// What is printed where there is no screen for top.
+    pub fn in_place_of(top: &Top) -> Self {
+        Self { live: top.live.clone(), columns: top.columns.clone(), numbers: false, json: false }
+    }
 }
 
 const CHECK_LONG: &str = "\
@@ -50,6 +129,22 @@ pub struct Check {
     /// Say nothing; the exit status tells
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// `tcpstats completions`
+#[derive(Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: Shell,
+}
+
+impl Completions {
+    /// The script.
+    pub fn script(&self) -> Vec<u8> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "tcpstats", &mut script);
+        script
+    }
 }
 
 #[cfg(feature = "convert")]
@@ -196,4 +291,47 @@ pub enum Measure {
     Received,
     /// Time in the log
     Duration,
+}
+
+#[cfg(feature = "plot")]
+const PLOT_LONG: &str = "\
+Draw connections of logs over time, as a picture or as a page to zoom in: congestion window and threshold, bytes in \
+flight and the window that the peer offers, round-trip time with its variation, throughput and retransmissions.
+
+A line breaks where the log knows nothing: the connection is absent, snapshots are missing, a value is not set.  Of the \
+values that share a column of pixels the first, the lowest, the highest and the last are drawn (of a page, a quarter of \
+a column), so that a long log makes no larger picture.
+
+Throughput is taken from acked_bytes, snd_una or sent_bytes, whichever the log has first, and from received_bytes or \
+rcv_nxt; without any of those of sending it is estimated as inflight / srtt.  The picture names what it is from.
+
+Logs are read twice; standard input is put into a temporary file for it.  Of a damaged log the rest is drawn; the exit \
+status is then 1.";
+
+/// `tcpstats plot`
+#[cfg(feature = "plot")]
+#[derive(Args)]
+pub struct Plot {
+    /// The logs, in any format and order, also compressed; - is standard input
+    #[arg(required = true, value_name = "LOG")]
+    pub logs: Vec<PathBuf>,
+    /// Draw into this file, whose name ends in .svg, .png or .html; - is standard output, for SVG
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// Make a page to zoom and hover in, whatever the file is called; it is whole by itself and needs no network
+    #[arg(long)]
+    pub html: bool,
+    /// Draw only connections of which a record matches this filter, and these from their first record to their last
+    #[arg(short = 'e', long, value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Draw so many connections over each other, those that sent most; at most 8
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST)))]
+    pub count: u8,
+    /// Tell the time of day in UTC instead of the time since the start
+    #[arg(long)]
+    pub utc: bool,
+    /// How large the picture is, in pixels; a PNG has twice as many each way
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "960x900")]
+    pub size: Size,
 }

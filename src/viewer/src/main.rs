@@ -6,20 +6,44 @@ mod check;
 mod cli;
 #[cfg(feature = "convert")]
 mod convert;
+mod live;
 mod log;
+#[cfg(all(test, feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
+mod manual;
 mod output;
+#[cfg(feature = "plot")]
+mod plot;
+mod show;
 mod summary;
 mod table;
+#[cfg(feature = "top")]
+mod top;
+mod units;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tcpstats_source::without_numbers;
 
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            // Where it cannot be told there is nobody to tell.
+            let _ = told.print();
+            return if told.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let done = match cli.command {
+        #[cfg(feature = "top")]
+        Command::Top(asked) => top::run(&asked),
+        Command::Show(asked) => show::run(&asked),
         Command::Check(asked) => check::run(&asked),
+        #[cfg(feature = "plot")]
+        Command::Plot(asked) => plot::run(&asked),
+        Command::Completions(asked) => output::write(&asked.script()),
         #[cfg(feature = "convert")]
         Command::Convert(asked) => convert::run(&asked),
         Command::Summary(asked) => summary::run(&asked),
@@ -27,7 +51,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(sentence) => {
-            eprintln!("tcpstats: {sentence}");
+            eprintln!("tcpstats: {}", without_numbers(&sentence));
             ExitCode::FAILURE
         }
     }

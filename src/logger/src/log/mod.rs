@@ -22,13 +22,12 @@ use std::time::{Duration, Instant};
 use tcpstats::frame::Frame;
 use tcpstats::note::{Note, Pair};
 use tcpstats::stream::seal;
-use tcpstats_source::Sentence;
 use tcpstats_source::system::wall_ns;
+use tcpstats_source::{Sentence, without_numbers};
 
 use self::changes::{Changes, Selected};
 use self::file::{Found, LogFile};
 use self::lines::Lines;
-use crate::diagnostics::without_numbers;
 use crate::gap::Gap;
 use crate::options::{Format, Options, Output};
 use crate::privileges::Identity;

@@ -71,7 +71,7 @@ fn idle<const BODY: usize>(record: &Record<BODY>) -> Option<u64> {
 
 impl Op {
     /// Whether the record's identity decides the comparison.
-    fn is_of_identity(self) -> bool {
+    pub(super) fn is_of_identity(self) -> bool {
         match self {
             Self::Number { field, .. }
             | Self::Options { field, .. }
@@ -109,7 +109,7 @@ impl Filter {
     /// does not hold, whatever the comparison.
     #[must_use]
     pub fn matches<const BODY: usize>(&self, record: &Record<BODY>) -> bool {
-        self.run(record, |_| true) == Verdict::Match
+        self.run(record, u64::MAX) == Verdict::Match
     }
 
     /// What the record's identity alone says: every other field counts as not
@@ -119,11 +119,12 @@ impl Filter {
     /// identity that the record will have must be there already.
     #[must_use]
     pub fn verdict_by_identity<const BODY: usize>(&self, record: &Record<BODY>) -> Verdict {
-        self.run(record, Op::is_of_identity)
+        self.run(record, self.of_identity())
     }
 
-    /// Kleene's three-valued logic over the operations.
-    pub(super) fn run<const BODY: usize>(&self, record: &Record<BODY>, is_known: impl Fn(Op) -> bool) -> Verdict {
+    /// Kleene's three-valued logic over the operations, of which by bit those
+    /// comparisons are `known` that the record decides.
+    pub(super) fn run<const BODY: usize>(&self, record: &Record<BODY>, mut known: u64) -> Verdict {
         if self.ops().is_empty() {
             return Verdict::Match;
         }
@@ -142,12 +143,13 @@ impl Filter {
                     let (right, left) = (stack.pop(), stack.pop());
                     stack.push(left.0 || right.0, left.1 && right.1);
                 }
-                _ if is_known(op) => {
+                _ if known & 1 == 1 => {
                     let holds = op.holds(record);
                     stack.push(holds, !holds);
                 }
                 _ => stack.push(true, true),
             }
+            known >>= 1;
         }
         match stack.top() {
             (true, false) => Verdict::Match,

@@ -211,7 +211,11 @@ impl Op {
 pub struct Filter {
     ops: [Op; MAX_OPS],
     len: usize,
+    /// By bit, the operations that the identity of a record decides.
+    of_identity: u64,
 }
+
+const _: () = assert!(MAX_OPS <= 64, "a bit for every operation");
 
 impl PartialEq for Filter {
     fn eq(&self, other: &Self) -> bool {
@@ -263,7 +267,7 @@ impl Filter {
     /// form; a parsed one always has some.
     #[must_use]
     pub const fn everything() -> Self {
-        Self { ops: [Op::And; MAX_OPS], len: 0 }
+        Self { ops: [Op::And; MAX_OPS], len: 0, of_identity: 0 }
     }
 
     /// Appends an operation; whether there was room for it.
@@ -272,8 +276,19 @@ impl Filter {
             return false;
         };
         *slot = op;
+        let bit = 1 << self.len;
+        if op.is_of_identity() {
+            self.of_identity |= bit;
+        } else {
+            self.of_identity &= !bit;
+        }
         self.len += 1;
         true
+    }
+
+    /// By bit, the comparisons that the identity of a record decides.
+    pub(super) const fn of_identity(&self) -> u64 {
+        self.of_identity
     }
 
     /// The operations in order.

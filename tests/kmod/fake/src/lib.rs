@@ -8,7 +8,7 @@
 //! fake fuzz SECONDS SEED
 //! fake list-misdeeds
 //! fake misbehave DEED
-//! fake measure CONNECTIONS
+//! fake measure CONNECTIONS [binary | text | reject]
 //! ```
 //!
 //! Exits with 0 where all is as it should be; any failure, be it of an
@@ -27,7 +27,7 @@ mod measure;
 mod scenarios;
 
 const USAGE: &str =
-    "usage: fake list | SCENARIO | fuzz SECONDS SEED | list-misdeeds | misbehave DEED | measure CONNECTIONS";
+    "usage: fake list | SCENARIO | fuzz SECONDS SEED | list-misdeeds | misbehave DEED | measure CONNECTIONS [WAY]";
 
 fn run(arguments: &[&str]) -> Option<()> {
     match *arguments {
@@ -42,9 +42,9 @@ fn run(arguments: &[&str]) -> Option<()> {
             kernel::attach();
             fuzz::run(seconds.parse().ok()?, seed.parse().ok()?);
         }
-        ["measure", count] => {
+        ["measure", count, ref way @ ..] => {
             kernel::attach();
-            measure::run(count.parse().ok()?);
+            measure::run(count.parse().ok()?, way.first().copied());
         }
         [name] => {
             let (_, scenario) = scenarios::all().find(|(known, _)| *known == name)?;

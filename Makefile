@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The FreeBSD port.  Its sources are the tree that it stands in.  Where there is
+# no ports tree, freebsd/tree.mk builds and installs the same with bsd.kmod.mk
+# and cargo alone.  On Linux: GNUmakefile.
+
+PORTNAME=	siftr_cdev
+DISTVERSION=	2.0.0
+CATEGORIES=	net net-mgmt
+MASTER_SITES=	# the crates have their own
+DISTFILES=	# the crates alone
+
+MAINTAINER=	ports@FreeBSD.org
+COMMENT=	Live statistics of every TCP connection, as device and logger
+WWW=		http://caia.swin.edu.au/urp/newtcp/tools.html
+
+LICENSE=	BSD2CLAUSE
+LICENSE_FILE=	${WRKSRC}/LICENSE
+
+IGNORE_FreeBSD_13=	the kernel module needs FreeBSD 14 to 16
+IGNORE_FreeBSD_17=	the kernel module needs FreeBSD 14 to 16
+ONLY_FOR_ARCHS=	aarch64 amd64
+ONLY_FOR_ARCHS_REASON=	the kernel module is built for these
+
+USES=		cargo kmod llvm:build,noexport
+
+USE_RC_SUBR=	tcpstats_logger
+
+CARGO_BUILD_ARGS=	--package=siftr_cdev_gen --package=siftr_cdev_logger
+CARGO_TEST_ARGS=	--package=siftr_cdev --package=siftr_cdev_gen \
+			--package=siftr_cdev_logger --package=tcpstats \
+			--package=tcpstats_source
+MAKE_ENV+=		GEN=${GEN} \
+			LIBCLANG_PATH=${LLVM_PREFIX}/lib \
+			MAKEOBJDIR=${WRKDIR}/kmod \
+			RUSTC=${RUSTC}
+
+RUSTFLAGS+=	--remap-path-prefix=${WRKSRC}=${PORTNAME}
+
+OPTIONS_DEFINE=		DOCS EXAMPLES VIEWER
+OPTIONS_DEFAULT=	VIEWER
+OPTIONS_SUB=		yes
+VIEWER_DESC=		tcpstats(1), which shows, sums up and converts logs
+VIEWER_LIB_DEPENDS=	libzstd.so:archivers/zstd
+VIEWER_VARS=		CARGO_BUILD_ARGS+=--package=tcpstats_viewer \
+			CARGO_TEST_ARGS+=--package=tcpstats_viewer
+
+TREE=		CHANGELOG.md Cargo.lock Cargo.toml LICENSE README.md bench \
+		examples files man src tests
+PROGRAMS=	${CARGO_TARGET_DIR}/${CARGO_BUILD_TARGET}/release
+GEN=		${PROGRAMS}/siftr_cdev_gen
+KMODULE=	${WRKDIR}/kmod/siftr_cdev.ko
+HEADER=		${WRKDIR}/kmod/tcpstats.h
+# One that runs here.
+VIEWER?=	${PROGRAMS}/tcpstats
+
+COMPLETIONS=	bash:bash-completion/completions/tcpstats \
+		fish:fish/vendor_completions.d/tcpstats.fish \
+		zsh:zsh/site-functions/_tcpstats
+
+post-extract:
+	cd ${.CURDIR} && ${CP} -R ${TREE} ${WRKSRC}/
+
+post-build:
+	${MKDIR} ${WRKDIR}/kmod
+	${DO_MAKE_BUILD} -C ${WRKSRC}/src/kmod
+	${GEN} header ${HEADER}
+
+do-install:
+	${INSTALL_KLD} ${KMODULE} ${STAGEDIR}${KMODDIR}
+	${INSTALL_PROGRAM} ${PROGRAMS}/siftr_cdev_logger ${STAGEDIR}${PREFIX}/sbin
+	${MKDIR} ${STAGEDIR}${PREFIX}/include/netinet
+	${INSTALL_DATA} ${HEADER} ${STAGEDIR}${PREFIX}/include/netinet
+	${INSTALL_MAN} ${WRKSRC}/man/siftr_cdev.4 ${STAGEDIR}${PREFIX}/share/man/man4
+	${INSTALL_MAN} ${WRKSRC}/man/tcpstats.5 ${STAGEDIR}${PREFIX}/share/man/man5
+	${INSTALL_MAN} ${WRKSRC}/man/siftr_cdev_logger.8 ${STAGEDIR}${PREFIX}/share/man/man8
+	${MKDIR} ${STAGEDIR}${PREFIX}/etc/newsyslog.conf.d
+	${INSTALL_DATA} ${WRKSRC}/files/newsyslog.conf.d/tcpstats_logger.conf \
+		${STAGEDIR}${PREFIX}/etc/newsyslog.conf.d/tcpstats_logger.conf.sample
+
+post-install-DOCS-on:
+	${MKDIR} ${STAGEDIR}${DOCSDIR}
+	cd ${WRKSRC} && ${INSTALL_DATA} CHANGELOG.md README.md ${STAGEDIR}${DOCSDIR}
+
+post-install-EXAMPLES-on:
+	${MKDIR} ${STAGEDIR}${EXAMPLESDIR}
+	cd ${WRKSRC}/files && ${INSTALL_DATA} devfs.conf skips.d snapshots.d ${STAGEDIR}${EXAMPLESDIR}
+	cd ${WRKSRC}/examples && ${INSTALL_DATA} README.md clickhouse.sql collect.sh duckdb.sql ${STAGEDIR}${EXAMPLESDIR}
+
+post-install-VIEWER-on:
+	${INSTALL_PROGRAM} ${PROGRAMS}/tcpstats ${STAGEDIR}${PREFIX}/bin
+	${INSTALL_MAN} ${WRKSRC}/man/tcpstats.1 ${STAGEDIR}${PREFIX}/share/man/man1
+.for completion in ${COMPLETIONS}
+	${MKDIR} ${STAGEDIR}${PREFIX}/share/${completion:H:C/^[a-z]+://}
+	${VIEWER} completions ${completion:C/:.*//} > ${STAGEDIR}${PREFIX}/share/${completion:C/^[a-z]+://}
+.endfor
+
+PORTSDIR?=	/usr/ports
+.if exists(${PORTSDIR}/Mk/bsd.port.mk)
+.include <bsd.port.mk>
+
+siftr_cdev_logger: .PHONY build
+	${CP} ${PROGRAMS}/siftr_cdev_logger ${.CURDIR}
+
+post-clean:
+	${RM} ${.CURDIR}/siftr_cdev_logger
+.else
+.include "freebsd/tree.mk"
+.endif

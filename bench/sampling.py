@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""CPU time of a snapshot on Linux: the logger beside ss(8), and beside asking the kernel and throwing its answer away.
+
+    sampling.py LOGGER FOLDER [SOCKETS...]
+
+FOLDER has the programs hold and floor.  By default 1,000 and 10,000 sockets, with BENCH=full 100,000 and 500,000 too.
+"""
+
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
+
+# Seconds of CPU time that one measurement is to take about, so that the kernel's accounting is fine enough.
+LEAST_S = float(os.environ.get("BENCH_LEAST_S", "0.4"))
+
+
+class Sockets:
+    """So many established sockets on loopback."""
+
+    def __init__(self, hold, count):
+        self.process = subprocess.Popen([hold, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if not line.startswith("ready "):
+            sys.exit(f"hold said {line!r}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        if self.process.wait() != 0:
+            sys.exit("hold failed")
+
+
+def usage(command, output):
+    """CPU seconds and the most memory, in KiB, of a command that must succeed."""
+    with open(output, "wb") as file:
+        process = subprocess.Popen(command, stdout=file, cwd=os.path.dirname(output))
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{command}: exit status {process.returncode}")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss
+
+
+def commands(logger, floor, repeats, folder, listener):
+    """Names, command lines that take so many snapshots, and the files that they write."""
+    log = str(folder / "log")
+    sample = [logger, "-c", str(repeats), "-s", "1000", "-o", log]
+    yield "floor: dumps thrown away", [floor, str(repeats)]
+    yield "ss -tinO to a file", ["sh", "-c", f"for i in $(seq {repeats}); do ss -tinO > {log}; done"]
+    for name in ("bin", "csv", "json", "siftr"):
+        yield f"logger -F {name}", [*sample, "-F", name]
+    yield "logger -F csv -e, 1 in 100", [*sample, "-F", "csv", "-e", listener]
+
+
+def one_in_100():
+    """A filter by port that about a hundredth of the sockets meets: clients have the ports of a range."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        low, high = map(int, file.read().split())
+    step = (high - low) // 50
+    return f"lport >= {low + 10 * step} and lport < {low + 11 * step}"
+
+
+def measure(logger, programs, count):
+    with Sockets(programs / "hold", count), tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        folder = pathlib.Path(name)
+
+        def cpu(command):
+            used = usage(command, folder / "output")
+            size = sum(file.stat().st_size for file in folder.iterdir())
+            for file in folder.iterdir():
+                file.unlink()
+            return *used, size
+
+        once = max(cpu([programs / "floor", "20"])[0] / 20, 1e-5)
+        repeats = max(3, round(LEAST_S / once))
+        table = dict(commands(logger, programs / "floor", repeats, folder, one_in_100()))
+        # In turns, so that what else the machine does falls on all of them.
+        runs = [{name: cpu(command) for name, command in table.items()} for _ in range(ROUNDS)]
+    found = {name: [statistics.median(run[name][i] for run in runs) for i in range(3)] for name in table}
+    floor, ss = (found[name][0] for name in list(table)[:2])
+    print(f"{count:,} sockets, {repeats} snapshots, median of {ROUNDS}")
+    print(f"  {'':28}{'CPU ms':>9}{'of floor':>10}{'of ss':>8}{'ns a socket':>13}{'MB':>8}{'RSS MB':>8}")
+    for name, (seconds, rss_kib, size) in found.items():
+        numbers = f"{1e3 * seconds / repeats:9.2f}{seconds / floor:10.2f}{seconds / ss:8.2f}"
+        # ss writes its file over each time.
+        megabytes = size / 1e6 / (1 if name.startswith("ss") else repeats)
+        each = 1e9 * seconds / repeats / count
+        print(f"  {name:28}{numbers}{each:13,.0f}{megabytes:8.2f}{rss_kib / 1024:8.1f}")
+
+
+def machine():
+    with open("/proc/cpuinfo") as file:
+        model = re.search(r"model name\s*: (.*)", file.read())
+    release = os.uname().release
+    return f"{model.group(1) if model else os.uname().machine}, {os.cpu_count()} processors, Linux {release}"
+
+
+def main():
+    logger, programs, *counts = sys.argv[1:]
+    full = [1000, 10_000, 100_000, 500_000] if os.environ.get("BENCH") == "full" else [1000, 10_000]
+    print(f"CPU time of one snapshot, user and system; {machine()}")
+    for count in map(int, counts) if counts else full:
+        measure(os.path.abspath(logger), pathlib.Path(programs).resolve(), count)
+
+
+if __name__ == "__main__":
+    main()

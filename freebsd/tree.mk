@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What the port's Makefile does where there is no ports tree: builds in target/,
+# and installs the same files, under PREFIX, KMODDIR and DESTDIR.  WITHOUT names
+# options of the port to leave out: make WITHOUT="DOCS VIEWER" install.
+
+PREFIX?=	/usr/local
+KMODDIR?=	/boot/modules
+STAGEDIR=	${DESTDIR}
+DOCSDIR=	${PREFIX}/share/doc/${PORTNAME}
+EXAMPLESDIR=	${PREFIX}/share/examples/${PORTNAME}
+WRKSRC=		${.CURDIR}
+OPTIONS=	${OPTIONS_DEFINE}
+.for option in ${WITHOUT}
+OPTIONS:=	${OPTIONS:N${option}}
+.endfor
+OPTION_TARGETS=	${OPTIONS:@option@post-install-${option}-on@}
+
+CARGO?=		cargo
+KLDXREF?=	kldxref
+OBJECTS=	${.CURDIR}/target/kmod/host
+PROGRAMS=	${.CURDIR}/target/release
+KMODULE=	${OBJECTS}/siftr_cdev.ko
+HEADER=		${OBJECTS}/tcpstats.h
+BUILT=		siftr_cdev.ko siftr_cdev_logger ${OPTIONS:MVIEWER:S/VIEWER/tcpstats/}
+
+# The modes are the framework's.
+STRIP?=		-s
+MKDIR=		mkdir -p
+INSTALL_PROGRAM=	install ${STRIP} -m 555
+INSTALL_KLD=	install -m 555
+INSTALL_DATA=	install -m 644
+INSTALL_MAN=	install -m 444
+RC_SCRIPT=	${STAGEDIR}${PREFIX}/etc/rc.d/tcpstats_logger
+MANUALS=	man4/siftr_cdev.4 man5/tcpstats.5 man8/siftr_cdev_logger.8 ${OPTIONS:MVIEWER:S,VIEWER,man1/tcpstats.1,}
+FOLDERS=	${KMODDIR} ${PREFIX}/etc/rc.d ${PREFIX}/sbin ${OPTIONS:MVIEWER:S,VIEWER,${PREFIX}/bin,} \
+		${MANUALS:H:S,^,${PREFIX}/share/man/,}
+
+.PHONY: all build ${BUILT} clean test install stage folders rest ${OPTION_TARGETS} do-install
+.ORDER: folders do-install ${OPTION_TARGETS} rest
+
+.MAIN: all
+all build: ${BUILT}
+
+siftr_cdev.ko:
+	${CARGO} build --release --locked --package=siftr_cdev_gen
+	${MKDIR} ${OBJECTS}
+	${GEN} header ${HEADER}
+	cd src/kmod && MAKEOBJDIR=${OBJECTS} GEN=${GEN} ${MAKE}
+	cp ${KMODULE} ${.CURDIR}
+
+siftr_cdev_logger:
+	${CARGO} build --release --locked --package=siftr_cdev_logger
+	cp ${PROGRAMS}/siftr_cdev_logger ${.CURDIR}
+
+tcpstats:
+	${CARGO} build --release --locked --package=tcpstats_viewer
+	cp ${PROGRAMS}/tcpstats ${.CURDIR}
+
+test:
+	${CARGO} test --release --locked ${CARGO_TEST_ARGS}
+
+clean:
+	rm -rf target siftr_cdev.ko siftr_cdev_logger tcpstats
+
+install: stage
+	${KLDXREF} ${STAGEDIR}${KMODDIR}
+
+# What install does to files alone.
+stage: folders do-install ${OPTION_TARGETS} rest
+
+folders:
+	@for file in ${KMODULE} ${HEADER} ${PROGRAMS}/siftr_cdev_logger; do \
+		[ -e $$file ] || { echo "$$file is not there: make builds it" >&2; exit 1; }; done
+	${MKDIR} ${FOLDERS:S,^,${STAGEDIR},}
+
+rest:
+	rm -f ${RC_SCRIPT}
+	sed 's,%%PREFIX%%,${PREFIX},' rc.d/tcpstats_logger > ${RC_SCRIPT}
+	chmod 555 ${RC_SCRIPT}
+	cd ${STAGEDIR}${PREFIX}/share/man && gzip -9nf ${MANUALS}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! What is drawn of each chosen connection, gathered in one reading of the
+//! logs and in memory that does not grow with them.
+
+use std::collections::BTreeSet;
+
+use tcpstats::frame::flag;
+use tcpstats::text::Text;
+use tcpstats::{Field, Header, Record, key};
+use tcpstats_source::Sentence;
+
+use super::bins::Bins;
+use super::choice::Choice;
+use super::connection::Connection;
+use super::line::{Columns, Line};
+use super::moved::Moved;
+use super::reading::{self, Damage, Fields};
+use crate::log::Item;
+
+/// What `snd_ssthresh` is before a loss, and `snd_cwnd` before a connection:
+/// no threshold, no window.
+const UNSET: u32 = 1_073_725_440;
+
+/// A time without a record that is so many times longer than usual breaks a
+/// line.
+const LONG: u64 = 10;
+
+/// One connection over time.  Bytes, microseconds, segments.
+pub struct Trace {
+    /// Which.
+    pub connection: Connection,
+    /// The congestion controls and stacks that it had.
+    pub names: BTreeSet<String>,
+    /// Its records.
+    pub records: u64,
+    /// Congestion window.
+    pub snd_cwnd: Line,
+    /// Slow start threshold, where a loss has set one.
+    pub snd_ssthresh: Line,
+    /// Window that the peer offers.
+    pub snd_wnd: Line,
+    /// Sent and not acknowledged.
+    pub inflight: Line,
+    /// Smoothed round-trip time.
+    pub srtt: Line,
+    /// `srtt - rttvar`, at least 0.
+    pub srtt_low: Line,
+    /// `srtt + rttvar`.
+    pub srtt_high: Line,
+    /// Bytes sent.
+    pub sent: Bins,
+    /// The fields that tell it.
+    pub sent_from: &'static str,
+    /// Bytes received.
+    pub received: Bins,
+    /// The fields that tell it.
+    pub received_from: &'static str,
+    /// Segments retransmitted.
+    pub rexmit: Bins,
+    /// The record that holds, and when it was last known to.
+    last: Option<(u64, Record)>,
+    /// Whether what comes next is joined to it.
+    is_joined: bool,
+    /// Whether it has a record in the snapshot that is being read.
+    is_in_snapshot: bool,
+}
+
+impl Trace {
+    fn new(connection: Connection, columns: Columns, bin_ns: u64) -> Self {
+        let line = || Line::new(columns);
+        let bins = || Bins::new(columns.span_ns, bin_ns);
+        Self {
+            connection,
+            names: BTreeSet::new(),
+            records: 0,
+            snd_cwnd: line(),
+            snd_ssthresh: line(),
+            snd_wnd: line(),
+            inflight: line(),
+            srtt: line(),
+            srtt_low: line(),
+            srtt_high: line(),
+            sent: bins(),
+            sent_from: "",
+            received: bins(),
+            received_from: "",
+            rexmit: bins(),
+            last: None,
+            is_joined: false,
+            is_in_snapshot: false,
+        }
+    }
+
+    fn lines(&mut self) -> [&mut Line; 7] {
+        [
+            &mut self.snd_cwnd,
+            &mut self.snd_ssthresh,
+            &mut self.snd_wnd,
+            &mut self.inflight,
+            &mut self.srtt,
+            &mut self.srtt_low,
+            &mut self.srtt_high,
+        ]
+    }
+
+    /// Goes on to a record of the log.
+    fn add(&mut self, at_ns: u64, record: &Record) {
+        self.records += 1;
+        self.is_in_snapshot = true;
+        for field in [key::cc.field(), key::stack.field()] {
+            self.names.insert(text_of(record, field));
+        }
+        self.go_on(at_ns, record.clone());
+    }
+
+    /// Draws up to that time.
+    fn go_on(&mut self, at_ns: u64, record: Record) {
+        let number = |key| record.get(key).map(f64::from);
+        let is_set = |value: &f64| *value < f64::from(UNSET);
+        let (srtt, rttvar) = (number(key::srtt), number(key::rttvar));
+        let values = [
+            number(key::snd_cwnd).filter(is_set),
+            number(key::snd_ssthresh).filter(is_set),
+            number(key::snd_wnd),
+            number(key::inflight),
+            srtt,
+            srtt.zip(rttvar).map(|(srtt, rttvar)| (srtt - rttvar).max(0.0)),
+            srtt.zip(rttvar).map(|(srtt, rttvar)| srtt + rttvar),
+        ];
+        for (line, value) in self.lines().into_iter().zip(values) {
+            line.push(at_ns, value);
+        }
+        if let Some((from_ns, before)) = self.last.take()
+            && from_ns < at_ns
+        {
+            if self.is_joined {
+                self.add_moved(from_ns, &before, at_ns, &record);
+            }
+            // Those of a gap are seen behind it.
+            if let Some((before, now)) = before.get(key::rexmit_packs).zip(record.get(key::rexmit_packs)) {
+                self.rexmit.count(from_ns, at_ns, f64::from(now.saturating_sub(before)));
+            }
+        }
+        self.last = Some((at_ns, record));
+        self.is_joined = true;
+    }
+
+    /// Adds what moved between two records.
+    fn add_moved(&mut self, from_ns: u64, before: &Record, at_ns: u64, record: &Record) {
+        let moved = |told: fn(u64, &Record) -> Option<Moved>| {
+            let now = told(at_ns, record)?;
+            Some((now.since(&told(from_ns, before)?)?, now.from))
+        };
+        if let Some((bytes, from)) = moved(Moved::sent) {
+            self.sent.spread(from_ns, at_ns, bytes);
+            self.sent_from = from;
+        }
+        if let Some((bytes, from)) = moved(Moved::received) {
+            self.received.spread(from_ns, at_ns, bytes);
+            self.received_from = from;
+        }
+    }
+
+    /// What comes next is not joined to what was.
+    fn cut(&mut self) {
+        self.is_joined = false;
+        for line in self.lines() {
+            line.cut();
+        }
+    }
+
+    /// The connection is gone.
+    fn close(&mut self) {
+        self.cut();
+        self.last = None;
+    }
+
+    /// The snapshot has been read: where it tells changes only, what was there
+    /// before holds.
+    fn end_snapshot(&mut self, at_ns: u64, header: &Header) {
+        if std::mem::take(&mut self.is_in_snapshot) {
+            return;
+        }
+        if header.flags & flag::CHANGED_ONLY == 0 {
+            return self.close();
+        }
+        if let Some((_, record)) = &self.last {
+            self.go_on(at_ns, record.clone());
+        }
+    }
+
+    /// Whether a note names the connection.
+    fn is_named(&self, note: &str) -> bool {
+        let Some((_, record)) = &self.last else { return false };
+        let pairs = note.split(' ').filter_map(|pair| pair.split_once('='));
+        let mut fields = pairs.filter_map(|(key, value)| Some((Field::by_name(key)?, value))).peekable();
+        let is_told = fields.peek().is_some();
+        is_told && fields.all(|(field, value)| !record.has(field.index) || text_of(record, field) == value)
+    }
+}
+
+/// A field as the log has it in text.
+fn text_of(record: &Record, field: &Field) -> String {
+    let mut buffer = [0; 64];
+    let mut text = Text::new(&mut buffer);
+    text.value(record, field);
+    text.finish().unwrap_or_default().to_owned()
+}
+
+/// The chosen connections, while the logs are read.
+struct Drawing<'a> {
+    choice: &'a Choice,
+    traces: Vec<Trace>,
+    /// Number and time of the snapshot that was read last or is being read.
+    snapshot: Option<(u64, u64)>,
+}
+
+impl Drawing<'_> {
+    fn read(&mut self, item: &Item<'_>) {
+        match item {
+            Item::Record { time_ns, snapshot, record } => {
+                let at_ns = self.go_on(*time_ns, *snapshot);
+                let connection = Connection::of(record);
+                if let Some(trace) = self.traces.iter_mut().find(|trace| trace.connection == connection) {
+                    let silent_ns = trace.last.as_ref().map_or(0, |(last_ns, _)| at_ns.saturating_sub(*last_ns));
+                    if silent_ns > LONG * self.choice.interval_ns {
+                        trace.cut();
+                    }
+                    trace.add(at_ns, record);
+                }
+            }
+            Item::Snapshot(header) => {
+                let at_ns = self.go_on(header.wall_ns, header.sequence);
+                for trace in &mut self.traces {
+                    trace.end_snapshot(at_ns, header);
+                }
+            }
+            Item::Note(note) if note.starts_with("close ") => {
+                for trace in self.traces.iter_mut().filter(|trace| trace.is_named(note)) {
+                    trace.close();
+                }
+            }
+            Item::Note(_) => {}
+        }
+    }
+
+    /// Goes on to that snapshot; gives the time since the start.  Where
+    /// snapshots are missing, the lines break.
+    fn go_on(&mut self, time_ns: u64, number: u64) -> u64 {
+        let at_ns = time_ns.saturating_sub(self.choice.start_ns).min(self.choice.span_ns);
+        if let Some((before, before_ns)) = self.snapshot
+            && number != before
+            && (number != before + 1 || at_ns.saturating_sub(before_ns) > LONG * self.choice.interval_ns)
+        {
+            self.traces.iter_mut().for_each(Trace::cut);
+        }
+        self.snapshot = Some((number, at_ns));
+        at_ns
+    }
+}
+
+/// Reads what was chosen, into so many columns and intervals of that length.
+///
+/// # Errors
+/// A sentence: a log cannot be read.
+pub fn read(choice: &Choice, columns: u64, bin_ns: u64) -> Result<Vec<Trace>, Sentence> {
+    let columns = Columns { span_ns: choice.span_ns, count: columns };
+    let traces = choice.connections.iter().map(|connection| Trace::new(*connection, columns, bin_ns)).collect();
+    let mut drawing = Drawing { choice, traces, snapshot: None };
+    // What is damaged was told by the first reading.
+    let mut damage = Damage::default();
+    for path in &choice.logs {
+        reading::each(path, Fields::Drawn, &mut damage, |item| drawing.read(item))?;
+    }
+    Ok(drawing.traces)
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Numbers as people read them: three digits and a unit.
+
+use tcpstats::text::{Text, longest};
+use tcpstats::{Field, Record, Unit, key};
+
+/// What `snd_ssthresh` is until a loss sets it.
+pub const NO_THRESHOLD: u32 = 1_073_725_440;
+
+/// The value as a log has it; none where it is absent.
+pub fn exact(record: &Record, field: &Field) -> Option<String> {
+    if !record.has(field.index) {
+        return None;
+    }
+    let mut buffer = vec![0; longest(field.kind)];
+    let mut text = Text::new(&mut buffer);
+    text.value(record, field);
+    text.finish().map(str::to_owned)
+}
+
+/// The value with its unit; none where it is absent.
+pub fn readable(record: &Record, field: &Field) -> Option<String> {
+    if field.index == key::snd_ssthresh.field().index && record.get(key::snd_ssthresh) == Some(NO_THRESHOLD) {
+        return Some("inf".into());
+    }
+    let number = record.number(field);
+    match (field.unit, number) {
+        (Unit::Bytes, Some(number)) => Some(bytes(number)),
+        (Unit::BytesPerSecond, Some(number)) => Some(bytes(number) + "/s"),
+        (Unit::Microseconds, Some(number)) => Some(time(number)),
+        _ => exact(record, field),
+    }
+}
+
+/// Bytes, with the filter's suffixes: k, M and G are powers of 1024.
+pub fn bytes(bytes: u64) -> String {
+    scaled(bytes, 1024.0)
+}
+
+/// Bits a second, with suffixes that are powers of 1000, as links are rated.
+#[cfg(feature = "top")]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no rate is near the limits of u64")]
+pub fn bits(bits_per_second: f64) -> String {
+    scaled(bits_per_second.round() as u64, 1000.0)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn scaled(number: u64, step: f64) -> String {
+    let (mut rest, mut suffixes) = (number as f64, ["k", "M", "G", "T", "P", "E"].iter());
+    let mut suffix = "";
+    // What would be rounded up to the next unit is of that unit.
+    while rest >= step - 0.5 {
+        let Some(next) = suffixes.next() else { break };
+        (rest, suffix) = (rest / step, next);
+    }
+    if suffix.is_empty() { number.to_string() } else { digits(rest) + suffix }
+}
+
+/// Microseconds, with the filter's suffixes up to seconds; longer times in two
+/// units.
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn time(us: u64) -> String {
+    let (seconds, two) =
+        (us / 1_000_000, |high, high_name, low, low_name| format!("{high}{high_name}{low:02}{low_name}"));
+    match us {
+        0..1_000 => format!("{us}us"),
+        1_000..999_500 => digits(us as f64 / 1e3) + "ms",
+        999_500..60_000_000 => digits(us as f64 / 1e6) + "s",
+        _ if seconds < 3600 => two(seconds / 60, "m", seconds % 60, "s"),
+        _ if seconds < 86400 => two(seconds / 3600, "h", seconds / 60 % 60, "m"),
+        _ => two(seconds / 86400, "d", seconds / 3600 % 24, "h"),
+    }
+}
+
+/// At least three digits of a number from 1.
+fn digits(number: f64) -> String {
+    let decimals = match number {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    format!("{number:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_three_digits_and_a_suffix() {
+        let cases = [
+            (0, "0"),
+            (1023, "1023"),
+            (1024, "1.00k"),
+            (14_948, "14.6k"),
+            (10_230, "9.99k"),
+            (10_236, "10.0k"),
+            (1_048_063, "1023k"),
+            (1_048_064, "1.00M"),
+            (u64::MAX, "16.0E"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(bytes(number), text, "{number}");
+        }
+    }
+
+    #[test]
+    fn times_change_their_unit_where_they_are_rounded() {
+        let cases = [
+            (0, "0us"),
+            (999, "999us"),
+            (1_000, "1.00ms"),
+            (12_345, "12.3ms"),
+            (999_499, "999ms"),
+            (999_500, "1.00s"),
+            (59_949_999, "59.9s"),
+            (59_999_999, "60.0s"),
+            (60_000_000, "1m00s"),
+            (3_599_999_999, "59m59s"),
+            (3_600_000_000, "1h00m"),
+            (86_400_000_000, "1d00h"),
+            (1_000_000_000_000, "11d13h"),
+        ];
+        for (us, text) in cases {
+            assert_eq!(time(us), text, "{us}");
+        }
+    }
+
+    #[test]
+    fn absent_is_no_value_and_a_threshold_that_nobody_set_is_no_number() {
+        let mut record = Record::new();
+        let ssthresh = key::snd_ssthresh.field();
+        assert_eq!(readable(&record, ssthresh), None);
+        record.set(key::snd_ssthresh, NO_THRESHOLD);
+        assert_eq!(readable(&record, ssthresh).as_deref(), Some("inf"));
+        assert_eq!(exact(&record, ssthresh).as_deref(), Some("1073725440"));
+        record.set(key::snd_ssthresh, 2048);
+        assert_eq!(readable(&record, ssthresh).as_deref(), Some("2.00k"));
+    }
+
+    #[cfg(feature = "top")]
+    #[test]
+    fn bits_are_scaled_by_a_thousand() {
+        assert_eq!(bits(9_420_000.0), "9.42M");
+        assert_eq!(bits(999.4), "999");
+        assert_eq!(bits(999_600.0), "1.00M");
+    }
+}

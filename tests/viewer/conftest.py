@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Logs of real connections that many tests look at."""
+
+import socket
+import threading
+
+import logger
+import pytest
+from browser import Browser
+from sockets import Connections, Link, Namespace
+
+
+@pytest.fixture(scope="session")
+def transfer(tmp_path_factory):
+    """A bin log of transfers with Reno through a bottleneck that drops: one that sends all the time, one now and then."""
+    path = tmp_path_factory.mktemp("transfer") / "transfer.bin"
+    with Namespace() as near, Namespace() as far:
+        link = Link(near, far)
+        link.bottleneck()
+        with Connections(link.far4, 2, near, far) as connections:
+            busy, idle = connections.clients
+            for client in busy, idle:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+            is_over = threading.Event()
+
+            def send():
+                while not is_over.is_set():
+                    busy.sendall(bytes(10_000))
+
+            def nudge():
+                while not is_over.wait(0.5):
+                    idle.sendall(bytes(1000))
+
+            def swallow(server):
+                while server.recv(65536):
+                    pass
+
+            workers = [threading.Thread(target=work) for work in (send, nudge)]
+            readers = [threading.Thread(target=swallow, args=[server]) for server in connections.servers]
+            for thread in workers + readers:
+                thread.start()
+            arguments = ["-s", 20_000, "-t", 6, "-e", f"fport {connections.port}"]
+            logger.run("-F", "bin", "-o", path, *arguments, enter=near.enter)
+            is_over.set()
+            for worker in workers:
+                worker.join()
+            for client in connections.clients:
+                client.shutdown(socket.SHUT_WR)
+            for reader in readers:
+                reader.join()
+    return path
+
+
+@pytest.fixture(scope="session")
+def rows(transfer):
+    """The records of the busy connection of that log, as a reader of CSV has them."""
+    both = {}
+    for row in logger.replay(transfer, "-O", "all").rows:
+        both.setdefault(row["lport"], []).append(row)
+    return max(both.values(), key=lambda rows: int(rows[-1]["acked_bytes"]))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser

@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""tcpstats plot: what is drawn is what the log has."""
+
+import gzip
+import itertools
+import math
+import os
+import re
+import subprocess
+import time
+
+import logger
+import pytest
+from drawing import SVG, Picture
+from handmade import CHANGES_ONLY, ENDS, START, UNSET, CsvLog, windows
+from PIL import Image
+from records import seconds, stretches, values
+from viewer import TCPSTATS, refuse, run, sentence, start
+
+
+def picture(*arguments, **options):
+    return Picture(run("plot", *arguments, **options))
+
+
+def same(drawn, expected, value=0.01):
+    """Whether pieces are the same but for what a hundredth of a pixel is; `value` is that part of the highest."""
+    assert [len(piece) for piece in drawn] == [len(piece) for piece in expected]
+    highest = max(value for piece in expected for _, value in piece)
+    for (at, here), (other_at, there) in zip(itertools.chain(*drawn), itertools.chain(*expected), strict=True):
+        assert at == pytest.approx(other_at, abs=0.001)
+        assert here == pytest.approx(there, abs=highest * value)
+
+
+def total_at(rows, name, at):
+    """A count at a time between the rows, which it grows evenly between."""
+    for before, after in itertools.pairwise(rows):
+        if seconds(before, rows[0]) <= at <= seconds(after, rows[0]):
+            part = (at - seconds(before, rows[0])) / (seconds(after, rows[0]) - seconds(before, rows[0]))
+            return int(before[name]) + part * (int(after[name]) - int(before[name]))
+    raise ValueError(at)
+
+
+def interval(panel):
+    """The length of the intervals over which a panel sums, in seconds."""
+    number, unit = re.search(r", per ([\d.]+) (m?s)$", panel.title).groups()
+    return float(number) * {"s": 1, "ms": 0.001}[unit]
+
+
+@pytest.mark.parametrize("name", ["snd_cwnd", "snd_ssthresh", "snd_wnd", "inflight", "srtt"])
+def test_each_curve_is_the_column_of_the_log(name, transfer, rows):
+    same(picture(transfer).curve(name), values(rows, name))
+
+
+def test_the_sawtooth_of_the_window_is_drawn(transfer):
+    window = itertools.chain(*picture(transfer).curve("snd_cwnd"))
+    cuts = [(before, after) for (_, before), (_, after) in itertools.pairwise(window) if after < before * 0.8]
+    assert len(cuts) >= 3
+
+
+def test_the_band_around_srtt_is_rttvar(transfer, rows):
+    band = picture(transfer).panel("round-trip time").band
+    times = [[seconds(row, rows[0]) for row in stretch] for stretch in stretches(rows)]
+    around = [[(int(row["srtt"]), int(row["rttvar"])) for row in stretch] for stretch in stretches(rows)]
+    high = [[srtt + rttvar for srtt, rttvar in piece] for piece in around]
+    low = [[max(srtt - rttvar, 0) for srtt, rttvar in piece] for piece in around]
+    same([high for high, _ in band], [list(zip(*piece, strict=True)) for piece in zip(times, high, strict=True)])
+    same([low for _, low in band], [list(zip(*piece, strict=True)) for piece in zip(times, low, strict=True)])
+
+
+def test_throughput_is_what_was_acknowledged_in_each_interval(transfer, rows):
+    panel = picture(transfer).panel("throughput")
+    assert panel.unit == "Mbit/s"
+    width = interval(panel)
+    checked = 0
+    for stretch in stretches(rows):
+        first, last = seconds(stretch[0], rows[0]), seconds(stretch[-1], rows[0])
+        for number in range(math.ceil(first / width), int(last / width)):
+            begin, end = number * width, (number + 1) * width
+            sent = total_at(rows, "acked_bytes", end) - total_at(rows, "acked_bytes", begin)
+            steps = [pair for piece in panel.curves["acked_bytes"] for pair in itertools.pairwise(piece)]
+            drawn = [rate for (at, rate), (next_at, _) in steps if at < begin + width / 2 < next_at]
+            assert drawn == [pytest.approx(sent * 8 / width, rel=0.01, abs=5e4)]
+            checked += 1
+    assert checked >= 20
+
+
+def test_retransmissions_are_counted_whole_in_their_intervals(transfer, rows):
+    panel = picture(transfer).panel("segments retransmitted")
+    width = interval(panel)
+    expected = {}
+    for before, after in itertools.pairwise(rows):
+        count = int(after["rexmit_packs"]) - int(before["rexmit_packs"])
+        number = int(seconds(after, rows[0]) / width)
+        expected[number] = expected.get(number, 0) + count
+    stems = [points for path in panel.curves["rexmit_packs"] for points in path]
+    tops = {round(at / width - 0.5): round(count) for at, count in stems if count > 0.5}
+    assert tops == {number: count for number, count in expected.items() if count}
+    assert sum(tops.values()) > 10
+
+
+def test_the_title_tells_which_connection_and_when(transfer, rows):
+    first = rows[0]
+    texts = picture(transfer).texts
+    assert texts[0] == f"{first['laddr']}:{first['lport']} → {first['faddr']}:{first['fport']}"
+    begin = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(first["time"].split(".")[0])))
+    assert texts[1].startswith(f"{begin}.{first['time'].split('.')[1][:3]} UTC · 6 s · {len(rows)} records · reno")
+    assert "the one that sent most of 2 connections" in texts
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "csv.gz", "standard input"])
+def test_every_format_gives_the_same_picture(form, transfer, tmp_path):
+    expected = run("plot", transfer)
+    if form == "standard input":
+        assert run("plot", "-", input=transfer.read_bytes()) == expected
+        return
+    path = tmp_path / f"x.{form}"
+    text = logger.run("-o", "-", "-F", form.split(".")[0], "-O", "all", "-d", transfer, "-s", 1000)
+    path.write_bytes(gzip.compress(text.encode()) if form.endswith("gz") else text.encode())
+    assert run("plot", path) == expected
+
+
+def test_a_siftr_log_is_drawn_as_far_as_it_goes(transfer, rows, tmp_path):
+    path = tmp_path / "x.siftr"
+    logger.run("-o", path, "-F", "siftr", "-d", transfer, "-s", 1000)
+    drawn = picture(path)
+    same(drawn.curve("inflight"), values(rows, "inflight"))
+    assert drawn.panel("throughput").curves.keys() == {"inflight / srtt"}
+    assert any(text.startswith("not in the log: segments retransmitted") for text in drawn.texts)
+
+
+def test_rotated_logs_are_one_picture_in_any_order(transfer, tmp_path):
+    lines = logger.run("-o", "-", "-O", "all", "-d", transfer, "-s", 1000).splitlines(keepends=True)
+    (header,) = [line for line in lines if line.startswith("time,")]
+    cut = [number for number, line in enumerate(lines) if line.startswith("# snapshot ")][100] + 1
+    older, newer = tmp_path / "x.log.0", tmp_path / "x.log"
+    older.write_text("".join(lines[:cut]))
+    newer.write_text(header + "".join(lines[cut:]))
+    assert run("plot", newer, older) == run("plot", older, newer) == run("plot", transfer)
+
+
+def test_connections_side_by_side_differ_without_colours(transfer):
+    drawn = picture("-n", 8, transfer)
+    assert drawn.texts[0] == "2 TCP connections"
+    for panel in drawn.panels:
+        assert len(panel.curves) == 2
+        if not panel.title.startswith("segments"):
+            assert len({dash for _, dash in panel.looks.values()}) == 2
+    markers = [path.get("d") for path in drawn.root.iter(SVG + "path") if path.get("transform")]
+    assert len(set(markers)) == 2
+    labels = list(drawn.panels[0].curves)
+    assert set(labels) <= set(drawn.texts), "the legend has both"
+
+
+def test_a_filter_chooses_connections_and_they_are_drawn_whole(transfer, rows):
+    least = min(int(row["snd_cwnd"]) for row in rows)
+    drawn = picture("-e", f"snd_cwnd = {least}", transfer)
+    same(drawn.curve("snd_cwnd"), values(rows, "snd_cwnd"))
+    other = picture("-e", f"not lport {rows[0]['lport']}", transfer)
+    assert f":{rows[0]['lport']} " not in other.texts[0]
+
+
+def test_the_time_of_day_is_told_in_utc(transfer, rows):
+    texts = [text for _, text in picture("--utc", transfer).time_ticks]
+    assert len(texts) >= 4
+    clock = [time.strftime("%H:%M:%S", time.gmtime(float(row["time"]))) for row in rows]
+    assert set(texts) <= set(clock)
+
+
+def lengths(drawn):
+    return [len(piece) for piece in drawn.curve("snd_cwnd")]
+
+
+def test_a_line_breaks_where_the_connection_is_absent(tmp_path):
+    assert lengths(picture(windows(tmp_path, [1000] * 5 + [None] + [2000] * 7))) == [5, 7]
+
+
+def test_a_line_breaks_where_snapshots_were_lost(tmp_path):
+    assert lengths(picture(windows(tmp_path, [1000] * 5 + ["lost"] + [2000] * 7))) == [5, 7]
+
+
+def test_a_line_breaks_where_a_value_is_unset(tmp_path):
+    assert lengths(picture(windows(tmp_path, [1000] * 5 + [UNSET] * 3 + [2000] * 7))) == [5, 7]
+
+
+def test_a_line_breaks_where_nothing_was_logged_for_long(tmp_path):
+    log = CsvLog("laddr,lport,state,snd_cwnd")
+    for number in range(20):
+        # The numbers go on: nothing says that something is missing.
+        log.begin = START + (600 if number >= 9 else 0)
+        log.snapshot({**ENDS, "snd_cwnd": 1000 + number})
+    before, after = picture(log.write(tmp_path / "x.csv")).curve("snd_cwnd")
+    assert before[-1][0] < 1 / 60 and after[0][0] > 599 / 60
+
+
+def test_of_a_log_of_changes_what_was_there_last_holds(tmp_path):
+    log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd")
+    log.snapshot({**ENDS, "snd_cwnd": 1000})
+    for _ in range(9):
+        log.snapshot(flags=CHANGES_ONLY)
+    log.snapshot({**ENDS, "snd_cwnd": 2000}, flags=CHANGES_ONLY)
+    for _ in range(4):
+        log.snapshot(flags=CHANGES_ONLY)
+    # A keyframe.
+    log.snapshot({**ENDS, "snd_cwnd": 2000})
+    (piece,) = picture(log.write(tmp_path / "x.csv")).curve("snd_cwnd")
+    window = [(round(at * 10), round(value, -2)) for at, value in piece]
+    assert window == [(at, 1000 if at < 10 else 2000) for at in range(16)]
+
+
+def test_of_a_log_of_changes_a_closed_connection_ends(tmp_path):
+    log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd")
+    other = {**ENDS, "lport": 50001, "snd_cwnd": 7}
+    log.snapshot({**ENDS, "snd_cwnd": 1000}, other)
+    log.snapshot({**ENDS, "snd_cwnd": 1500}, flags=CHANGES_ONLY)
+    close = "close time=1764000000.3 snapshot=3 laddr=192.0.2.1 lport={} faddr=198.51.100.7 fport=443 state=ESTABLISHED"
+    log.snapshot(flags=CHANGES_ONLY, notes=[close.format(50001)])
+    log.snapshot(flags=CHANGES_ONLY, notes=[close.format(50000)])
+    log.snapshot(flags=CHANGES_ONLY)
+    log.snapshot({**ENDS, "snd_cwnd": 3000}, flags=CHANGES_ONLY)
+    assert lengths(picture("-e", "lport 50000", log.write(tmp_path / "x.csv"))) == [3, 1]
+
+
+def rates(drawn, label):
+    """The different heights of a curve of steps."""
+    return {round(value / 8) for piece in drawn.panel("throughput").curves[label] for _, value in piece}
+
+
+def test_sequence_numbers_that_wrap_are_throughput(tmp_path):
+    log = CsvLog("laddr,lport,state,snd_cwnd,snd_una,rcv_nxt")
+    log.snapshot({**ENDS, "state": "SYN_SENT", "snd_cwnd": 1000, "snd_una": 0, "rcv_nxt": 0})
+    for number in range(100):
+        una = (2**32 - 50_000 + number * 1000) % 2**32
+        log.snapshot({**ENDS, "snd_cwnd": 1000, "snd_una": una, "rcv_nxt": number * 500})
+    drawn = picture(log.write(tmp_path / "x.csv"))
+    assert all(rate == pytest.approx(10_000, rel=0.02) for rate in rates(drawn, "snd_una"))
+    assert all(rate == pytest.approx(5_000, rel=0.02) for rate in rates(drawn, "rcv_nxt"))
+
+
+def test_without_a_count_throughput_is_what_fits_into_a_round_trip(tmp_path):
+    log = CsvLog("laddr,lport,state,inflight,srtt")
+    for _ in range(50):
+        log.snapshot({**ENDS, "inflight": 50_000, "srtt": 100_000})
+    drawn = picture(log.write(tmp_path / "x.csv"))
+    assert all(rate == pytest.approx(500_000, rel=0.02) for rate in rates(drawn, "inflight / srtt"))
+
+
+def test_eight_connections_are_drawn_at_most_and_the_rest_is_counted(tmp_path):
+    log = CsvLog("laddr,lport,state,snd_cwnd,acked_bytes")
+    for number in range(1, 21):
+        log.snapshot(*({**ENDS, "lport": 100 + i, "snd_cwnd": i, "acked_bytes": i * number} for i in range(1, 31)))
+    drawn = picture("-n", 8, log.write(tmp_path / "x.csv"))
+    assert [label for label in drawn.panels[0].curves][::-1] == [f"192.0.2.1:{100 + i} → ?" for i in range(30, 22, -1)]
+    assert "the 8 that sent most of 30 connections" in drawn.texts
+    assert start("plot", "-n", 9, tmp_path / "x.csv").returncode != 0
+
+
+@pytest.fixture(scope="module")
+def long_log(tmp_path_factory):
+    """300,000 records, and the lowest and the highest of each hundredth of the time."""
+    path = tmp_path_factory.mktemp("long") / "x.csv"
+    bounds = {}
+    with path.open("w") as log:
+        log.write("time,snapshot,laddr,lport,state,snd_cwnd\n")
+        for number in range(300_000):
+            window = 10_000 + number * 7919 % 5003 + (40_000 if number % 50_021 == 9 else 0)
+            bounds.setdefault(number // 3000, []).append(window)
+            log.write(f"{START + number / 100:.9f},{number + 1},192.0.2.1,50000,ESTABLISHED,{window}\n")
+    return path, {part: (min(windows), max(windows)) for part, windows in bounds.items()}
+
+
+def test_a_long_log_is_a_small_picture_with_every_peak(long_log):
+    path, bounds = long_log
+    drawn = picture("--size", "800x300", path)
+    (piece,) = drawn.curve("snd_cwnd")
+    assert len(piece) <= 4 * 800
+    highest = max(high for _, high in bounds.values())
+    for part, (low, high) in bounds.items():
+        inside = [value for at, value in piece if part * 30 <= drawn_seconds(drawn, at) < (part + 1) * 30]
+        assert min(inside) == pytest.approx(low, abs=highest * 0.01)
+        assert max(inside) == pytest.approx(high, abs=highest * 0.01)
+
+
+def drawn_seconds(drawn, at):
+    """Seconds of an axis that tells minutes."""
+    (unit,) = {re.search(r"\((\w+)\)", text.text)[1] for text in drawn.root.iter(SVG + "text") if "since" in text.text}
+    return at * {"s": 1, "min": 60, "h": 3600}[unit]
+
+
+def test_a_long_log_takes_no_more_memory_than_a_short_one(long_log, tmp_path):
+    def memory(path):
+        process = subprocess.Popen([TCPSTATS, "plot", "-o", tmp_path / "x.svg", path])
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return usage.ru_maxrss
+
+    assert memory(long_log[0]) < memory(windows(tmp_path, [1000] * 10)) + 4096
+
+
+def test_a_png_has_the_picture_at_twice_its_size(transfer, tmp_path):
+    path = tmp_path / "x.png"
+    run("plot", "-o", path, transfer)
+    image = Image.open(path).convert("RGB")
+    assert image.size == (1920, 1800)
+    drawn = picture(transfer)
+    panel = drawn.panel("congestion window")
+    color = tuple(bytes.fromhex(panel.looks["snd_cwnd"][0][1:]))
+    places = [(round(x * 2), round(y * 2)) for piece in panel.places["snd_cwnd"] for x, y in piece]
+    hits = [any(is_like(image.getpixel(pixel), color) for pixel in around(*place)) for place in places]
+    assert sum(hits) > 0.98 * len(hits)
+
+
+def around(x, y):
+    return itertools.product((x - 1, x, x + 1), (y - 1, y, y + 1))
+
+
+def is_like(one, other):
+    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) < 60
+
+
+def test_a_png_has_text_where_no_fonts_are(transfer, tmp_path):
+    path = tmp_path / "x.png"
+    nothing = {"HOME": str(tmp_path), "FONTCONFIG_FILE": "/dev/null", "PATH": ""}
+    run("plot", "-o", path, transfer, env=nothing)
+    title = Image.open(path).convert("L").crop((124, 20, 900, 60))
+    assert sum(title.histogram()[:100]) > 500
+
+
+def test_the_size_is_as_asked_for(transfer):
+    root = picture("--size", "500x400", transfer).root
+    assert (root.get("width"), root.get("height"), root.get("viewBox")) == ("500", "400", "0 0 500 400")
+
+
+def test_text_of_the_log_is_text_in_the_picture(tmp_path):
+    log = CsvLog("laddr,lport,cc,snd_cwnd")
+    for _ in range(5):
+        log.snapshot({**ENDS, "cc": "<b>&</script>", "snd_cwnd": 1000})
+    path = log.write(tmp_path / "x.csv")
+    assert picture(path).texts[1].endswith("5 records · <b>&</script>")
+    assert b"&</script>" not in run("plot", "--html", path)
+
+
+REFUSED = {
+    "an ending that is no picture": (["-o", "x.pdf"], "-o x.pdf: expected a name that ends in .svg, .png or .html"),
+    "a filter": (["-e", "port"], "filter at position 5 (the end): expected a number"),
+    "a place that cannot be written": (["-o", "/nonexistent/x.svg"], "/nonexistent/x.svg: No such file or directory"),
+    "a filter that nothing matches": (["-e", "lport 9"], "x.csv: nothing to draw: of 1 connections none matches"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_of_what_cannot_be_drawn_one_sentence_tells(case, tmp_path):
+    windows(tmp_path, [1000] * 5)
+    arguments, said = REFUSED[case]
+    assert said in refuse("plot", *arguments, "x.csv", cwd=tmp_path)
+
+
+def test_of_a_log_with_nothing_to_draw_one_sentence_tells(tmp_path):
+    path = windows(tmp_path, [])
+    assert refuse("plot", path) == f"{path}: nothing to draw: it has no records"
+    path = windows(tmp_path, [1000])
+    assert refuse("plot", path) == f"{path}: nothing to draw: none of 1 connections was seen more than once"
+    log = CsvLog("laddr,lport,state,snd_cwnd")
+    log.snapshot({**ENDS, "state": "LISTEN", "snd_cwnd": 10})
+    log.write(path)
+    assert refuse("plot", path) == f"{path}: nothing to draw: none of the 1 records has a window or a round-trip time"
+    assert refuse("plot", tmp_path / "none") == f"{tmp_path / 'none'}: No such file or directory"
+    assert refuse("plot", "-", input=b"") == "standard input: nothing to draw: it has no records"
+
+
+def test_of_a_damaged_log_the_rest_is_drawn_and_the_place_is_told(transfer, rows, tmp_path):
+    path = tmp_path / "x.bin"
+    data = transfer.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    done = start("plot", path)
+    assert re.fullmatch(rf"{path}: at byte \d+: .*", sentence(done))
+    window = Picture(done.stdout).curve("snd_cwnd")
+    expected = values(rows, "snd_cwnd")[: len(window)]
+    same(window, [*expected[:-1], expected[-1][: len(window[-1])]])
+    assert sum(map(len, window)) > 100
+
+
+def test_a_picture_that_cannot_be_written_is_an_error(transfer):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([TCPSTATS, "plot", transfer], stdout=full, stderr=subprocess.PIPE, timeout=20)
+    assert sentence(done) == "standard output: No space left on device"
