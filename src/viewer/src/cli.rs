@@ -153,8 +153,8 @@ Write a log in another format: csv, json, siftr and bin as siftr_cdev_logger wri
 ClickHouse, Polars and Spark read.
 
 A log keeps all that it says about itself: csv, bin and parquet are the same log, and a csv log that goes through them \
-comes back as the same bytes.  In Parquet a note of the log is a row that has its text in the column `note`, so that \
-`where note is null` selects the records.  The unit and meaning of each column are in the file's metadata.
+comes back as the same bytes.  In Parquet a note of the log is a row that has its text in the column note, so that \
+\"where note is null\" selects the records.  The unit and meaning of each column are in the file's metadata.
 
 Where the log is damaged, what stands before the damage is written, and the exit status is 1.";
 
@@ -172,7 +172,7 @@ pub struct Convert {
     /// The columns: basic, all, or names of fields with commas between [default: those that the log has]
     #[arg(short = 'O', long, value_name = "COLUMNS")]
     pub columns: Option<String>,
-    /// Only the connections that the filter matches, as tcpstats(1) describes it
+    /// Only the connections that the filter matches, as tcpstats(5) describes it
     #[arg(short = 'e', long, value_name = "FILTER")]
     pub filter: Option<String>,
     /// Write over a file that is there
@@ -238,7 +238,7 @@ pub struct Summary {
     /// So many rows [default: 10, or all with --json and --csv]
     #[arg(short = 'n', long, value_name = "ROWS")]
     pub count: Option<usize>,
-    /// Only the connections that the filter matches, as tcpstats(1) describes it
+    /// Only the connections that the filter matches, as tcpstats(5) describes it
     #[arg(short = 'e', long, value_name = "FILTER")]
     pub filter: Option<String>,
     /// JSON Lines: an object a row, with all numbers in full
