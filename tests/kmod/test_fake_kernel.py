@@ -101,6 +101,13 @@ def test_the_fake_kernel_catches(deed):
     assert re.search("^fake kernel: .*" + MISDEEDS[deed], result.stderr, re.MULTILINE), result.stderr
 
 
+def test_what_a_read_costs_can_be_measured():
+    rows = [line.split("\t") for line in run("14", "measure", "500").stdout.splitlines()]
+    assert [row[0] for row in rows] == ["binary", "text", "reject"]
+    times, ns, size, memory, walk = map(float, rows[0][1:])
+    assert times > 1 and ns > 0 and walk > 0 and 392 < size < 393 and memory > size
+
+
 @pytest.mark.parametrize("release", PROGRAMS)
 def test_the_module_survives_the_fuzzer(release, record_property):
     seed = FUZZ_SEED or str(int.from_bytes(os.urandom(6), "big"))
