@@ -49,31 +49,3 @@ pub fn end(written: io::Result<()>) -> Result<ExitCode, Sentence> {
 pub fn seconds9(ns: u64) -> String {
     format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
 }
-
-/// A number with three digits or four and k, M, G or T, powers of 1000.
-#[must_use]
-pub fn human(number: f64) -> String {
-    let mut number = number;
-    for suffix in ["", "k", "M", "G"] {
-        if number < 9999.5 {
-            let decimals = usize::from(!suffix.is_empty() && number < 99.95);
-            return format!("{number:.decimals$}{suffix}");
-        }
-        number /= 1000.0;
-    }
-    format!("{number:.0}T")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_for_people_are_short() {
-        let shown = [0.0, 999.4, 9999.0, 10_000.0, 99_949.0, 1_234_567.0, 123_456_789.0, 1e13, 2e16];
-        assert_eq!(
-            shown.map(human),
-            ["0", "999", "9999", "10.0k", "99.9k", "1235k", "123M", "10T", "20000T"].map(String::from)
-        );
-    }
-}

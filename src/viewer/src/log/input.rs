@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tcpstats::csv;
 use tcpstats::frame::MAGIC;
+use tcpstats_source::without_numbers;
 
 /// What a log is written in, and its bytes, decompressed.
 pub enum Content {
@@ -109,13 +110,9 @@ pub fn name(path: &Path) -> String {
     if is_stdin(path) { "standard input".into() } else { path.display().to_string() }
 }
 
-/// What the system said, without the number that [`io::Error`] adds.
+/// What the system said.
 pub fn said(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" (os error ") {
-        Some((said, _)) => said.to_owned(),
-        None => text,
-    }
+    without_numbers(&error.to_string())
 }
 
 /// Opens a log.

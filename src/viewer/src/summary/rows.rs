@@ -12,8 +12,9 @@ use tcpstats_source::Sentence;
 use super::Seen;
 use super::connection::{Connection, Identity, RoundTrips, Spent, per_second};
 use crate::cli::{self, By, Measure};
-use crate::output::{self, human, seconds};
+use crate::output::{self, seconds};
 use crate::table::{ABSENT, Align, Table};
+use crate::units;
 
 /// What is told of a connection or a group of them; none where the log does not
 /// say it.
@@ -376,7 +377,7 @@ fn readable(row: &Row) -> Vec<String> {
     cells.push(format!("{:.1}", as_float(row.duration_ns) / 1e9));
     let sent = [row.sent.map(as_float), row.send_mean, row.send_max];
     let received = [row.received.map(as_float), row.receive_mean];
-    cells.extend(sent.into_iter().chain(received).map(|bytes| or_absent(bytes.map(human))));
+    cells.extend(sent.into_iter().chain(received).map(|bytes| or_absent(bytes.map(bytes_of))));
     cells.push(or_absent(row.rexmit_packs.map(|packs| packs.to_string())));
     cells.push(or_absent(row.rexmit_rate().map(|rate| format!("{:.2}%", 100.0 * rate))));
     match row.srtt.quantiles() {
@@ -385,6 +386,15 @@ fn readable(row: &Row) -> Vec<String> {
     }
     cells.extend([row.slow_start, row.cwnd_limited, row.receiver_limited, row.buffer_limited].map(share));
     cells
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "no count of bytes is near the limits of u64"
+)]
+fn bytes_of(number: f64) -> String {
+    units::bytes(number.round() as u64)
 }
 
 /// A round-trip time in milliseconds, with as many decimals as say something.
