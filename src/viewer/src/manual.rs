@@ -73,7 +73,12 @@ fn usage(arg: &Arg) -> String {
         (None, Some(long)) => format!("Fl \\-{}{}", long.replace('-', "\\-"), values(arg)),
         (None, None) => values(arg).trim_start().to_owned(),
     };
-    if arg.is_required_set() { format!(".{usage}{dots}\n") } else { format!(".Op {usage}{dots}\n") }
+    // Of several names the first is the one of which there can be many.
+    let usage = match usage.split_once(" Ar ") {
+        Some((first, last)) if many && arg.is_positional() => format!("{first}{dots} Ar {last}"),
+        _ => usage + dots,
+    };
+    if arg.is_required_set() { format!(".{usage}\n") } else { format!(".Op {usage}\n") }
 }
 
 /// Whether an argument is one that every command has.
