@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
 
@@ -39,15 +40,31 @@ class Sockets:
             sys.exit("hold failed")
 
 
+def peak_kib(pid, known):
+    """The most memory that the process has had; what is `known` once it has ended."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return known
+    return int(found.group(1)) if found else known
+
+
 def usage(command, output):
     """CPU seconds and the most memory, in KiB, of a command that must succeed."""
     with open(output, "wb") as file:
         process = subprocess.Popen(command, stdout=file, cwd=os.path.dirname(output))
-    _, status, used = os.wait4(process.pid, 0)
+    # Not wait4's maximum, which begins with that of this program.
+    peak = 0
+    while True:
+        peak = peak_kib(process.pid, peak)
+        pid, status, used = os.wait4(process.pid, os.WNOHANG)
+        if pid != 0:
+            break
+        time.sleep(0.005)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         sys.exit(f"{command}: exit status {process.returncode}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss
+    return used.ru_utime + used.ru_stime, peak
 
 
 def commands(logger, floor, repeats, folder, listener):
