@@ -143,8 +143,26 @@ pub fn disable(text: &mut Text<'_>, wall_ns: u64, records: u64, skipped: u64) {
     text.str("\ttotal_skipped_tcp_pkts=").number(skipped).str("\tflow_list=");
 }
 
+/// More flows than this are not listed in the closing line: whoever writes it
+/// keeps the list in memory.
+pub const FLOWS_MAX: usize = 1_000_000;
+
+/// Local address and port, foreign address and port.
+pub type Flow = ([u8; 16], u16, [u8; 16], u16);
+
+/// The flow that a record is of.
+#[must_use]
+pub fn flow_of(record: &Record) -> Flow {
+    (
+        record.get(key::laddr).unwrap_or_default(),
+        record.get(key::lport).unwrap_or_default(),
+        record.get(key::faddr).unwrap_or_default(),
+        record.get(key::fport).unwrap_or_default(),
+    )
+}
+
 /// Writes a flow's entry of the flow list.
-pub fn flow(text: &mut Text<'_>, laddr: [u8; 16], lport: u16, faddr: [u8; 16], fport: u16) {
+pub fn flow(text: &mut Text<'_>, (laddr, lport, faddr, fport): Flow) {
     text.address(laddr).char(b';').number(lport.into()).char(b'-');
     text.address(faddr).char(b';').number(fport.into()).char(b',');
 }

@@ -143,7 +143,7 @@ fn siftr_is_as_it_was() {
         siftr::row(text, WALL_NS, &busy);
         siftr::row(text, WALL_NS, &full);
         siftr::disable(text, WALL_NS, 2, 0);
-        siftr::flow(text, ipv4([192, 0, 2, 1]), 50_000, ipv4([198, 51, 100, 7]), 443);
+        siftr::flow(text, (ipv4([192, 0, 2, 1]), 50_000, ipv4([198, 51, 100, 7]), 443));
         text.str("\n");
     });
     golden("v1.siftr", lines.as_bytes());

@@ -10,17 +10,13 @@ use std::time::Duration;
 use tcpstats::frame::Frame;
 use tcpstats::note::{self, Note, Pair};
 use tcpstats::text::Text;
-use tcpstats::{Columns, FIELDS, Record, csv, json, key, pairs, siftr};
+use tcpstats::{Columns, FIELDS, Record, csv, json, pairs, siftr};
 use tcpstats_source::system::{System, wall_ns};
 
 use super::batch::Batch;
 use super::file::Found;
 use crate::options::{Format, Options};
 use crate::status::Counters;
-
-/// More flows than this are not listed in siftr's closing line: the list is
-/// kept in memory.
-const FLOWS_MAX: usize = 1_000_000;
 
 /// Fields by which a connection is named where it opens and closes.
 const EVENT_FIELDS: [&str; 8] = ["gencnt", "laddr", "lport", "faddr", "fport", "state", "uid", "jid"];
@@ -48,11 +44,8 @@ pub struct Lines {
 struct Part {
     records: u64,
     lost_records: u64,
-    flows: HashSet<Flow>,
+    flows: HashSet<siftr::Flow>,
 }
-
-/// Local address and port, foreign address and port.
-type Flow = ([u8; 16], u16, [u8; 16], u16);
 
 impl Lines {
     /// None yet.
@@ -148,8 +141,8 @@ impl Lines {
         if self.format == Format::Siftr {
             let part = &self.part;
             self.batch.line(1024, |text| siftr::disable(text, wall_ns(), part.records, part.lost_records));
-            for (laddr, lport, faddr, fport) in &part.flows {
-                self.batch.line(128, |text| siftr::flow(text, *laddr, *lport, *faddr, *fport));
+            for flow in &part.flows {
+                self.batch.line(128, |text| siftr::flow(text, *flow));
             }
             self.batch.bytes(b"\n");
         }
@@ -167,8 +160,8 @@ impl Lines {
                 for record in frame.records().filter(siftr::has) {
                     batch.line(siftr::ROW_MAX, |text| siftr::row(text, wall_ns, &record));
                     records += 1;
-                    if part.flows.len() < FLOWS_MAX {
-                        part.flows.insert(flow(&record));
+                    if part.flows.len() < siftr::FLOWS_MAX {
+                        part.flows.insert(siftr::flow_of(&record));
                     }
                 }
             }
@@ -203,15 +196,6 @@ impl Lines {
         pairs.extend(fields.map(|field| (field.name, Pair::Value(record, field))));
         self.note(&Note { name, pairs: &pairs });
     }
-}
-
-fn flow(record: &Record) -> Flow {
-    (
-        record.get(key::laddr).unwrap_or_default(),
-        record.get(key::lport).unwrap_or_default(),
-        record.get(key::faddr).unwrap_or_default(),
-        record.get(key::fport).unwrap_or_default(),
-    )
 }
 
 /// The header row of a format, empty where it has none.

@@ -7,22 +7,15 @@ use std::collections::BTreeSet;
 use tcpstats::frame::flag;
 use tcpstats::note::NoteText;
 use tcpstats::text::Text;
-use tcpstats::{Record, key, siftr};
+use tcpstats::{Record, siftr};
 
 use super::{Output, Writer};
 use crate::log::{Item, LogColumns, said};
 
-/// More flows than this are not listed in the closing line: the list is kept
-/// in memory.
-const FLOWS_MAX: usize = 1_000_000;
-
-/// Local address and port, foreign address and port.
-type Flow = ([u8; 16], u16, [u8; 16], u16);
-
 /// A log of siftr(4) while it is written.
 pub struct Siftr {
     output: Output,
-    flows: BTreeSet<Flow>,
+    flows: BTreeSet<siftr::Flow>,
     is_begun: bool,
     records: u64,
     lost_records: u64,
@@ -56,13 +49,8 @@ impl Siftr {
         self.begin(time_ns, "unknown", 0)?;
         self.records += 1;
         self.end_ns = self.end_ns.max(time_ns);
-        if self.flows.len() < FLOWS_MAX {
-            self.flows.insert((
-                record.get(key::laddr).unwrap_or_default(),
-                record.get(key::lport).unwrap_or_default(),
-                record.get(key::faddr).unwrap_or_default(),
-                record.get(key::fport).unwrap_or_default(),
-            ));
+        if self.flows.len() < siftr::FLOWS_MAX {
+            self.flows.insert(siftr::flow_of(record));
         }
         self.line(|text| siftr::row(text, time_ns, record))
     }
@@ -119,8 +107,8 @@ impl Writer for Siftr {
         let (end_ns, records, lost) = (self.end_ns, self.records, self.lost_records);
         self.begin(end_ns, "unknown", 0)?;
         self.line(|text| siftr::disable(text, end_ns, records, lost))?;
-        for (laddr, lport, faddr, fport) in std::mem::take(&mut self.flows) {
-            self.line(|text| siftr::flow(text, laddr, lport, faddr, fport))?;
+        for flow in std::mem::take(&mut self.flows) {
+            self.line(|text| siftr::flow(text, flow))?;
         }
         self.line(|text| _ = text.char(b'\n'))?;
         self.output.flush().map_err(|error| said(&error))
