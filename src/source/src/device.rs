@@ -14,9 +14,7 @@ use tcpstats::frame::{Frame, FrameError, FrameKind, HEADER_LEN, flag};
 use tcpstats::stream::{FrameReader, SnapshotBuffer};
 use tcpstats::{Filter, Header, ioctl};
 
-use crate::Place;
-use crate::Sentence;
-use crate::{Sample, Source};
+use crate::{Place, Sample, Sentence, Source};
 
 /// An open device or file of frames.
 pub struct Device {

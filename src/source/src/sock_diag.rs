@@ -14,11 +14,9 @@ use tcpstats::frame::flag;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats::{Filter, Header, Record, State, ipv4, key, mapped_ipv4, name, option};
 
-use crate::Place;
-use crate::Sentence;
 use crate::bytecode::{self, Family, Selection};
 use crate::system::{mono_ns, wall_ns};
-use crate::{Sample, Source};
+use crate::{Place, Sample, Sentence, Source};
 
 /// Larger than any reply: the kernel fills at most 32 KiB for a dump.
 const REPLY_MAX: usize = 128 * 1024;
