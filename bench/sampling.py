@@ -16,28 +16,12 @@ import sys
 import tempfile
 import time
 
+from sockets import Sockets
+
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
 
 # Seconds of CPU time that one measurement is to take about, so that the kernel's accounting is fine enough.
 LEAST_S = float(os.environ.get("BENCH_LEAST_S", "0.4"))
-
-
-class Sockets:
-    """So many established sockets on loopback."""
-
-    def __init__(self, hold, count):
-        self.process = subprocess.Popen([hold, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        if not line.startswith("ready "):
-            sys.exit(f"hold said {line!r}")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        if self.process.wait() != 0:
-            sys.exit("hold failed")
 
 
 def peak_kib(pid, known):
@@ -67,11 +51,12 @@ def usage(command, output):
     return used.ru_utime + used.ru_stime, peak
 
 
-def commands(logger, floor, repeats, folder, listener):
-    """Names, command lines that take so many snapshots, and the files that they write."""
+def commands(logger, floor, repeats, folder, listener, frame):
+    """Names and command lines that take so many snapshots."""
     log = str(folder / "log")
     sample = [logger, "-c", str(repeats), "-s", "1000", "-o", log]
     yield "floor: dumps thrown away", [floor, str(repeats)]
+    yield "floor, and as much written as bin", [floor, str(repeats), str(frame)]
     yield "ss -tinO to a file", ["sh", "-c", f"for i in $(seq {repeats}); do ss -tinO > {log}; done"]
     for name in ("bin", "csv", "json", "siftr"):
         yield f"logger -F {name}", [*sample, "-F", name]
@@ -99,19 +84,20 @@ def measure(logger, programs, count):
 
         once = max(cpu([programs / "floor", "20"])[0] / 20, 1e-5)
         repeats = max(3, round(LEAST_S / once))
-        table = dict(commands(logger, programs / "floor", repeats, folder, one_in_100()))
+        *_, frame = cpu([logger, "-c", "1", "-F", "bin", "-o", str(folder / "log")])
+        table = dict(commands(logger, programs / "floor", repeats, folder, one_in_100(), frame))
         # In turns, so that what else the machine does falls on all of them.
         runs = [{name: cpu(command) for name, command in table.items()} for _ in range(ROUNDS)]
     found = {name: [statistics.median(run[name][i] for run in runs) for i in range(3)] for name in table}
-    floor, ss = (found[name][0] for name in list(table)[:2])
+    (floor, _, ss) = (found[name][0] for name in list(table)[:3])
     print(f"{count:,} sockets, {repeats} snapshots, median of {ROUNDS}")
-    print(f"  {'':28}{'CPU ms':>9}{'of floor':>10}{'of ss':>8}{'ns a socket':>13}{'MB':>8}{'RSS MB':>8}")
+    print(f"  {'':34}{'CPU ms':>9}{'of floor':>10}{'of ss':>8}{'ns a socket':>13}{'MB':>8}{'RSS MB':>8}")
     for name, (seconds, rss_kib, size) in found.items():
         numbers = f"{1e3 * seconds / repeats:9.2f}{seconds / floor:10.2f}{seconds / ss:8.2f}"
         # ss writes its file over each time.
         megabytes = size / 1e6 / (1 if name.startswith("ss") else repeats)
         each = 1e9 * seconds / repeats / count
-        print(f"  {name:28}{numbers}{each:13,.0f}{megabytes:8.2f}{rss_kib / 1024:8.1f}")
+        print(f"  {name:34}{numbers}{each:13,.0f}{megabytes:8.2f}{rss_kib / 1024:8.1f}")
 
 
 def machine():

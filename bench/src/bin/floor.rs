@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! `floor COUNT`: asks Linux's `sock_diag` for all TCP sockets so many times,
-//! with what the logger asks for, and throws the replies away: the least that
-//! a snapshot can cost.  Prints how many bytes came.
+//! `floor COUNT [BYTES]`: asks Linux's `sock_diag` for all TCP sockets so many
+//! times, with what the logger asks for, and throws the replies away: the least
+//! that a snapshot can cost.  With BYTES it writes so many zeros to standard
+//! output each time: the least that a snapshot can cost whose log takes them.
 
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
@@ -31,16 +33,19 @@ fn request(family: u8) -> [u8; 72] {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let count: u64 = std::env::args().nth(1).ok_or("usage: floor COUNT")?.parse()?;
+    let count: u64 = std::env::args().nth(1).ok_or("usage: floor COUNT [BYTES]")?.parse()?;
+    let zeros = vec![0; std::env::args().nth(2).map_or(Ok(0), |bytes| bytes.parse())?];
+    let mut output = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
     let kind = (AddressFamily::Netlink, SockType::Raw, SockProtocol::NetlinkSockDiag);
     let mut socket = File::from(socket(kind.0, kind.1, SockFlag::SOCK_CLOEXEC, kind.2)?);
     let mut buffer = vec![0; REPLY_MAX];
-    let mut bytes = 0;
     for _ in 0..count {
         for family in FAMILIES {
             socket.write_all(&request(family))?;
             loop {
-                bytes += socket.read(&mut buffer)?;
+                if socket.read(&mut buffer)? == 0 {
+                    return Err("the kernel said nothing".into());
+                }
                 // The end of a dump is a reply of its own.
                 match u16::from_ne_bytes([buffer[4], buffer[5]]) {
                     NLMSG_DONE => break,
@@ -49,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
             }
         }
+        output.write_all(&zeros)?;
     }
-    println!("{bytes}");
     Ok(())
 }

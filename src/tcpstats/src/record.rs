@@ -76,28 +76,27 @@ impl Record {
     /// without fields.
     #[must_use]
     pub fn from_bytes(bytes: &[u8], swapped: bool) -> Self {
-        let mut record = Self::new();
-        let Some((preamble, body)) = bytes.split_at_checked(PREAMBLE_LEN) else {
-            return record;
+        let Some((preamble, sent)) = bytes.split_first_chunk::<PREAMBLE_LEN>() else {
+            return Self::new();
         };
-        let mut words = preamble.chunks_exact(8).map(|chunk| {
-            let word = u64::take(chunk);
+        let word = |at: usize| {
+            let word = u64::take(preamble.get(8 * at..).unwrap_or_default());
             if swapped { word.swap_bytes() } else { word }
-        });
-        record.at_ns = words.next().unwrap_or(0);
-        let mut sent = [0; MASK_WORDS];
-        for (to, word) in sent.iter_mut().zip(words) {
-            *to = word;
-        }
+        };
         // Rows lie in order: those that fit are the first so many.
-        let fit = FIELDS.partition_point(|field| field.end() <= body.len());
-        for (i, (to, word)) in record.present.iter_mut().zip(sent).enumerate() {
-            *to = word & low_bits(fit.saturating_sub(i * 64));
-        }
-        let len = fit.checked_sub(1).and_then(|last| FIELDS.get(last)).map_or(0, Field::end);
-        if let (Some(to), Some(from)) = (record.body.get_mut(..len), body.get(..len)) {
-            to.copy_from_slice(from);
-        }
+        let (body, fit) = if let Some(whole) = sent.first_chunk() {
+            (*whole, FIELD_COUNT)
+        } else {
+            let fit = FIELDS.partition_point(|field| field.end() <= sent.len());
+            let len = fit.checked_sub(1).and_then(|last| FIELDS.get(last)).map_or(0, Field::end);
+            let mut body = [0; BODY_LEN];
+            if let (Some(to), Some(from)) = (body.get_mut(..len), sent.get(..len)) {
+                to.copy_from_slice(from);
+            }
+            (body, fit)
+        };
+        let present = core::array::from_fn(|i| word(1 + i) & low_bits(fit.saturating_sub(i * 64)));
+        let mut record = Self { at_ns: word(0), present, body };
         if swapped {
             for field in FIELDS.iter().filter(|field| field.kind.align() > 1) {
                 if let Some(value) = record.body.get_mut(field.offset..field.end()) {
