@@ -7,6 +7,7 @@ import subprocess
 
 import logger
 import pytest
+from handmade import CHANGES_ONLY, ENDS, CsvLog
 from sockets import Connections, exchange, tcp_info
 from viewer import TCPSTATS, refuse, run, start
 
@@ -92,6 +93,32 @@ def test_the_last_snapshot_of_a_log_is_shown_in_any_format(connections, tmp_path
         assert run("show", "-n", "-o", columns, "-d", log) == live
         assert run("show", "-n", "-o", columns, "-d", "-", input=log.read_bytes()) == live
         assert run("show", "-n", "-o", columns, "-d", log, "-e", "state listen").count(b"\n") == 2
+
+
+def test_the_connections_of_siftrs_last_snapshot_are_shown(connections, tmp_path):
+    log = tmp_path / "log.siftr"
+    filtered = ["-e", f"fport {connections.port}"]
+    logger.run("-F", "siftr", "-o", log, "-c", 3, "-s", 1000, *filtered)
+    columns = ["-n", "-o", "laddr,lport,faddr,fport,snd_cwnd,srtt"]
+    assert table(*columns, "-d", log) == table(*columns, *filtered)
+
+
+def test_a_log_of_changes_is_shown_as_it_stands(tmp_path):
+    log = CsvLog("gencnt,laddr,lport,faddr,fport,state,snd_cwnd")
+    one, two, three = ({**ENDS, "gencnt": number, "lport": 50000 + number, "snd_cwnd": 1000} for number in (1, 2, 3))
+    log.snapshot(one, two)
+    log.snapshot({**one, "snd_cwnd": 2000}, flags=CHANGES_ONLY)
+    closed = "close time=1.5 gencnt=2 laddr=192.0.2.1 lport=50002 faddr=198.51.100.7 fport=443 state=ESTABLISHED uid=0 jid=0"
+    log.snapshot(three, flags=CHANGES_ONLY, notes=[closed])
+    log.snapshot(flags=CHANGES_ONLY)
+    path = log.write(tmp_path / "x.csv")
+    columns = ["-n", "-o", "gencnt,lport,snd_cwnd"]
+    shown = run("show", *columns, "-d", path).decode().split()
+    assert shown == "gencnt lport snd_cwnd 1 50001 2000 3 50003 1000".split()
+    assert len(table(*columns, "-e", "snd_cwnd < 1500", "-d", path)) == 1, "what no longer matches is left out"
+    del log.lines[1:4]
+    *_, last = run("show", "-d", log.write(path)).decode().splitlines()
+    assert last == "missing: what did not change, which this log does not repeat in every snapshot"
 
 
 def test_a_column_that_nobody_has_is_left_out_unless_it_was_named(connections):

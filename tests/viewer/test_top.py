@@ -12,6 +12,7 @@ import threading
 import time
 
 import pytest
+from handmade import ENDS, CsvLog
 from logger import ROOT, wait_for
 from sockets import Connections, exchange
 from terminal import PROMPT, Terminal, normalised
@@ -355,16 +356,48 @@ def test_what_is_wrong_is_said_before_the_screen_is_taken(terminal):
         assert "status=1" in terminal.run("echo status=$?")
 
 
-def test_a_file_of_frames_is_played_to_its_end(terminal, tmp_path):
-    with Connections("127.0.0.1", 1) as connections:
-        frames = tmp_path / "x.bin"
+@pytest.mark.parametrize("form", ["csv", "json", "siftr", "bin"])
+def test_a_log_is_played_to_its_end(terminal, tmp_path, form):
+    log = tmp_path / f"x.{form}"
+    with Connections("127.0.0.1", 2) as connections:
+        client, server = connections.clients[0], connections.servers[0]
+        _, port = client.getsockname()
         logger = os.environ.get("SIFTR_CDEV_LOGGER", str(ROOT / "siftr_cdev_logger"))
         filtered = ["-e", f"fport {connections.port}"]
-        subprocess.run([logger, "-F", "bin", "-o", frames, "-c", "3", "-s", "10000", *filtered], check=True)
-    terminal.top("-d", frames, "-s", "100000")
-    screen = terminal.wait_for(lambda screen: "the source has no more snapshots" in screen, "the end of the file")
-    assert len(rows(screen)) == 1
+        columns = ["-O", "all"] if form in ("csv", "json") else []
+        logging = subprocess.Popen([logger, "-F", form, "-o", log, "-c", "20", "-s", "20000", *columns, *filtered])
+        try:
+            while logging.poll() is None:
+                client.sendall(bytes(1000))
+                server.recv(1000)
+        finally:
+            logging.kill()
+        assert logging.returncode == 0
+    terminal.top("-d", log, "-s", "100000")
+    terminal.wait_for(lambda screen: len(rows(screen)) == 2, "both connections")
+    if form != "siftr":
+        sends = lambda screen: [row[3] for row in rows(screen) if row[0] == str(port)]
+        terminal.wait_for(lambda screen: sends(screen)[0].endswith(("k", "M", "G")), "what it sends")
+    screen = terminal.wait_for(lambda screen: "the source has no more snapshots" in screen, "the end of the log")
+    assert len(rows(screen)) == 2
     terminal.press("q")
+
+
+def test_a_log_is_played_from_a_pipe_and_around_a_damage(terminal, tmp_path):
+    log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd")
+    for window in range(1, 31):
+        log.snapshot({**ENDS, "snd_cwnd": 1000 * window}, {**ENDS, "lport": 50001, "snd_cwnd": 1})
+        if window == 10:
+            log.lines[-2] += ",7"
+            damaged = len(log.lines) - 1
+    path = log.write(tmp_path / "x.csv")
+    terminal.type(f"cat {path} | {TCPSTATS} top -d - -s 100000")
+    terminal.press("Enter")
+    terminal.wait_for(lambda screen: f"standard input: line {damaged}: " in screen, "what is wrong with it")
+    screen = terminal.wait_for(lambda screen: "the source has no more snapshots" in screen, "the end of the log")
+    assert len(rows(screen)) == 2 and "29.3k" in screen
+    terminal.press("q")
+    terminal.wait_for(lambda screen: screen.rstrip().splitlines()[-1].startswith(PROMPT), "the shell")
 
 
 @contextlib.contextmanager

@@ -61,7 +61,7 @@ pub struct Live {
     /// Show only connections that match, such as 'port 443 and srtt > 100ms'
     #[arg(short = 'e', long, value_name = "FILTER", value_hint = ValueHint::Other)]
     pub filter: Option<String>,
-    /// Where the statistics come from: sock_diag, a device, or a file of frames
+    /// Where the statistics come from: sock_diag, a device, or a log in any format; - is standard input
     #[arg(short = 'd', long, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub source: Option<String>,
 }

@@ -6,6 +6,7 @@ mod check;
 mod cli;
 #[cfg(feature = "convert")]
 mod convert;
+mod identity;
 mod live;
 mod log;
 #[cfg(all(test, feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
@@ -13,6 +14,7 @@ mod manual;
 mod output;
 #[cfg(feature = "plot")]
 mod plot;
+mod replay;
 mod show;
 mod summary;
 mod table;

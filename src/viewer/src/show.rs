@@ -2,20 +2,16 @@
 
 //! `tcpstats show`: one snapshot as a table.
 
-use std::fs::metadata;
 use std::io::{self, BufWriter, Write, stdout};
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
 use std::process::ExitCode;
 
 use tcpstats::frame::flag;
 use tcpstats::text::Text;
-use tcpstats::{Columns, Field, Filter, Header, Record, json, key};
+use tcpstats::{Columns, Field, Header, Record, json, key};
 use tcpstats_source::Sentence;
 
 use crate::cli;
 use crate::live::{self, Live, Snapshot};
-use crate::log::{Item, Log};
 use crate::output;
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
@@ -31,11 +27,8 @@ pub fn run(asked: &cli::Show) -> Result<ExitCode, Sentence> {
         None if asked.json => Columns::all(),
         None => columns(COLUMNS)?,
     };
-    let mut snapshot = match asked.live.source.as_deref() {
-        Some(name) if is_log(name) => last_of(Path::new(name), filter.as_ref())?,
-        name => Live::open(name, filter)?.sample()?,
-    }
-    .ok_or("the source has no whole snapshot in it")?;
+    let mut live = Live::open(asked.live.source.as_deref(), filter)?;
+    let mut snapshot = live.last()?.ok_or("the source has no whole snapshot in it")?;
     snapshot.records.sort_by_cached_key(place);
     let missing = missing(&snapshot.header);
     let mut to = BufWriter::new(stdout().lock());
@@ -51,35 +44,6 @@ pub fn run(asked: &cli::Show) -> Result<ExitCode, Sentence> {
         written.and_then(|()| missing.map_or(Ok(()), |sentence| writeln!(to, "{sentence}")))
     };
     output::end(written.and_then(|()| to.flush()))
-}
-
-/// Whether a source is no kernel's but what one gave before.
-fn is_log(name: &str) -> bool {
-    let kind = || Some(metadata(name).ok()?.file_type());
-    name == "-" || kind().is_some_and(|kind| kind.is_file() || kind.is_fifo())
-}
-
-/// The last snapshot of a log that is whole.
-fn last_of(path: &Path, filter: Option<&Filter>) -> Result<Option<Snapshot>, Sentence> {
-    let mut log = Log::open(path)?;
-    let (mut last, mut records): (_, Vec<(u64, Record)>) = (None, Vec::new());
-    while let Some(item) = log.next()? {
-        match item {
-            Item::Record { time_ns, record, .. } if filter.is_none_or(|filter| filter.matches(record)) => {
-                records.push((time_ns, record.clone()));
-            }
-            Item::Record { .. } | Item::Note(_) => (),
-            Item::Snapshot(header) => {
-                let mut snapshot = Snapshot { header, records: Vec::with_capacity(records.len()) };
-                for (time_ns, mut record) in records.drain(..) {
-                    record.at_ns = time_ns.saturating_sub(header.wall_ns);
-                    snapshot.records.push(record);
-                }
-                last = Some(snapshot);
-            }
-        }
-    }
-    Ok(last)
 }
 
 /// Reads a list of columns.

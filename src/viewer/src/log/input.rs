@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, stdin};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ pub enum Content {
 }
 
 /// Bytes to be read.
-pub type Input = Box<dyn Read>;
+pub type Input = Box<dyn Read + Send>;
 
 /// How far the reading is, told on a terminal to whom it takes long.
 pub struct Progress {
@@ -58,6 +59,12 @@ impl Progress {
         Ok(())
     }
 
+    /// Shows nothing from now on.
+    #[cfg(feature = "top")]
+    pub fn quiet(&self) {
+        self.bar.finish_and_clear();
+    }
+
     /// Says something while nothing is shown.
     pub fn aside(&self, say: impl FnOnce()) {
         self.bar.suspend(say);
@@ -83,7 +90,9 @@ impl<R: Read> Read for Counted<R> {
         self.bar.inc(len as u64);
         if self.began.is_some_and(|began| began.elapsed() > LONG) {
             self.began = None;
-            show(&self.bar);
+            if !self.bar.is_finished() {
+                show(&self.bar);
+            }
         }
         Ok(len)
     }
@@ -121,7 +130,8 @@ pub fn said(error: &io::Error) -> String {
 /// What the system said, or that it is no log.
 pub fn open(path: &Path, progress: &Progress) -> Result<Content, String> {
     let source: Input = if is_stdin(path) {
-        Box::new(stdin().lock())
+        // Unlocked it may be read in any thread.
+        Box::new(File::from(stdin().as_fd().try_clone_to_owned().map_err(|error| said(&error))?))
     } else {
         Box::new(File::open(path).map_err(|error| said(&error))?)
     };

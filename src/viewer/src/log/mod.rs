@@ -79,7 +79,7 @@ trait Reader {
 /// A log while it is read.
 pub struct Log {
     name: String,
-    reader: Option<Box<dyn Reader>>,
+    reader: Option<Box<dyn Reader + Send>>,
     /// The files that follow, the next one last.
     following: Vec<PathBuf>,
     current: Current,
@@ -141,6 +141,12 @@ impl Log {
             Some(reader) => format!("{}: {}", self.name, reader.place()),
             None => format!("{}: at its end", self.name),
         }
+    }
+
+    /// Shows no progress.
+    #[cfg(feature = "top")]
+    pub fn quiet(&self) {
+        self.progress.quiet();
     }
 
     /// Says something while no progress is shown.

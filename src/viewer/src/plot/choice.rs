@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use tcpstats::{Filter, Record, State, key};
 use tcpstats_source::Sentence;
 
-use super::connection::Connection;
 use super::moved::Moved;
 use super::reading::{self, Damage, Fields};
+use crate::identity::Identity;
 use crate::log::Item;
 
 /// What the first reading says of a connection.
 struct Seen {
-    connection: Connection,
+    connection: Identity,
     first_ns: u64,
     last_ns: u64,
     records: u64,
@@ -27,7 +27,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(connection: Connection, at_ns: u64) -> Self {
+    fn of(connection: Identity, at_ns: u64) -> Self {
         let before = (None, None);
         let (sent, received) = (0.0, 0.0);
         Self { connection, first_ns: at_ns, last_ns: at_ns, records: 0, is_wanted: false, sent, received, before }
@@ -49,7 +49,7 @@ impl Seen {
 #[derive(Debug)]
 pub struct Choice {
     /// The connections, that which sent most first.
-    pub connections: Vec<Connection>,
+    pub connections: Vec<Identity>,
     /// How many there were to choose from.
     pub of: usize,
     /// From the first of their records, in nanoseconds since the UNIX epoch.
@@ -71,7 +71,7 @@ impl Choice {
     /// # Errors
     /// A sentence: a log cannot be read, or nothing in it can be drawn.
     pub fn of(logs: &[PathBuf], filter: Option<&Filter>, count: u8) -> Result<Self, Sentence> {
-        let mut connections: HashMap<Connection, Seen> = HashMap::new();
+        let mut connections: HashMap<Identity, Seen> = HashMap::new();
         let mut starts = Vec::new();
         let mut records = 0u64;
         let mut damage = Damage::default();
@@ -84,7 +84,7 @@ impl Choice {
                 records += 1;
                 start_ns = start_ns.min(time_ns);
                 if is_drawable(record) {
-                    let connection = Connection::of(record);
+                    let connection = Identity::of(record);
                     let seen = connections.entry(connection).or_insert_with(|| Seen::of(connection, time_ns));
                     seen.add(time_ns, record);
                     seen.is_wanted |= filter.is_none_or(|filter| filter.matches(record));

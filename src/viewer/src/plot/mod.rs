@@ -9,7 +9,6 @@
 mod axis;
 mod bins;
 mod choice;
-mod connection;
 mod figure;
 mod line;
 mod moved;

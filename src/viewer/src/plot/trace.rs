@@ -12,10 +12,10 @@ use tcpstats_source::Sentence;
 
 use super::bins::Bins;
 use super::choice::Choice;
-use super::connection::Connection;
 use super::line::{Columns, Line};
 use super::moved::Moved;
 use super::reading::{self, Damage, Fields};
+use crate::identity::Identity;
 use crate::log::Item;
 
 /// What `snd_ssthresh` is before a loss, and `snd_cwnd` before a connection:
@@ -29,7 +29,7 @@ const LONG: u64 = 10;
 /// One connection over time.  Bytes, microseconds, segments.
 pub struct Trace {
     /// Which.
-    pub connection: Connection,
+    pub connection: Identity,
     /// The congestion controls and stacks that it had.
     pub names: BTreeSet<String>,
     /// Its records.
@@ -67,7 +67,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    fn new(connection: Connection, columns: Columns, bin_ns: u64) -> Self {
+    fn new(connection: Identity, columns: Columns, bin_ns: u64) -> Self {
         let line = || Line::new(columns);
         let bins = || Bins::new(columns.span_ns, bin_ns);
         Self {
@@ -221,7 +221,7 @@ impl Drawing<'_> {
         match item {
             Item::Record { time_ns, snapshot, record } => {
                 let at_ns = self.go_on(*time_ns, *snapshot);
-                let connection = Connection::of(record);
+                let connection = Identity::of(record);
                 if let Some(trace) = self.traces.iter_mut().find(|trace| trace.connection == connection) {
                     let silent_ns = trace.last.as_ref().map_or(0, |(last_ns, _)| at_ns.saturating_sub(*last_ns));
                     if silent_ns > LONG * self.choice.interval_ns {

@@ -3,46 +3,8 @@
 //! What is kept of a connection while a log is read: about one and a half
 //! kilobytes, however long the log is.
 
-use std::hash::{Hash, Hasher};
-
 use sketches_ddsketch::{Config, DDSketch};
 use tcpstats::{Key, Record, State, key};
-
-/// Which connection a record is of.  The number alone would do for one kernel;
-/// logs of several may be read together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    pub gencnt: Option<u64>,
-    pub jid: Option<u32>,
-    pub laddr: [u8; 16],
-    pub lport: u16,
-    pub faddr: [u8; 16],
-    pub fport: u16,
-}
-
-impl Hash for Identity {
-    /// The number alone tells connections apart nearly always.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match self.gencnt {
-            Some(gencnt) => state.write_u64(gencnt),
-            None => (self.laddr, self.lport, self.faddr, self.fport).hash(state),
-        }
-    }
-}
-
-impl Identity {
-    /// That of the record.
-    pub fn of(record: &Record) -> Self {
-        Self {
-            gencnt: record.get(key::gencnt),
-            jid: record.get(key::jid),
-            laddr: record.get(key::laddr).unwrap_or_default(),
-            lport: record.get(key::lport).unwrap_or_default(),
-            faddr: record.get(key::faddr).unwrap_or_default(),
-            fport: record.get(key::fport).unwrap_or_default(),
-        }
-    }
-}
 
 /// Whether a record is of a connection over which data can go: no listener,
 /// and none that is over.

@@ -10,11 +10,12 @@ use std::process::ExitCode;
 
 use tcpstats::frame::flag;
 use tcpstats::note::NoteText;
-use tcpstats::{Columns, Field, Filter, Record};
+use tcpstats::{Columns, Filter, Record};
 use tcpstats_source::Sentence;
 
-use self::connection::{Connection, Identity, Place, is_live};
+use self::connection::{Connection, Place, is_live};
 use crate::cli;
+use crate::identity::Identity;
 use crate::log::{Item, Log};
 
 /// The fields that a summary is made of.
@@ -53,7 +54,7 @@ struct Seen {
 
 impl Seen {
     fn read(&mut self, log: &mut Log, filter: Option<&Filter>) -> Result<(), Sentence> {
-        while let Some(item) = log.next()? {
+        while let Some((item, columns)) = log.next_with_columns()? {
             match item {
                 Item::Record { time_ns, record, .. } => {
                     self.see(time_ns);
@@ -71,7 +72,7 @@ impl Seen {
                 }
                 Item::Note(text) => {
                     if let Some(note) = NoteText::read(text) {
-                        self.note(&note);
+                        self.note(&note, columns.text.as_ref());
                     }
                 }
             }
@@ -90,7 +91,7 @@ impl Seen {
         connection.see(time_ns, record, self.place);
     }
 
-    fn note(&mut self, note: &NoteText<'_>) {
+    fn note(&mut self, note: &NoteText<'_>, columns: Option<&Columns>) {
         match note.name {
             "rotated" => self.is_rotated = true,
             "log" => {
@@ -101,15 +102,11 @@ impl Seen {
                 self.place.is_linux = note.text("system") == Some("Linux");
             }
             "close" => {
-                let mut record = Record::new();
-                for (key, value) in note.pairs() {
-                    if let Some(field) = Field::by_name(key) {
-                        let _ = record.set_text(field, value.as_bytes());
-                    }
-                }
                 let time_ns = note.seconds("time").unwrap_or(self.end_ns);
-                if let Some(connection) = self.connections.get_mut(&Identity::of(&record)) {
-                    connection.leave(time_ns, self.place);
+                for identity in Identity::closed(note, columns) {
+                    if let Some(connection) = self.connections.get_mut(&identity) {
+                        connection.leave(time_ns, self.place);
+                    }
                 }
             }
             _ => (),

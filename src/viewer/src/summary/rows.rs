@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::io::{BufWriter, Write, stdout};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use tcpstats::mapped_ipv4;
 use tcpstats_source::Sentence;
 
 use super::Seen;
-use super::connection::{Connection, Identity, RoundTrips, Spent, per_second};
+use super::connection::{Connection, RoundTrips, Spent, per_second};
 use crate::cli::{self, By, Measure};
+use crate::identity::{End, Identity};
 use crate::output::{self, seconds};
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
@@ -51,21 +51,15 @@ enum Name {
     Port(u16),
 }
 
-/// An IPv4 address where one is mapped.
-fn ip(address: [u8; 16]) -> IpAddr {
-    match mapped_ipv4(address) {
-        Some(octets) => IpAddr::V4(octets.into()),
-        None => IpAddr::V6(address.into()),
-    }
-}
-
 impl Name {
     fn of(identity: &Identity, asked: &cli::Summary) -> Self {
         match asked.by {
             By::Connection => Self::Connection(*identity),
             // The service's; ports that are chosen for one connection are higher.
-            By::Port => Self::Port(identity.lport.min(identity.fport)),
-            By::Prefix => match ip(identity.faddr) {
+            By::Port => {
+                Self::Port(identity.local.port.unwrap_or_default().min(identity.foreign.port.unwrap_or_default()))
+            }
+            By::Prefix => match identity.foreign.ip().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) {
                 IpAddr::V4(address) => {
                     let mask = u32::MAX.checked_shl(32 - u32::from(asked.prefix4)).unwrap_or(0);
                     Self::Prefix(IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask)), asked.prefix4)
@@ -82,14 +76,7 @@ impl Name {
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Connection(identity) => {
-                let (local, foreign) = (ip(identity.laddr), ip(identity.faddr));
-                let end = |address: IpAddr, port| match address {
-                    IpAddr::V4(address) => format!("{address}:{port}"),
-                    IpAddr::V6(address) => format!("[{address}]:{port}"),
-                };
-                write!(f, "{} {}", end(local, identity.lport), end(foreign, identity.fport))
-            }
+            Self::Connection(Identity { local, foreign, .. }) => write!(f, "{local} {foreign}"),
             Self::Prefix(address, len) => write!(f, "{address}/{len}"),
             Self::Port(port) => write!(f, "{port}"),
         }
@@ -259,6 +246,10 @@ fn round_trip(row: &Row, which: usize) -> Option<Cell> {
     row.srtt.quantiles().and_then(|quantiles| decimal(quantiles.get(which).copied(), 0))
 }
 
+fn address(end: End) -> Option<Cell> {
+    end.ip().map(|address| Cell::Text(address.to_string()))
+}
+
 /// Of a row's connection, if it is of one.
 fn identity<T>(row: &Row, get: impl FnOnce(&Identity) -> Option<T>) -> Option<T> {
     match &row.name {
@@ -270,10 +261,10 @@ fn identity<T>(row: &Row, get: impl FnOnce(&Identity) -> Option<T>) -> Option<T>
 /// What programs are told, in this order: names with their units, and values.
 const CELLS: [(&str, CellOf); 28] = [
     ("gencnt", |row| identity(row, |identity| integer(identity.gencnt))),
-    ("laddr", |row| identity(row, |identity| Some(Cell::Text(ip(identity.laddr).to_string())))),
-    ("lport", |row| identity(row, |identity| integer(Some(identity.lport.into())))),
-    ("faddr", |row| identity(row, |identity| Some(Cell::Text(ip(identity.faddr).to_string())))),
-    ("fport", |row| identity(row, |identity| integer(Some(identity.fport.into())))),
+    ("laddr", |row| identity(row, |identity| address(identity.local))),
+    ("lport", |row| identity(row, |identity| integer(identity.local.port.map(u64::from)))),
+    ("faddr", |row| identity(row, |identity| address(identity.foreign))),
+    ("fport", |row| identity(row, |identity| integer(identity.foreign.port.map(u64::from)))),
     ("prefix", |row| matches!(row.name, Name::Prefix(..)).then(|| Cell::Text(row.name.to_string()))),
     ("port", |row| matches!(row.name, Name::Port(_)).then(|| Cell::Number(row.name.to_string()))),
     ("connections", |row| integer(Some(row.connections))),

@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use tcpstats::text::{Text, longest};
+use tcpstats::text::longest;
 use tcpstats::{Columns, Field, Kind, State, Unit, key};
 
 use super::tracker::{Row, Trend};
@@ -125,9 +125,9 @@ impl Column {
     pub fn text(self, row: &Row, wide: bool) -> String {
         let rate = |rate: Option<f64>| rate.map(units::bits);
         let text = match self {
-            Self::Local if !wide => Some(row.identity.local.0.to_string()),
-            Self::Local => Some(end(row.identity.local.1, row.identity.local.0)),
-            Self::Foreign => Some(end(row.identity.foreign.0, row.identity.foreign.1)),
+            Self::Local if !wide => row.identity.local.port.map(|port| port.to_string()),
+            Self::Local => Some(row.identity.local.to_string()),
+            Self::Foreign => Some(row.identity.foreign.to_string()),
             Self::Send => rate(row.rates.send),
             Self::Receive => rate(row.rates.receive),
             Self::Rexmit => row.rates.rexmit.map(per_second),
@@ -142,8 +142,8 @@ impl Column {
     pub fn sort_key(self, row: &Row) -> SortKey<'_> {
         let rate = |rate: Option<f64>| rate.map_or(SortKey::Absent, SortKey::Number);
         match self {
-            Self::Local => SortKey::Number(row.identity.local.0.into()),
-            Self::Foreign => SortKey::Bytes(&row.identity.foreign.0),
+            Self::Local => field_key(row, key::lport.field()),
+            Self::Foreign => field_key(row, key::faddr.field()),
             Self::Send => rate(row.rates.send),
             Self::Receive => rate(row.rates.receive),
             Self::Rexmit => rate(row.rates.rexmit),
@@ -173,15 +173,6 @@ fn trend(trend: Trend) -> &'static str {
 /// A rate of events.
 pub fn per_second(rate: f64) -> String {
     if rate == 0.0 || rate >= 99.95 { format!("{rate:.0}") } else { format!("{rate:.1}") }
-}
-
-/// An address and a port.
-pub fn end(address: [u8; 16], port: u16) -> String {
-    let mut buffer = [0; longest(Kind::Address)];
-    let mut text = Text::new(&mut buffer);
-    text.address(address);
-    let address = text.finish().unwrap_or_default();
-    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
 /// A state in six letters.

@@ -45,6 +45,7 @@ pub fn run(asked: &cli::Top) -> Result<ExitCode, Sentence> {
     let interval = Duration::from_micros(asked.interval);
     // The filter is changed while top runs, so the source gives everything.
     let live = Live::open(asked.live.source.as_deref(), None)?;
+    live.quiet();
     let (first, samples) = sampler::begin(live, interval)?;
     let mut model = Model::new(interval, columns.as_ref(), FilterLine::new(text, filter), first);
     model.host = System::this().host;

@@ -9,7 +9,8 @@ use tcpstats_source::Sentence;
 
 use super::column::{Column, columns};
 use super::filter_line::FilterLine;
-use super::tracker::{Identity, Row, Sampled};
+use super::tracker::{Row, Sampled};
+use crate::identity::Identity;
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -389,7 +390,7 @@ pub mod tests {
     }
 
     fn ports(model: &Model) -> Vec<u16> {
-        model.shown.iter().map(|at| model.sampled.rows[*at].identity.local.0 - 40_000).collect()
+        model.shown.iter().map(|at| model.sampled.rows[*at].identity.local.port.unwrap() - 40_000).collect()
     }
 
     fn type_filter(model: &mut Model, text: &str) {
@@ -495,7 +496,7 @@ pub mod tests {
         let mut model = model(4, 1);
         model.act(Action::Detail);
         let Pane::Detail(identity) = model.pane else { panic!("no detail") };
-        assert_eq!(identity.local.0, 40_003);
+        assert_eq!(identity.local.port, Some(40_003));
         assert!(model.detailed(identity).unwrap().1);
         for _ in 0..2 {
             model.take(Sampled::default());

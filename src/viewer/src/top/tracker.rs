@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tcpstats::{Header, Record, State, key};
 
+use crate::identity::Identity;
 use crate::live::Snapshot;
 use crate::units::NO_THRESHOLD;
 
@@ -21,30 +22,6 @@ const POINTS_MIN: usize = 16;
 
 /// Points before the last one that a trend is measured against.
 const TREND_POINTS: usize = 8;
-
-/// What tells one connection from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Identity {
-    /// Local port and address.
-    pub local: (u16, [u8; 16]),
-    /// Foreign address and port.
-    pub foreign: ([u8; 16], u16),
-    /// The kernel's number; sockets that have ports in common differ in it.
-    pub gencnt: Option<u64>,
-}
-
-impl Identity {
-    /// Of that record.
-    pub fn of(record: &Record) -> Self {
-        let address = |key| record.get(key).unwrap_or_default();
-        let port = |key| record.get(key).unwrap_or_default();
-        Self {
-            local: (port(key::lport), address(key::laddr)),
-            foreign: (address(key::faddr), port(key::fport)),
-            gencnt: record.get(key::gencnt),
-        }
-    }
-}
 
 /// How fast a connection's totals grow; none before the second snapshot and
 /// where the kernel does not tell.

@@ -10,11 +10,12 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use tcpstats::{FIELDS, Record, key};
 
-use super::super::column::{end, per_second};
+use super::super::column::per_second;
 use super::super::model::Model;
-use super::super::tracker::{Identity, Point, Rates, Row};
+use super::super::tracker::{Point, Rates, Row};
 use super::Abilities;
 use super::chart::{Format, Series, draw as draw_chart};
+use crate::identity::Identity;
 use crate::table::ABSENT;
 use crate::units;
 
@@ -51,9 +52,9 @@ fn who(row: &Row, here: bool, can: Abilities) -> Line<'static> {
     let mut spans = vec![
         if here { Span::styled(state, can.name()) } else { Span::styled(format!("{state}, gone since"), can.alarm()) },
         Span::raw("  "),
-        Span::styled(end(row.identity.local.1, row.identity.local.0), Abilities::value()),
+        Span::styled(row.identity.local.to_string(), Abilities::value()),
         Span::raw(" → "),
-        Span::styled(end(row.identity.foreign.0, row.identity.foreign.1), Abilities::value()),
+        Span::styled(row.identity.foreign.to_string(), Abilities::value()),
     ];
     spans.push(Span::raw(format!("  {}", text(key::cc.field()))));
     Line::from(spans)
