@@ -63,7 +63,8 @@ fn text_of(known: &mut [Known], bytes: &[u8], record: &Record, field: &Field) ->
     let mut padded = [0; 32];
     padded[..bytes.len()].copy_from_slice(bytes);
     let fold = |hash: u64, word: &[u8; 8]| (hash ^ u64::from_ne_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let hash = padded.as_chunks().0.iter().fold(0, fold) >> 32;
+    let words = &padded.as_chunks().0[..bytes.len().div_ceil(8)];
+    let hash = words.iter().fold(0, fold) >> 32;
     let place = &mut known[usize::try_from(hash).unwrap_or_default() % TEXTS];
     match &place.text {
         Some(text) if place.bytes == padded => text.clone(),
@@ -83,7 +84,40 @@ fn text_of(known: &mut [Known], bytes: &[u8], record: &Record, field: &Field) ->
 #[derive(Default)]
 struct Column {
     values: Values,
-    levels: Vec<i16>,
+    presence: Presence,
+}
+
+/// A bit for each row.
+#[derive(Default)]
+struct Presence {
+    words: Vec<u64>,
+    rows: usize,
+}
+
+impl Presence {
+    /// Appends so many rows, 1 to 64 of them, the first at the lowest bit.
+    fn push(&mut self, bits: u64, rows: usize) {
+        let at = self.rows % 64;
+        match self.words.last_mut() {
+            Some(word) if at > 0 => {
+                *word |= bits << at;
+                if at + rows > 64 {
+                    self.words.push(bits >> (64 - at));
+                }
+            }
+            _ => self.words.push(bits),
+        }
+        self.rows += rows;
+    }
+
+    /// Takes the rows as the levels that Parquet knows.
+    fn take(&mut self, levels: &mut Vec<i16>) {
+        levels.clear();
+        let bits = self.words.iter().flat_map(|word| (0..64).map(move |bit| (word >> bit & 1) as i16));
+        levels.extend(bits.take(self.rows));
+        self.words.clear();
+        self.rows = 0;
+    }
 }
 
 enum Values {
@@ -133,11 +167,11 @@ fn parquet_type(kind: Kind) -> (&'static str, &'static str) {
 
 impl Column {
     fn new(values: Values) -> Self {
-        Self { values, levels: Vec::new() }
+        Self { values, presence: Presence::default() }
     }
 
     fn absent(&mut self) {
-        self.levels.push(0);
+        self.presence.push(0, 1);
     }
 
     #[allow(clippy::cast_possible_wrap, reason = "the bits are an unsigned number's")]
@@ -145,40 +179,42 @@ impl Column {
         if let (Values::Int64(values), Some(number)) = (&mut self.values, number) {
             values.push(number as i64);
         }
-        self.levels.push(number.is_some().into());
+        self.presence.push(number.is_some().into(), 1);
     }
 
     /// Appends what the records have in the field.
     #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "the bits are an unsigned number's")]
     fn values(&mut self, records: &[Record], field: &Field) {
-        let levels = &mut self.levels;
+        let mut present = 0;
         match &mut self.values {
             Values::Int32(values) => {
-                for record in records {
+                for (row, record) in records.iter().enumerate() {
                     let number = record.number(field);
                     values.extend(number.map(|number| number as u32 as i32));
-                    levels.push(number.is_some().into());
+                    present |= u64::from(number.is_some()) << row;
                 }
             }
             Values::Int64(values) => {
-                for record in records {
+                for (row, record) in records.iter().enumerate() {
                     let number = record.number(field);
                     values.extend(number.map(|number| number as i64));
-                    levels.push(number.is_some().into());
+                    present |= u64::from(number.is_some()) << row;
                 }
             }
             Values::Text(values, known) => {
-                for record in records {
+                for (row, record) in records.iter().enumerate() {
                     let bytes = record.bytes(field);
                     values.extend(bytes.map(|bytes| text_of(known, bytes, record, field)));
-                    levels.push(bytes.is_some().into());
+                    present |= u64::from(bytes.is_some()) << row;
                 }
             }
         }
+        self.presence.push(present, records.len());
     }
 
-    fn write(&mut self, mut to: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
-        let levels = Some(&self.levels[..]);
+    fn write(&mut self, mut to: SerializedColumnWriter<'_>, levels: &mut Vec<i16>) -> Result<(), ParquetError> {
+        self.presence.take(levels);
+        let levels = Some(&levels[..]);
         match &mut self.values {
             Values::Int32(values) => {
                 to.typed::<Int32Type>().write_batch(values, levels, None)?;
@@ -193,7 +229,6 @@ impl Column {
                 values.clear();
             }
         }
-        self.levels.clear();
         to.close()
     }
 }
@@ -223,6 +258,9 @@ impl Rows {
 
     /// Puts the waiting records into the columns of their fields.
     fn settle(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
         for (field, column) in &mut self.fields {
             column.values(&self.waiting, field);
         }
@@ -239,7 +277,7 @@ impl Rows {
         }
         if let Values::Text(values, _) = &mut self.note.values {
             values.push(ByteArray::from(text));
-            self.note.levels.push(1);
+            self.note.presence.push(1, 1);
         }
         self.count += 1;
     }
@@ -311,7 +349,15 @@ impl Parquet {
         };
         let open = || {
             let schema = Arc::new(parse_message_type(&schema(&columns))?);
-            let properties = WriterProperties::builder()
+            let properties = columns.fields().filter(|field| field.kind.is_text()).fold(
+                // Of texts the least and greatest tell nobody which rows to leave out.
+                WriterProperties::builder(),
+                |properties, field| {
+                    let column = ColumnPath::from(field.name);
+                    properties.set_column_statistics_enabled(column, EnabledStatistics::None)
+                },
+            );
+            let properties = properties
                 .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
                 .set_created_by(concat!("tcpstats ", env!("CARGO_PKG_VERSION")).to_owned())
                 .set_statistics_enabled(EnabledStatistics::Chunk)
@@ -345,9 +391,10 @@ impl Parquet {
         self.rows.settle();
         let mut write = || {
             let mut group = file.next_row_group()?;
+            let mut levels = Vec::with_capacity(self.rows.count);
             for column in self.rows.columns() {
                 if let Some(to) = group.next_column()? {
-                    column.write(to)?;
+                    column.write(to, &mut levels)?;
                 }
             }
             group.close()
