@@ -12,11 +12,12 @@ import subprocess
 import sys
 import tempfile
 
+from scale import scale
 from sockets import Sockets
 
-SOCKETS = 2000
-SECONDS = 5
-REPEATS = 3
+SOCKETS = scale(200, 2000, 2000)
+SECONDS = scale(1, 5, 5)
+REPEATS = scale(1, 3, 3)
 
 
 def measure(logger, options):

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 
+from scale import scale
+
 WAYS = {"binary": "binary, 65 fields", "text": "text, 34 basic columns", "reject": "a filter that rejects"}
 
 # The module's own functions, as callgrind names them; the C library's copying counts where the module does it.
@@ -43,13 +45,13 @@ def instructions(run, count, way):
 
 def main():
     (run,) = sys.argv[1:]
-    counts = [1000, 10_000, 100_000] + ([1_000_000] if os.environ.get("BENCH") == "full" else [])
+    counts = scale([1000], [1000, 10_000, 100_000], [1000, 10_000, 100_000, 1_000_000])
     print("the module in the fake kernel, a connection: ns and KiB of memory by connections, and instructions")
     found = {count: measure(run, count) for count in counts}
     print(f"{'':26}" + "".join(f"{count:>11,}" for count in counts) + f"{'instr.':>10}")
     for way, what in WAYS.items():
         times = "".join(f"{found[count][way][1]:8.0f} ns" for count in counts)
-        print(f"{what:26}{times}{instructions(run, 2000, way):10.0f}")
+        print(f"{what:26}{times}{instructions(run, scale(100, 2000, 2000), way):10.0f}")
     memory = "".join(f"{found[count]['binary'][3]:9.0f} B" for count in counts)
     print(f"{'memory of a snapshot':26}{memory}")
 

@@ -16,12 +16,16 @@ import sys
 import tempfile
 import time
 
+from scale import scale
 from sockets import Sockets
 
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
+COUNTS = scale([200], [1000, 10_000], [1000, 10_000, 100_000, 500_000])
 
 # Seconds of CPU time that one measurement is to take about, so that the kernel's accounting is fine enough.
-LEAST_S = float(os.environ.get("BENCH_LEAST_S", "0.4"))
+LEAST_S = scale(0.01, 0.4, 0.4)
+
+# Fewer snapshots would measure how the first ones find their memory.
+LEAST_SNAPSHOTS = scale(3, 10, 10)
 
 
 def peak_kib(pid, known):
@@ -83,14 +87,15 @@ def measure(logger, programs, count):
             return *used, size
 
         once = max(cpu([programs / "floor", "20"])[0] / 20, 1e-5)
-        repeats = max(3, round(LEAST_S / once))
+        repeats = max(LEAST_SNAPSHOTS, round(LEAST_S / once))
+        rounds = scale(1, 7, 7 if count <= 10_000 else 3)
         *_, frame = cpu([logger, "-c", "1", "-F", "bin", "-o", str(folder / "log")])
         table = dict(commands(logger, programs / "floor", repeats, folder, one_in_100(), frame))
         # In turns, so that what else the machine does falls on all of them.
-        runs = [{name: cpu(command) for name, command in table.items()} for _ in range(ROUNDS)]
+        runs = [{name: cpu(command) for name, command in table.items()} for _ in range(rounds)]
     found = {name: [statistics.median(run[name][i] for run in runs) for i in range(3)] for name in table}
     (floor, _, ss) = (found[name][0] for name in list(table)[:3])
-    print(f"{count:,} sockets, {repeats} snapshots, median of {ROUNDS}")
+    print(f"{count:,} sockets, {repeats} snapshots, median of {rounds}")
     print(f"  {'':34}{'CPU ms':>9}{'of floor':>10}{'of ss':>8}{'ns a socket':>13}{'MB':>8}{'RSS MB':>8}")
     for name, (seconds, rss_kib, size) in found.items():
         numbers = f"{1e3 * seconds / repeats:9.2f}{seconds / floor:10.2f}{seconds / ss:8.2f}"
@@ -109,9 +114,8 @@ def machine():
 
 def main():
     logger, programs, *counts = sys.argv[1:]
-    full = [1000, 10_000, 100_000, 500_000] if os.environ.get("BENCH") == "full" else [1000, 10_000]
     print(f"CPU time of one snapshot, user and system; {machine()}")
-    for count in map(int, counts) if counts else full:
+    for count in map(int, counts or COUNTS):
         measure(os.path.abspath(logger), pathlib.Path(programs).resolve(), count)
 
 

@@ -14,9 +14,11 @@ import sys
 import tempfile
 import threading
 
-SIZE = {"full": 1_000_000_000}.get(os.environ.get("BENCH"), 50_000_000)
+from scale import scale
+
+SIZE = scale(1_000_000, 50_000_000, 1_000_000_000)
 CONNECTIONS = 100
-REPEATS = 3
+REPEATS = scale(1, 3, 3)
 
 # What a summary reads, as far as the log has it.
 SUMMARY = """gencnt laddr lport faddr fport state snd_cwnd snd_ssthresh snd_wnd maxseg srtt inflight snd_cc snd_hiwat
@@ -133,8 +135,6 @@ def main():
                 ("duckdb, maximum of all columns", lambda: duckdb(log, header, maxima(header))),
                 ("tcpstats convert to bin", lambda: run(tcpstats, "convert", "-f", log, f"{out}.bin")),
                 ("tcpstats convert to csv", lambda: run(tcpstats, "convert", "-f", log, f"{out}.csv")),
-            ],
-            [
                 ("duckdb, copy to parquet", lambda: duckdb(log, header, copy)),
                 ("tcpstats convert to parquet", lambda: run(tcpstats, "convert", "-f", log, f"{out}.parquet")),
             ],

@@ -18,7 +18,10 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::libc::linger;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Linger;
 
 /// The most connections of a process: some less than an address has ports.
 const CONNECTIONS_MAX: u64 = 20_000;
@@ -99,6 +102,9 @@ fn part(number: &str, connections: &str, active: &str, period_ms: &str) -> Done 
         let client = TcpStream::connect(to)?;
         let (server, _) = listener.accept()?;
         server.set_nonblocking(true)?;
+        // Closed they are gone, and do not wait in TIME_WAIT for the next measurement.
+        setsockopt(&client, Linger, &linger { l_onoff: 1, l_linger: 0 })?;
+        setsockopt(&server, Linger, &linger { l_onoff: 1, l_linger: 0 })?;
         pairs.push((client, server));
     }
     stdout().write_all(b"ready\n")?;
