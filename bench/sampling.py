@@ -7,6 +7,7 @@
 FOLDER has the programs hold and floor.  By default 1,000 and 10,000 sockets, with BENCH=full 100,000 and 500,000 too.
 """
 
+import collections
 import os
 import pathlib
 import re
@@ -67,12 +68,22 @@ def commands(logger, floor, repeats, folder, listener, frame):
     yield "logger -F csv -e, 1 in 100", [*sample, "-F", "csv", "-e", listener]
 
 
-def one_in_100():
-    """A filter by port that about a hundredth of the sockets meets: clients have the ports of a range."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
-        low, high = map(int, file.read().split())
-    step = (high - low) // 50
-    return f"lport >= {low + 10 * step} and lport < {low + 11 * step}"
+def one_in_100(logger, count):
+    """A filter by a range of ports that a hundredth of the sockets meets, and not much more."""
+    command = [logger, "-c", "1", "-O", "lport", "-F", "csv", "-o", "-"]
+    log = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    sockets = collections.Counter(int(line.rsplit(",", 1)[1]) for line in log.splitlines() if line[0].isdigit())
+    found, ports = 0, []
+    for port, each in sorted(sockets.items()):
+        # A server has all its sockets on one port.
+        if each < count / 100:
+            ports.append(port)
+            found += each
+        else:
+            found, ports = 0, []
+        if found >= count / 100:
+            return f"lport >= {ports[0]} and lport <= {ports[-1]}"
+    sys.exit("no range of ports has a hundredth of the sockets")
 
 
 def measure(logger, programs, count):
@@ -90,7 +101,7 @@ def measure(logger, programs, count):
         repeats = max(LEAST_SNAPSHOTS, round(LEAST_S / once))
         rounds = scale(1, 7, 7 if count <= 10_000 else 3)
         *_, frame = cpu([logger, "-c", "1", "-F", "bin", "-o", str(folder / "log")])
-        table = dict(commands(logger, programs / "floor", repeats, folder, one_in_100(), frame))
+        table = dict(commands(logger, programs / "floor", repeats, folder, one_in_100(logger, count), frame))
         # In turns, so that what else the machine does falls on all of them.
         runs = [{name: cpu(command) for name, command in table.items()} for _ in range(rounds)]
     found = {name: [statistics.median(run[name][i] for run in runs) for i in range(3)] for name in table}

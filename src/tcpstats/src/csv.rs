@@ -85,8 +85,7 @@ pub fn read_row(line: &[u8], columns: &Columns, wanted: &Wanted, record: &mut Re
     record.clear();
     let wrong = |rest: &[u8], expected| RowError { at: line.len() - rest.len(), expected };
     let expected = Expected::Cells(2 + columns.len());
-    let (time, rest) = cell(line);
-    let time_ns = read::seconds(time).ok_or(wrong(line, Expected::Time))?;
+    let (time_ns, rest) = time(line).ok_or(wrong(line, Expected::Time))?;
     let snapshot_begins = rest.unwrap_or_default();
     let (number, mut rest) = cell(snapshot_begins);
     let snapshot = read::number(number).ok_or(wrong(snapshot_begins, Expected::Snapshot))?;
@@ -125,12 +124,34 @@ fn cell(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// The time in the first cell, in nanoseconds, and what follows its comma.
+#[inline]
+fn time(line: &[u8]) -> Option<(u64, Option<&[u8]>)> {
+    // As it is written, with nine decimals, it is read at once.
+    let (digits, seconds) = leading_number(line);
+    if let Some([b'.', decimals @ ..]) = line.get(digits..)
+        && let (9, ns) = leading_number(decimals)
+        && let Some([b',', rest @ ..]) = decimals.get(9..)
+        && digits > 0
+    {
+        return Some((seconds.checked_mul(1_000_000_000)?.checked_add(ns)?, Some(rest)));
+    }
+    let (time, rest) = cell(line);
+    Some((read::seconds(time)?, rest))
+}
+
 /// How many digits there are first, as long as their number fits, and the
 /// number.
 #[inline]
 fn leading_number(bytes: &[u8]) -> (usize, u64) {
-    let (mut digits, mut number) = (0, 0_u64);
-    for byte in bytes.iter().take(19) {
+    let (mut digits, mut number) = match bytes.first_chunk() {
+        Some(eight) => leading_of_eight(*eight),
+        None => (0, 0),
+    };
+    if bytes.len() >= 8 && digits < 8 {
+        return (digits, number);
+    }
+    for byte in bytes.iter().take(19).skip(digits) {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             break;
@@ -139,4 +160,42 @@ fn leading_number(bytes: &[u8]) -> (usize, u64) {
         digits += 1;
     }
     (digits, number)
+}
+
+/// How many of eight bytes are digits before the first that is none, and their
+/// number: all of them in one word, whose lowest byte is the first.
+#[inline]
+const fn leading_of_eight(bytes: [u8; 8]) -> (usize, u64) {
+    let values = u64::from_le_bytes(bytes) ^ 0x3030_3030_3030_3030;
+    // The highest bit of a byte above 9; what it carries over is behind it.
+    let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
+    let digits = others.trailing_zeros() / 8;
+    if digits == 0 {
+        return (0, 0);
+    }
+    let ones = values << (64 - 8 * digits);
+    let twos = (ones.wrapping_mul(10).wrapping_add(ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos.wrapping_mul(100).wrapping_add(twos >> 16)) & 0x0000_ffff_0000_ffff;
+    (digits as usize, (fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use proptest::prelude::*;
+    use std::format;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_number_is_read_to_its_end(zeros in 0..3_usize, number in 0..10_u64.pow(16), shift in 0..16_u32, rest in any::<[u8; 9]>(), len in 0..9_usize) {
+            let text = format!("{}{}", &"000"[..zeros], number / 10_u64.pow(shift));
+            let mut bytes = std::vec::Vec::from(text.as_bytes());
+            bytes.extend(&rest[..len]);
+            let digits = bytes.iter().take(19).take_while(|byte| byte.is_ascii_digit()).count();
+            let expected = bytes[..digits].iter().fold(0, |number, byte| 10 * number + u64::from(byte - b'0'));
+            prop_assert_eq!(leading_number(&bytes), (digits, expected));
+        }
+    }
 }

@@ -31,8 +31,11 @@ const GROUP_ROWS: usize = 64 * 1024;
 /// cache holds.
 const WAITING: usize = 32;
 
-/// Texts that are kept to be used again, a power of two.
-const TEXTS: usize = 1024;
+/// Values whose texts are known, a power of two.
+const KNOWN: usize = 1024;
+
+/// Texts that are written at once.
+const BATCH: usize = 1024;
 
 /// A Parquet file while it is written.
 pub struct Parquet {
@@ -58,24 +61,72 @@ struct Rows {
     note: Column,
 }
 
-/// The text of a field's bytes, made where it is not known yet.
-fn text_of(known: &mut [Known], bytes: &[u8], record: &Record, field: &Field) -> ByteArray {
-    let mut padded = [0; 32];
-    padded[..bytes.len()].copy_from_slice(bytes);
-    let fold = |hash: u64, word: &[u8; 8]| (hash ^ u64::from_ne_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let words = &padded.as_chunks().0[..bytes.len().div_ceil(8)];
-    let hash = words.iter().fold(0, fold) >> 32;
-    let place = &mut known[usize::try_from(hash).unwrap_or_default() % TEXTS];
-    match &place.text {
-        Some(text) if place.bytes == padded => text.clone(),
-        _ => {
-            let mut buffer = [0; longest(Kind::Options)];
-            let mut text = Text::new(&mut buffer);
-            text.value(record, field);
-            let text = ByteArray::from(text.finish().unwrap_or_default());
-            *place = Known { bytes: padded, text: Some(text.clone()) };
-            text
+/// The texts of a column, each once or not much more often.
+struct Texts {
+    /// Of each value, which text it is.
+    numbers: Vec<u32>,
+    different: Vec<ByteArray>,
+    /// Where a value's bytes hash to, which text they are.
+    known: Vec<Known>,
+}
+
+/// A value's bytes as a record has them, and the number of its text.
+#[derive(Clone, Default)]
+struct Known {
+    bytes: [u8; 32],
+    number: Option<u32>,
+}
+
+impl Texts {
+    fn new() -> Self {
+        Self { numbers: Vec::new(), different: Vec::new(), known: vec![Known::default(); KNOWN] }
+    }
+
+    /// Appends a text.
+    fn push(&mut self, text: &str) -> u32 {
+        // There are not so many rows in a group.
+        let number = u32::try_from(self.different.len()).unwrap_or(u32::MAX);
+        self.different.push(ByteArray::from(text));
+        self.numbers.push(number);
+        number
+    }
+
+    /// Appends the text of a field's bytes.
+    fn push_value(&mut self, bytes: &[u8], record: &Record, field: &Field) {
+        let mut padded = [0; 32];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        let fold = |hash: u64, word: &[u8; 8]| (hash ^ u64::from_ne_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let words = &padded.as_chunks().0[..bytes.len().div_ceil(8)];
+        let hash = words.iter().fold(0, fold) >> 32;
+        let at = usize::try_from(hash).unwrap_or_default() % KNOWN;
+        match self.known[at].number {
+            Some(number) if self.known[at].bytes == padded => self.numbers.push(number),
+            _ => {
+                let mut buffer = [0; longest(Kind::Options)];
+                let mut text = Text::new(&mut buffer);
+                text.value(record, field);
+                let number = self.push(text.finish().unwrap_or_default());
+                self.known[at] = Known { bytes: padded, number: Some(number) };
+            }
         }
+    }
+
+    /// Writes them, as many at once as the nearest cache holds, and forgets them.
+    fn write(&mut self, mut to: SerializedColumnWriter<'_>, levels: &[i16]) -> Result<(), ParquetError> {
+        let mut numbers = self.numbers.as_slice();
+        let mut values = Vec::with_capacity(BATCH);
+        for levels in levels.chunks(BATCH) {
+            let present = levels.iter().filter(|level| **level == 1).count();
+            let (these, rest) = numbers.split_at(present);
+            numbers = rest;
+            values.clear();
+            values.extend(these.iter().map(|number| self.different[*number as usize].clone()));
+            to.typed::<ByteArrayType>().write_batch(&values, Some(levels), None)?;
+        }
+        self.numbers.clear();
+        self.different.clear();
+        self.known.fill(Known::default());
+        to.close()
     }
 }
 
@@ -113,8 +164,13 @@ impl Presence {
     /// Takes the rows as the levels that Parquet knows.
     fn take(&mut self, levels: &mut Vec<i16>) {
         levels.clear();
-        let bits = self.words.iter().flat_map(|word| (0..64).map(move |bit| (word >> bit & 1) as i16));
-        levels.extend(bits.take(self.rows));
+        for word in &self.words {
+            match *word {
+                u64::MAX => levels.extend([1; 64]),
+                word => levels.extend((0..64).map(|bit| (word >> bit & 1) as i16)),
+            }
+        }
+        levels.truncate(self.rows);
         self.words.clear();
         self.rows = 0;
     }
@@ -123,14 +179,7 @@ impl Presence {
 enum Values {
     Int32(Vec<i32>),
     Int64(Vec<i64>),
-    Text(Vec<ByteArray>, Vec<Known>),
-}
-
-/// A value's bytes as a record has them, and its text.
-#[derive(Clone, Default)]
-struct Known {
-    bytes: [u8; 32],
-    text: Option<ByteArray>,
+    Text(Texts),
 }
 
 impl Default for Values {
@@ -145,12 +194,8 @@ impl Values {
         match kind {
             Kind::U8 | Kind::U16 | Kind::U32 | Kind::Hex32 => Self::Int32(Vec::new()),
             Kind::U64 => Self::Int64(Vec::new()),
-            Kind::Address | Kind::State | Kind::Options | Kind::Name16 | Kind::Name32 => Self::text(),
+            Kind::Address | Kind::State | Kind::Options | Kind::Name16 | Kind::Name32 => Self::Text(Texts::new()),
         }
-    }
-
-    fn text() -> Self {
-        Self::Text(Vec::new(), vec![Known::default(); TEXTS])
     }
 }
 
@@ -201,10 +246,12 @@ impl Column {
                     present |= u64::from(number.is_some()) << row;
                 }
             }
-            Values::Text(values, known) => {
+            Values::Text(texts) => {
                 for (row, record) in records.iter().enumerate() {
                     let bytes = record.bytes(field);
-                    values.extend(bytes.map(|bytes| text_of(known, bytes, record, field)));
+                    if let Some(bytes) = bytes {
+                        texts.push_value(bytes, record, field);
+                    }
                     present |= u64::from(bytes.is_some()) << row;
                 }
             }
@@ -214,20 +261,16 @@ impl Column {
 
     fn write(&mut self, mut to: SerializedColumnWriter<'_>, levels: &mut Vec<i16>) -> Result<(), ParquetError> {
         self.presence.take(levels);
-        let levels = Some(&levels[..]);
         match &mut self.values {
             Values::Int32(values) => {
-                to.typed::<Int32Type>().write_batch(values, levels, None)?;
+                to.typed::<Int32Type>().write_batch(values, Some(levels), None)?;
                 values.clear();
             }
             Values::Int64(values) => {
-                to.typed::<Int64Type>().write_batch(values, levels, None)?;
+                to.typed::<Int64Type>().write_batch(values, Some(levels), None)?;
                 values.clear();
             }
-            Values::Text(values, _) => {
-                to.typed::<ByteArrayType>().write_batch(values, levels, None)?;
-                values.clear();
-            }
+            Values::Text(texts) => return texts.write(to, levels),
         }
         to.close()
     }
@@ -241,7 +284,7 @@ impl Rows {
             time: Column::new(Values::Int64(Vec::new())),
             snapshot: Column::new(Values::Int64(Vec::new())),
             fields: columns.fields().map(|field| (field, Column::new(Values::of(field.kind)))).collect(),
-            note: Column::new(Values::text()),
+            note: Column::new(Values::Text(Texts::new())),
         }
     }
 
@@ -275,8 +318,8 @@ impl Rows {
         for (_, column) in &mut self.fields {
             column.absent();
         }
-        if let Values::Text(values, _) = &mut self.note.values {
-            values.push(ByteArray::from(text));
+        if let Values::Text(texts) = &mut self.note.values {
+            texts.push(text);
             self.note.presence.push(1, 1);
         }
         self.count += 1;
@@ -371,8 +414,8 @@ impl Parquet {
         self.file = Some(open().map_err(|error| said(&error))?);
         // Notes that came before the first record wait in rows without fields.
         let waiting = std::mem::replace(&mut self.rows, Rows::of(&columns));
-        if let Values::Text(notes, _) = waiting.note.values {
-            for note in &notes {
+        if let Values::Text(notes) = waiting.note.values {
+            for note in &notes.different {
                 self.rows.note(note.as_utf8().unwrap_or_default());
             }
         }

@@ -7,6 +7,7 @@
 //! title as `data-` attributes, so that a program finds what is drawn.
 
 use std::fmt::{self, Write};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::axis::{self, Axis};
@@ -23,16 +24,19 @@ pub struct Size {
     pub height: u32,
 }
 
-/// The sizes between which a picture can be drawn and read.
-const SIZES: std::ops::RangeInclusive<u32> = 240..=8000;
+/// The sizes between which a picture can be drawn and read: a panel's title and
+/// legend stand side by side.
+const WIDTHS: RangeInclusive<u32> = 420..=8000;
+const HEIGHTS: RangeInclusive<u32> = 240..=8000;
 
 impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = |text: &str| text.parse().ok().filter(|number| SIZES.contains(number));
-        let size = text.split_once('x').and_then(|(width, height)| Some((number(width)?, number(height)?)));
-        let (width, height) = size.ok_or("expected two numbers from 240 to 8000, as in 960x900")?;
+        let number = |text: &str, range: RangeInclusive<u32>| text.parse().ok().filter(|number| range.contains(number));
+        let size =
+            text.split_once('x').and_then(|(width, height)| Some((number(width, WIDTHS)?, number(height, HEIGHTS)?)));
+        let (width, height) = size.ok_or("expected a width from 420 and a height from 240 to 8000, as in 960x900")?;
         Ok(Self { width, height })
     }
 }
