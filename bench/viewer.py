@@ -18,7 +18,7 @@ from scale import scale
 
 SIZE = scale(1_000_000, 50_000_000, 1_000_000_000)
 CONNECTIONS = 100
-REPEATS = scale(1, 3, 3)
+REPEATS = scale(1, 3, 5)
 
 # What a summary reads, as far as the log has it.
 SUMMARY = """gencnt laddr lport faddr fport state snd_cwnd snd_ssthresh snd_wnd maxseg srtt inflight snd_cc snd_hiwat

@@ -25,7 +25,7 @@ use crate::log::{Item, LogColumns};
 
 /// Rows of a row group: it ends with the snapshot that reaches it, so that each
 /// is of a time of its own.
-const GROUP_ROWS: usize = 64 * 1024;
+const GROUP_ROWS: usize = 128 * 1024;
 
 /// Records that wait for being put into columns, at most: as many as the nearest
 /// cache holds.
