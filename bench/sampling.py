@@ -105,7 +105,7 @@ def measure(logger, programs, count):
         # In turns, so that what else the machine does falls on all of them.
         runs = [{name: cpu(command) for name, command in table.items()} for _ in range(rounds)]
     found = {name: [statistics.median(run[name][i] for run in runs) for i in range(3)] for name in table}
-    (floor, _, ss) = (found[name][0] for name in list(table)[:3])
+    floor, _, ss = (found[name][0] for name in list(table)[:3])
     print(f"{count:,} sockets, {repeats} snapshots, median of {rounds}")
     print(f"  {'':34}{'CPU ms':>9}{'of floor':>10}{'of ss':>8}{'ns a socket':>13}{'MB':>8}{'RSS MB':>8}")
     for name, (seconds, rss_kib, size) in found.items():

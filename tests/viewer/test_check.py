@@ -63,15 +63,19 @@ def test_a_log_that_the_logger_wrote_is_whole(real, frames, name):  # noqa: F811
 
 
 def test_lines_that_are_torn_are_told_one_by_one(check):
+    row = ""
+
     def tear(lines):
+        nonlocal row
         at = index(lines, "# snapshot snapshot=3 ") - 2
-        lines[at] = ",".join(lines[at].split(",")[:5]) + "\n"
+        row = ",".join(lines[at].split(",")[:5])
+        lines[at] = row + "\n"
         lines[at + 4] = lines[at + 4][:20] + lines[at + 5]
         del lines[at + 5]
         return lines
 
     torn, third, merged, fourth = check(tear)
-    assert re.fullmatch(r"line \d+: at byte \d+: expected 36 cells in the row", torn)
+    assert re.fullmatch(rf"line \d+: at byte {len(row) + 1}: expected 36 cells in the row", torn)
     assert re.match(r"line \d+: at byte \d+: expected ", merged)
     for number, told in (3, third), (4, fourth):
         assert re.search(rf"snapshot {number} has \d+ records; it says \d+", told)
