@@ -5,7 +5,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use tcpstats::text::Text;
-use tcpstats::{Columns, FREEBSD_RECORD_LEN, Filter, ioctl};
+use tcpstats::{Columns, Filter, MODULE_RECORD_LEN, ioctl};
 
 use crate::kpi::{self, Block, Errno, Own, Sleepable, Uio, Wait, registry, system};
 use crate::limits::{Refused, Who};
@@ -272,7 +272,7 @@ pub fn module_event(event: &Event) -> Result<(), Errno> {
     match event {
         Event::Load => {
             system::make_device().inspect_err(|error| system::say_no_device(*error))?;
-            system::say_loaded(u32::try_from(FREEBSD_RECORD_LEN).unwrap_or(0));
+            system::say_loaded(u32::try_from(MODULE_RECORD_LEN).unwrap_or(0));
             Ok(())
         }
         Event::Quiesce if registry(|shared| shared.limits.opened()) > 0 => Err(Errno::BUSY),

@@ -8,7 +8,7 @@
 
 use tcpstats::frame::{FrameKind, HEADER_LEN, Header, header_bytes};
 use tcpstats::text::Text;
-use tcpstats::{Columns, FREEBSD_RECORD_LEN, Record, csv, note};
+use tcpstats::{Columns, MODULE_RECORD_LEN, Record, csv, note};
 
 /// Bytes that the buffer for pieces must have: some of the longest rows.
 pub const SCRATCH_LEN: usize = 16 * 1024;
@@ -113,7 +113,7 @@ impl Cursor {
     fn frame(&mut self, header: &Header, blocks: &impl Blocks, scratch: &mut [u8]) -> Option<Piece> {
         match self.next {
             Next::Head => {
-                let record_len = FREEBSD_RECORD_LEN as u64;
+                let record_len = MODULE_RECORD_LEN as u64;
                 let bytes = header_bytes(
                     FrameKind::Snapshot,
                     header,
@@ -148,8 +148,8 @@ impl Cursor {
                 let mut used = 0;
                 while used + csv::ROW_MAX <= scratch.len() {
                     let Some(records) = blocks.block(block) else { break };
-                    let start = record * FREEBSD_RECORD_LEN;
-                    let Some(bytes) = records.get(start..start + FREEBSD_RECORD_LEN) else {
+                    let start = record * MODULE_RECORD_LEN;
+                    let Some(bytes) = records.get(start..start + MODULE_RECORD_LEN) else {
                         (block, record) = (block + 1, 0);
                         continue;
                     };
@@ -201,7 +201,7 @@ mod tests {
     fn memory(blocks: &[usize]) -> Memory {
         let mut ports = 0..;
         let block = |len: &usize| -> Vec<u8> {
-            ports.by_ref().take(*len).flat_map(|port| record(port).to_bytes()[..FREEBSD_RECORD_LEN].to_vec()).collect()
+            ports.by_ref().take(*len).flat_map(|port| record(port).to_bytes()[..MODULE_RECORD_LEN].to_vec()).collect()
         };
         Memory(blocks.iter().map(block).collect())
     }

@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use tcpstats::filter::Verdict;
 use tcpstats::frame::flag;
-use tcpstats::{FREEBSD_RECORD_LEN, Filter, Header};
+use tcpstats::{Filter, Header, MODULE_RECORD_LEN};
 
 use crate::fill::{self, Clock};
 use crate::kpi::probe::{self, Skip};
@@ -22,7 +22,7 @@ use crate::output::Blocks;
 const BLOCK_LEN: usize = 64 * 1024;
 
 /// Records in a block.
-const BLOCK_RECORDS: usize = BLOCK_LEN / FREEBSD_RECORD_LEN;
+const BLOCK_RECORDS: usize = BLOCK_LEN / MODULE_RECORD_LEN;
 
 /// How many connections are looked at between two looks for a signal.
 const SIGNAL_INTERVAL: u64 = 64;
@@ -241,7 +241,7 @@ impl Snapshot {
 impl Blocks for Snapshot {
     fn block(&self, at: usize) -> Option<&[u8]> {
         let records = self.written().checked_sub(at.checked_mul(BLOCK_RECORDS)?)?.min(BLOCK_RECORDS);
-        if records == 0 { None } else { self.blocks.get(at)?.get(..records * FREEBSD_RECORD_LEN) }
+        if records == 0 { None } else { self.blocks.get(at)?.get(..records * MODULE_RECORD_LEN) }
     }
 }
 

@@ -9,7 +9,7 @@
 use tcpstats::filter::{FILTER_LEN, MAX_OPS};
 use tcpstats::frame::{CRC_OFFSET, FrameKind, HEADER_LEN, MAGIC, VERSION, flag, header_bytes};
 use tcpstats::ioctl;
-use tcpstats::{FIELDS, FREEBSD_RECORD_LEN, Field, Filter, Header, PREAMBLE_LEN};
+use tcpstats::{FIELDS, Field, Filter, Header, MODULE_BODY_LEN, MODULE_RECORD_LEN, PREAMBLE_LEN, Part};
 
 /// The one place where the value is.
 fn find(value: &[u8], bytes: &[u8]) -> usize {
@@ -46,6 +46,10 @@ fn header() {
         member("header", name, find(&mark.to_ne_bytes(), &bytes(&header)), 8);
     }
     member("header", "flags", find(&small.to_ne_bytes(), &bytes(&Header { flags: small, ..none })), 4);
+    let version = bytes(&Header { osversion: small, ..none });
+    member("header", "osversion", find(&small.to_ne_bytes(), &version), 4);
+    let of_records = header_bytes(FrameKind::Snapshot, &none, small, 0);
+    member("header", "module_len", find(&word(MODULE_BODY_LEN), &of_records), 4);
     member("header", "hz", find(&small.to_ne_bytes(), &bytes(&Header { hz: small, ..none })), 4);
     member("header", "crc", CRC_OFFSET, 4);
     let bytes = header_bytes(FrameKind::Note, &none, small, mark);
@@ -58,7 +62,7 @@ fn header() {
 }
 
 fn record() {
-    println!("size record {FREEBSD_RECORD_LEN}");
+    println!("size record {MODULE_RECORD_LEN}");
     let mut record = tcpstats::Record::new();
     record.at_ns = 0x1122_3344_5566_7788;
     record.set(tcpstats::key::gencnt, 0x99aa_bbcc_ddee_ff01);
@@ -66,7 +70,7 @@ fn record() {
     member("record", "at_ns", find(&record.at_ns.to_ne_bytes(), &bytes), 8);
     // gencnt is the first row, so bit 0.
     member("record", "present", find(&1_u64.to_ne_bytes(), &bytes), PREAMBLE_LEN - 8);
-    for field in FIELDS.iter().filter(|field| !field.freebsd.is_empty()) {
+    for field in FIELDS.iter().filter(|field| field.part == Part::Module) {
         member("record", field.name, PREAMBLE_LEN + field.offset, field.kind.size());
     }
 }
@@ -92,7 +96,7 @@ fn answers() {
     for (name, number) in [
         ("version", VERSION.into()),
         ("header_len", HEADER_LEN),
-        ("record_len", FREEBSD_RECORD_LEN),
+        ("record_len", MODULE_RECORD_LEN),
         ("filter_len", FILTER_LEN),
         ("fields", FIELDS.len()),
         ("filter_ops", MAX_OPS),
@@ -137,7 +141,7 @@ fn numbers() {
         println!("number {name} {number}");
     }
     for field in &FIELDS {
-        println!("number HAS_{} {}", field.name.to_uppercase(), field.index);
+        println!("number HAS_{} {}", field.name.to_uppercase(), field.bit);
     }
 }
 

@@ -3,7 +3,8 @@
 //! Whether a connection changed between two looks at it.
 
 use crate::field::Field;
-use crate::record::{MASK_WORDS, Record};
+use crate::mask::FieldSet;
+use crate::record::Record;
 use crate::table::{BODY_LEN, FIELDS};
 
 /// What moves also on a connection where nothing happens: the time since
@@ -27,18 +28,16 @@ pub const ALWAYS_MOVING: [&str; 9] =
 /// ```
 #[derive(Clone, Debug)]
 pub struct Compared {
-    present: [u64; MASK_WORDS],
+    present: FieldSet,
     body: [u8; BODY_LEN],
 }
 
 impl Compared {
     /// Compares by these fields, without those that are [`ALWAYS_MOVING`].
     pub fn by<'a>(fields: impl Iterator<Item = &'a Field>) -> Self {
-        let mut compared = Self { present: [0; MASK_WORDS], body: [0; BODY_LEN] };
+        let mut compared = Self { present: FieldSet::EMPTY, body: [0; BODY_LEN] };
         for field in fields.filter(|field| !ALWAYS_MOVING.contains(&field.name)) {
-            if let Some(word) = compared.present.get_mut(field.index / 64) {
-                *word |= 1 << (field.index % 64);
-            }
+            compared.present.insert(field);
             if let Some(bytes) = compared.body.get_mut(field.offset..field.end()) {
                 bytes.fill(u8::MAX);
             }
@@ -56,7 +55,7 @@ impl Compared {
     /// same values.
     #[must_use]
     pub fn same(&self, one: &Record, other: &Record) -> bool {
-        let mask = self.present.iter().zip(one.present.iter().zip(&other.present));
+        let mask = self.present.words.iter().zip(one.present.words.iter().zip(&other.present.words));
         let body = self.body.iter().zip(one.body.iter().zip(&other.body));
         mask.fold(0, |differ, (mask, (one, other))| differ | (mask & (one ^ other))) == 0
             && body.fold(0, |differ, (mask, (one, other))| differ | (mask & (one ^ other))) == 0

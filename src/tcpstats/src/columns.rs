@@ -133,16 +133,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn basic_is_what_siftr_logs_and_a_little_more() {
+    fn basic_is_what_siftr_logs_with_identity_and_byte_counters() {
         let columns = Columns::basic();
         for name in "laddr lport faddr fport snd_ssthresh snd_cwnd t_flags2 snd_wnd rcv_wnd snd_scale rcv_scale \
             state maxseg srtt options t_flags rto snd_hiwat snd_cc rcv_hiwat rcv_cc inflight segq_len flowid flowtype \
-            rttvar rttmin pipe rexmit_packs rexmit_bytes cc stack uid"
+            rttvar rttmin pipe rexmit_packs rexmit_bytes cc stack uid \
+            gencnt zone rcv_nxt sent_bytes acked_bytes received_bytes"
             .split_whitespace()
         {
             assert!(columns.fields().any(|field| field.name == name), "{name}");
         }
-        assert_eq!(columns.fields().count(), 34, "gencnt is the one more");
+        assert_eq!(columns.fields().count(), 39);
     }
 
     #[test]

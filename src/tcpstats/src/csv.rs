@@ -7,8 +7,9 @@
 //! line break, so nothing is ever quoted.
 
 use crate::columns::{Columns, UnknownColumn};
+use crate::mask::FieldSet;
 use crate::note::Note;
-use crate::read::{self, Expected, RowError, Wanted};
+use crate::read::{self, Expected, RowError};
 use crate::record::Record;
 use crate::table::{FIELD_COUNT, FIELDS};
 use crate::text::{Text, longest};
@@ -81,7 +82,12 @@ pub fn read_header(line: &str) -> Option<Result<Columns, UnknownColumn<'_>>> {
 /// # Errors
 /// The first cell that is none of its column; cells that are not wanted are
 /// counted only.
-pub fn read_row(line: &[u8], columns: &Columns, wanted: &Wanted, record: &mut Record) -> Result<(u64, u64), RowError> {
+pub fn read_row(
+    line: &[u8],
+    columns: &Columns,
+    wanted: &FieldSet,
+    record: &mut Record,
+) -> Result<(u64, u64), RowError> {
     record.clear();
     let wrong = |rest: &[u8], expected| RowError { at: line.len() - rest.len(), expected };
     let expected = Expected::Cells(2 + columns.len());
@@ -99,13 +105,13 @@ pub fn read_row(line: &[u8], columns: &Columns, wanted: &Wanted, record: &mut Re
             _ => {
                 let (text, after) = cell(bytes);
                 rest = after;
-                if wanted.has(field.index) {
+                if wanted.has(field) {
                     record.set_text(field, text).ok_or(wrong(bytes, Expected::Value(field)))?;
                 }
                 continue;
             }
         }
-        if digits > 0 && wanted.has(field.index) {
+        if digits > 0 && wanted.has(field) {
             record.set_number(field, number).ok_or(wrong(bytes, Expected::Value(field)))?;
         }
     }

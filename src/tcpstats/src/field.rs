@@ -30,6 +30,8 @@ pub enum Kind {
     Name16,
     /// A name of up to thirty-two bytes, padded with zeros.
     Name32,
+    /// A name of up to sixty-four bytes, padded with zeros.
+    Name64,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Self::U64 => 8,
             Self::Address | Self::Name16 => 16,
             Self::Name32 => 32,
+            Self::Name64 => 64,
         }
     }
 
@@ -50,7 +53,7 @@ impl Kind {
     #[must_use]
     pub const fn align(self) -> usize {
         match self {
-            Self::Address | Self::Name16 | Self::Name32 => 1,
+            Self::Address | Self::Name16 | Self::Name32 | Self::Name64 => 1,
             _ => self.size(),
         }
     }
@@ -109,7 +112,27 @@ pub enum Group {
     Totals,
     Buffers,
     Timers,
+}
+
+/// The part of a record that a field belongs to.
+///
+/// Each part has room of its own, so that a field can be appended to either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Fields that the kernel module sends, whether Linux has them too or not.
+    Module,
+    /// Fields that only Linux has.
     Linux,
+}
+
+impl Part {
+    /// The presence bit of the part's first field.
+    pub(crate) const fn first_bit(self) -> usize {
+        match self {
+            Self::Module => 0,
+            Self::Linux => 128,
+        }
+    }
 }
 
 /// One row of the table.
@@ -123,6 +146,8 @@ pub struct Field {
     pub unit: Unit,
     /// What it is about.
     pub group: Group,
+    /// The part of the record that it belongs to.
+    pub part: Part,
     /// Whether text shows it unless told otherwise.
     pub basic: bool,
     /// One line of meaning.
@@ -131,9 +156,12 @@ pub struct Field {
     pub freebsd: &'static str,
     /// Where Linux has it; empty where it has not.
     pub linux: &'static str,
-    /// Place in the table, and bit in the record's presence mask.
+    /// Place in this version's table.
     pub index: usize,
-    /// Where its bytes begin in the record's body.
+    /// Bit in the record's presence mask, and number in a compiled filter: the
+    /// same in every version.
+    pub bit: usize,
+    /// Where its bytes begin in the body of this version's record.
     pub offset: usize,
 }
 
@@ -170,6 +198,7 @@ impl Field {
 #[derive(Debug)]
 pub struct Key<T> {
     pub(crate) index: usize,
+    pub(crate) bit: usize,
     pub(crate) offset: usize,
     value: PhantomData<T>,
 }
@@ -184,7 +213,7 @@ impl<T> Copy for Key<T> {}
 
 impl<T> Key<T> {
     pub(crate) const fn new(field: &Field) -> Self {
-        Self { index: field.index, offset: field.offset, value: PhantomData }
+        Self { index: field.index, bit: field.bit, offset: field.offset, value: PhantomData }
     }
 
     /// The field's row in the table.
@@ -194,11 +223,15 @@ impl<T> Key<T> {
     }
 }
 
-/// Lays the rows one behind the other.
+/// Gives every row its bit and its place: one after another, aligned, each part
+/// beginning at a multiple of eight and with bits of its own.
 pub(crate) const fn layout<const N: usize>(mut rows: [Field; N]) -> [Field; N] {
-    let mut offset = 0;
+    let mut offset: usize = 0;
     let mut i = 0;
     while i < N {
+        let starts_part = i == 0 || rows[i].part.first_bit() != rows[i - 1].part.first_bit();
+        rows[i].bit = if starts_part { rows[i].part.first_bit() } else { rows[i - 1].bit + 1 };
+        offset = offset.next_multiple_of(if starts_part { 8 } else { rows[i].kind.align() });
         rows[i].offset = offset;
         offset += rows[i].kind.size();
         i += 1;

@@ -4,12 +4,17 @@
 //!
 //! A frame is a header and a payload.  The payload of a snapshot is its
 //! records, all of `record_len` bytes; the payload of a note is its text.  All
-//! is in the byte order of the machine that wrote it, which the magic tells.
+//! is in the byte order of the machine that wrote it, which the magic shows.
+//!
+//! A record is a preamble of 40 bytes, then the module's part of `module_len`
+//! bytes, then the Linux part.  The preamble is the time and a mask of the
+//! fields that are present: bits 0 to 127 for the module's part, 128 to 255 for
+//! the Linux part.
 //!
 //! | offset | bytes | member |
 //! |---|---|---|
 //! | 0 | 4 | magic, the bytes `TCPS` from a little-endian writer, `SPCT` from a big-endian one |
-//! | 4 | 2 | version of the layout, 1 |
+//! | 4 | 2 | version of the layout, 2 |
 //! | 6 | 2 | 1 snapshot, 2 note |
 //! | 8 | 4 | length of the header |
 //! | 12 | 4 | length of a record, 0 in a note |
@@ -26,21 +31,29 @@
 //! | 96 | 4 | flags |
 //! | 100 | 4 | hz of the kernel, 0 where it is not known |
 //! | 104 | 4 | CRC-32 of the frame with this member 0, when a flag says so |
-//! | 108 | 4 | zero |
+//! | 108 | 4 | length of the module's part of a record, 0 in a note |
+//! | 112 | 4 | `__FreeBSD_version` of the kernel that took the snapshot, 0 on Linux or where it is not known |
+//! | 116 | 4 | zero |
 //!
-//! Additions go to the end of the header and of the record, whose lengths
-//! grow; a reader skips what it does not know.
+//! Additions go to the end of the header and of either part of the record, whose
+//! lengths grow; a reader skips what it does not know.  Version 1 of the layout,
+//! which had a header of 112 bytes and records of one part, is still read.
 
 use crate::record::{PREAMBLE_LEN, Record, Value};
+use crate::table::MODULE_BODY_LEN;
+use crate::v1;
 
 /// The bytes `TCPS` of a little-endian writer, as a number.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"TCPS");
 
 /// Version of the layout.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Bytes of the header that this version writes.
-pub const HEADER_LEN: usize = 112;
+pub const HEADER_LEN: usize = 120;
+
+/// Bytes of the shortest header, that of version 1.
+const HEADER_MIN: usize = 112;
 
 /// Where the header has the CRC.
 pub const CRC_OFFSET: usize = 104;
@@ -104,6 +117,9 @@ pub struct Header {
     pub flags: u32,
     /// Ticks a second of the kernel's clock, 0 where it is not known.
     pub hz: u32,
+    /// `__FreeBSD_version` of the kernel, which says what the bits of `t_flags`
+    /// and `t_flags2` mean; 0 on Linux or where it is not known.
+    pub osversion: u32,
 }
 
 /// Why bytes are no frame.
@@ -138,6 +154,15 @@ impl core::fmt::Display for FrameError {
     }
 }
 
+/// How the bytes of a record are laid out.
+#[derive(Clone, Copy, Debug)]
+enum Layout {
+    /// As version 1 did.
+    One,
+    /// In two parts, of which the module's has that length.
+    Parts { module_len: usize },
+}
+
 /// A frame in borrowed bytes, its lengths checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
@@ -149,6 +174,7 @@ pub struct Frame<'a> {
     pub header_len: usize,
     /// Length of a record.
     pub record_len: usize,
+    layout: Layout,
     /// Whether the writer's byte order is the other one.
     pub swapped: bool,
     bytes: &'a [u8],
@@ -189,18 +215,23 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// [`FrameError`] says why there is none; nothing makes it panic.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FrameError> {
-        let magic: [u8; 4] = *bytes.first_chunk().ok_or(FrameError::Short { need: HEADER_LEN })?;
+        let magic: [u8; 4] = *bytes.first_chunk().ok_or(FrameError::Short { need: HEADER_MIN })?;
         let swapped = match u32::from_ne_bytes(magic) {
             MAGIC => false,
             other if other.swap_bytes() == MAGIC => true,
             _ => return Err(FrameError::NoMagic),
         };
-        if bytes.len() < HEADER_LEN {
-            return Err(FrameError::Short { need: HEADER_LEN });
+        if bytes.len() < HEADER_MIN {
+            return Err(FrameError::Short { need: HEADER_MIN });
         }
         let numbers = Numbers { bytes, swapped };
-        if numbers.u16(4) != VERSION {
-            return Err(FrameError::Version(numbers.u16(4)));
+        let header_min = match numbers.u16(4) {
+            1 => HEADER_MIN,
+            VERSION => HEADER_LEN,
+            other => return Err(FrameError::Version(other)),
+        };
+        if bytes.len() < header_min {
+            return Err(FrameError::Short { need: header_min });
         }
         let kind = match numbers.u16(6) {
             1 => FrameKind::Snapshot,
@@ -223,21 +254,32 @@ impl<'a> Frame<'a> {
             missed_ticks: numbers.u64(88),
             flags: numbers.u32(96),
             hz: numbers.u32(100),
+            osversion: if header_min == HEADER_LEN { numbers.u32(112) } else { 0 },
+        };
+        let (layout, preamble_len) = if header_min == HEADER_LEN {
+            (Layout::Parts { module_len: as_len(numbers.u32(108))? }, PREAMBLE_LEN)
+        } else {
+            (Layout::One, v1::PREAMBLE_LEN)
         };
         let records_fit = match kind {
             FrameKind::Snapshot => {
-                (PREAMBLE_LEN..=RECORD_MAX).contains(&record_len)
+                let parts_fit = match layout {
+                    Layout::One => true,
+                    Layout::Parts { module_len } => PREAMBLE_LEN.saturating_add(module_len) <= record_len,
+                };
+                parts_fit
+                    && (preamble_len..=RECORD_MAX).contains(&record_len)
                     && header.written.checked_mul(record_len as u64) == Some(payload_len)
             }
             FrameKind::Note => record_len == 0,
         };
-        if !(HEADER_LEN..=HEADER_MAX).contains(&header_len) || payload_len > PAYLOAD_MAX || !records_fit {
+        if !(header_min..=HEADER_MAX).contains(&header_len) || payload_len > PAYLOAD_MAX || !records_fit {
             return Err(FrameError::Lengths);
         }
         let payload_len = usize::try_from(payload_len).map_err(|_| FrameError::Lengths)?;
         let need = header_len.checked_add(payload_len).ok_or(FrameError::Lengths)?;
         let bytes = bytes.get(..need).ok_or(FrameError::Short { need })?;
-        Ok(Self { kind, header, header_len, record_len, swapped, bytes })
+        Ok(Self { kind, header, header_len, record_len, layout, swapped, bytes })
     }
 
     /// All bytes of the frame.
@@ -264,18 +306,26 @@ impl<'a> Frame<'a> {
     /// The records of a snapshot.
     #[must_use]
     pub fn records(&self) -> impl ExactSizeIterator<Item = Record> + use<'a> {
-        let swapped = self.swapped;
+        let (swapped, layout) = (self.swapped, self.layout);
         let payload = match self.kind {
             FrameKind::Snapshot => self.payload(),
             FrameKind::Note => &[],
         };
-        payload.chunks_exact(self.record_len.max(1)).map(move |bytes| Record::from_bytes(bytes, swapped))
+        payload.chunks_exact(self.record_len.max(1)).map(move |bytes| match layout {
+            Layout::One => v1::record(bytes, swapped),
+            Layout::Parts { module_len } => Record::from_parts(bytes, module_len, swapped),
+        })
     }
 }
 
-/// The header's bytes for a payload of that kind and length, with CRC 0.
+/// The header's bytes for a payload of that kind and length, with CRC 0; of
+/// records as this version lays them out.
 #[must_use]
 pub fn header_bytes(kind: FrameKind, header: &Header, record_len: u32, payload_len: u64) -> [u8; HEADER_LEN] {
+    #[allow(clippy::cast_possible_truncation, reason = "both are small")]
+    const LEN: u32 = HEADER_LEN as u32;
+    #[allow(clippy::cast_possible_truncation, reason = "both are small")]
+    const MODULE_LEN: u32 = MODULE_BODY_LEN as u32;
     let mut bytes = [0; HEADER_LEN];
     let mut put = |offset: usize, value: &[u8]| {
         if let Some(to) = bytes.get_mut(offset..offset + value.len()) {
@@ -289,7 +339,7 @@ pub fn header_bytes(kind: FrameKind, header: &Header, record_len: u32, payload_l
     put(0, &MAGIC.to_ne_bytes());
     put(4, &VERSION.to_ne_bytes());
     put(6, &kind.to_ne_bytes());
-    put(8, &112_u32.to_ne_bytes());
+    put(8, &LEN.to_ne_bytes());
     put(12, &record_len.to_ne_bytes());
     put(16, &payload_len.to_ne_bytes());
     let words = [
@@ -308,5 +358,7 @@ pub fn header_bytes(kind: FrameKind, header: &Header, record_len: u32, payload_l
     }
     put(96, &header.flags.to_ne_bytes());
     put(100, &header.hz.to_ne_bytes());
+    put(108, &if record_len == 0 { 0 } else { MODULE_LEN }.to_ne_bytes());
+    put(112, &header.osversion.to_ne_bytes());
     bytes
 }

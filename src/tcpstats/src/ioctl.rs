@@ -9,7 +9,7 @@ use crate::field::{Field, Kind, Unit};
 use crate::filter::{FILTER_LEN, MAX_OPS};
 use crate::frame::{HEADER_LEN, VERSION};
 use crate::record::PREAMBLE_LEN;
-use crate::table::{FIELD_COUNT, FIELDS, FREEBSD_RECORD_LEN};
+use crate::table::{FIELD_COUNT, FIELDS, MODULE_RECORD_LEN};
 
 /// Chooses the form of what read(2) gives: a 32-bit number, [`TEXT`] or [`BINARY`].
 pub const SET_FORMAT: u64 = ioctl(IN, 1, size_of::<u32>());
@@ -101,7 +101,7 @@ pub fn info(version: &str) -> [u8; INFO_LEN] {
     Packed::new()
         .u32(VERSION.into())
         .u32(HEADER_LEN)
-        .u32(FREEBSD_RECORD_LEN)
+        .u32(MODULE_RECORD_LEN)
         .u32(FILTER_LEN)
         .u32(FIELD_COUNT)
         .u32(MAX_OPS)
@@ -123,7 +123,7 @@ pub fn field(request: &[u8]) -> Option<[u8; FIELD_LEN]> {
     let field = FIELDS.get(index)?;
     let bytes = Packed::new()
         .u32(field.index)
-        .u32(field.index)
+        .u32(field.bit)
         .u32(PREAMBLE_LEN + field.offset)
         .u32(field.kind.size())
         .put(&[kind_code(field.kind), unit_code(field.unit), field.basic.into(), is_filled(field).into()], 4)
@@ -151,6 +151,7 @@ pub const fn kind_code(kind: Kind) -> u8 {
         Kind::Options => 8,
         Kind::Name16 => 9,
         Kind::Name32 => 10,
+        Kind::Name64 => 11,
     }
 }
 

@@ -8,8 +8,9 @@
 
 use crate::columns::Columns;
 use crate::field::Field;
+use crate::mask::FieldSet;
 use crate::note::{self, Note, NoteText, Pair};
-use crate::read::{self, Expected, RowError, Wanted};
+use crate::read::{self, Expected, RowError};
 use crate::record::Record;
 use crate::table::{FIELD_COUNT, FIELDS};
 use crate::text::{Text, longest};
@@ -29,7 +30,7 @@ pub const ROW_MAX: usize = {
 pub fn row(text: &mut Text<'_>, columns: &Columns, wall_ns: u64, snapshot: u64, record: &Record) {
     text.str("{\"time\":").seconds9(wall_ns.saturating_add(record.at_ns));
     text.str(",\"snapshot\":").number(snapshot);
-    for field in columns.fields().filter(|field| record.has(field.index)) {
+    for field in columns.fields().filter(|field| record.has(field)) {
         member(text, record, field);
     }
     text.str("}\n");
@@ -71,7 +72,7 @@ pub fn is_note(line: &[u8]) -> bool {
 ///
 /// # Errors
 /// The first place where the line is no object of a record.
-pub fn read_row(line: &[u8], wanted: &Wanted, record: &mut Record) -> Result<(u64, u64), RowError> {
+pub fn read_row(line: &[u8], wanted: &FieldSet, record: &mut Record) -> Result<(u64, u64), RowError> {
     record.clear();
     let mut object = Object::new(line);
     object.begin()?;
@@ -91,7 +92,7 @@ pub fn read_row(line: &[u8], wanted: &Wanted, record: &mut Record) -> Result<(u6
             let field = field_from(next_field, key).ok_or(RowError { at, expected: Expected::Key })?;
             next_field = field.index + 1;
             let (at, text) = object.value(field.kind.is_text())?;
-            if wanted.has(field.index) {
+            if wanted.has(field) {
                 record.set_text(field, text).ok_or(RowError { at, expected: Expected::Value(field) })?;
             }
         }

@@ -155,6 +155,7 @@ impl<'a> NoteText<'a> {
             missed_ticks: self.number("missed_ticks")?,
             flags: u32::try_from(self.number("flags")?).ok()?,
             hz: self.number("hz").and_then(|hz| u32::try_from(hz).ok()).unwrap_or_default(),
+            osversion: self.number("osversion").and_then(|version| u32::try_from(version).ok()).unwrap_or_default(),
         })
     }
 }

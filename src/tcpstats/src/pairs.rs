@@ -26,7 +26,7 @@ pub const ROW_MAX: usize = {
 /// Writes a record's line; the arguments are those of [`csv::row`](crate::csv::row).
 pub fn row(text: &mut Text<'_>, columns: &Columns, wall_ns: u64, snapshot: u64, record: &Record) {
     text.str("time=").seconds9(wall_ns.saturating_add(record.at_ns)).str(" snapshot=").number(snapshot);
-    for field in columns.fields().filter(|field| record.has(field.index)) {
+    for field in columns.fields().filter(|field| record.has(field)) {
         text.char(b' ').str(field.name).char(b'=').value(record, field);
     }
     text.char(b'\n');

@@ -5,9 +5,9 @@
 
 use core::net::Ipv6Addr;
 
-use crate::columns::Columns;
 use crate::field::{Field, Kind};
-use crate::record::{MASK_WORDS, Record, ipv4, name};
+use crate::mask::FieldSet;
+use crate::record::{Record, ipv4, name};
 use crate::state::{State, option};
 use crate::table::FIELDS;
 use crate::text::longest;
@@ -64,7 +64,7 @@ impl core::fmt::Display for Expected {
                     Kind::Address => f.write_str("an IPv4 or IPv6 address"),
                     Kind::State => f.write_str("a state, such as ESTABLISHED"),
                     Kind::Options => f.write_str("options with | between them, such as ts|sack"),
-                    Kind::Name16 | Kind::Name32 => {
+                    Kind::Name16 | Kind::Name32 | Kind::Name64 => {
                         write!(f, "a name of at most {} ASCII characters", longest(field.kind))
                     }
                 }
@@ -74,40 +74,6 @@ impl core::fmt::Display for Expected {
             Self::Key => f.write_str("the name of a field as tcpstats(5) lists them"),
             Self::Text(text) => f.write_str(text),
         }
-    }
-}
-
-/// The fields that a reader of rows reads; the others are passed over, and are
-/// absent in the record.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    mask: [u64; MASK_WORDS],
-}
-
-impl Wanted {
-    /// Every field.
-    #[must_use]
-    pub const fn all() -> Self {
-        Self { mask: [u64::MAX; MASK_WORDS] }
-    }
-
-    /// Those fields alone.
-    #[must_use]
-    pub fn only(columns: &Columns) -> Self {
-        let mut wanted = Self { mask: [0; MASK_WORDS] };
-        for field in columns.fields() {
-            if let Some(word) = wanted.mask.get_mut(field.index / 64) {
-                *word |= 1 << (field.index % 64);
-            }
-        }
-        wanted
-    }
-
-    /// Whether the field at that place of the table is wanted.
-    #[inline]
-    #[must_use]
-    pub fn has(&self, index: usize) -> bool {
-        self.mask.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 }
 
@@ -203,14 +169,15 @@ impl Record {
             Kind::Options => self.put(field, options(text)?),
             Kind::Name16 if text.len() <= 16 && is_name(text) => self.put(field, name::<16>(text)),
             Kind::Name32 if text.len() <= 32 && is_name(text) => self.put(field, name::<32>(text)),
-            Kind::Name16 | Kind::Name32 => return None,
+            Kind::Name64 if text.len() <= 64 && is_name(text) => self.put(field, name::<64>(text)),
+            Kind::Name16 | Kind::Name32 | Kind::Name64 => return None,
         }
         Some(())
     }
 
     /// Makes the fields absent that are not wanted.
-    pub fn keep(&mut self, wanted: &Wanted) {
-        for field in FIELDS.iter().filter(|field| !wanted.has(field.index)) {
+    pub fn keep(&mut self, wanted: &FieldSet) {
+        for field in FIELDS.iter().filter(|field| !wanted.has(field)) {
             self.remove(field);
         }
     }
@@ -224,6 +191,7 @@ mod tests {
     use std::{vec, vec::Vec};
 
     use super::*;
+    use crate::columns::Columns;
     use crate::note::{Note, NoteText, Pair};
     use crate::record::RECORD_LEN;
     use crate::text::Text;
@@ -240,9 +208,10 @@ mod tests {
             record.at_ns &= 0xffff_ffff;
             for field in &FIELDS {
                 match field.kind {
-                    _ if !record.has(field.index) => (),
+                    _ if !record.has(field) => (),
                     Kind::Name16 => record.put(field, name::<16>(short.as_bytes())),
                     Kind::Name32 => record.put(field, name::<32>(long.as_bytes())),
+                    Kind::Name64 => record.put(field, name::<64>(long.as_bytes())),
                     _ => (),
                 }
             }
@@ -274,6 +243,7 @@ mod tests {
                 cut.set_number(field, number).unwrap();
             } else if let Some(bytes) = record.bytes(field) {
                 match field.kind {
+                    Kind::Name64 => cut.put(field, name::<64>(bytes)),
                     Kind::Name32 => cut.put(field, name::<32>(bytes)),
                     Kind::Name16 => cut.put(field, name::<16>(bytes)),
                     _ => cut.put(field, <[u8; 16]>::try_from(bytes).unwrap()),
@@ -288,7 +258,7 @@ mod tests {
         fn a_row_of_csv_reads_as_what_was_written(record in any_record(), columns in any_columns(), snapshot: u64) {
             let row = line(|text| csv::row(text, &columns, WALL_NS, snapshot, &record));
             let mut read = Record::new();
-            let found = csv::read_row(row.as_bytes(), &columns, &Wanted::all(), &mut read).unwrap();
+            let found = csv::read_row(row.as_bytes(), &columns, &FieldSet::ALL, &mut read).unwrap();
             prop_assert_eq!(found, (WALL_NS + record.at_ns, snapshot));
             prop_assert_eq!(read, cut(&record, &columns, 0));
         }
@@ -297,7 +267,7 @@ mod tests {
         fn a_line_of_json_reads_as_what_was_written(record in any_record(), columns in any_columns(), snapshot: u64) {
             let row = line(|text| json::row(text, &columns, WALL_NS, snapshot, &record));
             let mut read = Record::new();
-            let found = json::read_row(row.as_bytes(), &Wanted::all(), &mut read).unwrap();
+            let found = json::read_row(row.as_bytes(), &FieldSet::ALL, &mut read).unwrap();
             prop_assert_eq!(found, (WALL_NS + record.at_ns, snapshot));
             prop_assert_eq!(read, cut(&record, &columns, 0));
         }
@@ -317,13 +287,13 @@ mod tests {
                 .map(|field| field.name).collect();
             let row = line(|text| csv::row(text, &columns, WALL_NS, 1, &record));
             let mut read = Record::new();
-            csv::read_row(row.as_bytes(), &columns, &Wanted::only(&wanted), &mut read).unwrap();
+            csv::read_row(row.as_bytes(), &columns, &FieldSet::of(&wanted), &mut read).unwrap();
             if let Ok(both) = Columns::named(&both.join(",")) {
                 prop_assert_eq!(&read, &cut(&record, &both, 0));
             }
             let row = line(|text| json::row(text, &columns, WALL_NS, 1, &record));
             let mut again = record;
-            json::read_row(row.as_bytes(), &Wanted::only(&wanted), &mut again).unwrap();
+            json::read_row(row.as_bytes(), &FieldSet::of(&wanted), &mut again).unwrap();
             prop_assert_eq!(read, again);
         }
 
@@ -335,10 +305,10 @@ mod tests {
             record.set(key::cc, name(&bytes));
             let (mut read, mut again) = (Record::new(), Record::new());
             let row = line(|text| csv::row(text, &columns, WALL_NS, 1, &record));
-            csv::read_row(row.as_bytes(), &columns, &Wanted::all(), &mut read).unwrap();
+            csv::read_row(row.as_bytes(), &columns, &FieldSet::ALL, &mut read).unwrap();
             prop_assert_eq!(line(|text| csv::row(text, &columns, WALL_NS, 1, &read)), row);
             let row = line(|text| json::row(text, &columns, WALL_NS, 1, &record));
-            json::read_row(row.as_bytes(), &Wanted::all(), &mut again).unwrap();
+            json::read_row(row.as_bytes(), &FieldSet::ALL, &mut again).unwrap();
             prop_assert_eq!(line(|text| json::row(text, &columns, WALL_NS, 1, &again)), row);
         }
 
@@ -361,8 +331,8 @@ mod tests {
                     row.truncate(at);
                 }
                 let errors = [
-                    csv::read_row(&row, &all, &Wanted::all(), &mut read).err(),
-                    json::read_row(&row, &Wanted::all(), &mut read).err(),
+                    csv::read_row(&row, &all, &FieldSet::ALL, &mut read).err(),
+                    json::read_row(&row, &FieldSet::ALL, &mut read).err(),
                     siftr::read_row(&row, &mut read).err(),
                 ];
                 for error in errors.into_iter().flatten() {
@@ -374,8 +344,8 @@ mod tests {
         #[test]
         fn no_bytes_make_the_readers_panic(bytes: Vec<u8>, text: String, columns in any_columns()) {
             let mut read = Record::new();
-            let _ = csv::read_row(&bytes, &columns, &Wanted::all(), &mut read);
-            let _ = json::read_row(&bytes, &Wanted::all(), &mut read);
+            let _ = csv::read_row(&bytes, &columns, &FieldSet::ALL, &mut read);
+            let _ = json::read_row(&bytes, &FieldSet::ALL, &mut read);
             let _ = siftr::read_row(&bytes, &mut read);
             let _ = csv::read_header(&text);
             let _ = NoteText::read(&text).map(|note| (note.pairs().count(), note.snapshot()));
@@ -401,7 +371,7 @@ mod tests {
                 ("why", Pair::Text(&written)),
                 ("time", Pair::Seconds(numbers[1])),
             ];
-            if record.has(field.index) {
+            if record.has(&field) {
                 pairs.push((field.name, Pair::Value(&record, &field)));
             }
             let note = Note { name: "gap", pairs: &pairs };
@@ -451,7 +421,7 @@ mod tests {
     fn an_error_tells_place_and_expectation() {
         let columns = Columns::parse("lport,cc").unwrap();
         let error = |row: &str| {
-            csv::read_row(row.as_bytes(), &columns, &Wanted::all(), &mut Record::new()).unwrap_err().to_string()
+            csv::read_row(row.as_bytes(), &columns, &FieldSet::ALL, &mut Record::new()).unwrap_err().to_string()
         };
         assert_eq!(error("1.0,1,65536,cubic"), "at byte 7: expected lport, a number of 16 bits");
         assert_eq!(error("1.0,1,1,abcdefghijklmnopq"), "at byte 9: expected cc, a name of at most 16 ASCII characters");

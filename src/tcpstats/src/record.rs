@@ -2,20 +2,17 @@
 
 //! One connection at one instant.
 
-use crate::field::{Field, Key, Kind};
+use crate::field::{Field, Key, Kind, Part};
+use crate::mask::{FieldSet, MASK_WORDS};
 use crate::state::State;
-use crate::table::{BODY_LEN, FIELD_COUNT, FIELDS};
+use crate::table::{BODY_LEN, FIELDS, MODULE_BODY_LEN};
 
 /// Bytes of a record before its fields: `at_ns` and the presence mask.
-pub const PREAMBLE_LEN: usize = 32;
+pub const PREAMBLE_LEN: usize = 8 + 8 * MASK_WORDS;
 
-/// Bytes of a whole record on the wire.
+/// Bytes of a complete record, as this version writes it.
 pub const RECORD_LEN: usize = PREAMBLE_LEN + BODY_LEN;
 
-/// Words of the presence mask; room for rows to come.
-pub(crate) const MASK_WORDS: usize = 3;
-
-const _: () = assert!(FIELD_COUNT <= MASK_WORDS * 64);
 const _: () = assert!(size_of::<Record>() == RECORD_LEN);
 
 /// One connection at one instant: the fields that a source could give.
@@ -39,7 +36,7 @@ pub struct Record<const BODY: usize = BODY_LEN> {
     /// When the connection was looked at, in nanoseconds since the start of
     /// the snapshot's walk.
     pub at_ns: u64,
-    pub(crate) present: [u64; MASK_WORDS],
+    pub(crate) present: FieldSet,
     pub(crate) body: [u8; BODY],
 }
 
@@ -62,7 +59,7 @@ impl Record {
     pub fn to_bytes(&self) -> [u8; RECORD_LEN] {
         let mut bytes = [0; RECORD_LEN];
         let (preamble, body) = bytes.split_at_mut(PREAMBLE_LEN);
-        let words = core::iter::once(self.at_ns).chain(self.present);
+        let words = core::iter::once(self.at_ns).chain(self.present.words);
         for (to, word) in preamble.chunks_exact_mut(8).zip(words) {
             to.copy_from_slice(&word.to_ne_bytes());
         }
@@ -70,12 +67,19 @@ impl Record {
         bytes
     }
 
-    /// Reads a record of any version: what lies beyond `bytes`, and what this
-    /// version does not know, is absent.  `swapped` says that the bytes are of
-    /// the other byte order.  Never fails: less than a preamble is a record
-    /// without fields.
+    /// Reads a record as this version lays it out: what lies beyond `bytes` is
+    /// absent.  `swapped` says that the bytes are of the other byte order.
+    /// Never fails: less than a preamble is a record without fields.
     #[must_use]
     pub fn from_bytes(bytes: &[u8], swapped: bool) -> Self {
+        Self::from_parts(bytes, MODULE_BODY_LEN, swapped)
+    }
+
+    /// Reads a record of any version, of whose body the first `module_len`
+    /// bytes are the module's part and the others the Linux part.  What this
+    /// version does not know, and what the other did not, is absent.
+    #[must_use]
+    pub fn from_parts(bytes: &[u8], module_len: usize, swapped: bool) -> Self {
         let Some((preamble, sent)) = bytes.split_first_chunk::<PREAMBLE_LEN>() else {
             return Self::new();
         };
@@ -83,28 +87,43 @@ impl Record {
             let word = u64::take(preamble.get(8 * at..).unwrap_or_default());
             if swapped { word.swap_bytes() } else { word }
         };
-        // Rows lie in order: those that fit are the first so many.
-        let (body, fit) = if let Some(whole) = sent.first_chunk() {
-            (*whole, FIELD_COUNT)
-        } else {
-            let fit = FIELDS.partition_point(|field| field.end() <= sent.len());
-            let len = fit.checked_sub(1).and_then(|last| FIELDS.get(last)).map_or(0, Field::end);
-            let mut body = [0; BODY_LEN];
-            if let (Some(to), Some(from)) = (body.get_mut(..len), sent.get(..len)) {
-                to.copy_from_slice(from);
+        let mut present = FieldSet { words: core::array::from_fn(|i| word(1 + i)) };
+        let body = match sent.first_chunk() {
+            Some(own) if module_len == MODULE_BODY_LEN => {
+                present.keep_first(0, Part::Module.fields().len());
+                present.keep_first(128, Part::Linux.fields().len());
+                *own
             }
-            (body, fit)
+            _ => {
+                let (module, linux) = sent.split_at(module_len.min(sent.len()));
+                let mut body = [0; BODY_LEN];
+                for (part, start, sent) in [(Part::Module, 0, module), (Part::Linux, MODULE_BODY_LEN, linux)] {
+                    // Rows are in order: the first of them fit.
+                    let fields = part.fields();
+                    let fit = fields.partition_point(|field| field.end() - start <= sent.len());
+                    let len = fit.checked_sub(1).and_then(|last| fields.get(last)).map_or(0, |last| last.end() - start);
+                    if let (Some(to), Some(from)) = (body.get_mut(start..start + len), sent.get(..len)) {
+                        to.copy_from_slice(from);
+                    }
+                    present.keep_first(part.first_bit(), fit);
+                }
+                body
+            }
         };
-        let present = core::array::from_fn(|i| word(1 + i) & low_bits(fit.saturating_sub(i * 64)));
         let mut record = Self { at_ns: word(0), present, body };
         if swapped {
-            for field in FIELDS.iter().filter(|field| field.kind.align() > 1) {
-                if let Some(value) = record.body.get_mut(field.offset..field.end()) {
-                    value.reverse();
-                }
-            }
+            record.swap_fields();
         }
         record
+    }
+
+    /// Turns every field of the body into the other byte order.
+    pub(crate) fn swap_fields(&mut self) {
+        for field in FIELDS.iter().filter(|field| field.kind.align() > 1) {
+            if let Some(value) = self.body.get_mut(field.offset..field.end()) {
+                value.reverse();
+            }
+        }
     }
 }
 
@@ -112,7 +131,7 @@ impl<const BODY: usize> Record<BODY> {
     /// A record of any size without any field.
     #[must_use]
     pub const fn absent() -> Self {
-        Self { at_ns: 0, present: [0; MASK_WORDS], body: [0; BODY] }
+        Self { at_ns: 0, present: FieldSet::EMPTY, body: [0; BODY] }
     }
 
     /// Makes every field absent, for reuse.
@@ -125,13 +144,13 @@ impl<const BODY: usize> Record<BODY> {
     /// then to be [set](Self::set), if only [to none](Self::set_if).
     #[inline]
     pub fn forget(&mut self) {
-        self.present = [0; MASK_WORDS];
+        self.present = FieldSet::EMPTY;
     }
 
     /// Sets a field and marks it present, if the record has room for it.
     #[inline]
     pub fn set<T: Value>(&mut self, key: Key<T>, value: T) {
-        self.put_at(key.index, key.offset, value);
+        self.put_at(key.bit, key.offset, value);
     }
 
     /// Sets a field of a numeric kind, a state or an option set; none where the
@@ -144,16 +163,14 @@ impl<const BODY: usize> Record<BODY> {
             Kind::U16 | Kind::Options => self.put(field, u16::try_from(number).ok()?),
             Kind::U32 | Kind::Hex32 => self.put(field, u32::try_from(number).ok()?),
             Kind::U64 => self.put(field, number),
-            Kind::Address | Kind::Name16 | Kind::Name32 => return None,
+            Kind::Address | Kind::Name16 | Kind::Name32 | Kind::Name64 => return None,
         }
         Some(())
     }
 
     /// Makes a field absent.
     pub(crate) fn remove(&mut self, field: &Field) {
-        if let Some(word) = self.present.get_mut(field.index / 64) {
-            *word &= !(1 << (field.index % 64));
-        }
+        self.present.remove(field);
         if let Some(bytes) = self.body.get_mut(field.offset..field.end()) {
             bytes.fill(0);
         }
@@ -162,14 +179,13 @@ impl<const BODY: usize> Record<BODY> {
     /// Sets a field whose kind has that type.
     #[inline]
     pub(crate) fn put<T: Value>(&mut self, field: &Field, value: T) {
-        self.put_at(field.index, field.offset, value);
+        self.put_at(field.bit, field.offset, value);
     }
 
     #[inline]
-    fn put_at<T: Value>(&mut self, index: usize, offset: usize, value: T) {
-        let bytes = self.body.get_mut(offset..offset + T::LEN);
-        if let (Some(word), Some(bytes)) = (self.present.get_mut(index / 64), bytes) {
-            *word |= 1 << (index % 64);
+    fn put_at<T: Value>(&mut self, bit: usize, offset: usize, value: T) {
+        if let Some(bytes) = self.body.get_mut(offset..offset + T::LEN) {
+            self.present.insert_bit(bit);
             value.put(bytes);
         }
     }
@@ -181,9 +197,8 @@ impl<const BODY: usize> Record<BODY> {
         if let Some(value) = value {
             return self.set(key, value);
         }
-        let bytes = self.body.get_mut(key.offset..key.offset + T::LEN);
-        if let (Some(word), Some(bytes)) = (self.present.get_mut(key.index / 64), bytes) {
-            *word &= !(1 << (key.index % 64));
+        self.present.remove_bit(key.bit);
+        if let Some(bytes) = self.body.get_mut(key.offset..key.offset + T::LEN) {
             bytes.fill(0);
         }
     }
@@ -192,23 +207,30 @@ impl<const BODY: usize> Record<BODY> {
     #[inline]
     #[must_use]
     pub fn get<T: Value>(&self, key: Key<T>) -> Option<T> {
-        if !self.has(key.index) {
+        if !self.present.has_bit(key.bit) {
             return None;
         }
         Some(T::take(self.body.get(key.offset..key.offset + T::LEN)?))
     }
 
-    /// Whether the field at that place of the table is present.
+    /// The fields that are present.
     #[inline]
     #[must_use]
-    pub fn has(&self, index: usize) -> bool {
-        self.present.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    pub fn present(&self) -> &FieldSet {
+        &self.present
+    }
+
+    /// Whether the field is present.
+    #[inline]
+    #[must_use]
+    pub fn has(&self, field: &Field) -> bool {
+        self.present.has(field)
     }
 
     /// The body from the field on, or none where it is absent.
     #[inline]
     pub(crate) fn from(&self, field: &Field) -> Option<&[u8]> {
-        if self.has(field.index) { self.body.get(field.offset..) } else { None }
+        if self.has(field) { self.body.get(field.offset..) } else { None }
     }
 
     /// The bytes of a field, or none where it is absent.
@@ -229,14 +251,9 @@ impl<const BODY: usize> Record<BODY> {
             Kind::U16 | Kind::Options => u64::from(u16::take(bytes)),
             Kind::U32 | Kind::Hex32 => u64::from(u32::take(bytes)),
             Kind::U64 => u64::take(bytes),
-            Kind::Address | Kind::Name16 | Kind::Name32 => return None,
+            Kind::Address | Kind::Name16 | Kind::Name32 | Kind::Name64 => return None,
         })
     }
-}
-
-/// A word whose lowest `count` bits are set.
-const fn low_bits(count: usize) -> u64 {
-    if count >= 64 { u64::MAX } else { (1 << count) - 1 }
 }
 
 impl<const BODY: usize> core::fmt::Debug for Record<BODY> {

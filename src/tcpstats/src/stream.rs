@@ -44,7 +44,7 @@ impl SnapshotBuffer {
         }
         // The record's bytes, without putting them together first.
         self.bytes.extend_from_slice(&record.at_ns.to_ne_bytes());
-        self.bytes.extend(record.present.iter().flat_map(|word| word.to_ne_bytes()));
+        self.bytes.extend(record.present.words.iter().flat_map(|word| word.to_ne_bytes()));
         self.bytes.extend_from_slice(&record.body);
         self.header.written += 1;
     }
@@ -378,6 +378,7 @@ mod tests {
             let [sequence, wall_ns, mono_ns, walk_ns, seen, matched, missed, missed_ticks] = numbers;
             let header = Header {
                 sequence, wall_ns, mono_ns, walk_ns, seen, matched, missed, missed_ticks, hz,
+                osversion: hz ^ 7,
                 written: records.len() as u64,
                 flags: flag::TRUNCATED | flag::CRC,
             };

@@ -2,16 +2,17 @@
 
 //! The one table of fields.
 //!
-//! Everything the project says about a statistic is said in a row here: the
-//! record's layout, the CSV header, the JSON keys, the filter's names and the
-//! field list of the manual page all come from it.  The order of the rows is
-//! the order of the record's bytes and of the columns, so a new row goes to
-//! the end and nothing before it ever moves.
+//! A row says everything about a statistic: the record's layout, the CSV
+//! header, the JSON keys, the filter's names and the field list of the manual
+//! page are derived from it.
 //!
-//! A row that FreeBSD can fill stands before every row that only Linux can
-//! fill: the kernel module sends records cut after the last row it knows.
+//! The table has two parts.  The rows of the module's part are the statistics
+//! that the kernel module can send, those of the Linux part only Linux has.
+//! Each part of a record has bytes and presence bits of its own (see
+//! [`crate::frame`]), so a new row is appended to either part and nothing that
+//! is already there moves.
 
-use crate::field::{Field, Group, Key, Kind, Unit, layout};
+use crate::field::{Field, Group, Key, Kind, Part, Unit, layout};
 use crate::record::PREAMBLE_LEN;
 use crate::state::State;
 
@@ -47,36 +48,41 @@ macro_rules! value_type {
     (Name32) => {
         [u8; 32]
     };
+    (Name64) => {
+        [u8; 64]
+    };
 }
 
 macro_rules! table {
-    ($($name:ident $kind:ident $unit:ident $group:ident $shown:ident
-        $meaning:literal $freebsd:literal $linux:literal;)*) => {
+    ($($part:ident {$($name:ident $kind:ident $unit:ident $group:ident $shown:ident
+        $meaning:literal $freebsd:literal $linux:literal;)*})*) => {
         #[allow(non_camel_case_types)]
-        enum Row { $($name,)* Count }
+        enum Row { $($($name,)*)* Count }
 
-        const ROWS: [Field; Row::Count as usize] = layout([$(Field {
+        const ROWS: [Field; Row::Count as usize] = layout([$($(Field {
             name: stringify!($name),
             kind: Kind::$kind,
             unit: Unit::$unit,
             group: Group::$group,
+            part: Part::$part,
             basic: table!(@ $shown),
             meaning: $meaning,
             freebsd: $freebsd,
             linux: $linux,
             index: Row::$name as usize,
+            bit: 0,
             offset: 0,
-        },)*]);
+        },)*)*]);
 
         /// A typed key for every field, named as the field.
         pub mod key {
             #![allow(non_upper_case_globals, reason = "a key is named as its field")]
             #![allow(clippy::doc_markdown, reason = "the meanings are prose for people")]
             use super::{Key, ROWS, Row, State};
-            $(
+            $($(
                 #[doc = $meaning]
                 pub const $name: Key<value_type!($kind)> = Key::new(&ROWS[Row::$name as usize]);
-            )*
+            )*)*
         }
     };
     (@ basic) => { true };
@@ -85,8 +91,9 @@ macro_rules! table {
 
 // name         kind    unit         group     shown  meaning / FreeBSD / Linux
 table! {
+Module {
     gencnt       U64     None         Identity  basic
-        "Number of the connection, unique while the kernel runs"
+        "Number of the connection, unique in its network stack while the kernel runs"
         "inp_gencnt" "idiag_cookie";
     laddr        Address None         Identity  basic
         "Local address"
@@ -190,7 +197,7 @@ table! {
     snd_max      U32     None         Sequence  more
         "Highest sequence number sent"
         "snd_max" "";
-    rcv_nxt      U32     None         Sequence  more
+    rcv_nxt      U32     None         Sequence  basic
         "Next sequence number expected"
         "rcv_nxt" "";
     rcv_adv      U32     None         Sequence  more
@@ -207,10 +214,10 @@ table! {
         "Segments in the reassembly queue"
         "t_segqlen" "";
 
-    sent_bytes   U64     Bytes        Totals    more
+    sent_bytes   U64     Bytes        Totals    basic
         "Payload sent, without retransmissions"
         "t_sndbytes" "tcpi_bytes_sent - tcpi_bytes_retrans";
-    acked_bytes  U64     Bytes        Totals    more
+    acked_bytes  U64     Bytes        Totals    basic
         "Sent and acknowledged (RFC 4898 ThruOctetsAcked)"
         "t_sndbytes - inflight" "tcpi_bytes_acked";
     rexmit_bytes U64     Bytes        Totals    basic
@@ -288,165 +295,199 @@ table! {
         "Left on the delayed acknowledgement timer"
         "t_timers[TT_DELACK]" "";
 
-    received_bytes  U64 Bytes          Linux more
+    vnet         U64     None         Identity  more
+        "Network stack of the connection; 0 is the host's, others are unique while the kernel runs"
+        "curvnet" "";
+    pacing_rate  U64     BytesPerSecond Window  more
+        "Rate at which sending is paced; absent where it is not limited"
+        "t_pacing_rate" "tcpi_pacing_rate";
+    zone         U32     None         Identity  basic
+        "Zone of a link-local or interface-local IPv6 address: index of its interface"
+        "bytes 2 and 3 of in6p_laddr or in6p_faddr" "idiag_if";
+    iss          U32     None         Sequence  more
+        "Initial sequence number for sending"
+        "iss" "";
+    irs          U32     None         Sequence  more
+        "Initial sequence number of the peer"
+        "irs" "";
+    max_sndwnd   U32     Bytes        Window    more
+        "Largest window that the peer has offered"
+        "max_sndwnd" "";
+    softerror    U32     None         Flags     more
+        "Error that was received and not reported yet, an errno value; 0 for none"
+        "t_softerror" "";
+    incqlen      U32     Count        Buffers   more
+        "Listener: connections that are not complete yet"
+        "sol_incqlen" "";
+    encaps_port  U16     None         Identity  more
+        "Remote port of UDP encapsulation; 0 without encapsulation"
+        "t_port" "";
+    tos          U8      None         Flags     more
+        "IPv4 type of service or IPv6 traffic class of packets sent"
+        "inp_ip_tos, ip6po_tclass" "INET_DIAG_TOS, INET_DIAG_TCLASS";
+    log_id       Name64  None         Identity  more
+        "Identifier for BBLog that the application set (TCP_LOGID)"
+        "t_lib->tlb_id" "";
+}
+
+Linux {
+    received_bytes  U64 Bytes          Totals basic
         "Received in order (RFC 4898 ThruOctetsReceived)"
         "" "tcpi_bytes_received";
-    delivery_rate   U64 BytesPerSecond Linux more
+    delivery_rate   U64 BytesPerSecond Window more
         "Most recent rate at which data was delivered"
         "" "tcpi_delivery_rate";
-    pacing_rate     U64 BytesPerSecond Linux more
-        "Rate at which sending is paced"
-        "" "tcpi_pacing_rate";
-    max_pacing_rate U64 BytesPerSecond Linux more
+    max_pacing_rate U64 BytesPerSecond Window more
         "Limit on the pacing rate (SO_MAX_PACING_RATE)"
         "" "tcpi_max_pacing_rate";
-    busy_time       U64 Microseconds   Linux more
+    busy_time       U64 Microseconds   Time more
         "Time spent with data to send"
         "" "tcpi_busy_time";
-    rwnd_limited    U64 Microseconds   Linux more
+    rwnd_limited    U64 Microseconds   Time more
         "Time limited by the receive window"
         "" "tcpi_rwnd_limited";
-    sndbuf_limited  U64 Microseconds   Linux more
+    sndbuf_limited  U64 Microseconds   Time more
         "Time limited by the send buffer"
         "" "tcpi_sndbuf_limited";
-    idle_ack        U64 Microseconds   Linux more
+    idle_ack        U64 Microseconds   Time more
         "Time since an acknowledgement was last received"
         "" "tcpi_last_ack_recv";
-    total_rto_time  U64 Microseconds   Linux more
+    total_rto_time  U64 Microseconds   Time more
         "Time spent in recovery from retransmission timeouts"
         "" "tcpi_total_rto_time";
-    cgroup          U64 None           Linux more
+    cgroup          U64 None           Identity more
         "Id of the socket's control group"
         "" "INET_DIAG_CGROUP_ID";
-    segs_out        U32 Count          Linux more
+    segs_out        U32 Count          Totals more
         "Segments sent (RFC 4898 SegsOut)"
         "" "tcpi_segs_out";
-    segs_in         U32 Count          Linux more
+    segs_in         U32 Count          Totals more
         "Segments received (RFC 4898 SegsIn)"
         "" "tcpi_segs_in";
-    data_segs_out   U32 Count          Linux more
+    data_segs_out   U32 Count          Totals more
         "Segments with data sent"
         "" "tcpi_data_segs_out";
-    data_segs_in    U32 Count          Linux more
+    data_segs_in    U32 Count          Totals more
         "Segments with data received"
         "" "tcpi_data_segs_in";
-    delivered       U32 Count          Linux more
+    delivered       U32 Count          Totals more
         "Segments delivered to the peer, retransmissions included"
         "" "tcpi_delivered";
-    notsent_bytes   U32 Bytes          Linux more
+    notsent_bytes   U32 Bytes          Buffers more
         "In the send buffer and not yet sent"
         "" "tcpi_notsent_bytes";
-    unacked         U32 Count          Linux more
+    unacked         U32 Count          Sequence more
         "Segments sent and not acknowledged"
         "" "tcpi_unacked";
-    sacked          U32 Count          Linux more
+    sacked          U32 Count          Sequence more
         "Segments acknowledged by SACK only"
         "" "tcpi_sacked";
-    lost            U32 Count          Linux more
+    lost            U32 Count          Sequence more
         "Segments taken as lost"
         "" "tcpi_lost";
-    retrans         U32 Count          Linux more
+    retrans         U32 Count          Sequence more
         "Retransmitted segments not yet acknowledged"
         "" "tcpi_retrans";
-    reordering      U32 Count          Linux more
+    reordering      U32 Count          Window more
         "Reordering tolerated before loss is inferred, in segments"
         "" "tcpi_reordering";
-    reord_seen      U32 Count          Linux more
+    reord_seen      U32 Count          Totals more
         "Reordering events seen"
         "" "tcpi_reord_seen";
-    advmss          U32 Bytes          Linux more
+    advmss          U32 Bytes          Window more
         "Maximum segment size advertised to the peer"
         "" "tcpi_advmss";
-    rcv_mss         U32 Bytes          Linux more
+    rcv_mss         U32 Bytes          Window more
         "Estimate of the size of segments received"
         "" "tcpi_rcv_mss";
-    pmtu            U32 Bytes          Linux more
+    pmtu            U32 Bytes          Window more
         "Path MTU"
         "" "tcpi_pmtu";
-    rcv_rtt         U32 Microseconds   Linux more
+    rcv_rtt         U32 Microseconds   Time more
         "Round-trip time that the receiver estimates"
         "" "tcpi_rcv_rtt";
-    rcv_ssthresh    U32 Bytes          Linux more
+    rcv_ssthresh    U32 Bytes          Window more
         "Limit of the receive window for now"
         "" "tcpi_rcv_ssthresh";
-    rcv_space       U32 Bytes          Linux more
+    rcv_space       U32 Bytes          Window more
         "Receive buffer space that the application drains in a round trip"
         "" "tcpi_rcv_space";
-    ato             U32 Microseconds   Linux more
+    ato             U32 Microseconds   Timers more
         "Delayed acknowledgement timeout"
         "" "tcpi_ato";
-    rehash          U32 Count          Linux more
+    rehash          U32 Count          Totals more
         "Times the flow hash was changed to find another path"
         "" "tcpi_rehash";
-    total_rto       U32 Count          Linux more
+    total_rto       U32 Count          Totals more
         "Retransmission timeouts"
         "" "tcpi_total_rto";
-    total_rto_recoveries U32 Count     Linux more
+    total_rto_recoveries U32 Count     Totals more
         "Recoveries begun by a retransmission timeout"
         "" "tcpi_total_rto_recoveries";
-    delivered_e1_bytes U32 Bytes       Linux more
+    delivered_e1_bytes U32 Bytes       Totals more
         "AccECN: delivered with ECT(1), as the peer reports"
         "" "tcpi_delivered_e1_bytes";
-    delivered_e0_bytes U32 Bytes       Linux more
+    delivered_e0_bytes U32 Bytes       Totals more
         "AccECN: delivered with ECT(0), as the peer reports"
         "" "tcpi_delivered_e0_bytes";
-    delivered_ce_bytes U32 Bytes       Linux more
+    delivered_ce_bytes U32 Bytes       Totals more
         "AccECN: delivered with CE, as the peer reports"
         "" "tcpi_delivered_ce_bytes";
-    received_e1_bytes  U32 Bytes       Linux more
+    received_e1_bytes  U32 Bytes       Totals more
         "AccECN: received with ECT(1)"
         "" "tcpi_received_e1_bytes";
-    received_e0_bytes  U32 Bytes       Linux more
+    received_e0_bytes  U32 Bytes       Totals more
         "AccECN: received with ECT(0)"
         "" "tcpi_received_e0_bytes";
-    received_ce_bytes  U32 Bytes       Linux more
+    received_ce_bytes  U32 Bytes       Totals more
         "AccECN: received with CE"
         "" "tcpi_received_ce_bytes";
-    rmem_alloc      U32 Bytes          Linux more
+    rmem_alloc      U32 Bytes          Buffers more
         "Memory of the receive queue"
         "" "SK_MEMINFO_RMEM_ALLOC";
-    wmem_alloc      U32 Bytes          Linux more
+    wmem_alloc      U32 Bytes          Buffers more
         "Memory of what is handed to the network layer"
         "" "SK_MEMINFO_WMEM_ALLOC";
-    fwd_alloc       U32 Bytes          Linux more
+    fwd_alloc       U32 Bytes          Buffers more
         "Memory reserved and not yet used"
         "" "SK_MEMINFO_FWD_ALLOC";
-    wmem_queued     U32 Bytes          Linux more
+    wmem_queued     U32 Bytes          Buffers more
         "Memory of the send queue"
         "" "SK_MEMINFO_WMEM_QUEUED";
-    optmem          U32 Bytes          Linux more
+    optmem          U32 Bytes          Buffers more
         "Memory of socket options"
         "" "SK_MEMINFO_OPTMEM";
-    backlog         U32 Bytes          Linux more
+    backlog         U32 Bytes          Buffers more
         "Memory of segments that wait for the socket's lock"
         "" "SK_MEMINFO_BACKLOG";
-    drops           U32 Count          Linux more
+    drops           U32 Count          Totals more
         "Segments dropped at the socket"
         "" "SK_MEMINFO_DROPS";
-    inode           U32 None           Linux more
+    inode           U32 None           Identity more
         "Inode of the socket; none once the process has closed it"
         "" "idiag_inode";
-    mark            Hex32 None         Linux more
+    mark            Hex32 None         Identity more
         "Firewall mark (SO_MARK); given to CAP_NET_ADMIN"
         "" "INET_DIAG_MARK";
-    ifindex         U32 None           Linux more
+    ifindex         U32 None           Identity more
         "Interface that the socket is bound to"
         "" "idiag_if";
-    ca_state        U8  None           Linux more
+    ca_state        U8  None           Flags more
         "0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss"
         "" "tcpi_ca_state";
-    retransmits     U8  Count          Linux more
+    retransmits     U8  Count          Timers more
         "Retransmission timeouts in a row, unanswered"
         "" "tcpi_retransmits";
-    probes          U8  Count          Linux more
+    probes          U8  Count          Timers more
         "Window or keepalive probes unanswered"
         "" "tcpi_probes";
-    app_limited     U8  None           Linux more
+    app_limited     U8  None           Flags more
         "1 when delivery_rate was limited by the application"
         "" "tcpi_delivery_rate_app_limited";
-    fastopen_client_fail U8 None       Linux more
+    fastopen_client_fail U8 None       Flags more
         "TCP Fast Open, why the client failed; 0 not known"
         "" "tcpi_fastopen_client_fail";
+}
 }
 
 /// The table of fields, in the order of the record and of the columns.
@@ -455,34 +496,48 @@ pub static FIELDS: [Field; Row::Count as usize] = ROWS;
 /// Number of fields in the table.
 pub const FIELD_COUNT: usize = ROWS.len();
 
-/// Bytes that the fields take in a record, a multiple of eight.
-pub const BODY_LEN: usize = {
-    let last = &ROWS[FIELD_COUNT - 1];
-    (last.offset + last.kind.size()).next_multiple_of(8)
-};
-
-/// Bytes of the fields that FreeBSD has, a multiple of eight.
-pub const FREEBSD_BODY_LEN: usize = {
-    let mut i = 0;
-    while !matches!(ROWS[i].group, Group::Linux) {
-        i += 1;
+/// How many rows the module's part has; those of the Linux part follow.
+const MODULE_FIELDS: usize = {
+    let mut count = 0;
+    while count < FIELD_COUNT && matches!(ROWS[count].part, Part::Module) {
+        count += 1;
     }
-    ROWS[i].offset.next_multiple_of(8)
+    count
 };
 
-/// Bytes of a record as the kernel module sends it: cut after the last field
-/// that FreeBSD has.
-pub const FREEBSD_RECORD_LEN: usize = PREAMBLE_LEN + FREEBSD_BODY_LEN;
+impl Part {
+    /// The rows of that part, in order.
+    pub(crate) fn fields(self) -> &'static [Field] {
+        let (module, linux) = FIELDS.split_at(MODULE_FIELDS);
+        match self {
+            Self::Module => module,
+            Self::Linux => linux,
+        }
+    }
+}
+
+const fn end_of(field: &Field) -> usize {
+    (field.offset + field.kind.size()).next_multiple_of(8)
+}
+
+/// Bytes of the fields in a record, a multiple of eight.
+pub const BODY_LEN: usize = end_of(&ROWS[FIELD_COUNT - 1]);
+
+/// Bytes of the fields in the module's part of a record, a multiple of eight.
+pub const MODULE_BODY_LEN: usize = end_of(&ROWS[MODULE_FIELDS - 1]);
+
+/// Bytes of a record as the kernel module sends it: without the Linux part.
+pub const MODULE_RECORD_LEN: usize = PREAMBLE_LEN + MODULE_BODY_LEN;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn rows_lie_naturally_aligned_and_without_a_gap() {
+    fn fields_are_naturally_aligned_and_do_not_overlap() {
         let mut end = 0;
         for field in &FIELDS {
-            assert_eq!(field.offset, end, "{} leaves a gap", field.name);
+            assert!(field.offset >= end && field.offset < end + 8, "{} is not where it belongs", field.name);
             assert_eq!(field.offset % field.kind.align(), 0, "{} is not aligned", field.name);
             end = field.offset + field.kind.size();
         }
@@ -498,7 +553,7 @@ mod tests {
                 "{}",
                 field.name
             );
-            assert!(FIELDS[..i].iter().all(|other| other.name != field.name), "{} stands twice", field.name);
+            assert!(FIELDS[..i].iter().all(|other| other.name != field.name), "{} is there twice", field.name);
         }
     }
 
@@ -511,9 +566,23 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_linux_alone_stand_last() {
-        let first = FIELDS.iter().position(|f| f.freebsd.is_empty()).unwrap();
-        assert!(FIELDS[first..].iter().all(|f| f.freebsd.is_empty() && f.group == Group::Linux));
-        assert!(FIELDS[..first].iter().all(|f| f.group != Group::Linux));
+    fn each_part_has_the_rows_of_its_platform_and_room_for_40_more() {
+        for (part, first_bit) in [(Part::Module, 0), (Part::Linux, 128)] {
+            let fields = part.fields();
+            assert!(fields.iter().all(|field| field.part == part));
+            assert!(fields.iter().all(|field| field.freebsd.is_empty() == (part == Part::Linux)));
+            assert!(fields.iter().enumerate().all(|(i, field)| field.bit == first_bit + i));
+            assert!(fields.len() + 40 <= 128, "{} rows", fields.len());
+        }
+        assert_eq!(Part::Module.fields().len() + Part::Linux.fields().len(), FIELD_COUNT);
+    }
+
+    #[test]
+    fn rows_that_were_released_keep_their_bits_and_places() {
+        let at = |name: &str| Field::by_name(name).map(|field| (field.bit, field.offset));
+        assert_eq!(at("tt_delack"), Some((64, 352)));
+        assert_eq!(at("log_id"), Some((75, 403)));
+        assert_eq!(at("received_bytes"), Some((128, MODULE_BODY_LEN)));
+        assert_eq!(at("fastopen_client_fail").map(|(bit, _)| bit), Some(179));
     }
 }

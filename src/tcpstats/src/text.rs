@@ -276,7 +276,7 @@ impl<'a> Text<'a> {
             Kind::Address => self.address(<[u8; 16]>::take(bytes)),
             Kind::State => self.state(State(u8::take(bytes))),
             Kind::Options => self.options(u16::take(bytes)),
-            Kind::Name16 | Kind::Name32 => self.name(bytes.get(..field.kind.size()).unwrap_or_default()),
+            Kind::Name16 | Kind::Name32 | Kind::Name64 => self.name(bytes.get(..field.kind.size()).unwrap_or_default()),
         }
     }
 }
@@ -294,6 +294,7 @@ pub const fn longest(kind: Kind) -> usize {
         Kind::Options => 16 * 7,
         Kind::Name16 => 16,
         Kind::Name32 => 32,
+        Kind::Name64 => 64,
     }
 }
 

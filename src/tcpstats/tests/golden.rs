@@ -3,9 +3,10 @@
 //! Golden files: what was written by a released version reads for ever, and
 //! no format changes by accident.
 //!
-//! `GOLDEN=write cargo test -p tcpstats --test golden` writes them anew, which
-//! is right only before a release.  The binary file is of a little-endian
-//! writer; a big-endian machine reads it swapped.
+//! `GOLDEN=write cargo test -p tcpstats --test golden` writes those of this
+//! version again, which is right only before a release.  Files of earlier
+//! versions are only read.  The binary files are of a little-endian writer; a
+//! big-endian machine reads them swapped.
 
 use std::path::PathBuf;
 
@@ -13,7 +14,9 @@ use tcpstats::frame::{Frame, flag};
 use tcpstats::note::{self, Note, Pair};
 use tcpstats::stream::{FrameReader, SnapshotBuffer, is_intact, note_frame, seal};
 use tcpstats::text::Text;
-use tcpstats::{Columns, FIELDS, Header, Kind, PREAMBLE_LEN, Record, State, csv, ipv4, json, key, name, siftr};
+use tcpstats::{
+    Columns, FIELDS, FieldSet, Header, Kind, PREAMBLE_LEN, Record, State, csv, ipv4, json, key, name, siftr,
+};
 
 const WALL_NS: u64 = 1_764_000_000_123_456_789;
 
@@ -51,24 +54,24 @@ fn records() -> [Record; 3] {
     listener.set(key::qlen, 3);
     listener.set(key::qlimit, 128);
 
-    // Every field, its value made of its place in the table.
+    // Every field, its value made of its bit, which no version changes.
     let mut bytes = vec![0; tcpstats::RECORD_LEN];
     bytes[8..PREAMBLE_LEN].fill(0xff);
     for field in &FIELDS {
         let place = PREAMBLE_LEN + field.offset;
-        let number = field.index as u64 * 1001;
+        let number = field.bit as u64 * 1001;
         match field.kind {
-            Kind::U8 => bytes[place] = u8::try_from(field.index).unwrap(),
+            Kind::U8 => bytes[place] = u8::try_from(field.bit).unwrap(),
             Kind::State => bytes[place] = 5,
             Kind::U16 | Kind::Options => {
-                bytes[place..place + 2].copy_from_slice(&u16::try_from(field.index * 3).unwrap().to_ne_bytes());
+                bytes[place..place + 2].copy_from_slice(&u16::try_from(field.bit * 3).unwrap().to_ne_bytes());
             }
             Kind::U32 | Kind::Hex32 => {
                 bytes[place..place + 4].copy_from_slice(&u32::try_from(number).unwrap().to_ne_bytes());
             }
             Kind::U64 => bytes[place..place + 8].copy_from_slice(&(number << 24).to_ne_bytes()),
             Kind::Address => bytes[place..place + 16].copy_from_slice(&ipv4([203, 0, 113, 9])),
-            Kind::Name16 | Kind::Name32 => bytes[place..place + 4].copy_from_slice(b"rack"),
+            Kind::Name16 | Kind::Name32 | Kind::Name64 => bytes[place..place + 4].copy_from_slice(b"rack"),
         }
     }
     [busy, listener, Record::from_bytes(&bytes, false)]
@@ -87,6 +90,7 @@ fn header() -> Header {
         missed_ticks: 2,
         flags: flag::TRUNCATED,
         hz: 1000,
+        osversion: 1_402_000,
     }
 }
 
@@ -118,8 +122,8 @@ fn csv_is_as_it_was() {
             note::snapshot(&header(), |note| csv::note(text, note));
         })
     };
-    golden("v1-basic.csv", lines(&Columns::basic()).as_bytes());
-    golden("v1-all.csv", lines(&Columns::all()).as_bytes());
+    golden("v2-basic.csv", lines(&Columns::basic()).as_bytes());
+    golden("v2-all.csv", lines(&Columns::all()).as_bytes());
 }
 
 #[test]
@@ -131,7 +135,7 @@ fn json_is_as_it_was() {
         note::snapshot(&header(), |note| json::note(text, note));
         json::note(text, &Note { name: "log", pairs: &[("filter", Pair::Text("cc \"x\"\n\\"))] });
     });
-    golden("v1.json", lines.as_bytes());
+    golden("v2.json", lines.as_bytes());
 }
 
 #[test]
@@ -146,11 +150,11 @@ fn siftr_is_as_it_was() {
         siftr::flow(text, (ipv4([192, 0, 2, 1]), 50_000, ipv4([198, 51, 100, 7]), 443));
         text.str("\n");
     });
-    golden("v1.siftr", lines.as_bytes());
+    golden("v2.siftr", lines.as_bytes());
 }
 
 #[test]
-fn bin_of_every_version_still_reads() {
+fn bin_is_as_it_was_and_reads() {
     let mut buffer = SnapshotBuffer::new();
     for record in &records() {
         buffer.push(record);
@@ -159,10 +163,10 @@ fn bin_of_every_version_still_reads() {
     seal(buffer.bytes_mut());
     let note = note_frame(&Note { name: "end", pairs: &[("snapshots", Pair::Number(1))] });
     if cfg!(target_endian = "little") {
-        golden("v1.bin", &[buffer.bytes(), &note].concat());
+        golden("v2.bin", &[buffer.bytes(), &note].concat());
     }
 
-    let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.bin")).unwrap();
+    let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v2.bin")).unwrap();
     let mut frames = FrameReader::new(file);
     let frame = frames.next_frame().unwrap().unwrap();
     assert_eq!(frame.header, Header { flags: flag::TRUNCATED | flag::CRC, ..header() });
@@ -170,4 +174,42 @@ fn bin_of_every_version_still_reads() {
     assert_eq!(frames.next_frame().unwrap().unwrap().note(), Some("end snapshots=1"));
     assert!(frames.next_frame().unwrap().is_none());
     assert!(is_intact(&Frame::parse(buffer.bytes()).unwrap()));
+}
+
+/// The rows of a golden file of version 1, without what begins with `#`.
+fn rows_of_version_1(file: &str) -> Vec<String> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().filter(|line| !line.starts_with(['#']) && !line.contains("\"note\"")).map(str::to_owned).collect()
+}
+
+#[test]
+fn files_of_version_1_read_the_same_in_every_format() {
+    let bytes = include_bytes!("golden/v1.bin");
+    let mut frames = FrameReader::new(&bytes[..]);
+    let frame = frames.next_frame().unwrap().unwrap();
+    let before = Header { osversion: 0, flags: flag::TRUNCATED | flag::CRC, ..header() };
+    assert_eq!(frame.header, before);
+    let of_bin: Vec<_> = frame.records().collect();
+    assert_eq!(of_bin[..2], records()[..2]);
+    assert_eq!(of_bin[2].get(key::tt_delack), Some((64 * 1001) << 24));
+    assert_eq!(of_bin[2].get(key::pacing_rate), Some((67 * 1001) << 24));
+    assert_eq!(of_bin[2].get(key::fastopen_client_fail), Some(117));
+    assert_eq!(of_bin[2].get(key::vnet), None);
+    assert_eq!(frames.next_frame().unwrap().unwrap().note(), Some("end snapshots=1"));
+
+    let csv = rows_of_version_1("v1-all.csv");
+    let columns = Columns::named(csv[0].strip_prefix("time,snapshot,").unwrap()).unwrap();
+    assert_eq!(columns.len(), 118);
+    let mut record = Record::new();
+    for (row, expected) in csv[1..].iter().zip(&of_bin) {
+        csv::read_row(row.as_bytes(), &columns, &FieldSet::ALL, &mut record).unwrap();
+        record.at_ns = expected.at_ns;
+        assert_eq!(record, *expected);
+    }
+    for (row, expected) in rows_of_version_1("v1.json").iter().zip(&of_bin) {
+        json::read_row(row.as_bytes(), &FieldSet::ALL, &mut record).unwrap();
+        record.at_ns = expected.at_ns;
+        assert_eq!(record, *expected);
+    }
 }

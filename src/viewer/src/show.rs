@@ -54,7 +54,7 @@ pub fn columns(list: &str) -> Result<Columns, Sentence> {
 /// A column that no connection has is shown only where it was named.
 fn is_shown(field: &Field, asked: &cli::Show, snapshot: &Snapshot) -> bool {
     let named = asked.columns.as_ref().is_some_and(|list| list != "basic" && list != "all");
-    named || snapshot.records.is_empty() || snapshot.records.iter().any(|record| record.has(field.index))
+    named || snapshot.records.is_empty() || snapshot.records.iter().any(|record| record.has(field))
 }
 
 /// Where a connection stands in the order: by state, then by what it is.

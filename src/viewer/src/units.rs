@@ -10,7 +10,7 @@ pub const NO_THRESHOLD: u32 = 1_073_725_440;
 
 /// The value as a log has it; none where it is absent.
 pub fn exact(record: &Record, field: &Field) -> Option<String> {
-    if !record.has(field.index) {
+    if !record.has(field) {
         return None;
     }
     let mut buffer = vec![0; longest(field.kind)];

@@ -4,12 +4,12 @@
 
 use std::fmt::Write;
 
-use tcpstats::{FIELDS, Field, Group, Kind, PREAMBLE_LEN};
+use tcpstats::{FIELDS, Field, Group, Kind, MODULE_BODY_LEN, PREAMBLE_LEN, Part};
 
 const BEGIN: &str = ".\\\" The fields, by siftr_cdev_gen fields from src/tcpstats/src/table.rs; do not edit.\n";
 const END: &str = ".\\\" End of the fields.\n";
 
-const GROUPS: [(Group, &str); 9] = [
+const GROUPS: [(Group, &str); 8] = [
     (Group::Identity, "Identity"),
     (Group::Flags, "Flags"),
     (Group::Window, "Windows"),
@@ -18,7 +18,6 @@ const GROUPS: [(Group, &str); 9] = [
     (Group::Totals, "Totals"),
     (Group::Buffers, "Buffers"),
     (Group::Timers, "Timers"),
-    (Group::Linux, "Linux only"),
 ];
 
 /// How a value looks in a binary record.
@@ -34,6 +33,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::Options => "options",
         Kind::Name16 => "name16",
         Kind::Name32 => "name32",
+        Kind::Name64 => "name64",
     }
 }
 
@@ -50,16 +50,21 @@ fn item(text: &mut String, field: &Field) {
     let basic = if field.basic { ", basic" } else { "" };
     let source = match (field.freebsd, field.linux) {
         (freebsd, "") => format!("From {}; not on Linux.", c(freebsd)),
-        ("", linux) => format!("From {}.", c(linux)),
+        ("", linux) => format!("From {}; not on FreeBSD.", c(linux)),
         (freebsd, linux) => format!("From {}; on Linux {}.", c(freebsd), c(linux)),
+    };
+    // Where it is in a record: a part may grow, so the Linux part counts from its own start.
+    let place = match field.part {
+        Part::Module => format!("{}", PREAMBLE_LEN + field.offset),
+        Part::Linux => format!("L+{}", field.offset - MODULE_BODY_LEN),
     };
     _ = write!(
         text,
-        ".It Va {} Pq {} at {}{unit}{basic}\n{}.\n{source}\n",
+        ".It Va {} Pq {} at {place}, bit {bit}{unit}{basic}\n{}.\n{source}\n",
         field.name,
         kind(field.kind),
-        PREAMBLE_LEN + field.offset,
-        field.meaning
+        field.meaning,
+        bit = field.bit,
     );
 }
 

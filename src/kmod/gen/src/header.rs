@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use tcpstats::filter::{FILTER_LEN, MAX_OPS};
-use tcpstats::{FIELDS, FREEBSD_RECORD_LEN, Field, Kind, PREAMBLE_LEN, frame, ioctl};
+use tcpstats::{FIELDS, Field, Kind, MODULE_RECORD_LEN, PREAMBLE_LEN, Part, frame, ioctl};
 
 fn member(field: &Field) -> String {
     let (kind, array) = match field.kind {
@@ -16,6 +16,7 @@ fn member(field: &Field) -> String {
         Kind::Address => ("uint8_t\t", "[16]"),
         Kind::Name16 => ("char\t", "[16]"),
         Kind::Name32 => ("char\t", "[32]"),
+        Kind::Name64 => ("char\t", "[64]"),
     };
     let unit = match field.unit.name() {
         "" => String::new(),
@@ -27,7 +28,7 @@ fn member(field: &Field) -> String {
 /// The bits of the presence mask by name.
 fn bits() -> String {
     FIELDS.iter().fold(String::new(), |mut text, field| {
-        _ = writeln!(text, "#define\tTCPSTATS_HAS_{}\t{}", field.name.to_uppercase(), field.index);
+        _ = writeln!(text, "#define\tTCPSTATS_HAS_{}\t{}", field.name.to_uppercase(), field.bit);
         text
     })
 }
@@ -35,12 +36,10 @@ fn bits() -> String {
 /// The text of the header.
 #[allow(clippy::too_many_lines, reason = "it is one text")]
 pub fn text() -> String {
-    let sent: Vec<_> =
-        FIELDS.iter().filter(|field| PREAMBLE_LEN + field.offset + field.kind.size() <= FREEBSD_RECORD_LEN).collect();
-    let sent: Vec<_> = sent.into_iter().filter(|field| !field.freebsd.is_empty()).collect();
+    let sent: Vec<_> = FIELDS.iter().filter(|field| field.part == Part::Module).collect();
     let members: String = sent.iter().map(|field| member(field)).collect();
     let end = sent.last().map_or(0, |field| PREAMBLE_LEN + field.offset + field.kind.size());
-    let padding = match FREEBSD_RECORD_LEN - end {
+    let padding = match MODULE_RECORD_LEN - end {
         0 => String::new(),
         bytes => format!("\tuint8_t\t\tzero[{bytes}];\n"),
     };
@@ -85,6 +84,8 @@ struct tcpstats_header {{
 \tuint32_t\tflags;
 \tuint32_t\thz;
 \tuint32_t\tcrc;\t\t/* 0 */
+\tuint32_t\tmodule_len;\t/* of a record, without what precedes its fields */
+\tuint32_t\tosversion;\t/* __FreeBSD_version of the kernel */
 \tuint32_t\tzero;
 }};
 #define\tTCPSTATS_TRUNCATED\t0x{truncated:x}\t/* in flags: missed is not 0 */
@@ -138,7 +139,7 @@ struct tcpstats_field {{
 }};
 /* Kinds: 1 to 4 numbers of 1, 2, 4, 8 bytes; 5 flags; 6 an IPv6 address, IPv4
    as IPv4-mapped; 7 a state, TCPS_* of netinet/tcp_fsm.h; 8 options, bits 0 to 6
-   ts, sack, wscale, ecn, accecn, tfo, toe; 9, 10 names padded with zeros.
+   ts, sack, wscale, ecn, accecn, tfo, toe; 9, 10, 11 names padded with zeros.
    Units: 0 none, 1 bytes, 2 bytes a second, 3 a count, 4 microseconds. */
 
 #define\tTCPSTATS_SET_FORMAT\t_IOW('T', 1, uint32_t)
@@ -158,7 +159,7 @@ struct tcpstats_field {{
         header_len = frame::HEADER_LEN,
         truncated = frame::flag::TRUNCATED,
         all_vnets = frame::flag::ALL_VNETS,
-        record_len = FREEBSD_RECORD_LEN,
+        record_len = MODULE_RECORD_LEN,
         words = (PREAMBLE_LEN - 8) / 8,
         bits = bits(),
         max_ops = MAX_OPS,

@@ -5,7 +5,7 @@
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-use tcpstats::{FREEBSD_BODY_LEN, FREEBSD_RECORD_LEN, Record};
+use tcpstats::{MODULE_BODY_LEN, MODULE_RECORD_LEN, Record};
 
 use super::raw;
 
@@ -38,15 +38,15 @@ impl Block {
 }
 
 /// A record as the module keeps and sends it.
-pub type KernelRecord = Record<FREEBSD_BODY_LEN>;
+pub type KernelRecord = Record<MODULE_BODY_LEN>;
 
 impl Block {
     /// The record at that place of a block that is room for records; none where
     /// the block has no such place.
     #[inline]
     pub fn record_mut(&mut self, at: usize) -> Option<&mut KernelRecord> {
-        const { assert!(size_of::<KernelRecord>() == FREEBSD_RECORD_LEN && align_of::<KernelRecord>() <= 8) };
-        if at.checked_add(1)?.checked_mul(FREEBSD_RECORD_LEN)? > self.len {
+        const { assert!(size_of::<KernelRecord>() == MODULE_RECORD_LEN && align_of::<KernelRecord>() <= 8) };
+        if at.checked_add(1)?.checked_mul(MODULE_RECORD_LEN)? > self.len {
             return None;
         }
         // SAFETY: malloc(9) aligns to more than 8 bytes; a record is words and bytes, of which every value

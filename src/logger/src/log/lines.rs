@@ -192,7 +192,7 @@ impl Lines {
     pub fn event(&mut self, name: &str, frame: &Frame<'_>, record: &Record) {
         let mut pairs =
             vec![("time", Pair::Seconds(frame.header.wall_ns)), ("snapshot", Pair::Number(frame.header.sequence))];
-        let fields = FIELDS.iter().filter(|field| EVENT_FIELDS.contains(&field.name) && record.has(field.index));
+        let fields = FIELDS.iter().filter(|field| EVENT_FIELDS.contains(&field.name) && record.has(field));
         pairs.extend(fields.map(|field| (field.name, Pair::Value(record, field))));
         self.note(&Note { name, pairs: &pairs });
     }

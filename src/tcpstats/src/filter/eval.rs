@@ -96,8 +96,10 @@ impl Op {
             Self::Prefix { field, comparison, len, address } => bytes_of(field)
                 .is_some_and(|value| comparison.holds(in_network(<[u8; 16]>::take(value), len, address), true)),
             Self::Name { field, comparison, name } => bytes_of(field).is_some_and(|value| {
-                let known = name.get(..value.len()).unwrap_or(&name);
-                comparison.holds(value, known)
+                // A filter's name has 32 bytes, padded with zeros; a field's has 16, 32 or 64.
+                let padded = |bytes: &[u8], at: usize| bytes.get(at).copied().unwrap_or(0);
+                let same = (0..value.len().max(name.len())).all(|at| padded(value, at) == padded(&name, at));
+                comparison.holds(same, true)
             }),
             Self::And | Self::Or | Self::Not => false,
         }

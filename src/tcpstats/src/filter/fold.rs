@@ -41,7 +41,7 @@ const NONE: (u16, u16) = (u16::MAX, 0);
 impl Op {
     /// What the comparison asks for, and whether it is to be so.
     fn ask(self) -> (Ask, bool) {
-        let is = |field: u8, key: &'static Field| usize::from(field) == key.index;
+        let is = |field: u8, key: &'static Field| usize::from(field) == key.bit;
         match self {
             Self::Number { field, comparison, number }
                 if is(field, key::lport.field()) || is(field, key::fport.field()) =>
@@ -101,7 +101,7 @@ impl Filter {
     /// field.
     #[must_use]
     pub fn can_match_by(&self, record: &Record, known: &Field) -> bool {
-        let asks = |op: &Op| matches!(op, Op::Number { field, .. } if usize::from(*field) == known.index);
+        let asks = |op: &Op| matches!(op, Op::Number { field, .. } if usize::from(*field) == known.bit);
         let bits = self.ops().iter().enumerate().map(|(at, op)| u64::from(asks(op)) << at);
         self.run(record, bits.fold(0, |all, bit| all | bit)) != Verdict::NoMatch
     }

@@ -5,11 +5,14 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::lexer::{Lexer, Symbol, Token};
-use super::program::{Comparison, Filter, MAX_OPS, Op, first_bits, greatest, index_of};
+use super::program::{Comparison, Filter, MAX_OPS, Op, first_bits, greatest, number_of};
 use crate::field::{Field, Kind, Unit};
 use crate::record::{ipv4, name};
 use crate::state::{State, option};
 use crate::table::key;
+
+/// The longest name in a condition, in bytes.
+const NAME_MAX: usize = 32;
 
 /// The most parentheses around a condition.
 pub const MAX_NESTING: usize = 32;
@@ -227,7 +230,7 @@ impl<'a> Parser<'a> {
     }
 
     fn condition(&mut self) -> Parsed<'a, ()> {
-        let (laddr, faddr) = (index_of(key::laddr.field()), index_of(key::faddr.field()));
+        let (laddr, faddr) = (number_of(key::laddr.field()), number_of(key::faddr.field()));
         let start = self.token;
         if start.symbol != Symbol::Word {
             return Err(self.wrong(start, Expected::Condition));
@@ -260,7 +263,7 @@ impl<'a> Parser<'a> {
             "port" => {
                 let comparison = self.equality("port")?;
                 let number = self.quantity(Quantity { name: "port", ..Quantity::of(key::lport.field()) })?;
-                let ports = [key::lport, key::fport].map(|key| index_of(key.field()));
+                let ports = [key::lport, key::fport].map(|key| number_of(key.field()));
                 self.either(ports, comparison, |field, comparison| Op::Number { field, comparison, number })
             }
             "idle" => {
@@ -279,7 +282,7 @@ impl<'a> Parser<'a> {
 
     /// A comparison of a field of the table, after its name.
     fn field(&mut self, of: &'static Field) -> Parsed<'a, Op> {
-        let field = index_of(of);
+        let field = number_of(of);
         let comparison = if of.kind.is_number() { self.comparison() } else { self.equality(of.name)? };
         Ok(match of.kind {
             Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::Hex32 => {
@@ -291,8 +294,8 @@ impl<'a> Parser<'a> {
                 Op::Number { field, comparison, number: state.0.into() }
             }
             Kind::Options => Op::Options { field, comparison, bits: self.value(Expected::Option, option::by_name)? },
-            Kind::Name16 | Kind::Name32 => {
-                let longest = of.kind.size();
+            Kind::Name16 | Kind::Name32 | Kind::Name64 => {
+                let longest = of.kind.size().min(NAME_MAX);
                 let name = self.value(Expected::Name { longest }, |text| {
                     (text.len() <= longest && text.bytes().all(|byte| byte.is_ascii_graphic()))
                         .then(|| name(text.as_bytes()))

@@ -2,9 +2,9 @@
 
 //! The postfix program that a filter is, and its wire form.
 
-use crate::field::{Field, Kind};
+use crate::field::{Field, Kind, Part};
+use crate::mask::MASK_WORDS;
 use crate::record::Value;
-use crate::table::{FIELD_COUNT, FIELDS};
 
 /// The most operations of a filter.
 pub const MAX_OPS: usize = 64;
@@ -24,7 +24,7 @@ pub const FILTER_LEN: usize = HEADER_LEN + MAX_OPS * OP_LEN;
 /// Version of the wire form.
 const VERSION: u16 = 1;
 
-const _: () = assert!(FIELD_COUNT < 256, "an operation has one byte for its field");
+const _: () = assert!(MASK_WORDS * 64 <= 256, "an operation has one byte for its field");
 
 /// How two values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,14 +84,17 @@ pub(super) enum Op {
     Not,
 }
 
-/// The field at a place of the table.
-pub(super) fn field_at(index: u8) -> Option<&'static Field> {
-    FIELDS.get(usize::from(index))
+/// The field whose presence bit that is.
+pub(super) fn field_at(bit: u8) -> Option<&'static Field> {
+    let bit = usize::from(bit);
+    let part = if bit < Part::Linux.first_bit() { Part::Module } else { Part::Linux };
+    part.fields().get(bit - part.first_bit())
 }
 
-/// The place of a field in the table, as an operation has it.
-pub(super) fn index_of(field: &Field) -> u8 {
-    u8::try_from(field.index).unwrap_or(u8::MAX)
+/// A field as an operation names it: by its presence bit, which no version
+/// changes.
+pub(super) fn number_of(field: &Field) -> u8 {
+    u8::try_from(field.bit).unwrap_or(u8::MAX)
 }
 
 /// The greatest number that a kind can hold; 0 where it holds none.
@@ -101,7 +104,7 @@ pub(super) const fn greatest(kind: Kind) -> u64 {
         Kind::U16 | Kind::Options => u16::MAX as u64,
         Kind::U32 | Kind::Hex32 => u32::MAX as u64,
         Kind::U64 => u64::MAX,
-        Kind::Address | Kind::Name16 | Kind::Name32 => 0,
+        Kind::Address | Kind::Name16 | Kind::Name32 | Kind::Name64 => 0,
     }
 }
 
@@ -141,7 +144,7 @@ impl Op {
             }
             Self::Name { field, comparison, name } => kind(field).is_some_and(|kind| {
                 let len = name.iter().take_while(|byte| byte.is_ascii_graphic()).count();
-                matches!(kind, Kind::Name16 | Kind::Name32)
+                matches!(kind, Kind::Name16 | Kind::Name32 | Kind::Name64)
                     && comparison.is_equality()
                     && (1..=kind.size()).contains(&len)
                     && name.iter().skip(len).all(|byte| *byte == 0)
@@ -423,7 +426,7 @@ mod tests {
         let bytes = bytes("lport 22");
         assert_eq!(bytes[..2], 1_u16.to_ne_bytes());
         assert_eq!(bytes[2..8], [1_u16, 0, 0].map(u16::to_ne_bytes).concat());
-        let lport = u8::try_from(Field::by_name("lport").unwrap().index).unwrap();
+        let lport = u8::try_from(Field::by_name("lport").unwrap().bit).unwrap();
         assert_eq!(bytes[8..16], [4, lport, 1, 0, 0, 0, 0, 0]);
         assert_eq!(bytes[16..24], 22_u64.to_ne_bytes());
         assert!(bytes[24..].iter().all(|byte| *byte == 0));
@@ -431,7 +434,7 @@ mod tests {
 
     #[test]
     fn every_part_is_checked() {
-        let index = |name| u8::try_from(Field::by_name(name).unwrap().index).unwrap();
+        let index = |name| u8::try_from(Field::by_name(name).unwrap().bit).unwrap();
         assert_eq!(Filter::from_bytes(&bytes("ip")[1..]), Err(Invalid::Length));
         assert_eq!(Filter::from_bytes(&[]), Err(Invalid::Length));
         assert_eq!(changed("ip", 0, 9), Err(Invalid::Version));

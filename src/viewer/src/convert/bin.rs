@@ -2,8 +2,8 @@
 
 //! Logs of frames.
 
+use tcpstats::FieldSet;
 use tcpstats::frame::flag;
-use tcpstats::read::Wanted;
 use tcpstats::stream::{SnapshotBuffer, note_frame, seal, text_frame};
 use tcpstats::{Columns, Header, Record, note};
 
@@ -17,7 +17,7 @@ const WITHOUT_SNAPSHOT: u64 = 1000;
 pub struct Bin {
     output: Output,
     heading: Heading,
-    wanted: Option<Wanted>,
+    wanted: Option<FieldSet>,
     /// The records of the snapshot that is not complete yet, at their times
     /// since the UNIX epoch.
     frame: SnapshotBuffer,
@@ -32,7 +32,7 @@ impl Bin {
     pub fn new(output: Output, chosen: Option<Columns>) -> Self {
         Self {
             output,
-            wanted: chosen.as_ref().map(Wanted::only),
+            wanted: chosen.as_ref().map(FieldSet::of),
             heading: Heading::note(chosen),
             frame: SnapshotBuffer::new(),
             snapshot: 0,

@@ -12,9 +12,9 @@ use std::io::{BufWriter, ErrorKind, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use tcpstats::FieldSet;
 use tcpstats::filter::Verdict;
 use tcpstats::note::{Note, NoteText, Pair};
-use tcpstats::read::Wanted;
 use tcpstats::text::Text;
 use tcpstats::{Columns, Field, Filter, Header, Record, csv};
 use tcpstats_source::Sentence;
@@ -136,7 +136,7 @@ struct Kept {
     is_told: bool,
     records: u64,
     /// The fields that are read for the filter only are not written.
-    wanted: Option<Wanted>,
+    wanted: Option<FieldSet>,
     record: Record,
 }
 
@@ -151,7 +151,7 @@ impl Kept {
             note: note.finish().unwrap_or_default().to_owned(),
             is_told: false,
             records: 0,
-            wanted: columns.map(Wanted::only),
+            wanted: columns.map(FieldSet::of),
             record: Record::new(),
         })
     }

@@ -194,7 +194,9 @@ impl Values {
         match kind {
             Kind::U8 | Kind::U16 | Kind::U32 | Kind::Hex32 => Self::Int32(Vec::new()),
             Kind::U64 => Self::Int64(Vec::new()),
-            Kind::Address | Kind::State | Kind::Options | Kind::Name16 | Kind::Name32 => Self::Text(Texts::new()),
+            Kind::Address | Kind::State | Kind::Options | Kind::Name16 | Kind::Name32 | Kind::Name64 => {
+                Self::Text(Texts::new())
+            }
         }
     }
 }
@@ -206,7 +208,9 @@ fn parquet_type(kind: Kind) -> (&'static str, &'static str) {
         Kind::U16 => ("int32", "INTEGER(16,false)"),
         Kind::U32 | Kind::Hex32 => ("int32", "INTEGER(32,false)"),
         Kind::U64 => ("int64", "INTEGER(64,false)"),
-        Kind::Address | Kind::State | Kind::Options | Kind::Name16 | Kind::Name32 => ("binary", "STRING"),
+        Kind::Address | Kind::State | Kind::Options | Kind::Name16 | Kind::Name32 | Kind::Name64 => {
+            ("binary", "STRING")
+        }
     }
 }
 
@@ -366,6 +370,9 @@ fn snapshot_note(header: &Header) -> String {
     }
     if header.hz != 0 {
         text.str(" hz=").number(header.hz.into());
+    }
+    if header.osversion != 0 {
+        text.str(" osversion=").number(header.osversion.into());
     }
     text.finish().unwrap_or_default().to_owned()
 }

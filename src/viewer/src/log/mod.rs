@@ -11,7 +11,7 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
-use tcpstats::read::Wanted;
+use tcpstats::FieldSet;
 use tcpstats::{Columns, Header, Record};
 use tcpstats_source::Sentence;
 
@@ -54,7 +54,7 @@ struct Current {
     record: Record,
     note: String,
     columns: LogColumns,
-    wanted: Wanted,
+    wanted: FieldSet,
 }
 
 /// Which fields a log shows, as far as it is read.
@@ -100,7 +100,7 @@ impl Log {
                 record: Record::new(),
                 note: String::new(),
                 columns: LogColumns::default(),
-                wanted: Wanted::all(),
+                wanted: FieldSet::ALL,
             },
             progress: Progress::new(),
         };
@@ -131,7 +131,7 @@ impl Log {
     /// Reads those fields only; the others may be absent.
     #[must_use]
     pub fn only(mut self, columns: &Columns) -> Self {
-        self.current.wanted = Wanted::only(columns);
+        self.current.wanted = FieldSet::of(columns);
         self
     }
 

@@ -134,7 +134,7 @@ impl Parquet {
             self.group += 1;
             self.batch.columns.clear();
             for (meaning, index) in &self.columns {
-                if !matches!(meaning, Meaning::Field(field) if !current.wanted.has(field.index)) {
+                if !matches!(meaning, Meaning::Field(field) if !current.wanted.has(field)) {
                     self.batch.columns.push(Column::new(*meaning, group.get_column_reader(*index)?)?);
                 }
             }

@@ -196,7 +196,7 @@ impl Trace {
         let pairs = note.split(' ').filter_map(|pair| pair.split_once('='));
         let mut fields = pairs.filter_map(|(key, value)| Some((Field::by_name(key)?, value))).peekable();
         let is_told = fields.peek().is_some();
-        is_told && fields.all(|(field, value)| !record.has(field.index) || text_of(record, field) == value)
+        is_told && fields.all(|(field, value)| !record.has(field) || text_of(record, field) == value)
     }
 }
 

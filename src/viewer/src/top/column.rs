@@ -99,7 +99,7 @@ impl Column {
             Self::Field(field) => field.name.len().max(match (field.kind, field.unit) {
                 (_, Unit::Bytes | Unit::Microseconds) => 6,
                 (_, Unit::BytesPerSecond) => 7,
-                (Kind::Name16 | Kind::Name32, _) => 8,
+                (Kind::Name16 | Kind::Name32 | Kind::Name64, _) => 8,
                 (Kind::Options, _) => 18,
                 (kind, _) => longest(kind),
             }),

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tcpstats::{FIELD_COUNT, FREEBSD_RECORD_LEN, Filter, Record, State, ioctl, ipv4, key};
+use tcpstats::{FIELD_COUNT, Filter, MODULE_RECORD_LEN, Record, State, ioctl, ipv4, key};
 
 use crate::connections::{self, Expected, pair};
 use crate::device::{Device, PATH, errno};
@@ -68,7 +68,7 @@ fn reading(tap: &mut Tap) {
             let bytes = device.read_all(size).unwrap();
             let frame = tcpstats::frame::Frame::parse(&bytes).unwrap();
             assert_eq!(frame.bytes().len(), bytes.len());
-            assert_eq!(frame.record_len, FREEBSD_RECORD_LEN);
+            assert_eq!(frame.record_len, MODULE_RECORD_LEN);
             assert!(frame.header.written >= 15);
         });
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use tcpstats::{FREEBSD_RECORD_LEN, key};
+use tcpstats::{MODULE_RECORD_LEN, key};
 
 use crate::help::{
     connection, connections, frame, loaded, open, open_binary, ports, read_to_end, snapshot, walk_order,
@@ -28,7 +28,7 @@ scenarios! {
             let (limit, file) = (kernel::sysctl("snapshot_bytes_max"), open_binary());
             let (header, records) = snapshot(&file);
             assert_eq!((header.seen, header.matched), (million, million));
-            assert_eq!(header.written, limit / 65536 * (65536 / FREEBSD_RECORD_LEN as u64), "what the limit lets");
+            assert_eq!(header.written, limit / 65536 * (65536 / MODULE_RECORD_LEN as u64), "what the limit lets");
             drop(records);
             kernel::set_sysctl("snapshot_bytes_max", 1 << 30);
             kernel::set_sysctl("total_bytes_max", 1 << 30);
@@ -36,7 +36,7 @@ scenarios! {
             assert_eq!((header.written, header.missed), (million, 0));
             let distinct: BTreeSet<_> = records.iter().map(|record| record.get(key::gencnt).unwrap()).collect();
             assert_eq!(distinct.len(), records.len());
-            let bytes = million * FREEBSD_RECORD_LEN as u64;
+            let bytes = million * MODULE_RECORD_LEN as u64;
             assert!(kernel::memory_peak() < bytes + bytes / 4, "{} bytes", kernel::memory_peak());
         });
     }

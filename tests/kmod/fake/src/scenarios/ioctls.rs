@@ -3,7 +3,7 @@
 //! Every ioctl, with what it takes and with what it does not, and the sysctls.
 
 use tcpstats::filter::{FILTER_LEN, MAX_OPS};
-use tcpstats::{Columns, FIELD_COUNT, FIELDS, FREEBSD_RECORD_LEN, Filter, PREAMBLE_LEN, ioctl};
+use tcpstats::{Columns, FIELD_COUNT, FIELDS, Filter, MODULE_RECORD_LEN, PREAMBLE_LEN, ioctl};
 
 use crate::help::{
     COMMANDS, connections, frame, list, loaded, open, open_binary, read_to_end, set_binary, set_columns, snapshot,
@@ -86,7 +86,7 @@ scenarios! {
             open().ioctl(ioctl::GET_INFO, &mut info).unwrap();
             let number = |at: usize| u32::from_ne_bytes(*info[4 * at..].first_chunk().unwrap()) as usize;
             let numbers: Vec<_> = (0..8).map(number).collect();
-            assert_eq!(numbers, [1, 112, FREEBSD_RECORD_LEN, FILTER_LEN, FIELD_COUNT, MAX_OPS, 0, 0]);
+            assert_eq!(numbers, [1, 112, MODULE_RECORD_LEN, FILTER_LEN, FIELD_COUNT, MAX_OPS, 0, 0]);
             let version = std::ffi::CStr::from_bytes_until_nul(&info[32..]).unwrap();
             assert_eq!(version.to_str().unwrap(), env!("CARGO_PKG_VERSION"));
         });

@@ -2,7 +2,7 @@
 
 //! Memory that is limited, or not there.
 
-use tcpstats::{FREEBSD_RECORD_LEN, Filter, frame::flag, ioctl};
+use tcpstats::{Filter, MODULE_RECORD_LEN, frame::flag, ioctl};
 
 use crate::help::{connection, connections, ends, loaded, open, open_binary, ports, read_to_end, snapshot, walk_order};
 use crate::kernel::{self, Cred, Vnet};
@@ -11,7 +11,7 @@ use crate::kernel::{self, Cred, Vnet};
 const BLOCK: u64 = 65536;
 
 /// Records that fit in them.
-const IN_BLOCK: u64 = BLOCK / FREEBSD_RECORD_LEN as u64;
+const IN_BLOCK: u64 = BLOCK / MODULE_RECORD_LEN as u64;
 
 /// A snapshot that finds so many connections more than were counted before.
 fn surprised_by(count: u16, file: &kernel::File) -> (tcpstats::Header, Vec<tcpstats::Record>) {
@@ -141,7 +141,7 @@ scenarios! {
             let file = open_binary();
             snapshot(&file);
             let most = kernel::memory();
-            assert!(most >= 5000 * FREEBSD_RECORD_LEN as u64);
+            assert!(most >= 5000 * MODULE_RECORD_LEN as u64);
             for pcb in &pcbs {
                 assert!(pcb.free());
             }
@@ -156,7 +156,7 @@ scenarios! {
             let file = open_binary();
             crate::help::set_filter(&file, "lport = 17");
             assert_eq!(ports(&snapshot(&file).1), [17]);
-            assert!(kernel::memory_peak() < 5000 * FREEBSD_RECORD_LEN as u64 / 8);
+            assert!(kernel::memory_peak() < 5000 * MODULE_RECORD_LEN as u64 / 8);
             crate::help::set_filter(&file, "lport != 17");
             assert_eq!(snapshot(&file).1.len(), 4999, "and what matches more gets it during the walk");
         });

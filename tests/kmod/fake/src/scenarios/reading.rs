@@ -331,7 +331,7 @@ scenarios! {
             assert_eq!(ports(&frame(&bytes).1), [9, 4, 3, 2, 1]);
             for (record, wire) in parsed.records().zip(parsed.payload().chunks(parsed.record_len)) {
                 assert_eq!(record.to_bytes()[..parsed.record_len], *wire, "bits of fields that are not sent");
-                for field in tcpstats::FIELDS.iter().filter(|field| !record.has(field.index)) {
+                for field in tcpstats::FIELDS.iter().filter(|field| !record.has(field)) {
                     let span = tcpstats::PREAMBLE_LEN + field.offset..tcpstats::PREAMBLE_LEN + field.end();
                     let left = wire.get(span).unwrap_or_default();
                     assert!(left.iter().all(|byte| *byte == 0), "{} is absent and not zero", field.name);

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! A set of fields, as the presence mask of a record holds it.
+
+use crate::columns::Columns;
+use crate::field::Field;
+
+/// Words of the presence mask: 128 bits for each part of a record.
+pub(crate) const MASK_WORDS: usize = 4;
+
+/// A set of fields.
+///
+/// ```
+/// use tcpstats::{FieldSet, key};
+/// let mut set = FieldSet::EMPTY;
+/// set.insert(key::srtt.field());
+/// assert!(set.has(key::srtt.field()) && !set.has(key::rto.field()));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct FieldSet {
+    pub(crate) words: [u64; MASK_WORDS],
+}
+
+impl FieldSet {
+    /// No field.
+    pub const EMPTY: Self = Self { words: [0; MASK_WORDS] };
+
+    /// Every field.
+    pub const ALL: Self = Self { words: [u64::MAX; MASK_WORDS] };
+
+    /// The fields that columns show.
+    #[must_use]
+    pub fn of(columns: &Columns) -> Self {
+        let mut set = Self::EMPTY;
+        columns.fields().for_each(|field| set.insert(field));
+        set
+    }
+
+    /// Whether the field is in the set.
+    #[inline]
+    #[must_use]
+    pub fn has(&self, field: &Field) -> bool {
+        self.has_bit(field.bit)
+    }
+
+    /// Adds a field.
+    #[inline]
+    pub fn insert(&mut self, field: &Field) {
+        self.insert_bit(field.bit);
+    }
+
+    /// Takes a field out.
+    #[inline]
+    pub fn remove(&mut self, field: &Field) {
+        self.remove_bit(field.bit);
+    }
+
+    #[inline]
+    pub(crate) fn has_bit(&self, bit: usize) -> bool {
+        self.words.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
+
+    #[inline]
+    pub(crate) fn insert_bit(&mut self, bit: usize) {
+        if let Some(word) = self.words.get_mut(bit / 64) {
+            *word |= 1 << (bit % 64);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn remove_bit(&mut self, bit: usize) {
+        if let Some(word) = self.words.get_mut(bit / 64) {
+            *word &= !(1 << (bit % 64));
+        }
+    }
+
+    /// Takes out every bit that does not belong to the first `count` fields from
+    /// the bit `first` on, within the 128 bits of a part.
+    pub(crate) fn keep_first(&mut self, first: usize, count: usize) {
+        for (i, word) in self.words.iter_mut().skip(first / 64).take(2).enumerate() {
+            *word &= low_bits(count.saturating_sub(i * 64));
+        }
+    }
+}
+
+/// A word whose lowest `count` bits are set.
+const fn low_bits(count: usize) -> u64 {
+    if count >= 64 { u64::MAX } else { (1 << count) - 1 }
+}
