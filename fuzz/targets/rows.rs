@@ -9,12 +9,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use tcpstats::note::NoteText;
-use tcpstats::read::Wanted;
+use tcpstats::FieldSet;
 use tcpstats::text::Text;
 use tcpstats::{Columns, Record, csv, json, siftr};
 
 fuzz_target!(|line: &[u8]| {
-    let (all, wanted) = (Columns::all(), Wanted::all());
+    let (all, wanted) = (Columns::all(), FieldSet::ALL);
     for columns in [Columns::basic(), all.clone()] {
         again(
             line,

@@ -52,7 +52,7 @@ includes="--target=$triple-unknown-freebsd$release.0 -nostdinc
 {
 	sh "$kmod/rust.sh" "$arch" "$out" $includes
 	"$LLVM/bin/clang" $includes $machine -O2 -g -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
-	    -fno-common -fwrapv -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member \
+	    -fno-common -fwrapv -Wall -Wextra -Wno-missing-field-initializers -Werror -Wno-unused-parameter -Wno-address-of-packed-member \
 	    "-ffile-prefix-map=$kmod=src/kmod" "-DSIFTR_CDEV_VERSION=\"$version\"" \
 	    -c "$kmod/siftr_cdev.c" -o "$out/siftr_cdev.o"
 }

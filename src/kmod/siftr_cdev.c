@@ -44,6 +44,7 @@
 #include <netinet/tcp.h>
 #include <netinet/tcp_var.h>
 #include <netinet/tcp_syncache.h>
+#include <netinet6/ip6_var.h>
 
 #include "siftr_cdev.h"
 
@@ -363,6 +364,7 @@ siftr_cdev_socket_read(struct socket *so, struct siftr_cdev_socket *to)
 	to->listening = SOLISTENING(so);
 	if (to->listening) {
 		to->qlen = so->sol_qlen;
+		to->incqlen = so->sol_incqlen;
 		to->qlimit = so->sol_qlimit;
 	} else {
 		to->snd_cc = sbused(&so->so_snd);
@@ -370,6 +372,31 @@ siftr_cdev_socket_read(struct socket *so, struct siftr_cdev_socket *to)
 		to->rcv_cc = sbused(&so->so_rcv);
 		to->rcv_hiwat = so->so_rcv.sb_hiwat;
 	}
+}
+
+uint8_t
+siftr_cdev_tos(struct inpcb *inp)
+{
+	if ((inp->inp_vflag & INP_IPV6) == 0)
+		return (inp->inp_ip_tos);
+	/* -1 is the default, 0. */
+	if (inp->in6p_outputopts == NULL ||
+	    inp->in6p_outputopts->ip6po_tclass < 0)
+		return (0);
+	return (inp->in6p_outputopts->ip6po_tclass);
+}
+
+/*
+ * The identifier for BBLog, of TCP_LOG_ID_LEN bytes.  Only a kernel with option
+ * TCP_BLACKBOX has the function, and connections with an identifier.
+ */
+size_t	tcp_log_get_id(struct tcpcb *, char *) __attribute__((__weak__));
+
+void
+siftr_cdev_log_id(struct inpcb *inp, char *id)
+{
+	if (tcp_log_get_id != NULL)
+		(void)tcp_log_get_id(intotcpcb(inp), id);
 }
 
 /*
@@ -414,4 +441,110 @@ siftr_cdev_each_vnet(int all, void (*visit)(void *), void *arg)
 		CURVNET_RESTORE();
 	}
 	VNET_LIST_RUNLOCK();
+}
+
+/*
+ * The network stacks.  A stack's address and its jail's id can be those of one
+ * that is gone, and each counts connections from 1: the number that a stack gets
+ * here is never given again while the kernel runs, also if the module is loaded
+ * again.  The host's is 0, since it is as old as the kernel.
+ *
+ * A mark is the generation of the youngest connection at a time: what has a
+ * higher one is younger.
+ */
+struct siftr_cdev_stack {
+	LIST_ENTRY(siftr_cdev_stack) link;
+	struct vnet	*vnet;
+	uint64_t	id;
+	struct {
+		uint64_t	gencnt;
+		uint64_t	at_ns;
+	} marks[2];	/* the later one first */
+};
+
+static LIST_HEAD(, siftr_cdev_stack) siftr_cdev_stacks =
+    LIST_HEAD_INITIALIZER(siftr_cdev_stacks);
+static uint64_t siftr_cdev_last_stack;
+
+static void
+siftr_cdev_stack_init(void *arg __unused)
+{
+	struct siftr_cdev_stack *stack;
+
+	stack = malloc(sizeof(*stack), M_SIFTR_CDEV, M_WAITOK | M_ZERO);
+	stack->vnet = curvnet;
+	mtx_lock(&siftr_cdev_registry);
+	if (!IS_DEFAULT_VNET(curvnet)) {
+		stack->id = MAX(siftr_cdev_uptime_ns(),
+		    siftr_cdev_last_stack + 1);
+		siftr_cdev_last_stack = stack->id;
+	}
+	LIST_INSERT_HEAD(&siftr_cdev_stacks, stack, link);
+	mtx_unlock(&siftr_cdev_registry);
+}
+VNET_SYSINIT(siftr_cdev_stack, SI_SUB_PROTO_END, SI_ORDER_ANY,
+    siftr_cdev_stack_init, NULL);
+
+static struct siftr_cdev_stack *
+siftr_cdev_find_stack(struct vnet *vnet)
+{
+	struct siftr_cdev_stack *stack;
+
+	mtx_assert(&siftr_cdev_registry, MA_OWNED);
+	LIST_FOREACH(stack, &siftr_cdev_stacks, link) {
+		if (stack->vnet == vnet)
+			break;
+	}
+	return (stack);
+}
+
+static void
+siftr_cdev_stack_uninit(void *arg __unused)
+{
+	struct siftr_cdev_stack *stack;
+
+	mtx_lock(&siftr_cdev_registry);
+	stack = siftr_cdev_find_stack(curvnet);
+	if (stack != NULL)
+		LIST_REMOVE(stack, link);
+	mtx_unlock(&siftr_cdev_registry);
+	free(stack, M_SIFTR_CDEV);
+}
+VNET_SYSUNINIT(siftr_cdev_stack, SI_SUB_PROTO_END, SI_ORDER_ANY,
+    siftr_cdev_stack_uninit, NULL);
+
+/*
+ * The current network stack; 0 while it is not known, as before the module's
+ * initialization is over.  Ticks wrap after wrap_ns.
+ */
+int
+siftr_cdev_this_vnet(uint64_t wrap_ns, struct siftr_cdev_vnet *to)
+{
+	struct siftr_cdev_stack *stack;
+	uint64_t now;
+	u_int i;
+
+	now = siftr_cdev_uptime_ns();
+	to->id = 0;
+	/* No connection is older than the kernel. */
+	to->recent_gencnt = now < wrap_ns ? 0 : UINT64_MAX;
+	mtx_lock(&siftr_cdev_registry);
+	stack = siftr_cdev_find_stack(curvnet);
+	if (stack != NULL) {
+		to->id = stack->id;
+		if (stack->marks[0].at_ns == 0 ||
+		    now - stack->marks[0].at_ns > wrap_ns / 4) {
+			stack->marks[1] = stack->marks[0];
+			stack->marks[0].gencnt = V_tcbinfo.ipi_gencnt;
+			stack->marks[0].at_ns = now;
+		}
+		for (i = 0; i < nitems(stack->marks); i++) {
+			if (stack->marks[i].at_ns != 0 &&
+			    now - stack->marks[i].at_ns < wrap_ns)
+				to->recent_gencnt = MIN(to->recent_gencnt,
+				    stack->marks[i].gencnt);
+		}
+	}
+	mtx_unlock(&siftr_cdev_registry);
+	return (stack != NULL);
 }

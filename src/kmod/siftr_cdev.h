@@ -30,7 +30,15 @@ struct siftr_cdev_socket {
 	uint32_t	rcv_cc;
 	uint32_t	rcv_hiwat;
 	uint32_t	qlen;
+	uint32_t	incqlen;
 	uint32_t	qlimit;
+};
+
+/* Of a network stack, what its records need. */
+struct siftr_cdev_vnet {
+	uint64_t	id;		/* 0 is the host's */
+	uint64_t	recent_gencnt;	/* connections after this one are
+					   younger than ticks can hold */
 };
 
 /* Counted since the module was loaded; changed by atomic operations only. */
@@ -81,6 +89,9 @@ void	 siftr_cdev_syncache(int (*)(struct sysctl_req *, const void *, size_t),
 	    void *);
 void	*siftr_cdev_syncache_arg(struct sysctl_req *);
 void	 siftr_cdev_each_vnet(int, void (*)(void *), void *);
+int	 siftr_cdev_this_vnet(uint64_t, struct siftr_cdev_vnet *);
+uint8_t	 siftr_cdev_tos(struct inpcb *);
+void	 siftr_cdev_log_id(struct inpcb *, char *);
 void	 siftr_cdev_probe_start(uint64_t, uint64_t);
 void	 siftr_cdev_probe_done(uint64_t, uint64_t, uint64_t, uint64_t,
 	    uint64_t);

@@ -4,14 +4,16 @@
 
 use tcpstats::{State, key, option};
 
-use crate::kpi::{Endpoints, KernelRecord, Pcb, Socket, Syncache, raw, system};
-use crate::units::{Tick, left_us, rto_us, rttlow_us, rttvar_us, sbt_ns, since_us};
+use crate::kpi::{Endpoints, KernelRecord, NetworkStack, Pcb, Socket, Syncache, network_stack, raw, system};
+use crate::units::{Tick, left_us, lifted, rto_us, rttlow_us, rttvar_us, sbt_ns, since_us};
 
-/// The clock of a walk, as it was when it was last looked at.
+/// What the records of a walk have in common: its clock, as it was when it was
+/// last read, and the network stack that it is in.
 pub struct Clock {
     tick: Tick,
     start_sbt: i64,
     now_sbt: i64,
+    stack: Option<NetworkStack>,
     /// Since the start of the walk.
     pub at_ns: u64,
 }
@@ -20,38 +22,81 @@ impl Clock {
     /// The clock of a walk that starts now.
     pub fn start(hz: u32) -> Self {
         let now_sbt = system::uptime_sbt();
-        Self { tick: Tick::of(hz), start_sbt: now_sbt, now_sbt, at_ns: 0 }
+        Self { tick: Tick::of(hz), start_sbt: now_sbt, now_sbt, stack: None, at_ns: 0 }
     }
 
-    /// Looks at it.
+    /// Reads the clock.
     pub fn look(&mut self) {
         self.now_sbt = system::uptime_sbt();
         self.at_ns = sbt_ns(self.now_sbt.saturating_sub(self.start_sbt));
+    }
+
+    /// The walk is in the current network stack from now on.
+    pub fn enter_stack(&mut self) {
+        self.stack = network_stack(self.tick.wrap_ns());
+    }
+
+    fn vnet(&self) -> Option<u64> {
+        self.stack.as_ref().map(|stack| stack.id)
+    }
+}
+
+/// How far a connection has come, which decides what can be known of it.
+#[derive(Clone, Copy)]
+struct Phase {
+    /// It has chosen an initial sequence number.
+    started: bool,
+    /// It has received the peer's.
+    synchronized: bool,
+    /// The round-trip time was measured at least once.
+    measured: bool,
+    /// Its times in ticks have not wrapped.
+    recent: bool,
+}
+
+impl Phase {
+    fn of(pcb: &Pcb<'_>, clock: &Clock) -> Self {
+        let state = pcb.state();
+        // An adapter that has taken the connection over does not keep the numbers of the tcpcb up to date.
+        let is_offloaded = pcb.t_flags() & raw::TF_TOE != 0;
+        // In CLOSED are sockets that were never connected, and connections that have ended.
+        let started = !is_offloaded && (state >= State::SYN_SENT.0 || pcb.snd_max() != pcb.iss());
+        let synchronized = started && (state >= State::SYN_RCVD.0 || pcb.rcv_nxt() != pcb.irs());
+        Self {
+            started,
+            synchronized,
+            measured: synchronized && pcb.t_srtt() != 0,
+            recent: clock.stack.as_ref().is_some_and(|stack| pcb.gencnt() > stack.recent_gencnt),
+        }
     }
 }
 
 /// Which connection it is: all fields of the group identity, in a record that
 /// may have had others.
-pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>) {
+pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     record.forget();
     let (uid, jid) = pcb.owner();
     let (flowid, flowtype) = pcb.flow();
     endpoints(record, &pcb.endpoints());
+    record.set_if(key::vnet, clock.vnet());
     record.set(key::gencnt, pcb.gencnt());
     record.set(key::state, State(pcb.state()));
     record.set(key::uid, uid);
     record.set(key::jid, jid);
     record.set(key::flowid, flowid);
     record.set(key::flowtype, flowtype);
+    record.set(key::encaps_port, pcb.encapsulation_port());
+    record.set_if(key::log_id, pcb.log_id());
     let stack = pcb.stack();
     record.set_if(key::cc, stack.map(|stack| stack.cc));
     record.set_if(key::stack, stack.map(|stack| stack.name));
 }
 
 /// A connection that is only in the SYN cache: there is no more to be known.
-pub fn half_open(record: &mut KernelRecord, entry: &Syncache<'_>) {
+pub fn half_open(record: &mut KernelRecord, entry: &Syncache<'_>, clock: &Clock) {
     record.clear();
     endpoints(record, &entry.endpoints());
+    record.set_if(key::vnet, clock.vnet());
     record.set(key::state, State::SYN_RCVD);
 }
 
@@ -61,43 +106,91 @@ fn endpoints(record: &mut KernelRecord, ends: &Endpoints) {
     record.set(key::faddr, ends.faddr);
     record.set(key::fport, ends.fport);
     record.set(key::ipver, ends.ipver);
+    record.set_if(key::zone, ends.zone);
     record.set(key::fib, ends.fib);
 }
 
 /// All that is not identity.  Every field is set, if only to none: the record
 /// may have had it before.
 pub fn statistics(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
-    windows(record, pcb);
-    times(record, pcb, clock);
-    totals(record, pcb);
+    let phase = Phase::of(pcb, clock);
+    flags(record, pcb, phase);
+    windows(record, pcb, phase);
+    times(record, pcb, phase, clock);
+    sequence(record, pcb, phase);
+    totals(record, pcb, phase);
+    congestion_marks(record, pcb, phase);
     buffers(record, pcb);
     timers(record, pcb, clock);
 }
 
-fn windows(record: &mut KernelRecord, pcb: &Pcb<'_>) {
+fn flags(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
     record.set(key::t_flags, pcb.t_flags());
     record.set(key::t_flags2, pcb.t_flags2());
-    record.set(key::options, options(pcb));
-    record.set(key::snd_scale, pcb.snd_scale());
-    record.set(key::rcv_scale, pcb.rcv_scale());
-    record.set(key::snd_cwnd, pcb.snd_cwnd());
-    record.set(key::snd_ssthresh, pcb.snd_ssthresh());
-    record.set(key::snd_wnd, pcb.snd_wnd());
-    record.set(key::rcv_wnd, pcb.rcv_wnd());
-    record.set(key::maxseg, pcb.maxseg());
-    record.set(key::snd_una, pcb.snd_una());
-    record.set(key::snd_nxt, pcb.snd_nxt());
-    record.set(key::snd_max, pcb.snd_max());
-    record.set(key::rcv_nxt, pcb.rcv_nxt());
-    record.set(key::rcv_adv, pcb.rcv_adv());
-    record.set(key::inflight, in_flight(pcb));
-    record.set_if(key::pipe, pcb.pipe());
-    record.set(key::segq_len, pcb.t_segqlen());
+    record.set(key::tos, pcb.tos());
+    // What an offloading adapter negotiated is in the flags too.
+    let negotiated = phase.synchronized || pcb.t_flags() & raw::TF_TOE != 0;
+    record.set_if(key::options, negotiated.then(|| options(pcb)));
+    record.set_if(key::softerror, phase.started.then(|| pcb.t_softerror()));
 }
 
-/// Sent and not acknowledged, in sequence numbers.
-fn in_flight(pcb: &Pcb<'_>) -> u32 {
-    pcb.snd_max().wrapping_sub(pcb.snd_una())
+fn windows(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
+    /// `TCP_MAXWIN << TCP_MAX_WINSHIFT`: a congestion window that was not set yet.
+    const NO_WINDOW: u32 = 65535 << 14;
+    let Phase { synchronized, .. } = phase;
+    let has_cwnd = synchronized && (pcb.state() >= State::ESTABLISHED.0 || pcb.snd_cwnd() != NO_WINDOW);
+    record.set_if(key::snd_scale, synchronized.then(|| pcb.snd_scale()));
+    record.set_if(key::rcv_scale, synchronized.then(|| pcb.rcv_scale()));
+    record.set_if(key::snd_cwnd, has_cwnd.then(|| pcb.snd_cwnd()));
+    record.set_if(key::snd_ssthresh, has_cwnd.then(|| pcb.snd_ssthresh()));
+    record.set_if(key::snd_wnd, synchronized.then(|| pcb.snd_wnd()));
+    record.set_if(key::max_sndwnd, synchronized.then(|| pcb.max_sndwnd()));
+    record.set_if(key::rcv_wnd, synchronized.then(|| pcb.rcv_wnd()));
+    record.set_if(key::maxseg, synchronized.then(|| pcb.maxseg()));
+    // -1 is no limit, and so is 0.
+    let pacing = u64::try_from(pcb.t_pacing_rate()).ok().filter(|rate| *rate > 0 && phase.started);
+    record.set_if(key::pacing_rate, pacing);
+}
+
+fn times(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase, clock: &Clock) {
+    let Phase { measured, recent, .. } = phase;
+    let (granularity, tick, now) = (pcb.granularity(), clock.tick, system::ticks());
+    let timestamps = pcb.t_flags() & raw::TF_RCVD_TSTMP != 0;
+    record.set_if(key::srtt, measured.then(|| pcb.srtt_us()));
+    record.set_if(key::rttvar, measured.then(|| rttvar_us(pcb.t_rttvar(), granularity, tick)));
+    let lowest = rttlow_us(pcb.t_rttlow(), granularity, timestamps, tick).filter(|_| measured);
+    record.set_if(key::rttmin, lowest);
+    record.set_if(key::rto, measured.then(|| rto_us(pcb.t_rxtcur(), granularity, tick)));
+    let since = |then, known: bool| since_us(now, then, tick).filter(|_| known);
+    record.set_if(key::age, since(pcb.t_starttime(), phase.started && recent));
+    // With keepalives no connection is idle for as long as ticks last.
+    let keeps_alive = pcb.t_timers().get(raw::TT_KEEP as usize).is_some_and(|deadline| *deadline != i64::MAX);
+    record.set_if(key::idle_rcv, since(pcb.t_rcvtime(), phase.synchronized && (recent || keeps_alive)));
+    // Of the stacks only the base writes t_sndtime.
+    record.set_if(key::idle_snd, since(pcb.t_sndtime(), phase.started && recent && pcb.has_base_stack()));
+}
+
+fn sequence(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
+    let Phase { started, synchronized, .. } = phase;
+    record.set_if(key::iss, started.then(|| pcb.iss()));
+    record.set_if(key::snd_una, started.then(|| pcb.snd_una()));
+    record.set_if(key::snd_nxt, started.then(|| pcb.snd_nxt()));
+    record.set_if(key::snd_max, started.then(|| pcb.snd_max()));
+    record.set_if(key::irs, synchronized.then(|| pcb.irs()));
+    record.set_if(key::rcv_nxt, synchronized.then(|| pcb.rcv_nxt()));
+    record.set_if(key::rcv_adv, synchronized.then(|| pcb.rcv_adv()));
+    record.set_if(key::inflight, started.then(|| outstanding(pcb)));
+    record.set_if(key::pipe, if synchronized { pcb.pipe() } else { None });
+    record.set_if(key::segq_len, synchronized.then(|| pcb.t_segqlen()));
+}
+
+/// Payload sent and not acknowledged: SYN and FIN have sequence numbers and are
+/// no data.
+fn outstanding(pcb: &Pcb<'_>) -> u32 {
+    let in_flight = pcb.snd_max().wrapping_sub(pcb.snd_una());
+    let syn = u32::from(pcb.snd_una() == pcb.iss() && pcb.state() <= State::SYN_RCVD.0);
+    let fin = u32::from(pcb.t_flags() & raw::TF_SENTFIN != 0);
+    in_flight.saturating_sub(syn + fin)
 }
 
 /// As `tcp_fill_info()` of `netinet/tcp_usrreq.c` tells them.
@@ -119,42 +212,60 @@ fn options(pcb: &Pcb<'_>) -> u16 {
     .fold(0, |bits, (holds, bit)| if holds { bits | bit } else { bits })
 }
 
-fn times(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
-    let (granularity, tick, now) = (pcb.granularity(), clock.tick, system::ticks());
-    let timestamps = pcb.t_flags() & raw::TF_RCVD_TSTMP != 0;
-    record.set(key::srtt, pcb.srtt_us());
-    record.set(key::rttvar, rttvar_us(pcb.t_rttvar(), granularity, tick));
-    record.set_if(key::rttmin, rttlow_us(pcb.t_rttlow(), granularity, timestamps, tick));
-    record.set(key::rto, rto_us(pcb.t_rxtcur(), granularity, tick));
-    record.set_if(key::age, since_us(now, pcb.t_starttime(), tick));
-    record.set_if(key::idle_rcv, since_us(now, pcb.t_rcvtime(), tick));
-    // Of the stacks only the base writes t_sndtime.
-    let is_base = record.get(key::stack).is_some_and(|name| name.starts_with(b"freebsd\0"));
-    record.set_if(key::idle_snd, since_us(now, pcb.t_sndtime(), tick).filter(|_| is_base));
+fn totals(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
+    let Phase { started, synchronized, .. } = phase;
+    let bytes = started.then(|| Bytes::of(pcb));
+    record.set_if(key::sent_bytes, bytes.map(|bytes| bytes.sent));
+    record.set_if(key::acked_bytes, bytes.map(|bytes| bytes.acked));
+    record.set_if(key::rexmit_bytes, bytes.map(|bytes| bytes.retransmitted));
+    record.set_if(key::tlp_bytes, started.then(|| pcb.t_sndtlpbyte()));
+    record.set_if(key::tlp_packs, started.then(|| pcb.t_sndtlppack()));
+    record.set_if(key::rexmit_packs, started.then(|| pcb.t_sndrexmitpack()));
+    record.set_if(key::ooo_packs, synchronized.then(|| pcb.t_rcvoopack()));
+    record.set_if(key::zerowin, synchronized.then(|| pcb.t_sndzerowin()));
+    record.set_if(key::dupacks, synchronized.then(|| pcb.t_dupacks()));
+    record.set_if(key::sack_blocks, synchronized.then(|| pcb.rcv_numsacks()));
+    record.set_if(key::dsack_bytes, synchronized.then(|| pcb.t_dsack_bytes().into()));
+    record.set_if(key::dsack_packs, synchronized.then(|| pcb.t_dsack_pack()));
+    record.set_if(key::rxtshift, started.then(|| pcb.t_rxtshift()));
 }
 
-fn totals(record: &mut KernelRecord, pcb: &Pcb<'_>) {
-    // A FIN has a sequence number and is no data.
-    let fin = u32::from(pcb.t_flags() & raw::TF_SENTFIN != 0);
-    let outstanding = in_flight(pcb).saturating_sub(fin);
-    record.set(key::sent_bytes, pcb.t_sndbytes());
-    record.set(key::acked_bytes, pcb.t_sndbytes().saturating_sub(outstanding.into()));
-    record.set(key::rexmit_bytes, pcb.t_snd_rxt_bytes());
-    record.set(key::tlp_bytes, pcb.t_sndtlpbyte());
-    record.set(key::tlp_packs, pcb.t_sndtlppack());
-    record.set(key::rexmit_packs, pcb.t_sndrexmitpack());
-    record.set(key::ooo_packs, pcb.t_rcvoopack());
-    record.set(key::zerowin, pcb.t_sndzerowin());
-    record.set(key::dupacks, pcb.t_dupacks());
-    record.set(key::sack_blocks, pcb.rcv_numsacks());
-    record.set(key::dsack_bytes, pcb.t_dsack_bytes().into());
-    record.set(key::dsack_packs, pcb.t_dsack_pack());
-    // With AccECN the counter starts at 5: RFC 9768, 3.2.1.
+/// Bytes of payload that a connection sent.
+#[derive(Clone, Copy)]
+struct Bytes {
+    sent: u64,
+    acked: u64,
+    retransmitted: u64,
+}
+
+impl Bytes {
+    /// The kernel's two counters together have all bytes that were sent, but the
+    /// base stack counts what SACK made it retransmit as new
+    /// (`tcp_account_for_send()` of `netinet/tcp_subr.c`, and its caller in
+    /// `tcp_output()`).  Sequence numbers say how many bytes are new, in 32 bits;
+    /// the counter of retransmitted segments says well enough in which round of
+    /// them.
+    fn of(pcb: &Pcb<'_>) -> Self {
+        let all = pcb.t_sndbytes().saturating_add(pcb.t_snd_rxt_bytes());
+        let segments = u64::from(pcb.t_sndrexmitpack()).saturating_mul(pcb.maxseg().into());
+        let estimate = all.saturating_sub(segments.max(pcb.t_snd_rxt_bytes()));
+        let syn_and_fin = 1 + u32::from(pcb.t_flags() & raw::TF_SENTFIN != 0);
+        let sequence = pcb.snd_max().wrapping_sub(pcb.iss()).wrapping_sub(syn_and_fin);
+        let sent = lifted(sequence, estimate);
+        Self { sent, acked: sent.saturating_sub(outstanding(pcb).into()), retransmitted: all.saturating_sub(sent) }
+    }
+}
+
+/// Counters of congestion marks: only with AccECN are both counted, and then
+/// they start at 5 (RFC 9768, 3.2.1).  Without it `t_scep` counts segments with
+/// ECE, which is something else, and `t_rcep` is not counted.
+fn congestion_marks(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
+    const START: u32 = 5;
     let both = raw::TF2_ECN_PERMIT | raw::TF2_ACE_PERMIT;
-    let start = if pcb.t_flags2() & both == both { 5 } else { 0 };
-    record.set(key::delivered_ce, pcb.t_scep().wrapping_sub(start));
-    record.set(key::received_ce, pcb.t_rcep());
-    record.set(key::rxtshift, pcb.t_rxtshift());
+    let is_accurate = phase.synchronized && pcb.t_flags2() & both == both;
+    // Until the handshake is over t_rcep is what the last segment of it will say.
+    record.set_if(key::delivered_ce, pcb.t_scep().checked_sub(START).filter(|_| is_accurate));
+    record.set_if(key::received_ce, pcb.t_rcep().checked_sub(START).filter(|_| is_accurate));
 }
 
 fn buffers(record: &mut KernelRecord, pcb: &Pcb<'_>) {
@@ -168,6 +279,7 @@ fn buffers(record: &mut KernelRecord, pcb: &Pcb<'_>) {
     record.set_if(key::rcv_cc, buffers.map(|buffers| buffers.rcv_cc));
     record.set_if(key::rcv_hiwat, buffers.map(|buffers| buffers.rcv_hiwat));
     record.set_if(key::qlen, queue.map(|queue| queue.qlen));
+    record.set_if(key::incqlen, queue.map(|queue| queue.incqlen));
     record.set_if(key::qlimit, queue.map(|queue| queue.qlimit));
 }
 

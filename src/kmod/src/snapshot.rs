@@ -52,15 +52,15 @@ pub struct Snapshot {
 
 /// What a pass comes by.
 trait Seen {
-    fn identity(&self, record: &mut KernelRecord);
+    fn identity(&self, record: &mut KernelRecord, clock: &Clock);
 
     /// The connection, if it is more than an entry of the SYN cache.
     fn pcb(&self) -> Option<&Pcb<'_>>;
 }
 
 impl Seen for Pcb<'_> {
-    fn identity(&self, record: &mut KernelRecord) {
-        fill::identity(record, self);
+    fn identity(&self, record: &mut KernelRecord, clock: &Clock) {
+        fill::identity(record, self, clock);
     }
 
     fn pcb(&self) -> Option<&Pcb<'_>> {
@@ -69,8 +69,8 @@ impl Seen for Pcb<'_> {
 }
 
 impl Seen for Syncache<'_> {
-    fn identity(&self, record: &mut KernelRecord) {
-        fill::half_open(record, self);
+    fn identity(&self, record: &mut KernelRecord, clock: &Clock) {
+        fill::half_open(record, self, clock);
     }
 
     fn pcb(&self) -> Option<&Pcb<'_>> {
@@ -92,6 +92,7 @@ impl Snapshot {
             missed_ticks: 0,
             flags: 0,
             hz: 0,
+            osversion: 0,
         };
         Self { header, blocks: List::new(), most: 0, full: 0, at: 0, spare: KernelRecord::absent() }
     }
@@ -161,6 +162,7 @@ impl Snapshot {
             mono_ns: system::uptime_ns(),
             flags: if wanted.all_vnets { flag::ALL_VNETS } else { 0 },
             hz,
+            osversion: system::osversion(),
             ..Header::default()
         };
         // After the header's time: no record is later than the walk is long.
@@ -169,6 +171,7 @@ impl Snapshot {
             if interrupted {
                 return;
             }
+            clock.enter_stack();
             // First what has no pcb yet: what gets one now is seen twice and not missed.
             kpi::each_half_open(|entry| self.look_at(entry, wanted.filter, &mut clock));
             kpi::each_connection(|pcb| {
@@ -202,7 +205,7 @@ impl Snapshot {
         // Without room the record is made all the same, to count it as missed.
         let record = room.unwrap_or(&mut self.spare);
 
-        seen.identity(record);
+        seen.identity(record, clock);
         let verdict = filter.map_or(Verdict::Match, |filter| filter.verdict_by_identity(record));
         if verdict == Verdict::NoMatch {
             return probe::record_skip(seen.pcb(), Skip::Filtered);

@@ -42,6 +42,12 @@ impl Tick {
         Self { hz, us: 1_000_000 / hz, rest: 1_000_000 % hz }
     }
 
+    /// After how many nanoseconds ticks of 32 bits wrap.
+    #[must_use]
+    pub fn wrap_ns(self) -> u64 {
+        (1_000_000_000_u64 << 32) / self.hz
+    }
+
     /// Ticks in microseconds: 64 bits, so that it wraps as the ticks do and not
     /// sooner.  Divides only where it must.
     #[must_use]
@@ -97,6 +103,39 @@ pub fn rttlow_us(rttlow: u32, granularity: Granularity, timestamps: bool, tick: 
     }
 }
 
+/// The 64-bit number nearest to `estimate` whose lowest 32 bits are `low`: a
+/// count of which the kernel keeps 32 bits, made whole by another that is less
+/// exact.  0 where the nearest is below 0.
+#[must_use]
+pub fn lifted(low: u32, estimate: u64) -> u64 {
+    let nearest = u64::from(low).wrapping_sub(estimate) & 0xffff_ffff;
+    // Half of the range is above the estimate, half below.
+    if nearest < 1 << 31 { estimate.saturating_add(nearest) } else { estimate.saturating_sub((1 << 32) - nearest) }
+}
+
+/// Bits that identify the zone in a scoped address are bytes 2 and 3 of it:
+/// `in6_setscope()` of `netinet6/scope6.c`.
+const ZONE: core::ops::Range<usize> = 2..4;
+
+/// An address without the zone that the kernel embeds in it, and that zone.
+///
+/// Scoped are link-local unicast and multicast, and interface-local multicast:
+/// `IN6_IS_SCOPE_EMBED` of `netinet6/in6.h`.
+#[must_use]
+pub fn without_zone(mut address: [u8; 16]) -> ([u8; 16], Option<u32>) {
+    let is_scoped = match address {
+        [0xfe, second, ..] => second & 0xc0 == 0x80,
+        [0xff, second, ..] => matches!(second & 0x0f, 1 | 2),
+        _ => false,
+    };
+    let Some(embedded) = address.get_mut(ZONE).filter(|_| is_scoped) else {
+        return (address, None);
+    };
+    let zone = embedded.iter().fold(0, |zone, byte| zone << 8 | u32::from(*byte));
+    embedded.fill(0);
+    (address, Some(zone).filter(|zone| *zone != 0))
+}
+
 /// What is left until a time, in microseconds, both in the kernel's `sbintime_t`
 /// (seconds in the upper 32 bits); none for a timer that does not run.
 #[must_use]
@@ -118,6 +157,40 @@ pub fn sbt_ns(span: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_count_of_32_bits_is_lifted_to_the_nearest_of_64() {
+        let past = 5_u64 << 32;
+        for (low, estimate, expected) in [
+            (10, 8, 10),
+            (10, 12, 10),
+            (0, 0xffff_fffe, 1 << 32),
+            (u32::MAX, 1 << 32, 0xffff_ffff),
+            (7, past + 0x7fff_0000, past + 7),
+            (7, past + 0x8000_0008, past + (1 << 32) + 7),
+            (u32::MAX, 3, 0),
+        ] {
+            assert_eq!(lifted(low, estimate), expected, "{low} near {estimate}");
+        }
+    }
+
+    #[test]
+    fn a_zone_is_taken_out_of_scoped_addresses_only() {
+        let address = |text: &str| text.parse::<core::net::Ipv6Addr>().unwrap().octets();
+        for (embedded, plain, zone) in [
+            ("fe80:1::1", "fe80::1", Some(1)),
+            ("febf:102::2", "febf::2", Some(0x102)),
+            ("ff02:3::1", "ff02::1", Some(3)),
+            ("ff11:3::1", "ff11::1", Some(3)),
+            ("fe80::1", "fe80::1", None),
+            ("fec0:1::1", "fec0:1::1", None),
+            ("ff05:1::1", "ff05:1::1", None),
+            ("2001:db8::1", "2001:db8::1", None),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.1", None),
+        ] {
+            assert_eq!(without_zone(address(embedded)), (address(plain), zone), "{embedded}");
+        }
+    }
 
     #[test]
     fn an_idle_time_does_not_wrap_after_71_minutes() {

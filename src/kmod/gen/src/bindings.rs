@@ -37,7 +37,7 @@ const FUNCTIONS: [&str; 9] = [
 ];
 
 /// Variables and constants.
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 15] = [
     "E(PERM|NXIO|INTR|NOMEM|FAULT|BUSY|INVAL|NFILE|MFILE|NOTTY|AGAIN|OPNOTSUPP)",
     "ERESTART",
     "FWRITE",
@@ -46,8 +46,10 @@ const VARIABLES: [&str; 13] = [
     "O_NONBLOCK",
     "M_(NOWAIT|WAITOK|ZERO)",
     "MOD_(LOAD|UNLOAD|SHUTDOWN|QUIESCE)",
+    "osreldate",
     "siftr_cdev_.*",
     "SIFTR_CDEV_.*",
+    "TCP_LOG_ID_LEN",
     "TCP_TMR_GRANULARITY_USEC",
     "TF2?_.*",
     "ticks",

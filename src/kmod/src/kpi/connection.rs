@@ -11,7 +11,7 @@ use core::marker::PhantomData;
 use core::ops::ControlFlow;
 
 use super::raw;
-use crate::units::Granularity;
+use crate::units::{Granularity, without_zone};
 
 /// The bytes of an address as a record has it.
 type Address = [u8; 16];
@@ -40,6 +40,7 @@ pub enum Socket {
 #[derive(Clone, Copy)]
 pub struct Queue {
     pub qlen: u32,
+    pub incqlen: u32,
     pub qlimit: u32,
 }
 
@@ -57,10 +58,17 @@ macro_rules! members {
     ($($(#[$doc:meta])* $name:ident $type:ty;)*) => {$(
         $(#[$doc])*
         pub fn $name(&self) -> $type {
-            // SAFETY: the tcpcb begins with the inpcb, and the lock is held that its writers need.
-            unsafe { (&raw const (*self.tcpcb()).$name).cast::<$type>().read() }
+            // SAFETY: the tcpcb begins with the inpcb, and the lock is held that its writers need; any bytes
+            // are a value of the type, which is as wide as the member.
+            unsafe { as_wide::<_, $type>(&raw const (*self.tcpcb()).$name).read() }
         }
     )*};
+}
+
+/// A member as a type of another sign; its width must be the same.
+const fn as_wide<Member, Type>(member: *const Member) -> *const Type {
+    const { assert!(size_of::<Member>() == size_of::<Type>()) };
+    member.cast()
 }
 
 impl Pcb<'_> {
@@ -123,6 +131,11 @@ impl Pcb<'_> {
     members! {
         t_flags u32;
         t_flags2 u32;
+        iss u32;
+        irs u32;
+        max_sndwnd u32;
+        t_softerror u32;
+        t_pacing_rate i64;
         snd_una u32;
         snd_max u32;
         snd_nxt u32;
@@ -135,6 +148,7 @@ impl Pcb<'_> {
         rcv_wnd u32;
         snd_scale u8;
         rcv_scale u8;
+        t_srtt u32;
         t_rttvar u32;
         t_rttlow u32;
         t_rxtcur u32;
@@ -196,11 +210,51 @@ impl Pcb<'_> {
         })
     }
 
-    /// RFC 6675 pipe as the stack computes it, none once the stack has let go of
-    /// the connection.
+    /// RFC 6675 pipe: `None` where the stack has none, and once the stack has let
+    /// go of the connection.  A stack without a function of its own uses the SACK
+    /// scoreboard of the base stack, which only the base stack maintains.
     pub fn pipe(&self) -> Option<u32> {
+        if !self.is_held() {
+            return None;
+        }
+        // SAFETY: the connection holds a reference to its stack, which does not change.
+        let has_own = unsafe { (*(*self.tcpcb()).t_fb).tfb_compute_pipe.is_some() };
+        if !has_own && !self.has_base_stack() {
+            return None;
+        }
         // SAFETY: the function reads what belongs to the connection, which is locked and has its stack.
-        self.is_held().then(|| unsafe { raw::tcp_compute_pipe(self.tcpcb()) }.cast_unsigned())
+        u32::try_from(unsafe { raw::tcp_compute_pipe(self.tcpcb()) }).ok()
+    }
+
+    /// Whether the stack is the base stack.
+    pub fn has_base_stack(&self) -> bool {
+        self.stack().is_some_and(|stack| stack.name.starts_with(b"freebsd\0"))
+    }
+
+    /// Type of service or traffic class of the packets sent, without ECN bits.
+    pub fn tos(&self) -> u8 {
+        // SAFETY: the lock is held that who replaces or frees the options takes.
+        unsafe { raw::siftr_cdev_tos(self.inp) }
+    }
+
+    /// Port of UDP encapsulation, 0 without.
+    pub fn encapsulation_port(&self) -> u16 {
+        // SAFETY: a bit-field behind the lock.
+        u16::from_be(u16::try_from(unsafe { raw::tcpcb::t_port_raw(self.tcpcb()) }).unwrap_or(0))
+    }
+
+    /// The identifier for BBLog, `None` where none was set.
+    pub fn log_id(&self) -> Option<[u8; 64]> {
+        // SAFETY: the lock that the function asserts is held, and it writes at most that many bytes.
+        unsafe {
+            if (*self.tcpcb()).t_lib.is_null() {
+                return None;
+            }
+            let mut id = [0; 64];
+            const { assert!(raw::TCP_LOG_ID_LEN == 64) };
+            raw::siftr_cdev_log_id(self.inp, id.as_mut_ptr().cast());
+            Some(id)
+        }
     }
 
     /// The socket, none once the application is gone.
@@ -216,10 +270,10 @@ impl Pcb<'_> {
             raw::siftr_cdev_socket_read(so, &raw mut socket);
             socket
         };
-        let raw::siftr_cdev_socket { listening, snd_cc, snd_hiwat, rcv_cc, rcv_hiwat, qlen, qlimit } = socket;
+        let raw::siftr_cdev_socket { listening, snd_cc, snd_hiwat, rcv_cc, rcv_hiwat, qlen, incqlen, qlimit } = socket;
         Some(match listening {
             0 => Socket::Connection(Buffers { snd_cc, snd_hiwat, rcv_cc, rcv_hiwat }),
-            _ => Socket::Listener(Queue { qlen, qlimit }),
+            _ => Socket::Listener(Queue { qlen, incqlen, qlimit }),
         })
     }
 }
@@ -232,6 +286,8 @@ pub struct Endpoints {
     pub lport: u16,
     pub faddr: Address,
     pub fport: u16,
+    /// Index of the interface that the addresses are scoped to.
+    pub zone: Option<u32>,
     pub fib: u16,
 }
 
@@ -247,12 +303,15 @@ impl Endpoints {
                 (&raw const ends.ie_dependfaddr).cast::<u128>().read_unaligned(),
             )
         };
+        let (laddr, local_zone) = without_zone(as_mapped(local, is_ipv6));
+        let (faddr, foreign_zone) = without_zone(as_mapped(foreign, is_ipv6));
         Self {
             ipver: if is_ipv6 { 6 } else { 4 },
-            laddr: as_mapped(local, is_ipv6),
+            laddr,
             lport: u16::from_be(ends.ie_lport),
-            faddr: as_mapped(foreign, is_ipv6),
+            faddr,
             fport: u16::from_be(ends.ie_fport),
+            zone: local_zone.or(foreign_zone),
             fib: inc.inc_fibnum,
         }
     }
@@ -266,6 +325,18 @@ fn as_mapped(address: u128, is_ipv6: bool) -> Address {
     const LAST_FOUR: u128 = u128::from_ne_bytes(tcpstats::ipv4([0xff; 4])) & !MAPPED;
     let address = if is_ipv6 { address } else { address & LAST_FOUR | MAPPED };
     address.to_ne_bytes()
+}
+
+/// What the records of a network stack need to know of it.
+pub use raw::siftr_cdev_vnet as NetworkStack;
+
+/// The current network stack, `None` while the module does not know it yet.
+/// `wrap_ns` is the time after which ticks wrap.
+pub fn network_stack(wrap_ns: u64) -> Option<NetworkStack> {
+    let mut stack = NetworkStack { id: 0, recent_gencnt: 0 };
+    // SAFETY: a current network stack is set, since this is called inside `each_vnet`; no pcb is locked.
+    let is_known = unsafe { raw::siftr_cdev_this_vnet(wrap_ns, &raw mut stack) } != 0;
+    is_known.then_some(stack)
 }
 
 /// Calls `visit` with every connection of the current network stack, each locked

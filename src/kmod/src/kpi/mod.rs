@@ -19,7 +19,9 @@ pub mod system;
 mod thread;
 mod uio;
 
-pub use connection::{Endpoints, Pcb, Socket, Syncache, count, each_connection, each_half_open, each_vnet};
+pub use connection::{
+    Endpoints, NetworkStack, Pcb, Socket, Syncache, count, each_connection, each_half_open, each_vnet, network_stack,
+};
 pub use entry::set_private;
 pub use list::List;
 pub use lock::{Sleepable, registry};

@@ -38,6 +38,12 @@ pub fn hz() -> u32 {
     unsafe { (&raw const raw::hz).read() }.cast_unsigned()
 }
 
+/// `__FreeBSD_version` of the running kernel.
+pub fn osversion() -> u32 {
+    // SAFETY: an aligned word that is not written after the system started.
+    unsafe { (&raw const raw::osreldate).read() }.cast_unsigned()
+}
+
 /// The version of the module.
 pub fn version() -> &'static str {
     // SAFETY: a constant that ends with a zero.
