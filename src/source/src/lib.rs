@@ -14,6 +14,7 @@ pub mod system;
 use std::path::Path;
 
 use tcpstats::Filter;
+use tcpstats::filter::ParseError;
 use tcpstats::stream::SnapshotBuffer;
 
 pub use crate::place::Place;
@@ -59,6 +60,20 @@ pub trait Source {
     fn place(&self) -> Option<&Place>;
 }
 
+/// Reads a filter, in which a zone can be the name of an interface of this host.
+///
+/// # Errors
+/// The first place where the text is wrong.
+pub fn parse_filter(text: &str) -> Result<Filter, ParseError<'_>> {
+    Filter::parse_with_zones(text, &|name| nix::net::if_::if_nametoindex(name).ok())
+}
+
+/// The name of the interface of this host that has that index.
+#[must_use]
+pub fn zone_name(zone: u32) -> Option<String> {
+    nix::net::if_::if_indextoname(zone).ok()?.into_string().ok()
+}
+
 /// Opens the source of that name.
 ///
 /// # Errors
@@ -91,7 +106,14 @@ pub fn without_numbers(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_numbers;
+    use super::{parse_filter, without_numbers, zone_name};
+
+    #[test]
+    fn a_zone_of_a_filter_is_an_interface_of_this_host() {
+        let name = zone_name(1).expect("the first interface");
+        assert_eq!(parse_filter(&format!("host fe80::1%{name}")), parse_filter("host fe80::1%1"));
+        assert!(parse_filter("host fe80::1%nowhere").is_err());
+    }
 
     #[test]
     fn what_the_system_said_has_no_number() {

@@ -307,3 +307,30 @@ proptest! {
         prop_assert_eq!(Filter::parse(&mapped).unwrap(), Filter::parse(&plain).unwrap());
     }
 }
+
+#[test]
+fn a_zone_narrows_an_address_to_one_link() {
+    let address = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
+    let mut on_two = Record::new();
+    on_two.set(key::laddr, address("fe80::1"));
+    on_two.set(key::faddr, address("fe80::2"));
+    on_two.set(key::zone, 2);
+    let mut without = on_two.clone();
+    without.set_if::<u32>(key::zone, None);
+    for (text, of_two, of_none) in [
+        ("host fe80::1", true, true),
+        ("host fe80::1%2", true, false),
+        ("host fe80::2%2", true, false),
+        ("host fe80::1%3", false, false),
+        ("host != fe80::1%2", false, true),
+        ("host != fe80::1%3", true, true),
+        ("laddr fe80::1%2", true, false),
+        ("laddr != fe80::1%2", false, true),
+        ("faddr fe80::1%2", false, false),
+        ("faddr fe80::2%2", true, false),
+        ("net fe80::/10 and zone = 2", true, false),
+    ] {
+        let filter = Filter::parse(text).unwrap();
+        assert_eq!((filter.matches(&on_two), filter.matches(&without)), (of_two, of_none), "{text}");
+    }
+}

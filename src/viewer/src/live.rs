@@ -120,7 +120,7 @@ fn is_log(name: &str) -> bool {
 /// # Errors
 /// A sentence, and below it the text with a caret where it is wrong.
 pub fn filter(text: &str) -> Result<Filter, Sentence> {
-    Filter::parse(text).map_err(|error| {
+    tcpstats_source::parse_filter(text).map_err(|error| {
         let before = text.get(..error.position).unwrap_or(text).chars().count();
         let line: String = text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
         format!("filter, {error}\n  {line}\n  {:before$}^", "")

@@ -146,7 +146,9 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
     }
     let filter_text = matches.opt_str("e").unwrap_or_default();
     let filter = match matches.opt_str("e") {
-        Some(text) => Some(Filter::parse(&text).map_err(|error| format!("filter \"{text}\": {error}"))?),
+        Some(text) => {
+            Some(tcpstats_source::parse_filter(&text).map_err(|error| format!("filter \"{text}\": {error}"))?)
+        }
         None => None,
     };
     let options = Options {

@@ -27,7 +27,7 @@
 //! |---|---|
 //! | `FIELD OP VALUE` | any field of the table; OP is `=` `==` `!=` `<` `<=` `>` `>=` |
 //! | `FIELD VALUE` | the same as `FIELD = VALUE` |
-//! | `host ADDR` | the local or the foreign address |
+//! | `host ADDR` | the local or the foreign address; `host fe80::1%em0` only in that zone |
 //! | `net ADDR/LEN` | the local or the foreign address is in the network |
 //! | `lnet ADDR/LEN`, `fnet ADDR/LEN` | the local, the foreign address is |
 //! | `port N` | the local or the foreign port |

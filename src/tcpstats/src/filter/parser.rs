@@ -29,6 +29,8 @@ pub enum Expected {
     AtMost { name: &'static str, greatest: u64 },
     WholeNumber { unit: Unit },
     Address,
+    ScopedAddress,
+    Zone,
     Network,
     PrefixLength { greatest: u8 },
     NoHostBits { len: u8 },
@@ -61,6 +63,8 @@ impl core::fmt::Display for Expected {
             Self::WholeNumber { unit: Unit::Microseconds } => f.write_str("a whole number of microseconds"),
             Self::WholeNumber { .. } => f.write_str("a whole number"),
             Self::Address => f.write_str("an IPv4 or IPv6 address"),
+            Self::ScopedAddress => f.write_str("no zone, as only link-local and interface-local addresses have one"),
+            Self::Zone => f.write_str("the name or the number of an interface of this host"),
             Self::Network => f.write_str("a network, such as 10.0.0.0/8 or 2001:db8::/32"),
             Self::PrefixLength { greatest } => write!(f, "a prefix length of at most {greatest}"),
             Self::NoHostBits { len } => write!(f, "a network whose bits after the first {len} are zero"),
@@ -104,14 +108,35 @@ impl core::fmt::Display for ParseError<'_> {
 impl core::error::Error for ParseError<'_> {}
 
 impl Filter {
-    /// Reads a filter, as [the module](super) describes the language.
+    /// Reads a filter, as [the module](super) describes the language.  Zones of
+    /// addresses are numbers only.
     ///
     /// # Errors
     /// The first place where the text is wrong.
     pub fn parse(text: &str) -> Result<Self, ParseError<'_>> {
+        Self::parse_with_zones(text, &|_| None)
+    }
+
+    /// Reads a filter in which zones of addresses can also be names, of which
+    /// `zone_of` gives the number.
+    ///
+    /// ```
+    /// use tcpstats::Filter;
+    /// let zones = |name: &str| (name == "em0").then_some(2);
+    /// let filter = Filter::parse_with_zones("host fe80::1%em0", &zones);
+    /// assert_eq!(filter, Filter::parse("host fe80::1%2"));
+    /// assert!(Filter::parse_with_zones("host fe80::1%em1", &zones).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// The first place where the text is wrong.
+    pub fn parse_with_zones<'a>(
+        text: &'a str,
+        zone_of: &'a dyn Fn(&str) -> Option<u32>,
+    ) -> Result<Self, ParseError<'a>> {
         let mut lexer = Lexer::new(text);
         let token = lexer.token();
-        let mut parser = Parser { lexer, token, start: token, filter: Self::everything(), depth: 0 };
+        let mut parser = Parser { lexer, token, start: token, filter: Self::everything(), depth: 0, zone_of };
         parser.alternatives(0)?;
         if parser.token.symbol != Symbol::End {
             return Err(parser.wrong(parser.token, Expected::Continuation));
@@ -159,6 +184,8 @@ struct Parser<'a> {
     filter: Filter,
     /// Truth values on the stack.
     depth: usize,
+    /// The number of a zone by its name.
+    zone_of: &'a dyn Fn(&str) -> Option<u32>,
 }
 
 type Parsed<'a, T> = Result<T, ParseError<'a>>;
@@ -240,8 +267,9 @@ impl<'a> Parser<'a> {
         match start.text {
             "host" => {
                 let comparison = self.equality("host")?;
-                let op = prefix((self.address()?, 128));
-                self.either([laddr, faddr], comparison, op)
+                let (address, zone) = self.scoped_address()?;
+                self.either([laddr, faddr], Comparison::Eq, prefix((address, 128)))?;
+                self.in_zone(zone, comparison)
             }
             "net" => {
                 let comparison = self.equality("net")?;
@@ -274,21 +302,28 @@ impl<'a> Parser<'a> {
             }
             name => {
                 let field = Field::by_name(name).ok_or_else(|| self.wrong(start, Expected::Condition))?;
-                let op = self.field(field)?;
-                self.push(op)
+                self.field(field)
             }
         }
     }
 
     /// A comparison of a field of the table, after its name.
-    fn field(&mut self, of: &'static Field) -> Parsed<'a, Op> {
+    fn field(&mut self, of: &'static Field) -> Parsed<'a, ()> {
         let field = number_of(of);
         let comparison = if of.kind.is_number() { self.comparison() } else { self.equality(of.name)? };
-        Ok(match of.kind {
+        let op = match of.kind {
+            Kind::Address => {
+                let (address, zone) = self.scoped_address()?;
+                let op = |comparison| Op::Prefix { field, comparison, len: 128, address };
+                if zone.is_none() {
+                    return self.push(op(comparison));
+                }
+                self.push(op(Comparison::Eq))?;
+                return self.in_zone(zone, comparison);
+            }
             Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::Hex32 => {
                 Op::Number { field, comparison, number: self.quantity(Quantity::of(of))? }
             }
-            Kind::Address => Op::Prefix { field, comparison, len: 128, address: self.address()? },
             Kind::State => {
                 let state = self.value(Expected::State, State::by_name)?;
                 Op::Number { field, comparison, number: state.0.into() }
@@ -302,7 +337,8 @@ impl<'a> Parser<'a> {
                 })?;
                 Op::Name { field, comparison, name }
             }
-        })
+        };
+        self.push(op)
     }
 
     /// The same of two fields: one of them meets it, or with `!=` none does.
@@ -339,8 +375,35 @@ impl<'a> Parser<'a> {
         Ok(value)
     }
 
-    fn address(&mut self) -> Parsed<'a, [u8; 16]> {
-        self.value(Expected::Address, |text| address(text).map(|(address, _)| address))
+    /// An address, and after `%` its zone: a number, or a name that is known.
+    fn scoped_address(&mut self) -> Parsed<'a, ([u8; 16], Option<u32>)> {
+        let at = self.token;
+        let (text, zone) = self.value(Expected::Address, |text| {
+            let (text, zone) = text.split_once('%').map_or((text, None), |(text, zone)| (text, Some(zone)));
+            address(text).map(|(address, _)| (address, zone))
+        })?;
+        let Some(name) = zone else {
+            return Ok((text, None));
+        };
+        // At the end nothing is left; the address as a whole is shown.
+        let at_name = if name.is_empty() { at } else { at.tail(name) };
+        if !has_zone(text) {
+            return Err(self.wrong(at_name, Expected::ScopedAddress));
+        }
+        let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+        let zone = if is_number { name.parse().ok() } else { (self.zone_of)(name) };
+        zone.map(|zone| (text, Some(zone))).ok_or_else(|| self.wrong(at_name, Expected::Zone))
+    }
+
+    /// After the comparison of an address: it holds if the address is in the
+    /// zone too, or with `!=` if not both are so.
+    fn in_zone(&mut self, zone: Option<u32>, is: Comparison) -> Parsed<'a, ()> {
+        if let Some(zone) = zone {
+            let field = number_of(key::zone.field());
+            self.push(Op::Number { field, comparison: Comparison::Eq, number: zone.into() })?;
+            self.push(Op::And)?;
+        }
+        if is == Comparison::Ne { self.push(Op::Not) } else { Ok(()) }
     }
 
     /// A network: its address, and its length in bits of an IPv6 address.
@@ -410,6 +473,16 @@ fn split(text: &str, is: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
+/// Whether addresses like that have a zone: link-local ones, and multicast of
+/// the link or the interface (RFC 4007, 4).
+const fn has_zone(address: [u8; 16]) -> bool {
+    match address {
+        [0xfe, second, ..] => second & 0xc0 == 0x80,
+        [0xff, second, ..] => matches!(second & 0x0f, 1 | 2),
+        _ => false,
+    }
+}
+
 /// An address, and the bits that a prefix of it can have as it is written.
 fn address(text: &str) -> Option<([u8; 16], u8)> {
     match text.parse::<Ipv4Addr>() {
@@ -470,6 +543,18 @@ mod tests {
                 "at position 5 (\"18446744073709551616\"): expected at most 18446744073709551615, as age holds no more",
             ),
             ("host 10.0.0", "at position 6 (\"10.0.0\"): expected an IPv4 or IPv6 address"),
+            (
+                "host 10.0.0.1%1",
+                "at position 15 (\"1\"): expected no zone, as only link-local and interface-local addresses have one",
+            ),
+            (
+                "host fe80::1%em9",
+                "at position 14 (\"em9\"): expected the name or the number of an interface of this host",
+            ),
+            (
+                "laddr fe80::1%",
+                "at position 7 (\"fe80::1%\"): expected the name or the number of an interface of this host",
+            ),
             ("net 10.0.0.0", "at position 5 (\"10.0.0.0\"): expected a network, such as 10.0.0.0/8 or 2001:db8::/32"),
             ("net 10.0.0.0/33", "at position 14 (\"33\"): expected a prefix length of at most 32"),
             (
@@ -531,7 +616,7 @@ mod tests {
         #[test]
         fn no_tokens_panic(tokens in prop::collection::vec(prop::sample::select(&[
             "and", "or", "not", "(", ")", "!", "<", "=", "!=", "port", "22", "srtt", "100ms", "1.", "0x", "s", "k",
-            "host", "net", "::/0", "10.0.0.0/8", "10.0.0.1/", "cc", "cubic", "é", "&", "idle", "ip", "state", "listen",
+            "host", "net", "::/0", "fe80::1%1", "10.0.0.0/8", "10.0.0.1/", "cc", "cubic", "é", "&", "idle", "ip", "state", "listen",
         ][..]), 0..60), space: bool) {
             check(&tokens.join(if space { " " } else { "" }));
         }

@@ -69,7 +69,7 @@ pub fn run(asked: &cli::Plot) -> Result<ExitCode, Sentence> {
     if is_stdout(&asked.output) && io::stdout().is_terminal() {
         return Err("a picture is nothing for a terminal: name a file with -o".to_owned());
     }
-    let filter = asked.filter.as_deref().map(Filter::parse).transpose();
+    let filter = asked.filter.as_deref().map(tcpstats_source::parse_filter).transpose();
     let filter = filter.map_err(|error| format!("filter {error}"))?;
     let again = Again::of(&asked.logs)?;
     draw(asked, kind, &again.logs, filter.as_ref()).map_err(|sentence| again.named(&sentence))

@@ -25,7 +25,7 @@ const FIELDS: &str = "gencnt,laddr,lport,faddr,fport,state,jid,snd_cwnd,snd_ssth
 
 /// Reads the logs and tells what is in them.
 pub fn run(asked: &cli::Summary) -> Result<ExitCode, Sentence> {
-    let filter = asked.filter.as_deref().map(Filter::parse).transpose();
+    let filter = asked.filter.as_deref().map(tcpstats_source::parse_filter).transpose();
     let filter = filter.map_err(|error| format!("-e: {error}"))?;
     let mut log = Log::open_all(&asked.logs)?;
     if filter.is_none() {

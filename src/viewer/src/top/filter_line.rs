@@ -122,7 +122,7 @@ impl FilterLine {
             self.in_force = None;
             return;
         }
-        match Filter::parse(&self.text) {
+        match tcpstats_source::parse_filter(&self.text) {
             Ok(filter) => self.in_force = Some(filter),
             Err(error) => {
                 let column = self.text.get(..error.position).unwrap_or(&self.text).chars().count();
