@@ -295,7 +295,7 @@ Module {
         "Left on the delayed acknowledgement timer"
         "t_timers[TT_DELACK]" "";
 
-    vnet         U64     None         Identity  more
+    vnet         U64     None         Identity  basic
         "Network stack of the connection; 0 is the host's, others are unique while the kernel runs"
         "curvnet" "";
     pacing_rate  U64     BytesPerSecond Window  more

@@ -18,8 +18,8 @@ use crate::options::Format;
 /// Which connection a record is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Connection {
-    /// By its number, which is unique in the jail's network stack.
-    Numbered { gencnt: u64, jid: Option<u32> },
+    /// By its number, which is unique in its network stack.
+    Numbered { gencnt: u64, vnet: Option<u64> },
     /// By its addresses, where the kernel gives no number.
     Addressed { laddr: Option<[u8; 16]>, lport: Option<u16>, faddr: Option<[u8; 16]>, fport: Option<u16> },
 }
@@ -27,7 +27,7 @@ enum Connection {
 impl Connection {
     fn of(record: &Record) -> Self {
         match record.get(key::gencnt) {
-            Some(gencnt) => Self::Numbered { gencnt, jid: record.get(key::jid) },
+            Some(gencnt) => Self::Numbered { gencnt, vnet: record.get(key::vnet) },
             None => Self::Addressed {
                 laddr: record.get(key::laddr),
                 lport: record.get(key::lport),

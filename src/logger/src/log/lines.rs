@@ -19,7 +19,7 @@ use crate::options::{Format, Options};
 use crate::status::Counters;
 
 /// Fields by which a connection is named where it opens and closes.
-const EVENT_FIELDS: [&str; 8] = ["gencnt", "laddr", "lport", "faddr", "fport", "state", "uid", "jid"];
+const EVENT_FIELDS: [&str; 10] = ["gencnt", "laddr", "lport", "faddr", "fport", "state", "uid", "jid", "vnet", "zone"];
 
 /// Lines or frames that are to be written, and what is needed to make them.
 pub struct Lines {
