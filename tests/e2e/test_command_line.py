@@ -47,6 +47,7 @@ WRONG = {
     "a log in syslog and in a file": (["-l", "local0", "-o", "x"], "-o goes with a log in a file, and -l"),
     "a format for syslog": (["-l", "local0", "-F", "json"], "-F goes with a log in a file; what -l sends"),
     "a syslog that is not there": (["-l", "local0@@127.0.0.1:1"], "syslog local0@@127.0.0.1:1: Connection refused"),
+    "no syslog here": (["-l", "local3"], "syslog local3: no syslog daemon answers on /dev/log, /var/run/syslog or"),
     "an unknown user": (["-u", "nosuch"], '-u "nosuch": there is no user "nosuch"; expected user or user:group'),
     "an unknown group": (["-u", "nobody:nosuch"], 'there is no group "nosuch"; expected user or user:group'),
     "more messages and fewer": (["-v", "--quiet"], "-v and --quiet contradict each other"),

@@ -76,7 +76,18 @@ impl SockDiag {
         let fd =
             unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_SOCK_DIAG) };
         if fd < 0 {
-            return Err(format!("source sock_diag: {}", io::Error::last_os_error()));
+            let error = io::Error::last_os_error();
+            return Err(match error.raw_os_error() {
+                Some(libc::EPROTONOSUPPORT) => format!(
+                    "source sock_diag: the kernel has no socket diagnostics (CONFIG_INET_DIAG): {error}; \
+                     try modprobe inet_diag tcp_diag"
+                ),
+                Some(libc::EAFNOSUPPORT | libc::EPERM | libc::EACCES) => format!(
+                    "source sock_diag: netlink sockets are not allowed here: {error}; \
+                     allow AF_NETLINK, in systemd by RestrictAddressFamilies="
+                ),
+                _ => format!("source sock_diag: {error}"),
+            });
         }
         // SAFETY: `fd` is open and nobody else has it.
         Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
@@ -154,6 +165,10 @@ impl Source for SockDiag {
             snapshot.clear();
             let (wall_ns, mono_start_ns) = (wall_ns(), mono_ns());
             let (seen, interrupted) = self.dump_all(mono_start_ns, snapshot).map_err(|error| match error {
+                DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => format!(
+                    "source sock_diag: the kernel cannot dump TCP sockets, its module tcp_diag is not loaded: {error}; \
+                     load it with modprobe tcp_diag"
+                ),
                 DumpError::Io(error) => format!("source sock_diag: the kernel's dump failed: {error}"),
                 DumpError::Malformed(what) => format!("source sock_diag: the kernel's reply is malformed: {what}"),
             })?;
@@ -706,6 +721,8 @@ mod tests {
     fn what_the_kernel_refuses_and_what_is_no_reply_is_said() {
         let said = |reply: Vec<u8>| sample(&[reply]).0.err().unwrap();
         assert!(said(message(NLMSG_ERROR, 0, 1, &(-libc::EPERM).to_ne_bytes())).contains("Operation not permitted"));
+        let missing = said(message(NLMSG_ERROR, 0, 1, &(-libc::ENOENT).to_ne_bytes()));
+        assert!(missing.contains("module tcp_diag is not loaded") && missing.contains("modprobe tcp_diag"));
         let whole = message(SOCK_DIAG_BY_FAMILY, 0, 1, &connection(0));
         assert!(said(whole[..40].to_vec()).contains("a message is cut off"));
         assert!(
