@@ -11,13 +11,14 @@ mod place;
 mod sock_diag;
 pub mod system;
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use tcpstats::Filter;
 use tcpstats::filter::ParseError;
 use tcpstats::stream::SnapshotBuffer;
 
-pub use crate::place::Place;
+pub use crate::place::{FileId, Place, Standing};
 
 /// What went wrong, as one sentence for the user.
 pub type Sentence = String;
@@ -58,6 +59,11 @@ pub trait Source {
 
     /// The directory and file that it is opened again from, if it is.
     fn place(&self) -> Option<&Place>;
+
+    /// The file that is read, `None` for a kernel.
+    fn file(&self) -> Option<FileId> {
+        None
+    }
 }
 
 /// Reads a filter, in which a zone can be the name of an interface of this host.
@@ -78,7 +84,8 @@ pub fn zone_name(zone: u32) -> Option<String> {
 ///
 /// # Errors
 /// A sentence that names the source and says what was expected.
-pub fn open(name: &str, filter: Option<Filter>) -> Result<Box<dyn Source + Send>, Sentence> {
+pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Box<dyn Source + Send>, Sentence> {
+    let name = name.as_ref();
     if name != SOCK_DIAG {
         return Ok(Box::new(device::Device::open(Path::new(name), filter)?));
     }
