@@ -3,12 +3,10 @@
 //! Where snapshots come from: what the logger samples and the viewer shows
 //! live.  Platforms differ behind this door only.
 
-#[cfg(target_os = "linux")]
-mod bytecode;
 mod device;
-mod place;
 #[cfg(target_os = "linux")]
-mod sock_diag;
+mod linux;
+mod place;
 pub mod system;
 
 use std::ffi::OsStr;
@@ -90,7 +88,7 @@ pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Box<dyn S
         return Ok(Box::new(device::Device::open(Path::new(name), filter)?));
     }
     #[cfg(target_os = "linux")]
-    return Ok(Box::new(sock_diag::SockDiag::open(filter)?));
+    return Ok(Box::new(linux::SockDiag::open(filter)?));
     #[cfg(not(target_os = "linux"))]
     Err("source sock_diag: only Linux has it; /dev/tcpstats is the source here".into())
 }
