@@ -6,6 +6,8 @@
 //! of the filter the kernel can apply, it does.
 
 mod bytecode;
+#[cfg(test)]
+mod captures;
 mod congestion;
 mod inet_diag;
 mod netlink;
