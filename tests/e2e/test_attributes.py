@@ -119,6 +119,12 @@ def test_a_link_local_address_has_the_zone_of_its_interface_and_others_have_none
         bound.bind((link.near4, 0))
         bound.listen()
         near, far = (list(rows_of(side).values()) for side in link.sides)
+
+        def count(zone):
+            return len(rows_of(link.near, "-e", f"host {far_address}{zone}"))
+
+        # The interface 1 is loopback.
+        assert [count(zone) for zone in ("", "%veth0", f"%{near_index}", "%lo", "%1")] == [1, 1, 1, 0, 0]
     (one,) = [row for row in near if row["state"] == "ESTABLISHED"]
     assert (one["laddr"].split("%")[0], one["faddr"].split("%")[0], one["zone"]) == (near_address, far_address, near_index)
     (other,) = [row for row in near if row["state"] == "LISTEN"]

@@ -58,6 +58,10 @@ WRONG = {
     "a filter with an unknown state": (["-e", "state sleeping"], "position 7"),
     "a filter with an open parenthesis": (["-e", "(lport 1"], "at position 9 (the end)"),
     "a filter with something behind it": (["-e", "lport 1 lport 2"], "position 9"),
+    "a filter that is too long": (
+        ["-e", " or ".join(f"port {number}" for number in range(1, 18))],
+        "at most 64 operations, which is about 32 conditions on one end (lport, lnet) or 16 on either (port, net, host)",
+    ),
     "an empty filter": (["-e", ""], "position 1"),
     "a missing source": (["-d", "/nonexistent/x.bin"], "source /nonexistent/x.bin: No such file or directory"),
     "a source that is a directory": (["-d", "/"], "source /: "),
