@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import pytest
-from logger import wait_for
+from logger import log, wait_for
 from sockets import Connections, Here, Link, ends_of, exchange, ip, receive
 from test_presence import rows_of
 
@@ -31,6 +31,13 @@ def test_the_class_of_packets_the_mark_and_the_options_are_those_of_the_socket(l
         client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         rows = rows_of(link.near)
         row, plain_row = rows[ends_of(client)], rows[ends_of(plain)]
+        # The kernel is asked for what the columns or the filter need.
+        for column in "tos", "class_id":
+            (one,) = log("-c", 1, "-O", column, "-e", f"lport {ends_of(client)[1]}", enter=link.near.enter).rows
+            assert one[column] == str(row[column])
+        for condition in "tos 0x48", "tos > 0", "class_id 0x12", "port 1 or not class_id != 0x12":
+            (rows,) = log("-c", 1, "-e", f"state established and ({condition})", enter=link.near.enter).snapshots().values()
+            assert set(rows) == {ends_of(client)}, condition
     assert [row[field] for field in ("tos", "class_id", "mark")] == [0x48, "0x00000012", "0x00000077"]
     assert (plain_row["tos"], plain_row["class_id"], plain_row["shutdown"]) == (0, "0x00000000", 0)
     # is_icsk is set for every TCP socket, and bind_address_no_port is the first bit of the second byte.
@@ -56,6 +63,8 @@ def test_bbr_says_what_it_takes_the_bottleneck_for(link):
         swallow.start()
         client.sendall(bytes(3_000_000))
         row = rows_of(link.near)[ends_of(client)]
+        assert log("-c", 1, "-O", "bbr_bw", "-e", "cc bbr", enter=link.near.enter).rows[0]["bbr_bw"] != ""
+        assert len(log("-c", 1, "-e", "bbr_bw > 1", enter=link.near.enter).rows) == 1
         swallow.join()
     assert row["cc"] == "bbr"
     # 10 Mbit/s.

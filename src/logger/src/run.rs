@@ -52,7 +52,8 @@ pub fn run(options: &Options) -> Result<(), Sentence> {
     // before the fork, or after it while the caller listens.
     let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     let counters = Arc::new(Counters::new());
-    let source = tcpstats_source::open(&options.source, options.filter.clone())?;
+    let mut source = tcpstats_source::open(&options.source, options.filter.clone())?;
+    source.want(&|field| options.wants(field));
     let in_use = in_use(options, pidfile.as_ref(), source.file())?;
     umask(!options.mode);
     let mut log = Log::open(options, in_use, Arc::clone(&counters))?;

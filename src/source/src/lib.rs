@@ -12,9 +12,9 @@ pub mod system;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use tcpstats::Filter;
 use tcpstats::filter::ParseError;
 use tcpstats::stream::SnapshotBuffer;
+use tcpstats::{Field, Filter};
 
 pub use crate::place::{FileId, Place, Standing};
 
@@ -44,6 +44,12 @@ pub trait Source {
     /// # Errors
     /// A sentence that names the source and what it said.
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Sentence>;
+
+    /// Lets the source leave out the fields that are not wanted, where that
+    /// saves work.  The filter's fields are to be wanted.
+    fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool) {
+        let _ = is_wanted;
+    }
 
     /// Whether a source that failed may give snapshots again after
     /// [`Source::reopen`]: a kernel's does, a damaged file does not.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use getopts::{Matches, Options as Getopts};
 use log::LevelFilter;
 use nix::sys::stat::Mode;
-use tcpstats::{Columns, Filter};
+use tcpstats::{Columns, Field, Filter};
 use tcpstats_source::Sentence;
 
 use crate::privileges::Identity;
@@ -64,6 +64,21 @@ pub struct Options {
     pub level: LevelFilter,
     /// Give up every right that is not needed.
     pub sandbox: bool,
+}
+
+impl Options {
+    /// Returns whether the log or the filter may have that field.
+    pub fn wants(&self, field: &Field) -> bool {
+        let is_logged = match &self.format {
+            Format::Csv(columns) | Format::Json(columns) | Format::Pairs(columns) => {
+                columns.fields().any(|column| column.index == field.index)
+            }
+            Format::Siftr => false,
+            Format::Bin => true,
+        };
+        // A name that is also part of another word is wanted once too often.
+        is_logged || self.filter_text.contains(field.name)
+    }
 }
 
 /// Where the records go.

@@ -7,6 +7,9 @@ use tcpstats::{Record, key};
 
 use super::netlink::Bytes;
 
+/// How the names of these fields begin.
+pub const PREFIXES: [&str; 3] = ["bbr_", "dctcp_", "vegas_"];
+
 /// A time that was not measured yet: all ones or, of Vegas, as many as an int has.
 fn is_measured(time: u32) -> bool {
     time != 0 && time < i32::MAX as u32

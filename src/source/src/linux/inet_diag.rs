@@ -4,7 +4,7 @@
 //! with its attributes.
 
 use tcpstats::filter::Verdict;
-use tcpstats::{Filter, Record, State, ipv4, key, mapped_ipv4, name};
+use tcpstats::{FIELDS, Field, Filter, Record, State, ipv4, key, mapped_ipv4, name};
 
 use super::bytecode::{self, Family, Selection};
 use super::congestion;
@@ -42,18 +42,23 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// None where no socket of the family can match.
-    pub fn of(family: Family, filter: Option<&Filter>) -> Option<Self> {
-        let extensions = [
-            INET_DIAG_INFO,
-            // Whatever the congestion control has to say of itself.
-            INET_DIAG_VEGASINFO,
-            INET_DIAG_CONG,
-            INET_DIAG_TOS,
-            // Also INET_DIAG_CLASS_ID, which has no bit of its own.
-            INET_DIAG_TCLASS,
-            INET_DIAG_SKMEMINFO,
-        ];
+    /// Asks for the fields that are wanted; `None` where no socket of the family
+    /// can match.
+    pub fn of(family: Family, filter: Option<&Filter>, is_wanted: &dyn Fn(&Field) -> bool) -> Option<Self> {
+        let mut extensions = vec![INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO];
+        if is_wanted(key::tos.field()) {
+            // An IPv6 socket can have IPv4 connections.
+            extensions.push(INET_DIAG_TOS);
+        }
+        // Also INET_DIAG_CLASS_ID, which has no bit of its own.
+        if is_wanted(key::class_id.field()) || (family == Family::Inet6 && is_wanted(key::tos.field())) {
+            extensions.push(INET_DIAG_TCLASS);
+        }
+        if FIELDS.iter().any(|field| congestion::PREFIXES.iter().any(|p| field.name.starts_with(p)) && is_wanted(field))
+        {
+            // Whatever the congestion control says of itself.
+            extensions.push(INET_DIAG_VEGASINFO);
+        }
         let states = states(filter);
         let program = match filter.map_or(Selection::All, |filter| bytecode::select(filter, family)) {
             Selection::All => Vec::new(),
@@ -184,9 +189,9 @@ pub fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>, sender
     record.set_if(key::sockopt, sent.options.at(0).map(socket_options));
     record.set_if(key::ulp, sent.ulp.map(name));
     if state != State::LISTEN {
-        congestion::fill_bbr(record, sent.bbr);
-        congestion::fill_dctcp(record, sent.dctcp);
-        congestion::fill_vegas(record, sent.vegas);
+        if let Some((fill_congestion, info)) = sent.congestion {
+            fill_congestion(record, info);
+        }
         // In the first nothing is missing, and so nothing is looked for: a third of the work.
         match sent.info.0.first_chunk::<INFO_LEN>() {
             Some(whole) => tcp_info::fill(record, Bytes(whole), state, wqueue),
@@ -285,6 +290,9 @@ fn socket_options(bytes: [u8; 2]) -> u32 {
     u32::from(first) | u32::from(second) << 8
 }
 
+/// Fills the record with what a congestion control says of itself.
+type FillCongestion = fn(&mut Record, Bytes<'_>);
+
 /// The attributes that are read, empty where the kernel sent none.
 #[derive(Default)]
 struct Sent<'a> {
@@ -299,9 +307,7 @@ struct Sent<'a> {
     class: Bytes<'a>,
     options: Bytes<'a>,
     ulp: Option<&'a [u8]>,
-    vegas: Bytes<'a>,
-    dctcp: Bytes<'a>,
-    bbr: Bytes<'a>,
+    congestion: Option<(FillCongestion, Bytes<'a>)>,
 }
 
 impl<'a> Sent<'a> {
@@ -322,9 +328,9 @@ impl<'a> Sent<'a> {
                 INET_DIAG_ULP_INFO => {
                     sent.ulp = Attributes(value).find(|(kind, _)| *kind == INET_ULP_INFO_NAME).map(|(_, name)| name);
                 }
-                INET_DIAG_VEGASINFO => sent.vegas = Bytes(value),
-                INET_DIAG_DCTCPINFO => sent.dctcp = Bytes(value),
-                INET_DIAG_BBRINFO => sent.bbr = Bytes(value),
+                INET_DIAG_VEGASINFO => sent.congestion = Some((congestion::fill_vegas, Bytes(value))),
+                INET_DIAG_DCTCPINFO => sent.congestion = Some((congestion::fill_dctcp, Bytes(value))),
+                INET_DIAG_BBRINFO => sent.congestion = Some((congestion::fill_bbr, Bytes(value))),
                 _ => (),
             }
         }

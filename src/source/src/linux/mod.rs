@@ -19,7 +19,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use tcpstats::frame::flag;
 use tcpstats::stream::SnapshotBuffer;
-use tcpstats::{Filter, Header, Record};
+use tcpstats::{Field, Filter, Header, Record};
 
 use self::bytecode::Family;
 use self::inet_diag::{Dump, SOCK_DIAG_BY_FAMILY, Sender, fill};
@@ -45,6 +45,11 @@ pub struct SockDiag {
     record: Record,
 }
 
+fn dumps(filter: Option<&Filter>, is_wanted: &dyn Fn(&Field) -> bool) -> Vec<Dump> {
+    let families = [Family::Inet, Family::Inet6];
+    families.into_iter().filter_map(|family| Dump::of(family, filter, is_wanted)).collect()
+}
+
 impl SockDiag {
     /// Opens the socket.
     ///
@@ -55,11 +60,11 @@ impl SockDiag {
     }
 
     fn on(socket: File, filter: Option<Filter>) -> Self {
-        let dumps = [Family::Inet, Family::Inet6].into_iter().filter_map(|family| Dump::of(family, filter.as_ref()));
+        let dumps = dumps(filter.as_ref(), &|_| true);
         Self {
             socket,
             buffer: vec![0; REPLY_MAX],
-            dumps: dumps.collect(),
+            dumps,
             filter,
             sender: Sender::of_version(System::this().version),
             sequence: 0,
@@ -191,6 +196,10 @@ impl Source for SockDiag {
 
     fn comes_back(&self) -> bool {
         true
+    }
+
+    fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool) {
+        self.dumps = dumps(self.filter.as_ref(), is_wanted);
     }
 
     /// Numbers go on where they were.
