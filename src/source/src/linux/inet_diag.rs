@@ -173,6 +173,11 @@ pub fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>, sender
         fill_owner(record, message, sender).ok_or_else(short)?;
     }
     record.set_if(key::cc, sent.cc.map(name));
+    record.set_if(key::cgroup, sent.cgroup.u64(0));
+    record.set_if(key::mark, sent.mark.u32(0));
+    record.set_if(key::class_id, sent.class.u32(0));
+    record.set_if(key::ulp, sent.ulp.map(name));
+    // The group Identity is complete, as the verdict wants it.
     match filter.map(|filter| filter.verdict_by_identity(record)) {
         Some(Verdict::NoMatch) => return Ok(false),
         None | Some(Verdict::Match | Verdict::Unknown) => (),
@@ -180,14 +185,10 @@ pub fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>, sender
     let wqueue = message.u32(60).ok_or_else(short)?;
     fill_queues(record, message, state, socket).ok_or_else(short)?;
     fill_memory(record, sent.memory);
-    record.set_if(key::cgroup, sent.cgroup.u64(0));
-    record.set_if(key::mark, sent.mark.u32(0));
     let is_ipv4 = record.get(key::ipver) == Some(4);
     record.set_if(key::tos, if is_ipv4 { sent.tos.u8(0) } else { sent.tclass.u8(0) });
     record.set_if(key::shutdown, sent.shutdown.u8(0));
-    record.set_if(key::class_id, sent.class.u32(0));
     record.set_if(key::sockopt, sent.options.at(0).map(socket_options));
-    record.set_if(key::ulp, sent.ulp.map(name));
     if state != State::LISTEN {
         if let Some((fill_congestion, info)) = sent.congestion {
             fill_congestion(record, info);

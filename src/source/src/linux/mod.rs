@@ -256,6 +256,40 @@ mod tests {
         record
     }
 
+    #[test]
+    fn a_filter_by_any_field_matches_what_the_record_has() {
+        let attribute = |kind: u16, value: &[u8]| {
+            let len = u16::try_from(4 + value.len()).unwrap();
+            let padding = vec![0; value.len().next_multiple_of(4) - value.len()];
+            [&len.to_ne_bytes(), &kind.to_ne_bytes()[..], value, &padding].concat()
+        };
+        let mut payload = connection(INFO_LEN);
+        // Congestion control, memory, mark, class, control group, options, BBR.
+        for (kind, value) in [(4, &b"bbr\0"[..]), (7, &[3; 36]), (15, &[5; 4]), (17, &[6; 4]), (21, &[7; 8])] {
+            payload.extend(attribute(kind, value));
+        }
+        payload.extend(attribute(8, &[2]));
+        payload.extend(attribute(5, &[0x48]));
+        payload.extend(attribute(22, &[2, 1]));
+        payload.extend(attribute(16, &[9; 20]));
+        payload.extend(attribute(19, &attribute(1, b"mptcp\0")));
+        let record = filled(&payload);
+        let matches = |text: &str| {
+            let filter = Filter::parse(text).unwrap();
+            let matched = fill(&mut Record::new(), &payload, Some(&filter), Sender::of_version(0));
+            matched.is_ok_and(|matched| matched)
+        };
+        let mut tried = 0;
+        for field in FIELDS.iter().filter(|field| record.has(field) && !matches!(field.name, "state" | "options")) {
+            if let Some(number) = record.number(field) {
+                assert!(matches(&format!("{} {number}", field.name)), "{}", field.name);
+                tried += 1;
+            }
+        }
+        assert!(tried > 80, "{tried} fields");
+        assert!(matches("cc bbr") && matches("ulp mptcp") && matches("host 192.0.2.1"));
+    }
+
     /// What a source makes of replies that wait for it, and whether they were all read.
     fn sample(replies: &[Vec<u8>]) -> (Result<SnapshotBuffer, Sentence>, bool) {
         let (ours, kernel) = UnixDatagram::pair().unwrap();
