@@ -151,6 +151,17 @@ def test_a_name_of_any_bytes_is_shown_in_errors_and_text_must_be_utf_8(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+def test_standard_output_has_other_names(name):
+    shell = ["sh", "-c", '"$@" >&-', "sh", *command("-o", name, "-c", 1)]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=20)
+    assert sentence(done.returncode, done.stderr) == f"log {name}: standard output is closed"
+    assert CsvLog(run("-o", name, "-c", 1)).end()["snapshots"] == 1
+    shell = ["sh", "-c", '"$@" | head -n 1', "sh", *command("-o", name, "-s", 1000, "-e", "port 1")]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=20)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
 @pytest.mark.parametrize("arguments", [["-o", "-", "-c", "1"], ["-h"], ["--help"], ["-V"]], ids=" ".join)
 @pytest.mark.parametrize("redirection", [">&-", "</dev/null >&0"])
 def test_standard_output_that_takes_nothing_is_an_error(arguments, redirection):

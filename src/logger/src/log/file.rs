@@ -30,10 +30,14 @@ pub struct LogFile {
     granted: Option<Vec<FileId>>,
     /// A pipe, a terminal or a device can neither be cut nor continued.
     is_regular: bool,
+    is_standard_output: bool,
     /// Bytes of a write that failed, which stand at the file's end until they
     /// can be cut off.
     torn_bytes: u64,
 }
+
+/// The names of standard output.
+const STANDARD_OUTPUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 /// A file that the logger uses for something else, and that must not be its
 /// log.
@@ -79,10 +83,11 @@ impl LogFile {
     ) -> Result<(Self, Found), Sentence> {
         let name = path.display().to_string();
         let said = |error: io::Error| format!("log {name}: {error}");
+        let is_standard_output = STANDARD_OUTPUT.iter().any(|name| path == Path::new(name));
+        if is_standard_output && standard_output_was_closed() {
+            return Err(format!("log {name}: standard output is closed"));
+        }
         let (file, place, is_regular) = if path == Path::new("-") {
-            if standard_output_was_closed() {
-                return Err(format!("log {name}: standard output is closed"));
-            }
             let mut file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(said)?);
             let is_regular = file.metadata().map_err(said)?.is_file();
             if is_regular {
@@ -102,7 +107,8 @@ impl LogFile {
         };
         refuse_in_use(&file, &name, &in_use)?;
         let name = name.clone();
-        let mut log = Self { file, place, name, mode, in_use, granted: None, is_regular, torn_bytes: 0 };
+        let mut log =
+            Self { file, place, name, mode, in_use, granted: None, is_regular, is_standard_output, torn_bytes: 0 };
         let mut found = Found::default();
         if let Some(place) = &log.place {
             (log.file, found) = log.take(log.file.try_clone().map_err(said)?, place, format, header)?;
@@ -292,7 +298,7 @@ impl LogFile {
 
     /// Whether a reader of standard output that goes away has seen enough.
     pub fn is_standard_output(&self) -> bool {
-        self.name == "-"
+        self.is_standard_output
     }
 
     /// Whether what a write that failed has written can be removed again.
