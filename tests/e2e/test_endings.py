@@ -109,7 +109,7 @@ class Session:
         self.log = directory / "x.csv"
         line = command("-o", self.log, "-s", 2000, "-e", "port 1", *arguments, enter=enter)
         self.process = subprocess.Popen(
-            line, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            line, cwd=directory, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         os.close(slave)
