@@ -6,9 +6,9 @@ import zlib
 
 from logger import parse_note
 
-HEADER = struct.Struct("=4sHHIIQQQQQQQQQQIIII")
+HEADER = struct.Struct("=4sHHIIQQQQQQQQQQIIIIII")
 NAMES = """magic version kind header_len record_len payload_len sequence wall_ns mono_ns walk_ns seen matched written
-    missed missed_ticks flags hz crc zero""".split()
+    missed missed_ticks flags hz crc module_len osversion zero""".split()
 SNAPSHOT, NOTE = 1, 2
 CRC_FLAG = 8
 
@@ -18,7 +18,7 @@ def frames_of(data):
     found, at = [], 0
     while at + HEADER.size <= len(data):
         frame = dict(zip(NAMES, HEADER.unpack_from(data, at), strict=True))
-        assert (frame["magic"], frame["version"], frame["header_len"]) == (b"TCPS", 1, HEADER.size), f"at {at}"
+        assert (frame["magic"], frame["version"], frame["header_len"]) == (b"TCPS", 2, HEADER.size), f"at {at}"
         end = at + HEADER.size + frame["payload_len"]
         if end > len(data):
             break

@@ -9,7 +9,7 @@ import bin_log
 import pytest
 from logger import CsvLog, ends, parse_note, run, wait_for
 from running import Running, wait_for_snapshots
-from sockets import Connections, ends_of
+from sockets import Connections, ends_of, exchange
 
 CHANGES_ONLY = 16
 
@@ -26,6 +26,8 @@ def read(path):
 def test_idle_connections_are_written_in_keyframes_only(tmp_path):
     path = tmp_path / "x.csv"
     with Connections("127.0.0.1", 10) as connections:
+        for client, server in zip(connections.clients, connections.servers, strict=True):
+            exchange(client, server, 100)
         time.sleep(0.3)
         run("-o", path, "-x", "-k", 0.5, "-s", 10_000, "-t", 1.75, "-O", "all", "-e", f"port {connections.port}")
     log, rows, keyframes = read(path)

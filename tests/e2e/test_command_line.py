@@ -47,6 +47,7 @@ WRONG = {
     "a log in syslog and in a file": (["-l", "local0", "-o", "x"], "-o goes with a log in a file, and -l"),
     "a format for syslog": (["-l", "local0", "-F", "json"], "-F goes with a log in a file; what -l sends"),
     "a syslog that is not there": (["-l", "local0@@127.0.0.1:1"], "syslog local0@@127.0.0.1:1: Connection refused"),
+    "no syslog here": (["-l", "local3"], "syslog local3: no syslog daemon answers on /dev/log, /var/run/syslog or"),
     "an unknown user": (["-u", "nosuch"], '-u "nosuch": there is no user "nosuch"; expected user or user:group'),
     "an unknown group": (["-u", "nobody:nosuch"], 'there is no group "nosuch"; expected user or user:group'),
     "more messages and fewer": (["-v", "--quiet"], "-v and --quiet contradict each other"),
@@ -57,6 +58,10 @@ WRONG = {
     "a filter with an unknown state": (["-e", "state sleeping"], "position 7"),
     "a filter with an open parenthesis": (["-e", "(lport 1"], "at position 9 (the end)"),
     "a filter with something behind it": (["-e", "lport 1 lport 2"], "position 9"),
+    "a filter that is too long": (
+        ["-e", " or ".join(f"port {number}" for number in range(1, 18))],
+        "at most 64 operations, which is about 32 conditions on one end (lport, lnet) or 16 on either (port, net, host)",
+    ),
     "an empty filter": (["-e", ""], "position 1"),
     "a missing source": (["-d", "/nonexistent/x.bin"], "source /nonexistent/x.bin: No such file or directory"),
     "a source that is a directory": (["-d", "/"], "source /: "),

@@ -2,13 +2,17 @@
 """How a log ends, and how the next run goes on with it."""
 
 import contextlib
+import fcntl
 import json
 import os
+import pathlib
 import signal
+import subprocess
+import termios
 
 import pytest
-from logger import CsvLog, refuse, run, sentence, wait_for
-from running import Running
+from logger import CsvLog, command, refuse, run, sentence, wait_for
+from running import Running, wait_for_snapshots
 from sockets import Connections
 
 FORMATS = ["csv", "json", "siftr", "bin"]
@@ -48,7 +52,6 @@ def test_a_signal_while_it_works_hard_leaves_whole_lines_and_true_sums(tmp_path)
 def pipe(_):
     reader, writer = os.pipe()
     yield reader, {"stdout": writer}, "-"
-    os.close(writer)
 
 
 @contextlib.contextmanager
@@ -65,10 +68,28 @@ def fifo(directory):
     yield os.open(path, os.O_RDONLY | os.O_NONBLOCK), {}, path
 
 
+def test_a_reader_of_standard_output_that_goes_away_has_seen_enough(tmp_path):
+    with pipe(tmp_path) as (reader, options, name):
+        with Running(tmp_path, "-o", name, "-s", 1000, "-e", "port 1", **options) as logger:
+            os.close(options["stdout"])
+            wait_for(lambda: logger.status()["snapshots"] > 0, "a snapshot")
+            os.close(reader)
+            assert logger.wait() == 0
+            assert "nobody" not in logger.messages() and "pipe" not in logger.messages()
+
+
+def test_nobody_waits_for_the_next_snapshot_when_the_reader_is_gone(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with Running(tmp_path, "-o", "-", "-s", 3_600_000_000, "-e", "port 1", stdout=writer) as logger:
+        os.close(writer)
+        assert (logger.wait(), logger.messages()) == (0, "")
+
+
 @pytest.mark.parametrize(
     "made, said",
-    [(pipe, "nobody reads it any more"), (fifo, "nobody reads it any more"), (terminal, "Input/output error")],
-    ids=["pipe", "fifo", "terminal"],
+    [(fifo, "nobody reads it any more"), (terminal, "Input/output error")],
+    ids=["fifo", "terminal"],
 )
 def test_a_reader_that_goes_away_ends_it_with_a_sentence(tmp_path, made, said):
     with (
@@ -78,6 +99,49 @@ def test_a_reader_that_goes_away_ends_it_with_a_sentence(tmp_path, made, said):
         wait_for(lambda: logger.status()["snapshots"] > 0, "a snapshot")
         os.close(reader)
         assert sentence(logger.wait(), logger.messages().splitlines(keepends=True)[-1]) == f"log {name}: {said}"
+
+
+class Session:
+    """A logger in the foreground of a terminal of its own, which a test can close."""
+
+    def __init__(self, directory, *arguments, enter=()):
+        self.master, slave = os.openpty()
+        self.log = directory / "x.csv"
+        line = command("-o", self.log, "-s", 2000, "-e", "port 1", *arguments, enter=enter)
+        self.process = subprocess.Popen(
+            line, cwd=directory, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        os.close(slave)
+        wait_for_snapshots(self.log, 3)
+        threads = pathlib.Path(f"/proc/{self.process.pid}/task")
+        wait_for(lambda: any(each.read_text() == "signals\n" for each in threads.glob("*/comm")), "an answer to signals")
+
+    def close(self):
+        os.close(self.master)
+
+    def end(self):
+        self.process.terminate()
+        assert self.process.wait(timeout=20) == 0
+
+
+def test_in_the_foreground_it_ends_with_its_terminal(tmp_path):
+    session = Session(tmp_path)
+    # While the terminal is there, the signal means rotation.
+    session.log.rename(tmp_path / "old")
+    session.process.send_signal(signal.SIGHUP)
+    wait_for_snapshots(session.log, 3)
+    session.close()
+    assert session.process.wait(timeout=20) == 0
+    log = CsvLog(session.log.read_text())
+    assert log.end()["snapshots"] == log.numbers()[-1]
+
+
+def test_after_nohup_it_outlives_its_terminal(tmp_path):
+    session = Session(tmp_path, enter=["nohup", "--"])
+    session.close()
+    wait_for_snapshots(session.log, CsvLog(session.log.read_text()).numbers()[-1] + 50)
+    session.end()
 
 
 def test_a_second_run_continues_a_csv_log_under_its_one_header_row(tmp_path, loopback):

@@ -36,9 +36,11 @@ VALUES = {
     "rexmit_packs": lambda i: i["total_retrans"],
     "ooo_packs": lambda i: i["rcv_ooopack"],
     "dsack_packs": lambda i: i["dsack_dups"],
-    "delivered_ce": lambda i: i["delivered_ce"],
+    # Only accurate ECN tells how many there were.
+    "delivered_ce": lambda i: "",
     "rxtshift": lambda i: i["backoff"],
-    "delivery_rate": lambda i: i["delivery_rate"],
+    # Zero says that nothing was measured.
+    "delivery_rate": lambda i: i["delivery_rate"] or "",
     "pacing_rate": lambda i: i["pacing_rate"],
     # All ones says that there is no limit.
     "max_pacing_rate": lambda i: "" if i["max_pacing_rate"] == 2**64 - 1 else i["max_pacing_rate"],
@@ -60,14 +62,14 @@ VALUES = {
     "advmss": lambda i: i["advmss"],
     "rcv_mss": lambda i: i["rcv_mss"],
     "pmtu": lambda i: i["pmtu"],
-    "rcv_rtt": lambda i: i["rcv_rtt"],
+    "rcv_rtt": lambda i: i["rcv_rtt"] or "",
     "rcv_ssthresh": lambda i: i["rcv_ssthresh"],
-    "rcv_space": lambda i: i["rcv_space"],
-    "ato": lambda i: i["ato"],
+    "rcv_space": lambda i: i["rcv_space"] or "",
+    "ato": lambda i: i["ato"] or "",
     "ca_state": lambda i: i["ca_state"],
     "retransmits": lambda i: i["retransmits"],
     "probes": lambda i: i["probes"],
-    "app_limited": lambda i: i["limited"] & 1,
+    "app_limited": lambda i: i["limited"] & 1 if i["delivery_rate"] else "",
     "fastopen_client_fail": lambda i: i["limited"] >> 1 & 3,
 }
 

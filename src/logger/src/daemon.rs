@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::io::{Read, Write, stderr, stdin};
 use std::os::fd::OwnedFd;
+use std::os::raw::c_int;
 use std::process::exit;
 
 use daemonize::{Daemonize, Outcome};
@@ -40,7 +41,10 @@ impl Start {
         let to_caller = File::from(OwnedFd::from(to_caller));
         match Daemonize::new().stderr(to_caller).execute() {
             Outcome::Parent(Ok(_)) => exit(relay(messages)),
-            Outcome::Child(Ok(_)) => Ok(Self::Background(Syslog::connect())),
+            Outcome::Child(Ok(_)) => {
+                close_inherited();
+                Ok(Self::Background(Syslog::connect()))
+            }
             Outcome::Parent(Err(error)) | Outcome::Child(Err(error)) => Err(said(&error)),
         }
     }
@@ -59,6 +63,33 @@ impl Start {
             }
         }
     }
+}
+
+/// Closes the descriptors that the caller left open: a daemon that kept them
+/// would keep pipes, locks and file systems of others busy.  All that the logger
+/// has opened itself are closed at execve(2), which those of the caller cannot be.
+fn close_inherited() {
+    for descriptor in open_descriptors().into_iter().filter(|descriptor| *descriptor > 2) {
+        // SAFETY: fcntl(2) with F_GETFD takes no pointer, and an unknown descriptor is an error.
+        let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
+        if flags != -1 && flags & libc::FD_CLOEXEC == 0 {
+            // SAFETY: nothing here owns it: what does was opened with FD_CLOEXEC.
+            unsafe { libc::close(descriptor) };
+        }
+    }
+}
+
+/// The descriptors that may be open.
+fn open_descriptors() -> Vec<c_int> {
+    // FreeBSD has there only the first three, unless fdescfs(5) is mounted.
+    if cfg!(target_os = "linux")
+        && let Ok(entries) = std::fs::read_dir("/proc/self/fd")
+    {
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        return names.collect();
+    }
+    // SAFETY: getdtablesize(3) takes nothing.
+    (0..unsafe { libc::getdtablesize() }).collect()
 }
 
 /// Passes the daemon's messages on until it is ready or has ended; gives what

@@ -6,6 +6,7 @@
 //! The main thread answers signals.
 
 use std::os::raw::c_int;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -15,14 +16,16 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbound
 use nix::sys::stat::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use tcpstats_source::Sentence;
+use tcpstats_source::{FileId, Sentence};
 
 use crate::daemon::Start;
-use crate::log::Log;
+use crate::log::{InUse, Log};
 use crate::options::{Options, Output};
 use crate::pidfile::Pidfile;
 use crate::sampler::{Item, Sampler};
+use crate::sandbox::Confinement;
 use crate::status::Counters;
+use crate::terminal::Terminal;
 use crate::ticks::Ticks;
 use crate::writer::{Reopen, Writer};
 use crate::{diagnostics, sandbox};
@@ -43,15 +46,18 @@ const SIGINFO: c_int = SIGUSR1;
 /// Samples and logs as the options say.
 ///
 /// # Errors
-/// A sentence; what was logged before is whole.
+/// A sentence; what was logged before is complete.
 pub fn run(options: &Options) -> Result<(), Sentence> {
     // In the order in which rights are given up.  Whatever can fail does so
     // before the fork, or after it while the caller listens.
     let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     let counters = Arc::new(Counters::new());
-    let source = tcpstats_source::open(&options.source, options.filter.clone())?;
+    let mut source = tcpstats_source::open(&options.source, options.filter.clone())?;
+    source.want(&|field| options.wants(field));
+    let in_use = in_use(options, pidfile.as_ref(), source.file())?;
     umask(!options.mode);
-    let mut log = Log::open(options, Arc::clone(&counters))?;
+    let mut log = Log::open(options, in_use, Arc::clone(&counters))?;
+    let terminal = if options.background { Terminal::none() } else { Terminal::find() };
     let start = if options.background { Start::background()? } else { Start::Foreground };
     // The fork set another one.
     umask(!options.mode);
@@ -65,7 +71,7 @@ pub fn run(options: &Options) -> Result<(), Sentence> {
     }
     let confined = if options.sandbox {
         sandbox::confine(&sandbox::Needs {
-            log_directory: log.directory(),
+            log: log.place(),
             source: source.place(),
             syslog: match &options.output {
                 Output::Syslog(target) => Some(target),
@@ -73,9 +79,15 @@ pub fn run(options: &Options) -> Result<(), Sentence> {
             },
         })?
     } else {
-        "off".into()
+        Confinement::none("off")
     };
-    log.begin(&confined)?;
+    if confined.is_entered {
+        log.confined();
+    }
+    match log.begin(&confined.text) {
+        Err(_) if log.reader_left() => return Ok(()),
+        begun => begun?,
+    }
 
     let (queue, queued) = bounded(options.queue);
     let (done_with, free) = unbounded();
@@ -103,11 +115,33 @@ pub fn run(options: &Options) -> Result<(), Sentence> {
         written,
         stop,
         reopen,
+        terminal,
         status: || counters.line(queued.len(), options.queue, &name),
     };
     main.until_written(&queued)?;
-    // The writer has ended because the sampler has.
+    // The writer has ended because the sampler has, or because nobody reads what it writes.
+    let _ = main.stop.try_send(());
     sampled.recv().unwrap_or(Ok(()))
+}
+
+/// The files that the log must not be.
+fn in_use(options: &Options, pidfile: Option<&Pidfile>, source: Option<FileId>) -> Result<Vec<InUse>, Sentence> {
+    let mut files = Vec::new();
+    if let Some(id) = source {
+        files.push(InUse { id, what: format!("the source {}", Path::new(&options.source).display()) });
+    }
+    if let (Some(pidfile), Some(path)) = (pidfile, &options.pidfile) {
+        let id = pidfile.id()?;
+        if let Some(source) = files.first().filter(|source| source.id == id) {
+            return Err(format!(
+                "pidfile {}: it is the same file as {}; name another file",
+                path.display(),
+                source.what
+            ));
+        }
+        files.push(InUse { id, what: format!("the pidfile {}", path.display()) });
+    }
+    Ok(files)
 }
 
 /// Runs in a thread of that name; what it gives comes in the channel.
@@ -139,6 +173,7 @@ struct Main<S: Fn() -> String> {
     written: Receiver<Result<(), Sentence>>,
     stop: Sender<()>,
     reopen: Sender<Reopen>,
+    terminal: Terminal,
     status: S,
 }
 
@@ -155,8 +190,8 @@ impl<S: Fn() -> String> Main<S> {
             };
             match signal {
                 // Nobody takes either of these where the threads have ended already.
-                Ok(SIGHUP) => _ = self.reopen.send(Reopen),
-                Ok(SIGINT | SIGTERM) => match stopping {
+                Ok(SIGHUP) if !self.terminal.is_gone() => _ = self.reopen.send(Reopen),
+                Ok(SIGINT | SIGTERM | SIGHUP) => match stopping {
                     None => {
                         stopping = Some(Instant::now());
                         patience = after(GRACE);

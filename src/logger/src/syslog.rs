@@ -239,7 +239,15 @@ impl Records {
             messages.backend = Some(messages.connect()?);
             Ok(Self { messages })
         };
-        open().map_err(|error: io::Error| format!("syslog {}: {error}", target.text))
+        open().map_err(|error: io::Error| match target.place {
+            // Where the crate looks for it; it returns the error of one of them.
+            Place::Local => format!(
+                "syslog {0}: no syslog daemon answers on /dev/log, /var/run/syslog or /var/run/log: {error}; \
+                 start one, or name a host: -l {0}@HOST",
+                target.text
+            ),
+            Place::Udp(..) | Place::Tcp(..) => format!("syslog {}: {error}", target.text),
+        })
     }
 
     /// Sends every line, and waits as long as the daemon cannot be reached.

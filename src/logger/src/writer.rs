@@ -31,6 +31,13 @@ impl Writer {
     /// # Errors
     /// A sentence where the log cannot go on, or its end cannot be written.
     pub fn run(mut self) -> Result<(), Sentence> {
+        match self.run_to_end() {
+            Err(_) if self.log.reader_left() => Ok(()),
+            ended => ended,
+        }
+    }
+
+    fn run_to_end(&mut self) -> Result<(), Sentence> {
         loop {
             let sync_due = self.log.sync_due().map_or_else(never, at);
             select_biased! {

@@ -14,12 +14,14 @@ use tcpstats::frame::{Frame, FrameError, FrameKind, HEADER_LEN, flag};
 use tcpstats::stream::{FrameReader, SnapshotBuffer};
 use tcpstats::{Filter, Header, ioctl};
 
-use crate::{Place, Sample, Sentence, Source};
+use crate::{FileId, Place, Sample, Sentence, Source};
 
 /// An open device or file of frames.
 pub struct Device {
     name: String,
     place: Place,
+    /// Which file it is, `None` for a device.
+    file: Option<FileId>,
     frames: FrameReader<File>,
     filter: Option<Filter>,
     endless: bool,
@@ -44,7 +46,9 @@ impl Device {
         } else if kind.is_file() {
             begins_with_frame(&file).map_err(|what| format!("source {name}: {what}"))?;
         }
-        Ok(Self { name, place, frames: FrameReader::new(file), filter, endless: kind.is_char_device() })
+        let endless = kind.is_char_device();
+        let id = if endless { None } else { Some(FileId::of(&file).map_err(said)?) };
+        Ok(Self { name, place, file: id, frames: FrameReader::new(file), filter, endless })
     }
 
     /// Copies the records that the filter matches.
@@ -102,6 +106,10 @@ impl Source for Device {
 
     fn place(&self) -> Option<&Place> {
         self.endless.then_some(&self.place)
+    }
+
+    fn file(&self) -> Option<FileId> {
+        self.file
     }
 }
 

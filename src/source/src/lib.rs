@@ -3,21 +3,20 @@
 //! Where snapshots come from: what the logger samples and the viewer shows
 //! live.  Platforms differ behind this door only.
 
-#[cfg(target_os = "linux")]
-mod bytecode;
 mod device;
-mod place;
 #[cfg(target_os = "linux")]
-mod sock_diag;
+mod linux;
+mod place;
 pub mod system;
 
+use std::ffi::OsStr;
 use std::path::Path;
 
-use tcpstats::Filter;
 use tcpstats::filter::ParseError;
 use tcpstats::stream::SnapshotBuffer;
+use tcpstats::{Field, Filter};
 
-pub use crate::place::Place;
+pub use crate::place::{FileId, Place, Standing};
 
 /// What went wrong, as one sentence for the user.
 pub type Sentence = String;
@@ -46,6 +45,12 @@ pub trait Source {
     /// A sentence that names the source and what it said.
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Sentence>;
 
+    /// Lets the source leave out the fields that are not wanted, where that
+    /// saves work.  The filter's fields are to be wanted.
+    fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool) {
+        let _ = is_wanted;
+    }
+
     /// Whether a source that failed may give snapshots again after
     /// [`Source::reopen`]: a kernel's does, a damaged file does not.
     fn comes_back(&self) -> bool;
@@ -58,6 +63,11 @@ pub trait Source {
 
     /// The directory and file that it is opened again from, if it is.
     fn place(&self) -> Option<&Place>;
+
+    /// The file that is read, `None` for a kernel.
+    fn file(&self) -> Option<FileId> {
+        None
+    }
 }
 
 /// Reads a filter, in which a zone can be the name of an interface of this host.
@@ -78,12 +88,13 @@ pub fn zone_name(zone: u32) -> Option<String> {
 ///
 /// # Errors
 /// A sentence that names the source and says what was expected.
-pub fn open(name: &str, filter: Option<Filter>) -> Result<Box<dyn Source + Send>, Sentence> {
+pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Box<dyn Source + Send>, Sentence> {
+    let name = name.as_ref();
     if name != SOCK_DIAG {
         return Ok(Box::new(device::Device::open(Path::new(name), filter)?));
     }
     #[cfg(target_os = "linux")]
-    return Ok(Box::new(sock_diag::SockDiag::open(filter)?));
+    return Ok(Box::new(linux::SockDiag::open(filter)?));
     #[cfg(not(target_os = "linux"))]
     Err("source sock_diag: only Linux has it; /dev/tcpstats is the source here".into())
 }

@@ -3,6 +3,7 @@
 //! What only the C library tells: clocks, and which system this is.
 
 use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Nanoseconds of a clock of the system.
 fn clock_ns(clock: libc::clockid_t) -> u64 {
@@ -24,6 +25,32 @@ pub fn wall_ns() -> u64 {
 #[must_use]
 pub fn mono_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// Whether standard output was closed when the process was started.
+static OUTPUT_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Runs before main: Rust's runtime opens /dev/null in the place of a standard
+/// stream that is closed, and what is written would vanish.
+extern "C" fn inspect_standard_output() {
+    // SAFETY: fcntl(2) with F_GETFD takes no pointer.
+    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+    OUTPUT_CLOSED.store(flags == -1, Ordering::Relaxed);
+}
+
+// SAFETY: the loader calls what is in this section, with arguments that the function does not take, before main; the
+// function calls nothing of Rust's runtime.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static INSPECT: extern "C" fn() = inspect_standard_output;
+
+/// Returns whether standard output was closed when the process was started, so
+/// that nothing written to it arrives.
+#[must_use]
+pub fn standard_output_was_closed() -> bool {
+    // Keeps the entry of the section in every program that asks.
+    std::hint::black_box(INSPECT);
+    OUTPUT_CLOSED.load(Ordering::Relaxed)
 }
 
 /// The system that this process runs on, as uname(3) tells.

@@ -487,6 +487,57 @@ Linux {
     fastopen_client_fail U8 None       Flags more
         "TCP Fast Open, why the client failed; 0 not known"
         "" "tcpi_fastopen_client_fail";
+    shutdown        U8  None           Flags more
+        "What is shut down: 1 receiving, 2 sending, 3 both"
+        "" "INET_DIAG_SHUTDOWN";
+    dctcp_enabled   U8  None           Flags more
+        "DCTCP: 1 if it is in use, 0 if it fell back to Reno for want of ECN"
+        "" "dctcp_enabled of INET_DIAG_DCTCPINFO";
+    dctcp_ce_state  U8  None           Flags more
+        "DCTCP: 1 if the last segment received had a CE mark"
+        "" "dctcp_ce_state of INET_DIAG_DCTCPINFO";
+    vegas_enabled   U8  None           Flags more
+        "Vegas and its relatives: 1 while the delay controls the window"
+        "" "tcpv_enabled of INET_DIAG_VEGASINFO";
+    sockopt         Hex32 None         Flags more
+        "Options of the socket: the bits of struct inet_diag_sockopt in linux/inet_diag.h"
+        "" "INET_DIAG_SOCKOPT";
+    class_id        Hex32 None         Identity more
+        "Class of the socket's packets: net_cls class or socket priority"
+        "" "INET_DIAG_CLASS_ID";
+    ulp             Name16 None        Identity more
+        "Upper layer protocol in the kernel, such as tls or mptcp"
+        "" "INET_ULP_INFO_NAME";
+    bbr_bw          U64 BytesPerSecond Window more
+        "BBR: estimate of the bottleneck's bandwidth"
+        "" "bbr_bw of INET_DIAG_BBRINFO";
+    bbr_min_rtt     U32 Microseconds   Time more
+        "BBR: smallest round-trip time of late"
+        "" "bbr_min_rtt of INET_DIAG_BBRINFO";
+    bbr_pacing_gain U32 None           Window more
+        "BBR: factor of the pacing rate, in 1/256"
+        "" "bbr_pacing_gain of INET_DIAG_BBRINFO";
+    bbr_cwnd_gain   U32 None           Window more
+        "BBR: factor of the congestion window, in 1/256"
+        "" "bbr_cwnd_gain of INET_DIAG_BBRINFO";
+    dctcp_alpha     U32 None           Window more
+        "DCTCP: estimate of the fraction of marked data, in 1/1024"
+        "" "dctcp_alpha of INET_DIAG_DCTCPINFO";
+    dctcp_ab_ecn    U32 Bytes          Window more
+        "DCTCP: acknowledged with a mark in this observation window"
+        "" "dctcp_ab_ecn of INET_DIAG_DCTCPINFO";
+    dctcp_ab_tot    U32 Bytes          Window more
+        "DCTCP: acknowledged in this observation window"
+        "" "dctcp_ab_tot of INET_DIAG_DCTCPINFO";
+    vegas_rttcnt    U32 Count          Time more
+        "Vegas and its relatives: round trips measured in this window"
+        "" "tcpv_rttcnt of INET_DIAG_VEGASINFO";
+    vegas_rtt       U32 Microseconds   Time more
+        "Vegas and its relatives: round-trip time measured"
+        "" "tcpv_rtt of INET_DIAG_VEGASINFO";
+    vegas_minrtt    U32 Microseconds   Time more
+        "Vegas and its relatives: smallest round-trip time"
+        "" "tcpv_minrtt of INET_DIAG_VEGASINFO";
 }
 }
 

@@ -10,21 +10,67 @@ use tcpstats::stream::is_intact;
 
 use crate::options::Format;
 
-/// What a log of the right format holds.
-pub struct Content {
-    /// Length up to its last whole line or frame.
-    pub whole: u64,
-    /// Whether its header row, where the format has one, is among that.
-    pub continued: bool,
+/// What a file holds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A log of the format.
+    Log {
+        /// Length up to its last complete line or frame.
+        whole: u64,
+        /// Whether its header row, where the format has one, is among that.
+        continued: bool,
+    },
+    /// A log of the format that is damaged there, so that nothing appended to
+    /// it could be read.
+    Damaged(u64),
+    /// Something else, or a log with another header row.
+    Other,
 }
 
-/// Looks at a file of that length; none where it is not of the format, or has
-/// another header row.
-pub fn content(file: &File, len: u64, format: &Format, header: &str) -> Result<Option<Content>> {
+/// Inspects a file of that length.
+pub fn content(file: &File, len: u64, format: &Format, header: &str) -> Result<Content> {
+    let starts: &[&[u8]] = match format {
+        Format::Csv(_) => &[b"# log version=", b"# torn bytes=", header.as_bytes()],
+        Format::Json(_) => &[b"{\"note\":", b"{\"time\":"],
+        Format::Siftr => &[b"enable_time_secs="],
+        Format::Bin => &[&MAGIC.to_ne_bytes()],
+        Format::Pairs(_) => &[],
+    };
+    let inner: &[&[u8]] = match format {
+        Format::Csv(_) => &[b"\n# snapshot snapshot=", b"\n# log version="],
+        Format::Json(_) => &[b"\n{\"note\":", b"\n{\"time\":"],
+        Format::Siftr => &[b"\no,1", b"\nenable_time_secs="],
+        Format::Bin | Format::Pairs(_) => starts,
+    };
+    if starts_zeroed(file, inner)? {
+        return Ok(Content::Damaged(0));
+    }
     match format {
         Format::Bin => frames(file, len),
-        Format::Csv(_) | Format::Json(_) | Format::Siftr | Format::Pairs(_) => lines(file, len, format, header),
+        Format::Csv(_) | Format::Json(_) | Format::Siftr | Format::Pairs(_) => lines(file, len, format, header, starts),
     }
+}
+
+/// Whether the file begins with zeros, as a power cut leaves them, and one of
+/// those starts of a line or frame follows, or is zeros alone.
+fn starts_zeroed(mut file: &File, lines: &[&[u8]]) -> Result<bool> {
+    /// More than a line has.
+    const STEP: u64 = 64 * 1024;
+    file.seek(SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        file.take(STEP).read_to_end(&mut bytes)?;
+        match bytes.iter().position(|byte| *byte != 0) {
+            None if bytes.len() as u64 == STEP => (),
+            None => return Ok(file.stream_position()? > 0),
+            // Neither text nor a frame begins with a zero.
+            Some(0) if file.stream_position()? == bytes.len() as u64 => return Ok(false),
+            Some(_) => break,
+        }
+    }
+    file.take(STEP).read_to_end(&mut bytes)?;
+    Ok(lines.iter().any(|line| bytes.windows(line.len()).any(|part| part == *line)))
 }
 
 /// Length of the file up to its last whole line.
@@ -44,41 +90,35 @@ fn whole_lines(mut file: &File, len: u64) -> Result<u64> {
     Ok(0)
 }
 
-/// Looks at text; none where it is not of the format, or has other columns.
-fn lines(mut file: &File, len: u64, format: &Format, header: &str) -> Result<Option<Content>> {
+/// Inspects text.
+fn lines(mut file: &File, len: u64, format: &Format, header: &str, starts: &[&[u8]]) -> Result<Content> {
     let whole = whole_lines(file, len)?;
     let mut first = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.take(64 * 1024).read_to_end(&mut first)?;
-    let starts: &[&str] = match format {
-        Format::Csv(_) => &["# log version=", "# torn bytes=", header],
-        Format::Json(_) => &["{\"note\":", "{\"time\":"],
-        Format::Siftr => &["enable_time_secs="],
-        Format::Pairs(_) | Format::Bin => &[],
-    };
     // A run that was cut short may have left less than a start.
-    let begins = |start: &&str| first.starts_with(start.as_bytes()) || start.as_bytes().starts_with(&first);
+    let begins = |start: &&[u8]| first.starts_with(start) || start.starts_with(&first);
     if !starts.iter().any(begins) {
-        return Ok(None);
+        return Ok(Content::Other);
     }
     if !matches!(format, Format::Csv(_)) {
-        return Ok(Some(Content { whole, continued: whole > 0 }));
+        return Ok(Content::Log { whole, continued: whole > 0 });
     }
     file.seek(SeekFrom::Start(0))?;
     let mut rows = BufReader::new(file.take(whole))
         .split(b'\n')
         .filter(|line| !matches!(line, Ok(line) if line.starts_with(b"# ")));
     Ok(match rows.next().transpose()? {
-        None => Some(Content { whole, continued: false }),
-        Some(row) if row == header.trim_end().as_bytes() => Some(Content { whole, continued: true }),
-        Some(_) => None,
+        None => Content::Log { whole, continued: false },
+        Some(row) if row == header.trim_end().as_bytes() => Content::Log { whole, continued: true },
+        Some(_) => Content::Other,
     })
 }
 
-/// Looks at frames; none where something else stands among them and whole
-/// frames may follow it.  Of the CRCs only the last one is checked: what a
+/// Inspects frames.  Damage after which complete frames may follow is more
+/// than a truncated end.  Of the CRCs only the last one is checked: what a
 /// crash damages is the end.
-fn frames(mut file: &File, len: u64) -> Result<Option<Content>> {
+fn frames(mut file: &File, len: u64) -> Result<Content> {
     let (mut whole, mut last) = (0, 0);
     while whole < len {
         file.seek(SeekFrom::Start(whole))?;
@@ -88,8 +128,9 @@ fn frames(mut file: &File, len: u64) -> Result<Option<Content>> {
             Ok(frame) => frame.bytes().len() as u64,
             Err(FrameError::Short { need }) if head.len() >= 4 => need as u64,
             Err(FrameError::Short { .. }) if MAGIC.to_ne_bytes().starts_with(&head) => break,
-            Err(_) if whole > 0 && !has_magic(file, whole + 1, len)? => break,
-            Err(_) => return Ok(None),
+            Err(_) if whole == 0 => return Ok(Content::Other),
+            Err(_) if has_magic(file, whole + 1, len)? => return Ok(Content::Damaged(whole)),
+            Err(_) => break,
         };
         if whole + frame_len > len {
             break;
@@ -102,7 +143,7 @@ fn frames(mut file: &File, len: u64) -> Result<Option<Content>> {
     if !Frame::parse(&bytes).is_ok_and(|frame| is_intact(&frame)) {
         whole = last;
     }
-    Ok(Some(Content { whole, continued: whole > 0 }))
+    Ok(Content::Log { whole, continued: whole > 0 })
 }
 
 /// Whether a frame may begin somewhere in that part of the file; a part too

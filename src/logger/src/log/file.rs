@@ -4,15 +4,15 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown};
-use tcpstats_source::{Place, Sentence};
+use tcpstats_source::system::standard_output_was_closed;
+use tcpstats_source::{FileId, Place, Sentence, Standing};
 
 use super::continued::{Content, content};
 use crate::options::Format;
@@ -24,11 +24,37 @@ pub struct LogFile {
     place: Option<Place>,
     name: String,
     mode: Mode,
+    in_use: Vec<InUse>,
+    /// The directories that the sandbox lets the log be opened in, `None`
+    /// without a sandbox.
+    granted: Option<Vec<FileId>>,
     /// A pipe, a terminal or a device can neither be cut nor continued.
     is_regular: bool,
+    is_standard_output: bool,
     /// Bytes of a write that failed, which stand at the file's end until they
     /// can be cut off.
     torn_bytes: u64,
+}
+
+/// The names of standard output.
+const STANDARD_OUTPUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+
+/// A file that the logger uses for something else, and that must not be its
+/// log.
+pub struct InUse {
+    /// Which file it is.
+    pub id: FileId,
+    /// What it is used for.
+    pub what: String,
+}
+
+/// The file that a log continues in.
+pub struct Next {
+    file: File,
+    /// Its place, where that could be looked up.
+    place: Option<Place>,
+    /// What it held.
+    pub found: Found,
 }
 
 /// What a file held when it was opened.
@@ -43,58 +69,164 @@ pub struct Found {
 }
 
 impl LogFile {
-    /// Opens the log; one that holds something must be of that format and, in
-    /// CSV, have that header row.
+    /// Opens the log.  One that is not empty must be of that format and, in
+    /// CSV, have that header row; one that is damaged is moved aside.
     ///
     /// # Errors
     /// A sentence; the file is as it was.
-    pub fn open(path: &Path, mode: Mode, format: &Format, header: &str) -> Result<(Self, Found), Sentence> {
+    pub fn open(
+        path: &Path,
+        mode: Mode,
+        format: &Format,
+        header: &str,
+        in_use: Vec<InUse>,
+    ) -> Result<(Self, Found), Sentence> {
         let name = path.display().to_string();
         let said = |error: io::Error| format!("log {name}: {error}");
-        if path == Path::new("-") {
+        let is_standard_output = STANDARD_OUTPUT.iter().any(|name| path == Path::new(name));
+        if is_standard_output && standard_output_was_closed() {
+            return Err(format!("log {name}: standard output is closed"));
+        }
+        let (file, place, is_regular) = if path == Path::new("-") {
             let mut file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(said)?);
             let is_regular = file.metadata().map_err(said)?.is_file();
             if is_regular {
                 file.seek(SeekFrom::End(0)).map_err(said)?;
             }
-            return Ok((Self { file, place: None, name, mode, is_regular, torn_bytes: 0 }, Found::default()));
+            (file, None, is_regular)
+        } else {
+            let place = Place::of(path).map_err(said)?;
+            // A FIFO or a device cannot be read back, and has nothing to continue.
+            if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+                let file = place.open(OFlag::O_WRONLY | OFlag::O_APPEND, mode).map_err(said)?;
+                (file, None, false)
+            } else {
+                let file = open_regular(&place, mode).map_err(said)?;
+                (file, Some(place), true)
+            }
+        };
+        refuse_in_use(&file, &name, &in_use)?;
+        let name = name.clone();
+        let mut log =
+            Self { file, place, name, mode, in_use, granted: None, is_regular, is_standard_output, torn_bytes: 0 };
+        let mut found = Found::default();
+        if let Some(place) = &log.place {
+            (log.file, found) = log.take(log.file.try_clone().map_err(said)?, place, format, header)?;
         }
-        let place = Place::of(path).map_err(said)?;
-        // A FIFO or a device cannot be read back, and has nothing to continue.
-        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            let file = place.open(OFlag::O_WRONLY | OFlag::O_APPEND, mode).map_err(said)?;
-            return Ok((Self { file, place: None, name, mode, is_regular: false, torn_bytes: 0 }, Found::default()));
-        }
-        let file = open_regular(&place, mode).map_err(said)?;
-        let found = take(&file, &name, format, header)?;
-        Ok((Self { file, place: Some(place), name, mode, is_regular: true, torn_bytes: 0 }, found))
+        Ok((log, found))
     }
 
     /// Opens the file that has the log's name now, if it is another one.
     ///
     /// # Errors
-    /// A sentence; the log goes on in the old file.
-    pub fn open_next(&self, format: &Format, header: &str) -> Result<Option<(File, Found)>, Sentence> {
-        let Some(place) = &self.place else {
+    /// A sentence; the log continues in the old file.
+    pub fn open_next(&self, format: &Format, header: &str) -> Result<Option<Next>, Sentence> {
+        let Some(held) = &self.place else {
             return Ok(None);
         };
         let said = |error: io::Error| format!("log {}: {error}", self.name);
-        let file = open_regular(place, self.mode).map_err(said)?;
-        let (old, new) = (self.file.metadata().map_err(said)?, file.metadata().map_err(said)?);
-        if (old.dev(), old.ino()) == (new.dev(), new.ino()) {
+        // What the path leads to now.  Where a sandbox or a user's rights do not let that be known, what is held is
+        // opened.
+        let place = match (held.standing(), Place::of(held.path())) {
+            (Standing::Gone(directory), _) => {
+                return Err(format!(
+                    "log {}: its directory {} does not exist any more",
+                    self.name,
+                    directory.display()
+                ));
+            }
+            (_, Ok(place)) => Some(place),
+            (Standing::Current, Err(_)) => None,
+            (Standing::Replaced(directory), Err(error)) => {
+                return Err(match self.granted {
+                    Some(_) => self.outside(&directory),
+                    None => said(error),
+                });
+            }
+        };
+        let file = open_regular(place.as_ref().unwrap_or(held), self.mode).map_err(|error| {
+            let beyond = match (&self.granted, &place) {
+                (Some(granted), Some(place)) => place.beyond(granted).filter(|_| is_denied(&error)),
+                // Capsicum does not let it be known where a link leads.
+                (Some(_), None) => held.path().parent().filter(|_| is_not_capable(&error)),
+                (None, _) => None,
+            };
+            beyond.map_or_else(|| said(error), |directory| self.outside(directory))
+        })?;
+        let (old, new) = (FileId::of(&self.file).map_err(said)?, FileId::of(&file).map_err(said)?);
+        if old == new {
             return Ok(None);
         }
-        if !new.is_file() {
+        if !file.metadata().map_err(said)?.is_file() {
             return Err(format!("log {}: what has its name now is no regular file", self.name));
         }
-        let found = take(&file, &self.name, format, header)?;
-        Ok(Some((file, found)))
+        refuse_in_use(&file, &self.name, &self.in_use)?;
+        let (file, found) = self.take(file, place.as_ref().unwrap_or(held), format, header)?;
+        Ok(Some(Next { file, place, found }))
+    }
+
+    /// Says that the sandbox does not let the log be opened there.
+    fn outside(&self, directory: &Path) -> Sentence {
+        format!(
+            "log {}: the sandbox holds the directories that the log had at the start, and {} is not one of them; \
+             restart the logger, or use --no-sandbox",
+            self.name,
+            directory.display()
+        )
+    }
+
+    /// From now on the sandbox lets the log be opened in its directories alone.
+    pub fn confined(&mut self) {
+        self.granted = self.place.as_ref().map(Place::directory_ids);
+    }
+
+    /// Locks the file and removes a truncated end; a damaged one is moved aside
+    /// and a new one opened.
+    fn take(&self, file: File, place: &Place, format: &Format, header: &str) -> Result<(File, Found), Sentence> {
+        let name = &self.name;
+        let said = |error: io::Error| format!("log {name}: {error}");
+        lock(&file, name)?;
+        let len = file.metadata().map_err(said)?.len();
+        if len == 0 {
+            return Ok((file, Found::default()));
+        }
+        match content(&file, len, format, header).map_err(said)? {
+            Content::Log { whole, continued } => {
+                if whole < len {
+                    file.set_len(whole).map_err(said)?;
+                }
+                Ok((file, Found { continued, torn_bytes: len - whole }))
+            }
+            Content::Damaged(at) => {
+                let aside = move_aside(place).map_err(|error| {
+                    format!("log {name}: damaged at byte {at}, and it cannot be moved aside: {error}; move it away")
+                })?;
+                log::warn!("log {name}: damaged at byte {at}; it is now {aside}, and a new log begins");
+                let file = open_regular(place, self.mode).map_err(said)?;
+                lock(&file, name)?;
+                Ok((file, Found::default()))
+            }
+            Content::Other => Err(format!(
+                "log {name}: it holds something other than the {} asked for, which would not fit behind it; \
+                 name another file, or move this one away",
+                match format {
+                    Format::Csv(_) => "CSV with the columns",
+                    Format::Json(_) => "JSON Lines",
+                    Format::Siftr => "siftr log",
+                    Format::Bin => "binary frames",
+                    Format::Pairs(_) => "key=value lines",
+                }
+            )),
+        }
     }
 
     /// Goes on in that file; gives the old one.
-    pub fn replace(&mut self, file: File) -> File {
+    pub fn replace(&mut self, next: Next) -> File {
         self.torn_bytes = 0;
-        std::mem::replace(&mut self.file, file)
+        if next.place.is_some() {
+            self.place = next.place;
+        }
+        std::mem::replace(&mut self.file, next.file)
     }
 
     /// Appends all of the bytes, part by part, or none of them.
@@ -159,9 +291,14 @@ impl LogFile {
         give().map_err(|error| format!("log {}: it cannot be given to its user: {error}", self.name))
     }
 
-    /// The directory that the log is opened again in, if it is.
-    pub fn directory(&self) -> Option<BorrowedFd<'_>> {
-        self.place.as_ref().map(Place::directory)
+    /// Where the log is opened again, if it is.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// Whether a reader of standard output that goes away has seen enough.
+    pub fn is_standard_output(&self) -> bool {
+        self.is_standard_output
     }
 
     /// Whether what a write that failed has written can be removed again.
@@ -179,34 +316,45 @@ fn open_regular(place: &Place, mode: Mode) -> io::Result<File> {
     place.open(OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT, mode)
 }
 
-/// Locks the file and cuts off what is torn at its end.
-fn take(file: &File, name: &str, format: &Format, header: &str) -> Result<Found, Sentence> {
-    let said = |error: io::Error| format!("log {name}: {error}");
+/// Locks the file, where its file system has locks.
+fn lock(file: &File, name: &str) -> Result<(), Sentence> {
     match file.try_lock() {
         Ok(()) => (),
         Err(TryLockError::WouldBlock) => return Err(format!("log {name}: another siftr_cdev_logger writes it")),
-        // Not every file system has locks.
         Err(TryLockError::Error(error)) => log::info!("log {name}: it cannot be locked: {error}"),
     }
-    let len = file.metadata().map_err(said)?.len();
-    if len == 0 {
-        return Ok(Found::default());
+    Ok(())
+}
+
+fn refuse_in_use(file: &File, name: &str, in_use: &[InUse]) -> Result<(), Sentence> {
+    let id = FileId::of(file).map_err(|error| format!("log {name}: {error}"))?;
+    match in_use.iter().find(|other| other.id == id) {
+        Some(other) => Err(format!("log {name}: it is the same file as {}; name another file", other.what)),
+        None => Ok(()),
     }
-    let Some(Content { whole, continued }) = content(file, len, format, header).map_err(said)? else {
-        return Err(format!(
-            "log {name}: it holds something other than the {} asked for, which would not fit behind it; \
-             name another file, or move this one away",
-            match format {
-                Format::Csv(_) => "CSV with the columns",
-                Format::Json(_) => "JSON Lines",
-                Format::Siftr => "siftr log",
-                Format::Bin => "binary frames",
-                Format::Pairs(_) => "key=value lines",
-            }
-        ));
-    };
-    if whole < len {
-        file.set_len(whole).map_err(said)?;
+}
+
+/// Gives a damaged log a name that is free.
+fn move_aside(place: &Place) -> io::Result<String> {
+    let endings = std::iter::once(".damaged".to_owned()).chain((1..1000).map(|number| format!(".damaged.{number}")));
+    for ending in endings {
+        match place.rename(&ending) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+            renamed => return renamed.map(|name| name.display().to_string()),
+        }
     }
-    Ok(Found { continued, torn_bytes: len - whole })
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Whether rights were the reason, which Landlock restricts too.
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// Whether Capsicum was the reason.
+fn is_not_capable(error: &io::Error) -> bool {
+    #[cfg(target_os = "freebsd")]
+    return matches!(error.raw_os_error(), Some(libc::ENOTCAPABLE | libc::ECAPMODE));
+    #[cfg(not(target_os = "freebsd"))]
+    return error.kind() == io::ErrorKind::PermissionDenied;
 }

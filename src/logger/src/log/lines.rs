@@ -56,7 +56,7 @@ impl Lines {
             sandbox: String::new(),
             batch: Batch::default(),
             system: System::this(),
-            source: options.source.clone(),
+            source: options.source.display().to_string(),
             interval: options.interval,
             columns: options.columns_text.clone(),
             filter: options.filter_text.clone(),

@@ -14,7 +14,6 @@ mod file;
 mod lines;
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -23,9 +22,10 @@ use tcpstats::frame::Frame;
 use tcpstats::note::{Note, Pair};
 use tcpstats::stream::seal;
 use tcpstats_source::system::wall_ns;
-use tcpstats_source::{Sentence, without_numbers};
+use tcpstats_source::{Place, Sentence, without_numbers};
 
 use self::changes::{Changes, Selected};
+pub use self::file::InUse;
 use self::file::{Found, LogFile};
 use self::lines::Lines;
 use crate::gap::Gap;
@@ -39,6 +39,15 @@ use crate::syslog::Records;
 enum Sink {
     File(LogFile),
     Syslog(Records),
+}
+
+impl Sink {
+    fn sync(&self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.sync(),
+            Self::Syslog(_) => Ok(()),
+        }
+    }
 }
 
 /// An open log.
@@ -56,6 +65,7 @@ pub struct Log {
     unsynced_since: Option<Instant>,
     sync_every: Option<Duration>,
     sync_failed: bool,
+    reader_left: bool,
     counters: Arc<Counters>,
 }
 
@@ -65,12 +75,12 @@ impl Log {
     ///
     /// # Errors
     /// A sentence; a log that cannot be continued is left as it is.
-    pub fn open(options: &Options, counters: Arc<Counters>) -> Result<Self, Sentence> {
+    pub fn open(options: &Options, in_use: Vec<InUse>, counters: Arc<Counters>) -> Result<Self, Sentence> {
         let lines = Lines::new(options);
         let (sink, found) = match &options.output {
             Output::Syslog(target) => (Sink::Syslog(Records::open(target)?), Found::default()),
             Output::File(path) => {
-                let (file, found) = LogFile::open(path, options.mode, &lines.format, &lines.header_row)?;
+                let (file, found) = LogFile::open(path, options.mode, &lines.format, &lines.header_row, in_use)?;
                 (Sink::File(file), found)
             }
         };
@@ -85,6 +95,7 @@ impl Log {
             unsynced_since: None,
             sync_every: options.sync_every,
             sync_failed: false,
+            reader_left: false,
             counters,
         })
     }
@@ -100,11 +111,18 @@ impl Log {
         }
     }
 
-    /// The directory that the log is opened again in, if it is.
-    pub fn directory(&self) -> Option<BorrowedFd<'_>> {
+    /// Where the log is opened again, if it is.
+    pub fn place(&self) -> Option<&Place> {
         match &self.sink {
-            Sink::File(file) => file.directory(),
+            Sink::File(file) => file.place(),
             Sink::Syslog(_) => None,
+        }
+    }
+
+    /// From now on a sandbox lets the log be opened in its directories alone.
+    pub fn confined(&mut self) {
+        if let Sink::File(file) = &mut self.sink {
+            file.confined();
         }
     }
 
@@ -224,7 +242,7 @@ impl Log {
             }
             Sink::File(file) => file.open_next(&self.lines.format, &self.lines.header_row),
         };
-        let (next, found) = match opened {
+        let next = match opened {
             Ok(Some(opened)) => opened,
             Ok(None) => {
                 log::info!("{}: there is no other file to go on in", self.name());
@@ -244,11 +262,11 @@ impl Log {
             }
         }
         self.sync();
+        self.due = Some(next.found);
         if let Sink::File(file) = &mut self.sink {
             drop(file.replace(next));
         }
         log::info!("{}: it goes on in a new file", self.name());
-        self.due = Some(found);
         self.lines.begin_file();
         if let Some(changes) = &mut self.changes {
             changes.keyframe();
@@ -261,12 +279,13 @@ impl Log {
     ///
     /// # Errors
     /// A sentence with what the system said of the write.
-    pub fn close(mut self) -> Result<(), Sentence> {
+    pub fn close(&mut self) -> Result<(), Sentence> {
         self.compose();
         self.lines.end("end", &self.counters);
         let written = self.append(&[]).map_err(|error| self.said(&error));
-        self.sync();
-        written
+        // What the disk does not have may be lost: as grave as what was not written.
+        let synced = self.sink.sync().map_err(|error| format!("{}: it does not reach the disk: {error}", self.name()));
+        written.and(synced)
     }
 
     /// When what was written is to reach the disk.
@@ -277,10 +296,7 @@ impl Log {
     /// Has what was written reach the disk.
     pub fn sync(&mut self) {
         self.unsynced_since = None;
-        let Sink::File(file) = &self.sink else {
-            return;
-        };
-        match file.sync() {
+        match self.sink.sync() {
             Ok(()) => self.sync_failed = false,
             Err(error) if self.sync_failed => log::info!("{}: it does not reach the disk: {error}", self.name()),
             Err(error) => {
@@ -323,7 +339,12 @@ impl Log {
     fn append_batch(&mut self, frame: &[u8]) -> io::Result<()> {
         let bytes = self.lines.bytes();
         match &mut self.sink {
-            Sink::File(file) => file.append([bytes, frame])?,
+            Sink::File(file) => {
+                let appended = file.append([bytes, frame]);
+                let is_unread = appended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+                self.reader_left |= is_unread && file.is_standard_output();
+                appended?;
+            }
             // There are no frames in syslog.
             Sink::Syslog(records) => records.append(bytes)?,
         }
@@ -343,6 +364,12 @@ impl Log {
             }
             Ok(()) => Ok(()),
         }
+    }
+
+    /// Returns whether the reader of standard output has gone: it has seen
+    /// enough, and the errors of later writes are none.
+    pub fn reader_left(&self) -> bool {
+        self.reader_left
     }
 
     /// Whether an error of a write is the end.

@@ -2,16 +2,17 @@
 
 //! The command line.
 
+mod bytes;
 mod values;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use getopts::{Matches, Options as Getopts};
 use log::LevelFilter;
 use nix::sys::stat::Mode;
-use tcpstats::{Columns, Filter};
+use tcpstats::{Columns, Field, Filter};
 use tcpstats_source::Sentence;
 
 use crate::privileges::Identity;
@@ -42,7 +43,7 @@ pub struct Options {
     /// `-O` as it was given.
     pub columns_text: String,
     /// Where the statistics come from.
-    pub source: String,
+    pub source: OsString,
     /// What is logged; everything where there is none.
     pub filter: Option<Filter>,
     /// `-e` as it was given, empty without one.
@@ -63,6 +64,21 @@ pub struct Options {
     pub level: LevelFilter,
     /// Give up every right that is not needed.
     pub sandbox: bool,
+}
+
+impl Options {
+    /// Returns whether the log or the filter may have that field.
+    pub fn wants(&self, field: &Field) -> bool {
+        let is_logged = match &self.format {
+            Format::Csv(columns) | Format::Json(columns) | Format::Pairs(columns) => {
+                columns.fields().any(|column| column.index == field.index)
+            }
+            Format::Siftr => false,
+            Format::Bin => true,
+        };
+        // A name that is also part of another word is wanted once too often.
+        is_logged || self.filter_text.contains(field.name)
+    }
 }
 
 /// Where the records go.
@@ -87,6 +103,9 @@ pub enum Format {
     /// Lines of `key=value` of these columns, for syslog.
     Pairs(Columns),
 }
+
+/// The options that take a value.
+const WITH_VALUE: [&str; 15] = ["o", "s", "c", "t", "F", "O", "d", "e", "k", "q", "y", "m", "l", "p", "u"];
 
 fn getopts() -> Getopts {
     let mut options = Getopts::new();
@@ -134,7 +153,8 @@ fn usage() -> String {
 /// A sentence about the first thing that is wrong.
 pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
     let wrong = |what: String| format!("{what}; -h tells the options");
-    let matches = getopts().parse(arguments).map_err(|fail| wrong(fail.to_string()))?;
+    let matches = getopts().parse(arguments.iter().map(|argument| bytes::encode(argument)));
+    let matches = matches.map_err(|fail| wrong(bytes::display(&fail.to_string())))?;
     if matches.opt_present("h") {
         return Ok(Request::Tell(usage()));
     }
@@ -142,8 +162,10 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
         return Ok(Request::Tell(format!("siftr_cdev_logger {}\n", env!("CARGO_PKG_VERSION"))));
     }
     if let Some(extra) = matches.free.first() {
+        let extra = bytes::display(extra);
         return Err(wrong(format!("\"{extra}\" is no option, and no other argument is expected")));
     }
+    values::text_only(&matches)?;
     let filter_text = matches.opt_str("e").unwrap_or_default();
     let filter = match matches.opt_str("e") {
         Some(text) => {
@@ -154,7 +176,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
     let options = Options {
         output: match matches.opt_str("l") {
             Some(target) => Output::Syslog(Target::parse(&target)?),
-            None => Output::File(matches.opt_str("o").unwrap_or_else(|| "tcpstats.log".into()).into()),
+            None => Output::File(values::path(&matches, "o").unwrap_or_else(|| "tcpstats.log".into())),
         },
         mode: values::mode(&matches)?.unwrap_or(Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP),
         interval: Duration::from_micros(values::number(&matches, "s", "a number of microseconds")?.unwrap_or(50_000)),
@@ -162,14 +184,14 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
         duration: values::seconds(&matches, "t")?,
         format: values::format(&matches)?,
         columns_text: matches.opt_str("O").unwrap_or_else(|| "basic".into()),
-        source: matches.opt_str("d").unwrap_or_else(|| tcpstats_source::DEFAULT.into()),
+        source: values::path(&matches, "d").unwrap_or_else(|| tcpstats_source::DEFAULT.into()).into(),
         filter,
         filter_text,
         keyframe_every: keyframe_every(&matches)?,
         sync_every: values::seconds(&matches, "y")?,
         queue: values::queue(&matches)?.unwrap_or(64),
         background: matches.opt_present("b"),
-        pidfile: matches.opt_str("p").map(PathBuf::from),
+        pidfile: values::path(&matches, "p"),
         identity: matches.opt_str("u").map(|text| Identity::find(&text)).transpose()?,
         level: level(&matches)?,
         sandbox: !matches.opt_present("no-sandbox"),
@@ -206,6 +228,9 @@ fn agree(matches: &Matches, options: &Options) -> Result<(), Sentence> {
             None => Ok(()),
         };
     };
+    if options.pidfile.as_deref().is_some_and(|pidfile| is_same_name(pidfile, path)) {
+        return Err(format!("-p and -o name the same file, {}; a pidfile holds a process id alone", path.display()));
+    }
     let to_standard_output = path.as_os_str() == "-";
     if to_standard_output && options.background {
         return Err("-b leaves the terminal, and with it the standard output that -o - asks for; name a file".into());
@@ -219,4 +244,14 @@ fn agree(matches: &Matches, options: &Options) -> Result<(), Sentence> {
         );
     }
     Ok(())
+}
+
+/// Whether two names, of which no file need exist, are the same name in one
+/// directory.
+fn is_same_name(one: &Path, other: &Path) -> bool {
+    let resolved = |path: &Path| {
+        let path = std::path::absolute(path).ok()?;
+        Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
+    };
+    resolved(one).is_some_and(|one| resolved(other) == Some(one))
 }

@@ -3,6 +3,7 @@
 //! What the values of options may be.  Every error is a sentence that says
 //! which option, what was given and what was expected.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use getopts::Matches;
@@ -10,7 +11,7 @@ use nix::sys::stat::Mode;
 use tcpstats::Columns;
 use tcpstats_source::Sentence;
 
-use super::Format;
+use super::{Format, bytes};
 
 /// The most that an interval, a count or a duration may be: a year in
 /// microseconds, so that no sum of times overflows.
@@ -18,6 +19,24 @@ const NUMBER_MAX: u64 = 366 * 24 * 3600 * 1_000_000;
 
 /// The most snapshots that may wait for the log.
 const QUEUE_MAX: u64 = 65536;
+
+/// Options that name files; all others take text.
+const PATHS: [&str; 3] = ["o", "d", "p"];
+
+/// The path that the option may give, of any bytes.
+pub fn path(matches: &Matches, flag: &str) -> Option<PathBuf> {
+    matches.opt_str(flag).map(|text| bytes::decode(&text).into())
+}
+
+/// Checks that the options other than paths are text.
+pub fn text_only(matches: &Matches) -> Result<(), Sentence> {
+    for flag in super::WITH_VALUE.into_iter().filter(|flag| !PATHS.contains(flag)) {
+        if let Some(text) = matches.opt_str(flag).filter(|text| !bytes::is_text(text)) {
+            return Err(format!("-{flag} \"{}\": expected text in UTF-8", bytes::display(&text)));
+        }
+    }
+    Ok(())
+}
 
 /// A number from 1 that the option may give.
 pub fn number(matches: &Matches, flag: &str, expected: &str) -> Result<Option<u64>, Sentence> {

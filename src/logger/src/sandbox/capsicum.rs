@@ -9,15 +9,21 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::Needs;
+use tcpstats_source::Place;
+
+use super::{Confinement, Needs};
 
 /// Confines the process.
-pub fn confine(needs: &Needs<'_>) -> io::Result<String> {
+pub fn confine(needs: &Needs<'_>) -> io::Result<Confinement> {
     if needs.syslog.is_some() {
         // In capability mode no connection to a daemon can be made again.
-        return Ok("none: the syslog daemon must be reachable".into());
+        return Ok(Confinement::none("none: the syslog daemon must be reachable"));
     }
-    if let Some(directory) = needs.log_directory {
+    for place in needs.log.into_iter().chain(needs.source) {
+        // Whether a directory is still the one that its path names.
+        limit(place.root(), &[libc::CAP_LOOKUP, libc::CAP_FSTAT])?;
+    }
+    for directory in needs.log.into_iter().flat_map(Place::directories) {
         let rights = [
             libc::CAP_LOOKUP,
             libc::CAP_CREATE,
@@ -32,20 +38,20 @@ pub fn confine(needs: &Needs<'_>) -> io::Result<String> {
         ];
         limit(directory, &rights)?;
     }
-    if let Some(place) = needs.source {
+    for directory in needs.source.into_iter().flat_map(Place::directories) {
         let rights = [libc::CAP_LOOKUP, libc::CAP_READ, libc::CAP_IOCTL, libc::CAP_FSTAT, libc::CAP_FCNTL];
-        limit(place.directory(), &rights)?;
+        limit(directory, &rights)?;
     }
     // SAFETY: cap_enter(2) takes nothing.
     if unsafe { libc::cap_enter() } == -1 {
         let error = io::Error::last_os_error();
         if error.raw_os_error() == Some(libc::ENOSYS) {
             log::warn!("this kernel has no Capsicum: the logger runs without a sandbox");
-            return Ok("none: this kernel has no Capsicum".into());
+            return Ok(Confinement::none("none: this kernel has no Capsicum"));
         }
         return Err(error);
     }
-    Ok("capsicum".into())
+    Ok(Confinement::by("capsicum"))
 }
 
 /// Leaves a descriptor, and what is opened below it, these rights only.

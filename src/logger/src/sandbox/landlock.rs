@@ -8,35 +8,37 @@ use landlock::{
     RulesetStatus, Scope,
 };
 
-use super::Needs;
+use tcpstats_source::Place;
+
+use super::{Confinement, Needs};
 
 /// The version whose rules are known here to be right for this program.
 const KNOWN: ABI = ABI::V7;
 
 /// Confines this thread and those that it starts.
-pub fn confine(needs: &Needs<'_>) -> Result<String, RulesetError> {
+pub fn confine(needs: &Needs<'_>) -> Result<Confinement, RulesetError> {
     let mut rules = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))?
         .handle_access(AccessNet::from_all(KNOWN))?
         .scope(Scope::from_all(KNOWN))?
         .create()?;
-    if let Some(directory) = needs.log_directory {
+    for directory in needs.log.into_iter().flat_map(Place::directories) {
         let rights = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::Truncate;
         rules = rules.add_rule(PathBeneath::new(directory, rights))?;
     }
-    if let Some(place) = needs.source {
+    for directory in needs.source.into_iter().flat_map(Place::directories) {
         let rights = AccessFs::ReadFile | AccessFs::IoctlDev;
-        rules = rules.add_rule(PathBeneath::new(place.directory(), rights))?;
+        rules = rules.add_rule(PathBeneath::new(directory, rights))?;
     }
     if let Some(port) = needs.syslog.and_then(crate::syslog::Target::tcp_port) {
         rules = rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
     }
     Ok(match rules.restrict_self()?.ruleset {
-        RulesetStatus::FullyEnforced => "landlock".into(),
-        RulesetStatus::PartiallyEnforced => "landlock, as far as this kernel has it".into(),
+        RulesetStatus::FullyEnforced => Confinement::by("landlock"),
+        RulesetStatus::PartiallyEnforced => Confinement::by("landlock, as far as this kernel has it"),
         RulesetStatus::NotEnforced => {
             log::warn!("this kernel has no Landlock: the logger runs without a sandbox");
-            "none: this kernel has no Landlock".into()
+            Confinement::none("none: this kernel has no Landlock")
         }
     })
 }

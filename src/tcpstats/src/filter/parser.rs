@@ -74,7 +74,14 @@ impl core::fmt::Display for Expected {
                 option::NAMES.iter().try_for_each(|name| write!(f, " {name}"))
             }
             Self::Name { longest } => write!(f, "a name of at most {longest} ASCII characters"),
-            Self::FewerOperations => write!(f, "a shorter filter, of at most {MAX_OPS} operations"),
+            // A comparison and an `or` are an operation each.
+            Self::FewerOperations => write!(
+                f,
+                "a shorter filter: one has at most {MAX_OPS} operations, which is about {} conditions on one end \
+                 (lport, lnet) or {} on either (port, net, host)",
+                MAX_OPS / 2,
+                MAX_OPS / 4
+            ),
             Self::LessNesting => write!(f, "less nesting, at most {MAX_NESTING} deep"),
         }
     }

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! The terminal that the logger was started from.
+//!
+//! SIGHUP asks for the log to be reopened.  The kernel, or the shell, sends the
+//! same signal when the terminal is gone, and then a logger in the foreground
+//! ends as other programs do.
+
+use std::fs::OpenOptions;
+use std::io::{IsTerminal, stderr, stdin, stdout};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::ptr;
+
+use libc::SIGHUP;
+
+/// The terminal, if there is one whose end is the logger's.
+pub struct Terminal(Option<OwnedFd>);
+
+impl Terminal {
+    /// Finds the controlling terminal or else one among the standard streams.
+    /// After nohup(1), which ignores SIGHUP, there is none.
+    pub fn find() -> Self {
+        if ignores_hangup() {
+            return Self::none();
+        }
+        let controlling = OpenOptions::new().read(true).custom_flags(libc::O_NOCTTY).open("/dev/tty").ok();
+        Self(controlling.map(OwnedFd::from).or_else(among_standard_streams))
+    }
+
+    /// No terminal: the logger runs in the background.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Returns whether it has been closed since.
+    pub fn is_gone(&self) -> bool {
+        self.0.as_ref().is_some_and(|terminal| !terminal.is_terminal())
+    }
+}
+
+fn among_standard_streams() -> Option<OwnedFd> {
+    fn open(stream: &(impl IsTerminal + AsFd)) -> Option<OwnedFd> {
+        stream.is_terminal().then(|| stream.as_fd().try_clone_to_owned().ok()).flatten()
+    }
+    open(&stdin()).or_else(|| open(&stderr())).or_else(|| open(&stdout()))
+}
+
+fn ignores_hangup() -> bool {
+    // SAFETY: sigaction is plain numbers and a pointer, for which all zeros are valid.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action sigaction(2) only writes the old one, into a valid one.
+    let asked = unsafe { libc::sigaction(SIGHUP, ptr::null(), &raw mut action) };
+    asked == 0 && action.sa_sigaction == libc::SIG_IGN
+}

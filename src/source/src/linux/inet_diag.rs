@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Sockets as `net/ipv4/inet_diag.c` sends them: requests, and `inet_diag_msg`
+//! with its attributes.
+
+use tcpstats::filter::Verdict;
+use tcpstats::{FIELDS, Field, Filter, Record, State, ipv4, key, mapped_ipv4, name};
+
+use super::bytecode::{self, Family, Selection};
+use super::congestion;
+use super::netlink::{ATTRIBUTE_HEADER_LEN, Attributes, Bytes, DumpError, NLM_F_DUMP, NLM_F_REQUEST};
+use super::tcp_info::{self, INFO_LEN};
+
+const IPPROTO_TCP: u8 = 6;
+
+// Numbers of linux/sock_diag.h and inet_diag.h.
+pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
+pub const INET_DIAG_INFO: u16 = 2;
+const INET_DIAG_VEGASINFO: u16 = 3;
+const INET_DIAG_CONG: u16 = 4;
+const INET_DIAG_TOS: u16 = 5;
+const INET_DIAG_TCLASS: u16 = 6;
+const INET_DIAG_SKMEMINFO: u16 = 7;
+const INET_DIAG_SHUTDOWN: u16 = 8;
+const INET_DIAG_DCTCPINFO: u16 = 9;
+const INET_DIAG_MARK: u16 = 15;
+const INET_DIAG_BBRINFO: u16 = 16;
+const INET_DIAG_CLASS_ID: u16 = 17;
+const INET_DIAG_ULP_INFO: u16 = 19;
+const INET_DIAG_CGROUP_ID: u16 = 21;
+const INET_DIAG_SOCKOPT: u16 = 22;
+const INET_ULP_INFO_NAME: u16 = 1;
+const INET_DIAG_REQ_BYTECODE: u16 = 1;
+const REQUEST_LEN: usize = 16 + 56;
+pub const DIAG_MESSAGE_LEN: usize = 72;
+
+/// A dump of the sockets of one family: its request, `nlmsghdr`,
+/// `inet_diag_req_v2`, and the attribute with a program that selects.
+pub struct Dump {
+    pub family: Family,
+    request: Vec<u8>,
+}
+
+impl Dump {
+    /// Asks for the fields that are wanted; `None` where no socket of the family
+    /// can match.
+    pub fn of(family: Family, filter: Option<&Filter>, is_wanted: &dyn Fn(&Field) -> bool) -> Option<Self> {
+        let mut extensions = vec![INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO];
+        if is_wanted(key::tos.field()) {
+            // An IPv6 socket can have IPv4 connections.
+            extensions.push(INET_DIAG_TOS);
+        }
+        // Also INET_DIAG_CLASS_ID, which has no bit of its own.
+        if is_wanted(key::class_id.field()) || (family == Family::Inet6 && is_wanted(key::tos.field())) {
+            extensions.push(INET_DIAG_TCLASS);
+        }
+        if FIELDS.iter().any(|field| congestion::PREFIXES.iter().any(|p| field.name.starts_with(p)) && is_wanted(field))
+        {
+            // Whatever the congestion control says of itself.
+            extensions.push(INET_DIAG_VEGASINFO);
+        }
+        let states = states(filter);
+        let program = match filter.map_or(Selection::All, |filter| bytecode::select(filter, family)) {
+            Selection::All => Vec::new(),
+            Selection::Program(program) => program,
+            Selection::Nothing => return None,
+        };
+        if states == 0 {
+            return None;
+        }
+        let mut request = vec![0; REQUEST_LEN];
+        let mut put = |offset: usize, value: &[u8]| request[offset..offset + value.len()].copy_from_slice(value);
+        put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+        put(6, &(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+        put(16, &[family.number(), IPPROTO_TCP, extensions.iter().map(|e| 1 << (e - 1)).sum()]);
+        put(20, &states.to_ne_bytes());
+        if !program.is_empty() {
+            let len = u16::try_from(ATTRIBUTE_HEADER_LEN + program.len()).unwrap_or(u16::MAX);
+            request.extend(len.to_ne_bytes());
+            request.extend(INET_DIAG_REQ_BYTECODE.to_ne_bytes());
+            request.extend(program);
+        }
+        let len = u32::try_from(request.len()).unwrap_or(u32::MAX);
+        request[..4].copy_from_slice(&len.to_ne_bytes());
+        Some(Self { family, request })
+    }
+
+    /// The request with that number.
+    pub fn request(&mut self, number: u32) -> &[u8] {
+        self.request[8..12].copy_from_slice(&number.to_ne_bytes());
+        &self.request
+    }
+}
+
+/// The states, by bit, that a connection which the filter matches can be in.
+fn states(filter: Option<&Filter>) -> u32 {
+    // From TCP_ESTABLISHED to TCP_NEW_SYN_RECV.
+    let all = 1..=12_u8;
+    let mut record = Record::new();
+    let can_match = |linux: &u8| {
+        record.set(key::state, state(*linux));
+        filter.is_none_or(|filter| filter.can_match_by(&record, key::state.field()))
+    };
+    all.filter(can_match).map(|state| 1 << state).sum()
+}
+
+/// Linux's states, by number, as FreeBSD's.
+fn state(linux: u8) -> State {
+    match linux {
+        1 => State::ESTABLISHED,
+        2 => State::SYN_SENT,
+        3 | 12 => State::SYN_RCVD,
+        4 => State::FIN_WAIT_1,
+        5 => State::FIN_WAIT_2,
+        6 => State::TIME_WAIT,
+        8 => State::CLOSE_WAIT,
+        9 => State::LAST_ACK,
+        10 => State::LISTEN,
+        11 => State::CLOSING,
+        _ => State::CLOSED,
+    }
+}
+
+/// What has to be known of the kernel that sends.
+#[derive(Clone, Copy)]
+pub struct Sender {
+    /// Whether a socket keeps its owner when no process has it open, before
+    /// accept(2) and after close(2).  Kernels before Linux 6.17 send uid 0 then.
+    pub keeps_owner: bool,
+}
+
+impl Sender {
+    /// The kernel of that `LINUX_VERSION_CODE`.
+    pub const fn of_version(version: u64) -> Self {
+        Self { keeps_owner: version >= 0x06_11_00 }
+    }
+}
+
+/// What a row is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Socket {
+    Full,
+    /// A handshake that is not complete: neither owner nor buffers yet.
+    Request,
+    /// What is left of a socket that was closed, in `TIME_WAIT` or, with a timer of
+    /// that number, in `FIN_WAIT_2`: neither owner nor buffers any more.
+    Mini,
+}
+
+impl Socket {
+    fn of(state: State, message: Bytes<'_>, info: Bytes<'_>) -> Self {
+        const TIMER_TIME_WAIT: u8 = 3;
+        match state {
+            State::TIME_WAIT => Self::Mini,
+            State::FIN_WAIT_2 if message.u8(2) == Some(TIMER_TIME_WAIT) => Self::Mini,
+            State::SYN_RCVD if info.0.is_empty() => Self::Request,
+            _ => Self::Full,
+        }
+    }
+}
+
+/// Fills the record from an `inet_diag_msg` and its attributes; returns whether
+/// the filter matches it.
+pub fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>, sender: Sender) -> Result<bool, DumpError> {
+    let short = || DumpError::Malformed("a socket's message is shorter than inet_diag_msg");
+    let (message, attributes) = payload.split_at_checked(DIAG_MESSAGE_LEN).ok_or_else(short)?;
+    let message = Bytes(message);
+    let state = state(message.u8(1).ok_or_else(short)?);
+    let sent = Sent::read(attributes);
+    let socket = Socket::of(state, message, sent.info);
+    fill_identity(record, message, state).ok_or_else(short)?;
+    if socket == Socket::Full {
+        fill_owner(record, message, sender).ok_or_else(short)?;
+    }
+    record.set_if(key::cc, sent.cc.map(name));
+    record.set_if(key::cgroup, sent.cgroup.u64(0));
+    record.set_if(key::mark, sent.mark.u32(0));
+    record.set_if(key::class_id, sent.class.u32(0));
+    record.set_if(key::ulp, sent.ulp.map(name));
+    // The group Identity is complete, as the verdict wants it.
+    match filter.map(|filter| filter.verdict_by_identity(record)) {
+        Some(Verdict::NoMatch) => return Ok(false),
+        None | Some(Verdict::Match | Verdict::Unknown) => (),
+    }
+    let wqueue = message.u32(60).ok_or_else(short)?;
+    fill_queues(record, message, state, socket).ok_or_else(short)?;
+    fill_memory(record, sent.memory);
+    let is_ipv4 = record.get(key::ipver) == Some(4);
+    record.set_if(key::tos, if is_ipv4 { sent.tos.u8(0) } else { sent.tclass.u8(0) });
+    record.set_if(key::shutdown, sent.shutdown.u8(0));
+    record.set_if(key::sockopt, sent.options.at(0).map(socket_options));
+    if state != State::LISTEN {
+        if let Some((fill_congestion, info)) = sent.congestion {
+            fill_congestion(record, info);
+        }
+        // In the first nothing is missing, and so nothing is looked for: a third of the work.
+        match sent.info.0.first_chunk::<INFO_LEN>() {
+            Some(whole) => tcp_info::fill(record, Bytes(whole), state, wqueue),
+            None => tcp_info::fill(record, sent.info, state, wqueue),
+        }
+    }
+    Ok(filter.is_none_or(|filter| filter.matches(record)))
+}
+
+fn fill_identity(record: &mut Record, message: Bytes<'_>, state: State) -> Option<()> {
+    let mapped = |offset: usize| -> Option<[u8; 16]> {
+        if message.u8(0)? == Family::Inet.number() { message.at(offset).map(ipv4) } else { message.at(offset) }
+    };
+    let (laddr, faddr) = (mapped(8)?, mapped(24)?);
+    let is_ipv4 = mapped_ipv4(laddr).is_some();
+    let cookie = message.u64(44)?;
+    // All ones is INET_DIAG_NOCOOKIE.
+    record.set_if(key::gencnt, (cookie != u64::MAX).then_some(cookie));
+    record.set(key::laddr, laddr);
+    record.set(key::lport, message.at(4).map(u16::from_be_bytes)?);
+    record.set(key::faddr, faddr);
+    record.set(key::fport, message.at(6).map(u16::from_be_bytes)?);
+    record.set(key::ipver, if is_ipv4 { 4 } else { 6 });
+    record.set(key::state, state);
+    let ifindex = Some(message.u32(40)?).filter(|index| *index != 0);
+    record.set_if(key::ifindex, ifindex);
+    // The kernel binds a socket to the interface of such an address.  Other addresses have no zone, whatever the socket
+    // is bound to.
+    record.set_if(key::zone, ifindex.filter(|_| is_scoped(laddr) || is_scoped(faddr)));
+    Some(())
+}
+
+/// Whether an address means something else on every interface: link-local, and
+/// the interface-local and link-local groups.
+fn is_scoped(address: [u8; 16]) -> bool {
+    match address {
+        [0xfe, second, ..] => second & 0xc0 == 0x80,
+        [0xff, second, ..] => matches!(second & 0x0f, 1 | 2),
+        _ => false,
+    }
+}
+
+fn fill_owner(record: &mut Record, message: Bytes<'_>, sender: Sender) -> Option<()> {
+    let (uid, inode) = (message.u32(64)?, message.u32(68)?);
+    // Without an inode no process has the socket open.
+    let is_known = uid != 0 || inode != 0 || sender.keeps_owner;
+    record.set_if(key::uid, is_known.then_some(uid));
+    record.set_if(key::inode, (inode != 0).then_some(inode));
+    Some(())
+}
+
+fn fill_queues(record: &mut Record, message: Bytes<'_>, state: State, socket: Socket) -> Option<()> {
+    let (rqueue, wqueue) = (message.u32(56)?, message.u32(60)?);
+    match (socket, state) {
+        (Socket::Full, State::LISTEN) => {
+            record.set(key::qlen, rqueue);
+            record.set(key::qlimit, wqueue);
+        }
+        (Socket::Full, _) => {
+            record.set(key::rcv_cc, rqueue.saturating_sub(fin_received(state)));
+            // In SYN_RCVD a SYN is counted after a simultaneous open, and none with TCP Fast Open.
+            let data = wqueue.saturating_sub(flags_unacknowledged(state));
+            record.set_if(key::snd_cc, (state != State::SYN_RCVD).then_some(data));
+        }
+        (Socket::Request | Socket::Mini, _) => (),
+    }
+    let left = message.ms(52)?;
+    match message.u8(2)? {
+        1 => record.set(key::tt_rexmt, left),
+        2 => record.set(key::tt_keep, left),
+        3 => record.set(key::tt_2msl, left),
+        4 => record.set(key::tt_persist, left),
+        _ => (),
+    }
+    // Of the SYN with ACK; a full socket has the number in tcp_info.
+    record.set_if(key::retransmits, message.u8(3).filter(|_| socket == Socket::Request));
+    Some(())
+}
+
+/// The sequence number of a FIN that was received is in the receive queue until
+/// the application has read the end of the data, and so after all data.
+fn fin_received(state: State) -> u32 {
+    u32::from(matches!(state, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK))
+}
+
+/// The sequence number of a SYN or a FIN that the peer has not acknowledged is
+/// in the send queue.
+pub fn flags_unacknowledged(state: State) -> u32 {
+    u32::from(matches!(state, State::SYN_SENT | State::FIN_WAIT_1 | State::CLOSING | State::LAST_ACK))
+}
+
+/// The bit fields of `struct inet_diag_sockopt`, the first of them as the lowest
+/// bit.
+fn socket_options(bytes: [u8; 2]) -> u32 {
+    let [first, second] = if cfg!(target_endian = "big") { bytes.map(u8::reverse_bits) } else { bytes };
+    u32::from(first) | u32::from(second) << 8
+}
+
+/// Fills the record with what a congestion control says of itself.
+type FillCongestion = fn(&mut Record, Bytes<'_>);
+
+/// The attributes that are read, empty where the kernel sent none.
+#[derive(Default)]
+struct Sent<'a> {
+    info: Bytes<'a>,
+    cc: Option<&'a [u8]>,
+    memory: Bytes<'a>,
+    mark: Bytes<'a>,
+    cgroup: Bytes<'a>,
+    tos: Bytes<'a>,
+    tclass: Bytes<'a>,
+    shutdown: Bytes<'a>,
+    class: Bytes<'a>,
+    options: Bytes<'a>,
+    ulp: Option<&'a [u8]>,
+    congestion: Option<(FillCongestion, Bytes<'a>)>,
+}
+
+impl<'a> Sent<'a> {
+    fn read(attributes: &'a [u8]) -> Self {
+        let mut sent = Self::default();
+        for (kind, value) in Attributes(attributes) {
+            match kind {
+                INET_DIAG_INFO => sent.info = Bytes(value),
+                INET_DIAG_CONG => sent.cc = Some(value),
+                INET_DIAG_TOS => sent.tos = Bytes(value),
+                INET_DIAG_TCLASS => sent.tclass = Bytes(value),
+                INET_DIAG_SKMEMINFO => sent.memory = Bytes(value),
+                INET_DIAG_MARK => sent.mark = Bytes(value),
+                INET_DIAG_CGROUP_ID => sent.cgroup = Bytes(value),
+                INET_DIAG_SHUTDOWN => sent.shutdown = Bytes(value),
+                INET_DIAG_CLASS_ID => sent.class = Bytes(value),
+                INET_DIAG_SOCKOPT => sent.options = Bytes(value),
+                INET_DIAG_ULP_INFO => {
+                    sent.ulp = Attributes(value).find(|(kind, _)| *kind == INET_ULP_INFO_NAME).map(|(_, name)| name);
+                }
+                INET_DIAG_VEGASINFO => sent.congestion = Some((congestion::fill_vegas, Bytes(value))),
+                INET_DIAG_DCTCPINFO => sent.congestion = Some((congestion::fill_dctcp, Bytes(value))),
+                INET_DIAG_BBRINFO => sent.congestion = Some((congestion::fill_bbr, Bytes(value))),
+                _ => (),
+            }
+        }
+        sent
+    }
+}
+
+/// `SK_MEMINFO_*` of `linux/sock_diag.h`, in their order.
+fn fill_memory(record: &mut Record, memory: Bytes<'_>) {
+    let order = [
+        key::rmem_alloc,
+        key::rcv_hiwat,
+        key::wmem_alloc,
+        key::snd_hiwat,
+        key::fwd_alloc,
+        key::wmem_queued,
+        key::optmem,
+        key::backlog,
+        key::drops,
+    ];
+    for (i, key) in order.into_iter().enumerate() {
+        record.set_if(key, memory.u32(4 * i));
+    }
+}

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Snapshots from Linux's `sock_diag` (7): a netlink dump of all TCP sockets.
+//!
+//! One socket and one buffer serve every dump; replies are read in place.  What
+//! of the filter the kernel can apply, it does.
+
+mod bytecode;
+#[cfg(test)]
+mod captures;
+mod congestion;
+mod inet_diag;
+mod netlink;
+mod tcp_info;
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
+
+use tcpstats::frame::flag;
+use tcpstats::stream::SnapshotBuffer;
+use tcpstats::{Field, Filter, Header, Record};
+
+use self::bytecode::Family;
+use self::inet_diag::{Dump, SOCK_DIAG_BY_FAMILY, Sender, fill};
+use self::netlink::{Bytes, DumpError, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
+use crate::system::{System, mono_ns, wall_ns};
+use crate::{Place, Sample, Sentence, Source};
+
+/// Larger than any reply: the kernel fills at most 32 KiB for a dump.
+const REPLY_MAX: usize = 128 * 1024;
+
+/// Times that a dump is repeated when the kernel says that it was interrupted.
+const RETRIES: u32 = 3;
+
+/// An open netlink socket.
+pub struct SockDiag {
+    socket: File,
+    buffer: Vec<u8>,
+    filter: Option<Filter>,
+    sender: Sender,
+    dumps: Vec<Dump>,
+    sequence: u64,
+    request: u32,
+    record: Record,
+}
+
+fn dumps(filter: Option<&Filter>, is_wanted: &dyn Fn(&Field) -> bool) -> Vec<Dump> {
+    let families = [Family::Inet, Family::Inet6];
+    families.into_iter().filter_map(|family| Dump::of(family, filter, is_wanted)).collect()
+}
+
+impl SockDiag {
+    /// Opens the socket.
+    ///
+    /// # Errors
+    /// A sentence with what the kernel said.
+    pub fn open(filter: Option<Filter>) -> Result<Self, Sentence> {
+        Ok(Self::on(Self::socket()?, filter))
+    }
+
+    fn on(socket: File, filter: Option<Filter>) -> Self {
+        let dumps = dumps(filter.as_ref(), &|_| true);
+        Self {
+            socket,
+            buffer: vec![0; REPLY_MAX],
+            dumps,
+            filter,
+            sender: Sender::of_version(System::this().version),
+            sequence: 0,
+            request: 0,
+            record: Record::new(),
+        }
+    }
+
+    fn socket() -> Result<File, Sentence> {
+        // SAFETY: socket(2) takes no pointers.
+        let fd =
+            unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_SOCK_DIAG) };
+        if fd < 0 {
+            let error = io::Error::last_os_error();
+            return Err(match error.raw_os_error() {
+                Some(libc::EPROTONOSUPPORT) => format!(
+                    "source sock_diag: the kernel has no socket diagnostics (CONFIG_INET_DIAG): {error}; \
+                     try modprobe inet_diag tcp_diag"
+                ),
+                Some(libc::EAFNOSUPPORT | libc::EPERM | libc::EACCES) => format!(
+                    "source sock_diag: netlink sockets are not allowed here: {error}; \
+                     allow AF_NETLINK, in systemd by RestrictAddressFamilies="
+                ),
+                _ => format!("source sock_diag: {error}"),
+            });
+        }
+        // SAFETY: `fd` is open and nobody else has it.
+        Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Asks for a dump and reads it; gives whether the kernel said that it was
+    /// interrupted.
+    fn dump(
+        &mut self,
+        which: usize,
+        start_ns: u64,
+        seen: &mut u64,
+        snapshot: &mut SnapshotBuffer,
+    ) -> Result<bool, DumpError> {
+        self.request = self.request.wrapping_add(1);
+        self.socket.write_all(self.dumps[which].request(self.request))?;
+        let mut interrupted = false;
+        loop {
+            let len = match self.socket.read(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other?,
+            };
+            let at_ns = mono_ns().saturating_sub(start_ns);
+            let mut rest = self.buffer.get(..len).unwrap_or_default();
+            while !rest.is_empty() {
+                let message = Message::take(&mut rest)?;
+                if message.request != self.request {
+                    continue;
+                }
+                interrupted |= message.flags & NLM_F_DUMP_INTR != 0;
+                match message.kind {
+                    NLMSG_DONE | NLMSG_ERROR => {
+                        // Both begin with zero or a negated errno.
+                        let code = Bytes(message.payload).i32(0).unwrap_or(0);
+                        return if code < 0 {
+                            Err(io::Error::from_raw_os_error(-code).into())
+                        } else {
+                            Ok(interrupted)
+                        };
+                    }
+                    SOCK_DIAG_BY_FAMILY => {
+                        *seen += 1;
+                        self.record.clear();
+                        self.record.at_ns = at_ns;
+                        if fill(&mut self.record, message.payload, self.filter.as_ref(), self.sender)? {
+                            snapshot.push(&self.record);
+                        }
+                    }
+                    _ => (),
+                }
+            }
+        }
+    }
+
+    fn dump_all(&mut self, start_ns: u64, snapshot: &mut SnapshotBuffer) -> Result<(u64, bool), DumpError> {
+        let mut seen = 0;
+        let mut interrupted = false;
+        for which in 0..self.dumps.len() {
+            match self.dump(which, start_ns, &mut seen, snapshot) {
+                Ok(again) => interrupted |= again,
+                // A kernel without IPv6 has no such sockets.
+                Err(DumpError::Io(error))
+                    if self.dumps[which].family == Family::Inet6 && error.raw_os_error() == Some(libc::ENOENT) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((seen, interrupted))
+    }
+}
+
+impl Source for SockDiag {
+    fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Sentence> {
+        let mut tries = 0;
+        loop {
+            snapshot.clear();
+            let (wall_ns, mono_start_ns) = (wall_ns(), mono_ns());
+            let (seen, interrupted) = self.dump_all(mono_start_ns, snapshot).map_err(|error| match error {
+                DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => format!(
+                    "source sock_diag: the kernel cannot dump TCP sockets, its module tcp_diag is not loaded: {error}; \
+                     load it with modprobe tcp_diag"
+                ),
+                DumpError::Io(error) => format!("source sock_diag: the kernel's dump failed: {error}"),
+                DumpError::Malformed(what) => format!("source sock_diag: the kernel's reply is malformed: {what}"),
+            })?;
+            if interrupted && tries < RETRIES {
+                tries += 1;
+                continue;
+            }
+            self.sequence += 1;
+            let matched = snapshot.written();
+            snapshot.finish(&Header {
+                sequence: self.sequence,
+                wall_ns,
+                mono_ns: mono_start_ns,
+                walk_ns: mono_ns().saturating_sub(mono_start_ns),
+                seen,
+                matched,
+                flags: if interrupted { flag::INTERRUPTED } else { 0 },
+                ..Header::default()
+            });
+            return Ok(Sample::Taken);
+        }
+    }
+
+    fn comes_back(&self) -> bool {
+        true
+    }
+
+    fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool) {
+        self.dumps = dumps(self.filter.as_ref(), is_wanted);
+    }
+
+    /// Numbers go on where they were.
+    fn reopen(&mut self) -> Result<(), Sentence> {
+        self.socket = Self::socket()?;
+        Ok(())
+    }
+
+    fn place(&self) -> Option<&Place> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use tcpstats::{FIELDS, key};
+
+    use super::inet_diag::{DIAG_MESSAGE_LEN, INET_DIAG_INFO};
+    use super::netlink::HEADER_LEN;
+    use super::tcp_info::INFO_LEN;
+    use super::*;
+
+    fn message(kind: u16, flags: u16, request: u32, payload: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(HEADER_LEN + payload.len()).unwrap();
+        let head = [kind.to_ne_bytes(), flags.to_ne_bytes()].concat();
+        [&len.to_ne_bytes(), &head[..], &request.to_ne_bytes(), &[0; 4], payload].concat()
+    }
+
+    /// An established IPv4 connection whose `tcp_info` has so many bytes, none of them zero.
+    fn connection(info_len: usize) -> Vec<u8> {
+        let mut payload = vec![1; DIAG_MESSAGE_LEN];
+        payload[0] = Family::Inet.number();
+        payload[8..12].copy_from_slice(&[192, 0, 2, 1]);
+        let mut info: Vec<u8> = (1..=200_u8).cycle().take(info_len).collect();
+        // Less is unsent than is in the queue.
+        if let Some(unsent) = info.get_mut(144..148) {
+            unsent.copy_from_slice(&1_u32.to_ne_bytes());
+        }
+        // AccECN, in whichever bits the mode is.
+        if let Some(mode) = info.get_mut(276..280) {
+            mode.copy_from_slice(&[0x82; 4]);
+        }
+        payload.extend(u16::try_from(4 + info_len).unwrap().to_ne_bytes());
+        payload.extend(INET_DIAG_INFO.to_ne_bytes());
+        payload.extend(info);
+        payload
+    }
+
+    fn filled(payload: &[u8]) -> Record {
+        let mut record = Record::new();
+        assert!(fill(&mut record, payload, None, Sender::of_version(0)).is_ok());
+        record
+    }
+
+    #[test]
+    fn a_filter_by_any_field_matches_what_the_record_has() {
+        let attribute = |kind: u16, value: &[u8]| {
+            let len = u16::try_from(4 + value.len()).unwrap();
+            let padding = vec![0; value.len().next_multiple_of(4) - value.len()];
+            [&len.to_ne_bytes(), &kind.to_ne_bytes()[..], value, &padding].concat()
+        };
+        let mut payload = connection(INFO_LEN);
+        // Congestion control, memory, mark, class, control group, options, BBR.
+        for (kind, value) in [(4, &b"bbr\0"[..]), (7, &[3; 36]), (15, &[5; 4]), (17, &[6; 4]), (21, &[7; 8])] {
+            payload.extend(attribute(kind, value));
+        }
+        payload.extend(attribute(8, &[2]));
+        payload.extend(attribute(5, &[0x48]));
+        payload.extend(attribute(22, &[2, 1]));
+        payload.extend(attribute(16, &[9; 20]));
+        payload.extend(attribute(19, &attribute(1, b"mptcp\0")));
+        let record = filled(&payload);
+        let matches = |text: &str| {
+            let filter = Filter::parse(text).unwrap();
+            let matched = fill(&mut Record::new(), &payload, Some(&filter), Sender::of_version(0));
+            matched.is_ok_and(|matched| matched)
+        };
+        let mut tried = 0;
+        for field in FIELDS.iter().filter(|field| record.has(field) && !matches!(field.name, "state" | "options")) {
+            if let Some(number) = record.number(field) {
+                assert!(matches(&format!("{} {number}", field.name)), "{}", field.name);
+                tried += 1;
+            }
+        }
+        assert!(tried > 80, "{tried} fields");
+        assert!(matches("cc bbr") && matches("ulp mptcp") && matches("host 192.0.2.1"));
+    }
+
+    /// What a source makes of replies that wait for it, and whether they were all read.
+    fn sample(replies: &[Vec<u8>]) -> (Result<SnapshotBuffer, Sentence>, bool) {
+        let (ours, kernel) = UnixDatagram::pair().unwrap();
+        for reply in replies {
+            kernel.send(reply).unwrap();
+        }
+        // A source that waits for more than there is has an error, not all day.
+        ours.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+        let mut source = SockDiag::on(File::from(OwnedFd::from(ours.try_clone().unwrap())), None);
+        let mut snapshot = SnapshotBuffer::new();
+        let sample = source.sample(&mut snapshot).map(|_| snapshot);
+        ours.set_nonblocking(true).unwrap();
+        (sample, ours.recv(&mut [0; 1]).is_err())
+    }
+
+    /// Replies to one dump after another, each a connection and the end.
+    fn dumps(flags: impl Fn(u32) -> u16, count: u32) -> Vec<Vec<u8>> {
+        let one = |request| message(SOCK_DIAG_BY_FAMILY, flags(request), request, &connection(INFO_LEN));
+        let end = |request| message(NLMSG_DONE, 0, request, &[0; 4]);
+        (1..=count).map(|request| [one(request), end(request)].concat()).collect()
+    }
+
+    #[test]
+    fn an_interrupted_dump_is_repeated() {
+        let (snapshot, all_read) = sample(&dumps(|request| if request == 1 { NLM_F_DUMP_INTR } else { 0 }, 4));
+        let header = *snapshot.unwrap().header();
+        assert_eq!((header.written, header.seen, header.flags), (2, 2, 0), "only the repeated dumps count");
+        assert!(all_read);
+    }
+
+    #[test]
+    fn a_dump_that_is_interrupted_again_and_again_is_marked() {
+        let (snapshot, all_read) = sample(&dumps(|_| NLM_F_DUMP_INTR, 2 * (RETRIES + 1)));
+        let header = *snapshot.unwrap().header();
+        assert_eq!((header.written, header.flags), (2, flag::INTERRUPTED));
+        assert!(all_read);
+    }
+
+    #[test]
+    fn replies_to_an_earlier_request_are_not_taken() {
+        let late = message(SOCK_DIAG_BY_FAMILY, 0, 77, &connection(INFO_LEN));
+        let (snapshot, _) = sample(&[&[late][..], &dumps(|_| 0, 2)].concat());
+        assert_eq!(snapshot.unwrap().written(), 2);
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_and_what_is_no_reply_is_said() {
+        let said = |reply: Vec<u8>| sample(&[reply]).0.err().unwrap();
+        assert!(said(message(NLMSG_ERROR, 0, 1, &(-libc::EPERM).to_ne_bytes())).contains("Operation not permitted"));
+        let missing = said(message(NLMSG_ERROR, 0, 1, &(-libc::ENOENT).to_ne_bytes()));
+        assert!(missing.contains("module tcp_diag is not loaded") && missing.contains("modprobe tcp_diag"));
+        let whole = message(SOCK_DIAG_BY_FAMILY, 0, 1, &connection(0));
+        assert!(said(whole[..40].to_vec()).contains("a message is cut off"));
+        assert!(
+            said(message(SOCK_DIAG_BY_FAMILY, 0, 1, &[Family::Inet.number(); 40]))
+                .contains("shorter than inet_diag_msg")
+        );
+    }
+
+    #[test]
+    fn what_an_older_kernel_does_not_send_is_absent_and_the_rest_the_same() {
+        let whole = filled(&connection(INFO_LEN));
+        let mut present = 0;
+        for len in 0..INFO_LEN {
+            let record = filled(&connection(len));
+            // Only the last member says whether ECN is AccECN.
+            let fields = FIELDS.iter().filter(|field| record.has(field) && field.name != "options");
+            assert!(fields.clone().all(|field| record.bytes(field) == whole.bytes(field)), "{len} bytes");
+            assert!(fields.clone().count() >= present, "{len} bytes");
+            present = fields.count();
+        }
+        let oldest = filled(&connection(104));
+        assert!(oldest.get(key::rexmit_packs).is_some(), "the last member in Linux 2.6");
+        assert_eq!(oldest.get(key::pacing_rate), None);
+        let newer = filled(&connection(INFO_LEN + 100));
+        assert_eq!(newer, whole, "what is not known yet is skipped");
+        let of_info = FIELDS.iter().filter(|field| field.linux.starts_with("tcpi_"));
+        assert!(of_info.clone().count() > 50 && of_info.clone().all(|field| whole.has(field)));
+    }
+
+    #[test]
+    fn a_message_cut_anywhere_is_read_or_refused() {
+        let whole = connection(INFO_LEN);
+        for len in 0..whole.len() {
+            let read = fill(&mut Record::new(), &whole[..len], None, Sender::of_version(0));
+            assert_eq!(read.is_ok(), len >= DIAG_MESSAGE_LEN, "{len} bytes");
+        }
+    }
+}
