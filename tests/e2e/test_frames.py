@@ -3,8 +3,9 @@
 
 import random
 import subprocess
+import zlib
 
-from bin_log import HEADER, SNAPSHOT, frames_of, notes, snapshots, whole
+from bin_log import HEADER, NAMES, SNAPSHOT, frames_of, notes, snapshots, whole
 from logger import CsvLog, command, refuse, replay, run
 
 
@@ -82,3 +83,29 @@ def test_frames_are_read_from_a_pipe_too(frames):
         )
     assert (done.returncode, done.stderr) == (0, "")
     assert CsvLog(done.stdout).rows == replay(frames).rows
+
+
+def doubled(data, osversion):
+    """The log with the first record of each snapshot once more behind the last, from a kernel of that version."""
+    out = b""
+    for frame in frames_of(data)[0]:
+        if frame["kind"] == SNAPSHOT:
+            frame["payload"] += frame["payload"][: frame["record_len"]]
+            frame |= {"payload_len": len(frame["payload"]), "osversion": osversion, "crc": 0}
+            frame |= {count: frame[count] + 1 for count in ("seen", "matched", "written")}
+        fields = [frame[name] for name in NAMES]
+        if frame["kind"] == SNAPSHOT:
+            fields[NAMES.index("crc")] = zlib.crc32(HEADER.pack(*fields) + frame["payload"])
+        out += HEADER.pack(*fields) + frame["payload"]
+    return out
+
+
+def test_a_connection_that_freebsd_16_shows_twice_in_a_walk_is_logged_once(frames, tmp_path):
+    data = frames.read_bytes()
+    twice = tmp_path / "twice.bin"
+    # Kernels before 16 have one list, in which nothing comes twice: what is there stays.
+    for osversion, repeated in ((1500068, 1), (1600001, 0)):
+        twice.write_bytes(doubled(data, osversion))
+        log = replay(twice)
+        assert [note["records"] for note in log.noted("snapshot")] == [22 + repeated] * 3
+        assert [note["seen"] for note in log.noted("snapshot")] == [22 + repeated] * 3

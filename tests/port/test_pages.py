@@ -84,34 +84,34 @@ def examples(page):
 def test_the_examples_of_the_formats_work_when_pasted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sql, jq, convert = examples("tcpstats.5")
-    shutil.copy(GOLDEN / "v1-basic.csv", "tcpstats.log")
+    shutil.copy(GOLDEN / "v2-basic.csv", "tcpstats.log")
     rows = duckdb.sql(sql.strip().rstrip(";")).fetchall()
     assert rows[0] == ("203.0.113.9", 12, 24.024) or rows[0] == ("198.51.100.7", 443, 16.0), rows
     assert len(rows) == 3
-    shutil.copy(GOLDEN / "v1.json", "tcpstats.log")
+    shutil.copy(GOLDEN / "v2.json", "tcpstats.log")
     lines = subprocess.run(jq, shell=True, check=True, capture_output=True, text=True).stdout.splitlines()
     assert [line.split("\t")[1:] for line in lines] == [["50000", "14480"], ["6", "19019"]]
     pathlib.Path("tcpstats.log").unlink()
-    shutil.copy(GOLDEN / "v1.bin", "tcpstats.bin")
+    shutil.copy(GOLDEN / "v2.bin", "tcpstats.bin")
     subprocess.run(convert.replace("siftr_cdev_logger", str(ROOT / "siftr_cdev_logger"), 1), shell=True, check=True)
     rows = [line for line in pathlib.Path("tcpstats.log").read_text().splitlines() if not line.startswith("#")]
-    assert rows == (GOLDEN / "v1-all.csv").read_text().splitlines()[: len(rows)] and len(rows) == 4
+    assert rows == (GOLDEN / "v2-all.csv").read_text().splitlines()[: len(rows)] and len(rows) == 4
 
 
 def test_the_log_in_the_page_is_as_the_library_writes_it():
     block = textwrap.dedent(re.search(r"^time,snapshot,.*?(?=^\.Ed)", (ROOT / "man/tcpstats.5").read_text(), re.MULTILINE | re.DOTALL)[0])
     header, *rows, note = block.splitlines()
-    golden = [line.split(",") for line in (GOLDEN / "v1-basic.csv").read_text().splitlines()]
+    golden = [line.split(",") for line in (GOLDEN / "v2-basic.csv").read_text().splitlines()]
     columns = [golden[0].index(name) for name in header.split(",")]
     assert rows == [",".join(row[column] for column in columns) for row in golden[1:3]]
     # The numbers are those of the two records that are shown.
-    assert re.sub(r"\d+", "0", note) == re.sub(r"\d+", "0", (GOLDEN / "v1-basic.csv").read_text().splitlines()[-1])
+    assert re.sub(r"\d+", "0", note) == re.sub(r"\d+", "0", (GOLDEN / "v2-basic.csv").read_text().splitlines()[-1])
 
 
 def test_the_header_of_a_frame_is_as_the_library_has_it():
     listed = re.findall(r"^\.It (\d+) Ta (\d+) Ta ", section("tcpstats.5", "FORMATS"), re.MULTILINE)
     module = (ROOT / "src/tcpstats/src/frame.rs").read_text()
     documented = re.findall(r"^//! \| (\d+) \| (\d+) \| ", module, re.MULTILINE)
-    assert listed == documented and len(listed) == 19
+    assert listed == documented and len(listed) == 21
     ends = [int(at) + int(size) for at, size in listed]
     assert [int(at) for at, _ in listed[1:]] == ends[:-1] and f"HEADER_LEN: usize = {ends[-1]};" in module

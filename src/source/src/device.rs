@@ -2,6 +2,7 @@
 
 //! Snapshots from `/dev/tcpstats`, or from a file or pipe of frames.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::AsRawFd;
@@ -12,7 +13,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use tcpstats::frame::{Frame, FrameError, FrameKind, HEADER_LEN, flag};
 use tcpstats::stream::{FrameReader, SnapshotBuffer};
-use tcpstats::{Filter, Header, ioctl};
+use tcpstats::{Filter, Header, Record, ioctl, key};
 
 use crate::{FileId, Place, Sample, Sentence, Source};
 
@@ -64,16 +65,46 @@ impl Device {
             snapshot.clear();
             // The device has filtered already.
             let filter = self.filter.as_ref().filter(|_| !self.endless);
+            let mut once = Once::of(&frame.header);
             for record in frame.records() {
-                if filter.is_none_or(|filter| filter.matches(&record)) {
+                if once.is_first(&record) && filter.is_none_or(|filter| filter.matches(&record)) {
                     snapshot.push(&record);
                 }
             }
             let dropped = frame.header.written - snapshot.written();
             let matched = frame.header.matched.saturating_sub(dropped);
-            snapshot.finish(&Header { matched, flags: frame.header.flags & !flag::CRC, ..frame.header });
+            let seen = frame.header.seen.saturating_sub(once.repeated);
+            snapshot.finish(&Header { seen, matched, flags: frame.header.flags & !flag::CRC, ..frame.header });
             return Ok(Sample::Taken);
         }
+    }
+}
+
+/// The connections of a snapshot, each once.
+///
+/// Before FreeBSD 16 the kernel has one list of all connections.  Since then a
+/// walk goes over several, and sees a connection twice that moves between them:
+/// `inp_next()` of `netinet/in_pcb.c`.
+struct Once {
+    /// `vnet` and `gencnt` of those so far, `None` where none comes twice.
+    seen: Option<HashSet<(Option<u64>, u64)>>,
+    repeated: u64,
+}
+
+impl Once {
+    const SEVERAL_LISTS: u32 = 1_600_000;
+
+    fn of(header: &Header) -> Self {
+        Self { seen: (header.osversion >= Self::SEVERAL_LISTS).then(HashSet::new), repeated: 0 }
+    }
+
+    fn is_first(&mut self, record: &Record) -> bool {
+        let (Some(seen), Some(gencnt)) = (&mut self.seen, record.get(key::gencnt)) else {
+            return true;
+        };
+        let is_first = seen.insert((record.get(key::vnet), gencnt));
+        self.repeated += u64::from(!is_first);
+        is_first
     }
 }
 
