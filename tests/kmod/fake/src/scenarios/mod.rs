@@ -12,6 +12,8 @@ macro_rules! scenarios {
     };
 }
 
+mod ages;
+mod bytes;
 mod crowd;
 mod filters;
 mod ioctls;
@@ -21,7 +23,9 @@ mod memory;
 mod reading;
 mod records;
 mod signals;
+mod states;
 mod users;
+mod vnets;
 mod walking;
 
 /// Every scenario.
@@ -30,6 +34,9 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         loading::ALL,
         reading::ALL,
         records::ALL,
+        states::ALL,
+        bytes::ALL,
+        ages::ALL,
         walking::ALL,
         signals::ALL,
         memory::ALL,
@@ -37,6 +44,7 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         ioctls::ALL,
         filters::ALL,
         users::ALL,
+        vnets::ALL,
         crowd::ALL,
     ];
     subjects.into_iter().flatten().copied()
