@@ -160,7 +160,7 @@ pub fn release() -> u32 {
     fake_release()
 }
 
-/// Whether the kernel has identifiers for BBLog.
+/// Whether the kernel has identifiers for `BBLog`.
 pub fn has_log_ids() -> bool {
     fake_log_ids() != 0
 }
@@ -499,7 +499,7 @@ impl Pcb {
         self
     }
 
-    /// The application sets its identifier for BBLog, where the kernel has that.
+    /// The application sets its identifier for `BBLog`, where the kernel has that.
     pub fn log_id(self, id: &str) -> Self {
         // SAFETY: as in `set`.
         unsafe { fake_pcb_log_id(self.0, c(id).as_ptr()) }

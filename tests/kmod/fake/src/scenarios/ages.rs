@@ -21,7 +21,7 @@ fn at(hz: u64, uptime_ns: u64) {
 
 /// The kernel's ticks now.
 fn ticks(hz: u64) -> u32 {
-    u32::try_from(kernel::now() / (1_000_000_000 / hz) & 0xffff_ffff).unwrap()
+    u32::try_from((kernel::now() / (1_000_000_000 / hz)) & 0xffff_ffff).unwrap()
 }
 
 /// A connection that begins now.

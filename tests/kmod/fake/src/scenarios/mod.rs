@@ -16,6 +16,7 @@ mod ages;
 mod bytes;
 mod crowd;
 mod filters;
+mod identity;
 mod ioctls;
 mod limits;
 mod loading;
@@ -34,6 +35,7 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         loading::ALL,
         reading::ALL,
         records::ALL,
+        identity::ALL,
         states::ALL,
         bytes::ALL,
         ages::ALL,
