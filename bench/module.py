@@ -14,7 +14,7 @@ import tempfile
 
 from scale import scale
 
-WAYS = {"binary": "binary, 65 fields", "text": "text, 34 basic columns", "reject": "a filter that rejects"}
+WAYS = {"binary": "binary, 76 fields", "text": "text, 40 basic columns", "reject": "a filter that rejects"}
 
 # The module's own functions, as callgrind names them; the C library's copying counts where the module does it.
 OWN = re.compile(r"siftr_cdev|tcpstats|core::")

@@ -392,11 +392,11 @@ siftr_cdev_tos(struct inpcb *inp)
  */
 size_t	tcp_log_get_id(struct tcpcb *, char *) __attribute__((__weak__));
 
-void
+int
 siftr_cdev_log_id(struct inpcb *inp, char *id)
 {
-	if (tcp_log_get_id != NULL)
-		(void)tcp_log_get_id(intotcpcb(inp), id);
+	return (tcp_log_get_id != NULL &&
+	    tcp_log_get_id(intotcpcb(inp), id) != 0);
 }
 
 /*
@@ -533,7 +533,7 @@ siftr_cdev_this_vnet(uint64_t wrap_ns, struct siftr_cdev_vnet *to)
 	if (stack != NULL) {
 		to->id = stack->id;
 		if (stack->marks[0].at_ns == 0 ||
-		    now - stack->marks[0].at_ns > wrap_ns / 4) {
+		    now - stack->marks[0].at_ns > wrap_ns / 2) {
 			stack->marks[1] = stack->marks[0];
 			stack->marks[0].gencnt = V_tcbinfo.ipi_gencnt;
 			stack->marks[0].at_ns = now;

@@ -42,6 +42,7 @@ impl Clock {
 }
 
 /// How far a connection has come, which decides what can be known of it.
+#[allow(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 #[derive(Clone, Copy)]
 struct Phase {
     /// It has chosen an initial sequence number.
@@ -52,6 +53,8 @@ struct Phase {
     measured: bool,
     /// Its times in ticks have not wrapped.
     recent: bool,
+    /// It belongs to the base stack.
+    is_base: bool,
 }
 
 impl Phase {
@@ -67,6 +70,7 @@ impl Phase {
             synchronized,
             measured: synchronized && pcb.t_srtt() != 0,
             recent: clock.stack.as_ref().is_some_and(|stack| pcb.gencnt() > stack.recent_gencnt),
+            is_base: pcb.has_base_stack(),
         }
     }
 }
@@ -74,6 +78,8 @@ impl Phase {
 /// Which connection it is: all fields of the group identity, in a record that
 /// may have had others.
 pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
+    // The longest field of all, and hardly ever there: its bytes are cleared only where it was.
+    let had_log_id = record.get(key::log_id).is_some();
     record.forget();
     let (uid, jid) = pcb.owner();
     let (flowid, flowtype) = pcb.flow();
@@ -86,7 +92,10 @@ pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     record.set(key::flowid, flowid);
     record.set(key::flowtype, flowtype);
     record.set(key::encaps_port, pcb.encapsulation_port());
-    record.set_if(key::log_id, pcb.log_id());
+    let log_id = pcb.log_id();
+    if had_log_id || log_id.is_some() {
+        record.set_if(key::log_id, log_id);
+    }
     let stack = pcb.stack();
     record.set_if(key::cc, stack.map(|stack| stack.cc));
     record.set_if(key::stack, stack.map(|stack| stack.name));
@@ -110,6 +119,18 @@ fn endpoints(record: &mut KernelRecord, ends: &Endpoints) {
     record.set(key::fib, ends.fib);
 }
 
+/// Sets fields where they are known, and else makes them absent: one look at
+/// the condition for all of them.
+macro_rules! fields {
+    ($record:ident if $known:expr => $($field:ident: $value:expr,)*) => {
+        if $known {
+            $($record.set(key::$field, $value);)*
+        } else {
+            $($record.set_if(key::$field, None);)*
+        }
+    };
+}
+
 /// All that is not identity.  Every field is set, if only to none: the record
 /// may have had it before.
 pub fn statistics(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
@@ -117,8 +138,8 @@ pub fn statistics(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     flags(record, pcb, phase);
     windows(record, pcb, phase);
     times(record, pcb, phase, clock);
-    sequence(record, pcb, phase);
-    totals(record, pcb, phase);
+    since_started(record, pcb, phase);
+    since_synchronized(record, pcb, phase);
     congestion_marks(record, pcb, phase);
     buffers(record, pcb);
     timers(record, pcb, clock);
@@ -131,22 +152,16 @@ fn flags(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
     // What an offloading adapter negotiated is in the flags too.
     let negotiated = phase.synchronized || pcb.t_flags() & raw::TF_TOE != 0;
     record.set_if(key::options, negotiated.then(|| options(pcb)));
-    record.set_if(key::softerror, phase.started.then(|| pcb.t_softerror()));
 }
 
 fn windows(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
     /// `TCP_MAXWIN << TCP_MAX_WINSHIFT`: a congestion window that was not set yet.
     const NO_WINDOW: u32 = 65535 << 14;
-    let Phase { synchronized, .. } = phase;
-    let has_cwnd = synchronized && (pcb.state() >= State::ESTABLISHED.0 || pcb.snd_cwnd() != NO_WINDOW);
-    record.set_if(key::snd_scale, synchronized.then(|| pcb.snd_scale()));
-    record.set_if(key::rcv_scale, synchronized.then(|| pcb.rcv_scale()));
-    record.set_if(key::snd_cwnd, has_cwnd.then(|| pcb.snd_cwnd()));
-    record.set_if(key::snd_ssthresh, has_cwnd.then(|| pcb.snd_ssthresh()));
-    record.set_if(key::snd_wnd, synchronized.then(|| pcb.snd_wnd()));
-    record.set_if(key::max_sndwnd, synchronized.then(|| pcb.max_sndwnd()));
-    record.set_if(key::rcv_wnd, synchronized.then(|| pcb.rcv_wnd()));
-    record.set_if(key::maxseg, synchronized.then(|| pcb.maxseg()));
+    let has_cwnd = phase.synchronized && (pcb.state() >= State::ESTABLISHED.0 || pcb.snd_cwnd() != NO_WINDOW);
+    fields!(record if has_cwnd =>
+        snd_cwnd: pcb.snd_cwnd(),
+        snd_ssthresh: pcb.snd_ssthresh(),
+    );
     // -1 is no limit, and so is 0.
     let pacing = u64::try_from(pcb.t_pacing_rate()).ok().filter(|rate| *rate > 0 && phase.started);
     record.set_if(key::pacing_rate, pacing);
@@ -156,32 +171,65 @@ fn times(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase, clock: &Clock) 
     let Phase { measured, recent, .. } = phase;
     let (granularity, tick, now) = (pcb.granularity(), clock.tick, system::ticks());
     let timestamps = pcb.t_flags() & raw::TF_RCVD_TSTMP != 0;
-    record.set_if(key::srtt, measured.then(|| pcb.srtt_us()));
-    record.set_if(key::rttvar, measured.then(|| rttvar_us(pcb.t_rttvar(), granularity, tick)));
-    let lowest = rttlow_us(pcb.t_rttlow(), granularity, timestamps, tick).filter(|_| measured);
+    fields!(record if measured =>
+        srtt: pcb.srtt_us(),
+        rttvar: rttvar_us(pcb.t_rttvar(), granularity, tick),
+        rto: rto_us(pcb.t_rxtcur(), granularity, tick),
+    );
+    let lowest = if measured { rttlow_us(pcb.t_rttlow(), granularity, timestamps, tick) } else { None };
     record.set_if(key::rttmin, lowest);
-    record.set_if(key::rto, measured.then(|| rto_us(pcb.t_rxtcur(), granularity, tick)));
-    let since = |then, known: bool| since_us(now, then, tick).filter(|_| known);
+    let since = |then, known: bool| if known { since_us(now, then, tick) } else { None };
     record.set_if(key::age, since(pcb.t_starttime(), phase.started && recent));
     // With keepalives no connection is idle for as long as ticks last.
     let keeps_alive = pcb.t_timers().get(raw::TT_KEEP as usize).is_some_and(|deadline| *deadline != i64::MAX);
     record.set_if(key::idle_rcv, since(pcb.t_rcvtime(), phase.synchronized && (recent || keeps_alive)));
     // Of the stacks only the base writes t_sndtime.
-    record.set_if(key::idle_snd, since(pcb.t_sndtime(), phase.started && recent && pcb.has_base_stack()));
+    record.set_if(key::idle_snd, since(pcb.t_sndtime(), phase.started && recent && phase.is_base));
 }
 
-fn sequence(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
-    let Phase { started, synchronized, .. } = phase;
-    record.set_if(key::iss, started.then(|| pcb.iss()));
-    record.set_if(key::snd_una, started.then(|| pcb.snd_una()));
-    record.set_if(key::snd_nxt, started.then(|| pcb.snd_nxt()));
-    record.set_if(key::snd_max, started.then(|| pcb.snd_max()));
-    record.set_if(key::irs, synchronized.then(|| pcb.irs()));
-    record.set_if(key::rcv_nxt, synchronized.then(|| pcb.rcv_nxt()));
-    record.set_if(key::rcv_adv, synchronized.then(|| pcb.rcv_adv()));
-    record.set_if(key::inflight, started.then(|| outstanding(pcb)));
-    record.set_if(key::pipe, if synchronized { pcb.pipe() } else { None });
-    record.set_if(key::segq_len, synchronized.then(|| pcb.t_segqlen()));
+fn since_started(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
+    fields!(record if phase.started =>
+        softerror: pcb.t_softerror(),
+        iss: pcb.iss(),
+        snd_una: pcb.snd_una(),
+        snd_nxt: pcb.snd_nxt(),
+        snd_max: pcb.snd_max(),
+        tlp_bytes: pcb.t_sndtlpbyte(),
+        tlp_packs: pcb.t_sndtlppack(),
+        rexmit_packs: pcb.t_sndrexmitpack(),
+        rxtshift: pcb.t_rxtshift(),
+    );
+    let bytes = if phase.started { Bytes::of(pcb) } else { Bytes::default() };
+    fields!(record if phase.started =>
+        inflight: bytes.outstanding,
+        sent_bytes: bytes.sent,
+        acked_bytes: bytes.acked,
+        rexmit_bytes: bytes.retransmitted,
+    );
+}
+
+fn since_synchronized(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
+    fields!(record if phase.synchronized =>
+        snd_scale: pcb.snd_scale(),
+        rcv_scale: pcb.rcv_scale(),
+        snd_wnd: pcb.snd_wnd(),
+        max_sndwnd: pcb.max_sndwnd(),
+        rcv_wnd: pcb.rcv_wnd(),
+        maxseg: pcb.maxseg(),
+        irs: pcb.irs(),
+        rcv_nxt: pcb.rcv_nxt(),
+        rcv_adv: pcb.rcv_adv(),
+        segq_len: pcb.t_segqlen(),
+        ooo_packs: pcb.t_rcvoopack(),
+        zerowin: pcb.t_sndzerowin(),
+        sack_blocks: pcb.rcv_numsacks(),
+        dsack_bytes: pcb.t_dsack_bytes().into(),
+        dsack_packs: pcb.t_dsack_pack(),
+    );
+    // Of the stacks only the base counts them.
+    let dupacks = phase.synchronized && phase.is_base;
+    record.set_if(key::dupacks, dupacks.then(|| pcb.t_dupacks()));
+    record.set_if(key::pipe, if phase.synchronized { pcb.pipe(phase.is_base) } else { None });
 }
 
 /// Payload sent and not acknowledged: SYN and FIN have sequence numbers and are
@@ -212,30 +260,13 @@ fn options(pcb: &Pcb<'_>) -> u16 {
     .fold(0, |bits, (holds, bit)| if holds { bits | bit } else { bits })
 }
 
-fn totals(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
-    let Phase { started, synchronized, .. } = phase;
-    let bytes = started.then(|| Bytes::of(pcb));
-    record.set_if(key::sent_bytes, bytes.map(|bytes| bytes.sent));
-    record.set_if(key::acked_bytes, bytes.map(|bytes| bytes.acked));
-    record.set_if(key::rexmit_bytes, bytes.map(|bytes| bytes.retransmitted));
-    record.set_if(key::tlp_bytes, started.then(|| pcb.t_sndtlpbyte()));
-    record.set_if(key::tlp_packs, started.then(|| pcb.t_sndtlppack()));
-    record.set_if(key::rexmit_packs, started.then(|| pcb.t_sndrexmitpack()));
-    record.set_if(key::ooo_packs, synchronized.then(|| pcb.t_rcvoopack()));
-    record.set_if(key::zerowin, synchronized.then(|| pcb.t_sndzerowin()));
-    record.set_if(key::dupacks, synchronized.then(|| pcb.t_dupacks()));
-    record.set_if(key::sack_blocks, synchronized.then(|| pcb.rcv_numsacks()));
-    record.set_if(key::dsack_bytes, synchronized.then(|| pcb.t_dsack_bytes().into()));
-    record.set_if(key::dsack_packs, synchronized.then(|| pcb.t_dsack_pack()));
-    record.set_if(key::rxtshift, started.then(|| pcb.t_rxtshift()));
-}
-
 /// Bytes of payload that a connection sent.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Bytes {
     sent: u64,
     acked: u64,
     retransmitted: u64,
+    outstanding: u32,
 }
 
 impl Bytes {
@@ -252,11 +283,13 @@ impl Bytes {
         let syn_and_fin = 1 + u32::from(pcb.t_flags() & raw::TF_SENTFIN != 0);
         let sequence = pcb.snd_max().wrapping_sub(pcb.iss()).wrapping_sub(syn_and_fin);
         let sent = lifted(sequence, estimate);
-        Self { sent, acked: sent.saturating_sub(outstanding(pcb).into()), retransmitted: all.saturating_sub(sent) }
+        let outstanding = outstanding(pcb);
+        let acked = sent.saturating_sub(outstanding.into());
+        Self { sent, acked, retransmitted: all.saturating_sub(sent), outstanding }
     }
 }
 
-/// Counters of congestion marks: only with AccECN are both counted, and then
+/// Counters of congestion marks: only with `AccECN` are both counted, and then
 /// they start at 5 (RFC 9768, 3.2.1).  Without it `t_scep` counts segments with
 /// ECE, which is something else, and `t_rcep` is not counted.
 fn congestion_marks(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {

@@ -54,8 +54,10 @@ fn header() {
     member("header", "crc", CRC_OFFSET, 4);
     let bytes = header_bytes(FrameKind::Note, &none, small, mark);
     member("header", "magic", find(&MAGIC.to_ne_bytes(), &bytes), 4);
-    member("header", "version", find(&VERSION.to_ne_bytes(), &bytes), 2);
-    member("header", "kind", find(&2_u16.to_ne_bytes(), &bytes), 2);
+    // Of a note: both are 2.
+    let both = find(&[VERSION.to_ne_bytes(), 2_u16.to_ne_bytes()].concat(), &bytes);
+    member("header", "version", both, 2);
+    member("header", "kind", both + 2, 2);
     member("header", "header_len", find(&word(HEADER_LEN), &bytes), 4);
     member("header", "record_len", find(&small.to_ne_bytes(), &bytes), 4);
     member("header", "payload_len", find(&mark.to_ne_bytes(), &bytes), 8);

@@ -213,13 +213,13 @@ impl Pcb<'_> {
     /// RFC 6675 pipe: `None` where the stack has none, and once the stack has let
     /// go of the connection.  A stack without a function of its own uses the SACK
     /// scoreboard of the base stack, which only the base stack maintains.
-    pub fn pipe(&self) -> Option<u32> {
+    pub fn pipe(&self, is_base: bool) -> Option<u32> {
         if !self.is_held() {
             return None;
         }
         // SAFETY: the connection holds a reference to its stack, which does not change.
         let has_own = unsafe { (*(*self.tcpcb()).t_fb).tfb_compute_pipe.is_some() };
-        if !has_own && !self.has_base_stack() {
+        if !has_own && !is_base {
             return None;
         }
         // SAFETY: the function reads what belongs to the connection, which is locked and has its stack.
@@ -228,7 +228,10 @@ impl Pcb<'_> {
 
     /// Whether the stack is the base stack.
     pub fn has_base_stack(&self) -> bool {
-        self.stack().is_some_and(|stack| stack.name.starts_with(b"freebsd\0"))
+        const NAME: u64 = u64::from_ne_bytes(*b"freebsd\0");
+        // SAFETY: the connection holds a reference to its stack, whose name is longer and does not change.
+        self.is_held()
+            && unsafe { (&raw const (*(*self.tcpcb()).t_fb).tfb_tcp_block_name).cast::<u64>().read_unaligned() } == NAME
     }
 
     /// Type of service or traffic class of the packets sent, without ECN bits.
@@ -243,7 +246,7 @@ impl Pcb<'_> {
         u16::from_be(u16::try_from(unsafe { raw::tcpcb::t_port_raw(self.tcpcb()) }).unwrap_or(0))
     }
 
-    /// The identifier for BBLog, `None` where none was set.
+    /// The identifier for `BBLog`, `None` where none was set or the kernel has none.
     pub fn log_id(&self) -> Option<[u8; 64]> {
         // SAFETY: the lock that the function asserts is held, and it writes at most that many bytes.
         unsafe {
@@ -252,8 +255,7 @@ impl Pcb<'_> {
             }
             let mut id = [0; 64];
             const { assert!(raw::TCP_LOG_ID_LEN == 64) };
-            raw::siftr_cdev_log_id(self.inp, id.as_mut_ptr().cast());
-            Some(id)
+            (raw::siftr_cdev_log_id(self.inp, id.as_mut_ptr().cast()) != 0).then_some(id)
         }
     }
 
@@ -292,6 +294,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    #[inline]
     fn new(inc: &raw::in_conninfo, vflag: u8) -> Self {
         let ends = &inc.inc_ie;
         // An IPv6 socket that takes IPv4 too has both bits until it is connected.
@@ -303,28 +306,36 @@ impl Endpoints {
                 (&raw const ends.ie_dependfaddr).cast::<u128>().read_unaligned(),
             )
         };
-        let (laddr, local_zone) = without_zone(as_mapped(local, is_ipv6));
-        let (faddr, foreign_zone) = without_zone(as_mapped(foreign, is_ipv6));
+        let (laddr, faddr, zone) =
+            if is_ipv6 { without_zones(local, foreign) } else { (as_mapped(local), as_mapped(foreign), None) };
         Self {
             ipver: if is_ipv6 { 6 } else { 4 },
             laddr,
             lport: u16::from_be(ends.ie_lport),
             faddr,
             fport: u16::from_be(ends.ie_fport),
-            zone: local_zone.or(foreign_zone),
+            zone,
             fib: inc.inc_fibnum,
         }
     }
 }
 
-/// An address as a record has it.  The kernel keeps an IPv4 address in the last
-/// four of sixteen bytes: `struct in_addr_4in6`.  Words, since bytes would be
-/// copied one by one.
-fn as_mapped(address: u128, is_ipv6: bool) -> Address {
+/// IPv6 addresses as a record has them, and their zone.  A function of its own,
+/// so that IPv4 does without one.
+#[inline(never)]
+fn without_zones(local: u128, foreign: u128) -> (Address, Address, Option<u32>) {
+    let (laddr, local_zone) = without_zone(local.to_ne_bytes());
+    let (faddr, foreign_zone) = without_zone(foreign.to_ne_bytes());
+    (laddr, faddr, local_zone.or(foreign_zone))
+}
+
+/// An IPv4 address as a record has it.  The kernel keeps it in the last four of
+/// sixteen bytes: `struct in_addr_4in6`.  Words, since bytes would be copied one
+/// by one.
+fn as_mapped(address: u128) -> Address {
     const MAPPED: u128 = u128::from_ne_bytes(tcpstats::ipv4([0; 4]));
     const LAST_FOUR: u128 = u128::from_ne_bytes(tcpstats::ipv4([0xff; 4])) & !MAPPED;
-    let address = if is_ipv6 { address } else { address & LAST_FOUR | MAPPED };
-    address.to_ne_bytes()
+    (address & LAST_FOUR | MAPPED).to_ne_bytes()
 }
 
 /// What the records of a network stack need to know of it.

@@ -26,7 +26,6 @@ static LIST_HEAD(, half_open) half_open =
     LIST_HEAD_INITIALIZER(half_open);
 static struct mtx bucket_lock;
 static uint64_t syn_received;
-static inp_gen_t last_gencnt;
 
 static struct tcp_function_block base_stack = {
 	.tfb_tcp_block_name = "freebsd",
@@ -39,7 +38,7 @@ connections_of(struct vnet *vnet)
 	struct inpcbinfo *pcbs = VNET_VNET_PTR(vnet, tcbinfo);
 	struct mtx_args args = { &bucket_lock, "tcp_sc_head", MTX_DEF };
 
-	if (vnet == host_vnet)
+	if (vnet == vnet0)
 		mtx_sysinit(&args);
 	CK_LIST_INIT(&pcbs->ipi_listhead);
 	pcbs->ipi_vnet = vnet;
@@ -63,7 +62,7 @@ insert(struct connection *connection, struct vnet *vnet, struct ucred *cred)
 	pcb_lock_init(inp);
 	inp->inp_pcbinfo = pcbs;
 	inp->inp_cred = cred;
-	inp->inp_gencnt = ++last_gencnt;
+	inp->inp_gencnt = ++pcbs->ipi_gencnt;
 	inp->inp_vflag = INP_IPV4;
 	inp->inp_socket = connection->socket;
 	tp->t_fb = &base_stack;
@@ -93,7 +92,7 @@ fake_pcb(void *vnet, void *cred)
 
 	memset(connection, 0, sizeof(*connection));
 	connection->socket = new_socket();
-	insert(connection, vnet != NULL ? vnet : host_vnet, cred);
+	insert(connection, vnet != NULL ? vnet : vnet0, cred);
 	return (connection);
 }
 
@@ -111,20 +110,23 @@ make_busy(struct tcpcb *tp, unsigned long i)
 	tp->t_maxseg = 1448;
 	tp->t_flags = TF_REQ_SCALE | TF_RCVD_SCALE | TF_REQ_TSTMP |
 	    TF_RCVD_TSTMP | TF_SACK_PERMIT;
-	tp->snd_una = i * 2654435761;
-	tp->snd_nxt = tp->snd_max = tp->snd_una + 14480;
-	tp->rcv_nxt = i * 40503;
+	tp->iss = i * 2654435761;
+	tp->t_sndbytes = 123456 + i;
+	tp->snd_nxt = tp->snd_max = tp->iss + 1 + tp->t_sndbytes;
+	tp->snd_una = tp->snd_max - 14480;
+	tp->irs = i * 40503;
+	tp->rcv_nxt = tp->irs + 1 + 512;
 	tp->rcv_adv = tp->rcv_nxt + 65535;
 	tp->snd_cwnd = 28960 + i % 65536;
 	tp->snd_ssthresh = 1073725440;
-	tp->snd_wnd = tp->rcv_wnd = 65535;
+	tp->snd_wnd = tp->max_sndwnd = tp->rcv_wnd = 65535;
+	tp->t_pacing_rate = -1;
 	tp->t_srtt = 40 << TCP_RTT_SHIFT;
 	tp->t_rttvar = 5 << TCP_RTTVAR_SHIFT;
 	tp->t_rttlow = 21;
 	tp->t_rxtcur = 230;
 	tp->t_starttime = 1000;
 	tp->t_rcvtime = tp->t_sndtime = ticks - i % 5000;
-	tp->t_sndbytes = 123456 + i;
 	tp->t_timers[TT_KEEP] = 7200 * SBT_1S;
 	tp->t_timers[TT_REXMT] = 300 * SBT_1S;
 }
@@ -141,7 +143,7 @@ fake_pcbs(void *vnet, void *cred, unsigned long count)
 	for (i = 0; i < count; i++) {
 		connections[i].socket = socket;
 		connections[i].is_one_of_many = true;
-		insert(&connections[i], vnet != NULL ? vnet : host_vnet, cred);
+		insert(&connections[i], vnet != NULL ? vnet : vnet0, cred);
 		make_busy(&connections[i].tcb, i);
 	}
 }
@@ -183,7 +185,11 @@ static const struct {
 	INPCB(inp_flowtype),
 	INPCB(inp_inc.inc_fibnum),
 	INPCB(inp_gencnt),
+	INPCB(inp_ip_tos),
 	INPCB(inp_vflag),
+	MEMBER(irs),
+	MEMBER(iss),
+	MEMBER(max_sndwnd),
 	MEMBER(rcv_adv),
 	MEMBER(rcv_numsacks),
 	MEMBER(rcv_nxt),
@@ -201,8 +207,10 @@ static const struct {
 	MEMBER(t_dsack_bytes),
 	MEMBER(t_dsack_pack),
 	MEMBER(t_dupacks),
+	MEMBER(t_fb_ptr),
 	MEMBER(t_flags),
 	MEMBER(t_flags2),
+	MEMBER(t_pacing_rate),
 	MEMBER(t_rcep),
 	MEMBER(t_rcvoopack),
 	MEMBER(t_rcvtime),
@@ -219,6 +227,7 @@ static const struct {
 	MEMBER(t_sndtlpbyte),
 	MEMBER(t_sndtlppack),
 	MEMBER(t_sndzerowin),
+	MEMBER(t_softerror),
 	MEMBER(t_srtt),
 	MEMBER(t_starttime),
 	MEMBER(t_timers[TT_2MSL]),
@@ -232,6 +241,7 @@ static const struct {
 	SOCKET(so_rcv.sb_hiwat),
 	SOCKET(so_snd.sb_ccc),
 	SOCKET(so_snd.sb_hiwat),
+	SOCKET(sol_incqlen),
 	SOCKET(sol_qlen),
 	SOCKET(sol_qlimit),
 };
@@ -254,6 +264,19 @@ member(struct connection *connection, const char *name, size_t *size)
 	fail("the fake kernel sets no member %s", name);
 }
 
+/* The options of IPv6 packets, which a socket has that set one. */
+static struct ip6_pktopts *
+options(struct connection *connection)
+{
+	struct inpcb *inp = &connection->tcb.t_inpcb;
+
+	if (inp->in6p_outputopts == NULL) {
+		inp->in6p_outputopts = guarded(sizeof(struct ip6_pktopts));
+		memset(inp->in6p_outputopts, 0, sizeof(struct ip6_pktopts));
+	}
+	return (inp->in6p_outputopts);
+}
+
 void
 fake_pcb_set(void *pcb, const char *name, unsigned long value)
 {
@@ -266,6 +289,10 @@ fake_pcb_set(void *pcb, const char *name, unsigned long value)
 		connection->tcb.t_state = value;
 	else if (strcmp(name, "t_maxseg") == 0)
 		connection->tcb.t_maxseg = value;
+	else if (strcmp(name, "t_port") == 0)
+		connection->tcb.t_port = htons(value);
+	else if (strcmp(name, "ip6po_tclass") == 0)
+		options(connection)->ip6po_tclass = (int)value;
 	else {
 		at = member(connection, name, &size);
 		memcpy(at, &value, size);
@@ -304,6 +331,13 @@ fake_pcb_endpoints(void *pcb, int vflag, const unsigned char *laddr,
 	    fport);
 }
 
+/* RACK has a function of its own: here it gives what a test put in place of RACK's data. */
+static int
+rack_compute_pipe(struct tcpcb *tp)
+{
+	return ((int)(uintptr_t)tp->t_fb_ptr);
+}
+
 void
 fake_pcb_stack(void *pcb, const char *stack, const char *cc)
 {
@@ -315,8 +349,59 @@ fake_pcb_stack(void *pcb, const char *stack, const char *cc)
 	memset(algo, 0, sizeof(*algo));
 	strncpy(fb->tfb_tcp_block_name, stack, sizeof(fb->tfb_tcp_block_name));
 	strncpy(algo->name, cc, sizeof(algo->name));
+	if (strcmp(stack, "rack") == 0)
+		fb->tfb_compute_pipe = rack_compute_pipe;
 	tp->t_fb = fb;
 	tp->t_cc = algo;
+}
+
+/*
+ * The identifier for BBLog.  One of the fake kernels has no option
+ * TCP_BLACKBOX: a module that needs it could not be loaded there.
+ */
+#if __FreeBSD_version < 1500000
+#define	HAS_LOG_IDS	1
+
+struct tcp_log_id_bucket {
+	char	tlb_id[TCP_LOG_ID_LEN];
+};
+
+size_t
+tcp_log_get_id(struct tcpcb *tp, char *buf)
+{
+	if (!pcb_is_locked(&tp->t_inpcb))
+		fail("tcp_log_get_id() of a connection that is not locked");
+	if (tp->t_lib == NULL) {
+		*buf = '\0';
+		return (0);
+	}
+	memcpy(buf, tp->t_lib->tlb_id, strlen(tp->t_lib->tlb_id) + 1);
+	return (strlen(buf));
+}
+
+void
+fake_pcb_log_id(void *pcb, const char *id)
+{
+	struct tcpcb *tp = &((struct connection *)pcb)->tcb;
+
+	tp->t_lib = guarded(sizeof(*tp->t_lib));
+	memset(tp->t_lib, 0, sizeof(*tp->t_lib));
+	strncpy(tp->t_lib->tlb_id, id, TCP_LOG_ID_LEN - 1);
+}
+#else
+#define	HAS_LOG_IDS	0
+
+void
+fake_pcb_log_id(void *pcb __unused, const char *id __unused)
+{
+	fail("the kernel has no option TCP_BLACKBOX");
+}
+#endif
+
+int
+fake_log_ids(void)
+{
+	return (HAS_LOG_IDS);
 }
 
 /* What tcp_discardcb() leaves: the stack may be unloaded any time. */
@@ -408,7 +493,7 @@ fake_half_open(void *vnet, void *cred, int v6, const unsigned char *laddr,
 	struct half_open *entry = guarded(sizeof(*entry));
 
 	memset(entry, 0, sizeof(*entry));
-	entry->vnet = vnet != NULL ? vnet : host_vnet;
+	entry->vnet = vnet != NULL ? vnet : vnet0;
 	entry->cred = cred;
 	set_ends(&entry->inc, v6, laddr, lport, faddr, fport);
 	LIST_INSERT_HEAD(&half_open, entry, link);

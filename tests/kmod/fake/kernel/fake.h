@@ -59,6 +59,7 @@ void	 fake_memory_fail(unsigned long after);	/* M_NOWAIT, from that on */
 /* Threads, users, jails, network stacks. */
 void	 fake_attach(void);
 void	*fake_vnet(void);			/* the first is the host's */
+void	 fake_vnet_free(void *);		/* the next is where it was */
 void	*fake_jail(unsigned, void *);
 void	*fake_cred(unsigned, void *);		/* no jail: the host */
 void	 fake_become(void *);
@@ -77,6 +78,8 @@ void	 fake_pcb_set(void *, const char *, unsigned long);
 void	 fake_pcb_endpoints(void *, int, const unsigned char *, unsigned,
 	    const unsigned char *, unsigned);
 void	 fake_pcb_stack(void *, const char *, const char *);
+int	 fake_log_ids(void);			/* option TCP_BLACKBOX */
+void	 fake_pcb_log_id(void *, const char *);
 void	 fake_pcb_drop(void *);
 void	 fake_pcb_detach(void *);
 int	 fake_pcb_free(void *);			/* 0: it is locked */

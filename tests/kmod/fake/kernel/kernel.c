@@ -6,6 +6,7 @@
 
 int hz = 1000;
 volatile int ticks = 100000;
+int kernel_version = __FreeBSD_version;
 
 static struct {
 	void	(*run)(void *);

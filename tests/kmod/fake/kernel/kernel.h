@@ -48,7 +48,9 @@
 #include <netinet/tcp_fsm.h>
 #include <netinet/tcp_var.h>
 #include <netinet/tcp_syncache.h>
+#include <netinet/tcp_log_buf.h>
 #include <netinet/cc/cc.h>
+#include <netinet6/ip6_var.h>
 
 #include "fake.h"
 
@@ -97,6 +99,7 @@ signal_is_pending(void)
 }
 
 /* kernel.c */
+extern int kernel_version __asm("osreldate");	/* const to all others */
 void	 fail(const char *, ...) __printflike(1, 2) __dead2;
 void	 count_call(const char *);
 void	 run_hook(enum fake_hook);
@@ -117,14 +120,16 @@ void	 guarded_free(void *);
 /* connections.c */
 void	 connections_of(struct vnet *);
 
+/* vnets.c */
+void	 vnet_sysinits_init(void);
+void	 vnet_begins(struct vnet *);
+void	 vnet_ends(struct vnet *);
+
 /* device.c */
 unsigned devices_alive(void);
 
 /* sysctl.c */
 void	 register_sysctls(void);
 void	 unregister_sysctls(void);
-
-/* thread.c */
-extern struct vnet *host_vnet;
 
 #endif

@@ -275,7 +275,7 @@ fake_misbehave(const char *name)
 	sx_init(&sleepable, "sleepable");
 	(void)fake_other_device("other");
 	fake_pcb(NULL, curthread->td_ucred);
-	curthread->td_vnet = host_vnet;
+	curthread->td_vnet = vnet0;
 	for (i = 0; i < nitems(deeds); i++)
 		if (strcmp(deeds[i].name, name) == 0)
 			deeds[i].run();

@@ -40,7 +40,7 @@ restore_data(void)
 
 /* Whether the kernel is one that the module was built for. */
 static bool
-suits(int osreldate)
+suits(int version)
 {
 	const struct mod_metadata **metadata;
 	const struct mod_depend *depend;
@@ -52,8 +52,8 @@ suits(int osreldate)
 			continue;
 		named = true;
 		depend = (*metadata)->md_data;
-		if (osreldate < depend->md_ver_minimum ||
-		    osreldate > depend->md_ver_maximum)
+		if (version < depend->md_ver_minimum ||
+		    version > depend->md_ver_maximum)
 			return (false);
 	}
 	if (!named)
@@ -118,12 +118,13 @@ finish_unload(void)
 
 /* kldload(8): 0, or the error of the kernel's linker. */
 int
-fake_load(int osreldate)
+fake_load(int version)
 {
 	if (loaded)
 		return (EEXIST);
-	if (!suits(osreldate))
+	if (!suits(version))
 		return (ENOEXEC);
+	kernel_version = version;
 	locks_before = locks_alive();
 	restore_data();
 	register_sysctls();

@@ -7,10 +7,13 @@
 struct prison prison0;
 struct vnet_list_head vnet_head = LIST_HEAD_INITIALIZER(vnet_head);
 struct sx vnet_sxlock;
-struct vnet *host_vnet;
+struct vnet *vnet0;
 
 static struct ucred root_cred;
 static int see_other_uids = 1;
+
+/* Where one was that is gone: the next one is there again. */
+static struct vnet *vacant;
 
 /* DPCPU variables: none, but the module's headers name the section. */
 static int dpcpu_nothing __section("set_pcpu") __used;
@@ -18,17 +21,17 @@ static int dpcpu_nothing __section("set_pcpu") __used;
 static struct vnet *
 new_vnet(void)
 {
-	struct vnet *vnet = guarded(sizeof(*vnet));
+	struct vnet *vnet = vacant != NULL ? vacant : guarded(sizeof(*vnet));
 	size_t size = VNET_STOP - VNET_START;
 
+	vacant = NULL;
 	memset(vnet, 0, sizeof(*vnet));
 	vnet->vnet_magic_n = VNET_MAGIC_N;
 	vnet->vnet_data_mem = guarded(size);
 	memcpy(vnet->vnet_data_mem, (void *)VNET_START, size);
 	vnet->vnet_data_base = (uintptr_t)vnet->vnet_data_mem - VNET_START;
-	LIST_INSERT_HEAD(&vnet_head, vnet, vnet_le);
-	if (host_vnet == NULL)
-		host_vnet = vnet;
+	if (vnet0 == NULL)
+		vnet0 = vnet;
 	connections_of(vnet);
 	return (vnet);
 }
@@ -44,23 +47,43 @@ fake_attach(void)
 	thread->td.td_proc = &thread->proc;
 	thread->td.td_ucred = &root_cred;
 	host_set_gs(&thread->pcpu);
-	if (host_vnet != NULL)
+	if (vnet0 != NULL)
 		return;
 	sx_init(&vnet_sxlock, "vnet list");
-	(void)new_vnet();
-	prison0.pr_vnet = host_vnet;
+	vnet_sysinits_init();
+	new_vnet();
+	LIST_INSERT_HEAD(&vnet_head, vnet0, vnet_le);
+	prison0.pr_vnet = vnet0;
 	root_cred.cr_prison = &prison0;
 }
 
 void *
 fake_vnet(void)
 {
-	struct vnet *vnet;
+	struct vnet *vnet = new_vnet();
 
+	vnet_begins(vnet);
 	sx_xlock(&vnet_sxlock);
-	vnet = new_vnet();
+	LIST_INSERT_HEAD(&vnet_head, vnet, vnet_le);
 	sx_xunlock(&vnet_sxlock);
 	return (vnet);
+}
+
+/* Its jail is gone: whoever still looks at its connections faults. */
+void
+fake_vnet_free(void *gone)
+{
+	struct vnet *vnet = gone;
+
+	if (VNET_VNET(vnet, tcbinfo).ipi_count != 0)
+		fail("the test frees a network stack with connections");
+	sx_xlock(&vnet_sxlock);
+	LIST_REMOVE(vnet, vnet_le);
+	sx_xunlock(&vnet_sxlock);
+	vnet_ends(vnet);
+	guarded_free(vnet->vnet_data_mem);
+	vnet->vnet_magic_n = 0xdeadbeef;
+	vacant = vnet;
 }
 
 void *
@@ -70,7 +93,7 @@ fake_jail(unsigned id, void *vnet)
 
 	memset(prison, 0, sizeof(*prison));
 	prison->pr_id = (int)id;
-	prison->pr_vnet = vnet != NULL ? vnet : host_vnet;
+	prison->pr_vnet = vnet != NULL ? vnet : vnet0;
 	prison->pr_parent = &prison0;
 	return (prison);
 }

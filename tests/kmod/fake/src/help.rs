@@ -97,6 +97,12 @@ pub fn records() -> Vec<Record> {
     snapshot(&open_binary()).1
 }
 
+/// The one record that there is.
+pub fn only(records: Vec<Record>) -> Record {
+    let [record] = <[Record; 1]>::try_from(records).expect("one record");
+    record
+}
+
 /// Local ports of records, in their order.
 pub fn ports(records: &[Record]) -> Vec<u16> {
     records.iter().map(|record| record.get(key::lport).expect("each has a port")).collect()

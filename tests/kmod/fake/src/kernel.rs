@@ -37,6 +37,7 @@ unsafe extern "C" {
     safe fn fake_memory_fail(after: c_ulong);
     safe fn fake_attach();
     safe fn fake_vnet() -> *mut c_void;
+    fn fake_vnet_free(vnet: *mut c_void);
     fn fake_jail(id: c_uint, vnet: *mut c_void) -> *mut c_void;
     fn fake_cred(uid: c_uint, jail: *mut c_void) -> *mut c_void;
     fn fake_become(cred: *mut c_void);
@@ -56,6 +57,8 @@ unsafe extern "C" {
         fport: c_uint,
     );
     fn fake_pcb_stack(pcb: *mut c_void, stack: *const c_char, cc: *const c_char);
+    safe fn fake_log_ids() -> c_int;
+    fn fake_pcb_log_id(pcb: *mut c_void, id: *const c_char);
     fn fake_pcb_drop(pcb: *mut c_void);
     fn fake_pcb_detach(pcb: *mut c_void);
     fn fake_pcb_free(pcb: *mut c_void) -> c_int;
@@ -155,6 +158,11 @@ pub fn constant(name: &str) -> u64 {
 /// The release of FreeBSD whose headers the fake kernel has.
 pub fn release() -> u32 {
     fake_release()
+}
+
+/// Whether the kernel has identifiers for `BBLog`.
+pub fn has_log_ids() -> bool {
+    fake_log_ids() != 0
 }
 
 /// How often the module called a function.
@@ -358,6 +366,12 @@ impl Vnet {
     pub fn new() -> Self {
         Self(fake_vnet())
     }
+
+    /// Its jail is gone.  It must have no connections; the next one is where it was.
+    pub fn free(self) {
+        // SAFETY: the scenario does not use it again.
+        unsafe { fake_vnet_free(self.0) }
+    }
 }
 
 /// A jail.
@@ -482,6 +496,13 @@ impl Pcb {
     pub fn stack(self, stack: &str, cc: &str) -> Self {
         // SAFETY: as in `set`.
         unsafe { fake_pcb_stack(self.0, c(stack).as_ptr(), c(cc).as_ptr()) }
+        self
+    }
+
+    /// The application sets its identifier for `BBLog`, where the kernel has that.
+    pub fn log_id(self, id: &str) -> Self {
+        // SAFETY: as in `set`.
+        unsafe { fake_pcb_log_id(self.0, c(id).as_ptr()) }
         self
     }
 

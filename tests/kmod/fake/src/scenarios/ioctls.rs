@@ -86,7 +86,7 @@ scenarios! {
             open().ioctl(ioctl::GET_INFO, &mut info).unwrap();
             let number = |at: usize| u32::from_ne_bytes(*info[4 * at..].first_chunk().unwrap()) as usize;
             let numbers: Vec<_> = (0..8).map(number).collect();
-            assert_eq!(numbers, [1, 112, MODULE_RECORD_LEN, FILTER_LEN, FIELD_COUNT, MAX_OPS, 0, 0]);
+            assert_eq!(numbers, [2, 120, MODULE_RECORD_LEN, FILTER_LEN, FIELD_COUNT, MAX_OPS, 0, 0]);
             let version = std::ffi::CStr::from_bytes_until_nul(&info[32..]).unwrap();
             assert_eq!(version.to_str().unwrap(), env!("CARGO_PKG_VERSION"));
         });
@@ -101,6 +101,7 @@ scenarios! {
                 file.ioctl(ioctl::GET_FIELD, &mut bytes).unwrap();
                 let number = |at: usize| u32::from_ne_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
                 assert_eq!(number(0), field.index);
+                assert_eq!(number(4), field.bit);
                 assert_eq!(number(8), PREAMBLE_LEN + field.offset);
                 assert_eq!(number(12), field.kind.size());
                 assert_eq!(bytes[18..20], [field.basic.into(), (!field.freebsd.is_empty()).into()]);

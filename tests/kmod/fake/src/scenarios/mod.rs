@@ -12,8 +12,11 @@ macro_rules! scenarios {
     };
 }
 
+mod ages;
+mod bytes;
 mod crowd;
 mod filters;
+mod identity;
 mod ioctls;
 mod limits;
 mod loading;
@@ -21,7 +24,9 @@ mod memory;
 mod reading;
 mod records;
 mod signals;
+mod states;
 mod users;
+mod vnets;
 mod walking;
 
 /// Every scenario.
@@ -30,6 +35,10 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         loading::ALL,
         reading::ALL,
         records::ALL,
+        identity::ALL,
+        states::ALL,
+        bytes::ALL,
+        ages::ALL,
         walking::ALL,
         signals::ALL,
         memory::ALL,
@@ -37,6 +46,7 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         ioctls::ALL,
         filters::ALL,
         users::ALL,
+        vnets::ALL,
         crowd::ALL,
     ];
     subjects.into_iter().flatten().copied()

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use tcpstats::{FIELDS, Field, Kind, Record, State, key, option};
+use tcpstats::{FIELDS, Field, Kind, State, key, option};
 
-use crate::help::{connection, connections, ends, loaded, open_binary, records, snapshot};
-use crate::kernel::{self, Cred, Ends, Jail, Pcb, Vnet};
+use crate::help::{connection, connections, loaded, only, open_binary, records, snapshot};
+use crate::kernel;
 
 /// Fields that show a member as it is.
-const PLAIN: [(&str, &str); 42] = [
+const PLAIN: [(&str, &str); 45] = [
     ("gencnt", "inp_gencnt"),
     ("fib", "inp_inc.inc_fibnum"),
     ("flowid", "inp_flowid"),
@@ -31,8 +31,13 @@ const PLAIN: [(&str, &str); 42] = [
     ("rcv_nxt", "rcv_nxt"),
     ("rcv_adv", "rcv_adv"),
     ("segq_len", "t_segqlen"),
-    ("sent_bytes", "t_sndbytes"),
-    ("rexmit_bytes", "t_snd_rxt_bytes"),
+    ("iss", "iss"),
+    ("irs", "irs"),
+    ("max_sndwnd", "max_sndwnd"),
+    ("pacing_rate", "t_pacing_rate"),
+    ("softerror", "t_softerror"),
+    ("tos", "inp_ip_tos"),
+    ("encaps_port", "t_port"),
     ("tlp_bytes", "t_sndtlpbyte"),
     ("tlp_packs", "t_sndtlppack"),
     ("rexmit_packs", "t_sndrexmitpack"),
@@ -42,8 +47,6 @@ const PLAIN: [(&str, &str); 42] = [
     ("sack_blocks", "rcv_numsacks"),
     ("dsack_bytes", "t_dsack_bytes"),
     ("dsack_packs", "t_dsack_pack"),
-    ("delivered_ce", "t_scep"),
-    ("received_ce", "t_rcep"),
     ("rxtshift", "t_rxtshift"),
     ("snd_cc", "so_snd.sb_ccc"),
     ("snd_hiwat", "so_snd.sb_hiwat"),
@@ -57,7 +60,7 @@ const PLAIN: [(&str, &str); 42] = [
 ];
 
 /// Fields that are made of several members, and so are tested one by one.
-const MADE: [&str; 23] = [
+const MADE: [&str; 31] = [
     "laddr",
     "lport",
     "faddr",
@@ -73,8 +76,16 @@ const MADE: [&str; 23] = [
     "idle_rcv",
     "inflight",
     "pipe",
+    "sent_bytes",
     "acked_bytes",
+    "rexmit_bytes",
+    "delivered_ce",
+    "received_ce",
+    "vnet",
+    "zone",
+    "log_id",
     "qlen",
+    "incqlen",
     "qlimit",
     "tt_rexmt",
     "tt_persist",
@@ -104,13 +115,10 @@ fn planted(field: &Field) -> u64 {
         "t_flags2" => 0x0800_0000,
         // Of 32 bits in the kernel.
         "dsack_bytes" => 0x8000_0007,
+        // A rate that is not limited is below 0.
+        "pacing_rate" => i64::MAX.cast_unsigned() - 1,
         _ => number(field),
     }
-}
-
-fn only(records: Vec<Record>) -> Record {
-    let [record] = <[Record; 1]>::try_from(records).expect("one record");
-    record
 }
 
 /// Microseconds in the kernel's `sbintime_t`.
@@ -194,13 +202,19 @@ scenarios! {
             for key in [key::age, key::idle_snd, key::idle_rcv, key::tt_rexmt, key::tt_persist, key::tt_keep] {
                 assert_eq!(record.get(key), None);
             }
-            assert_eq!(record.get(key::rttmin), None);
+            for key in [key::srtt, key::rttvar, key::rttmin, key::rto] {
+                assert_eq!(record.get(key), None);
+            }
+            assert_eq!(record.get(key::pacing_rate), None);
             assert_eq!(record.get(key::qlen), None, "it is no listener");
         });
     }
 
     fn ages_and_idle_times_span_the_wrap_of_ticks() {
-        let pcb = connection(80).set("t_starttime", 0xffff_ff00).set("t_rcvtime", 0xffff_fff0).set("t_sndtime", 50);
+        let pcb = connection(80)
+            .set("t_starttime", 0xffff_ff00)
+            .set("t_rcvtime", 0xffff_fff0)
+            .set("t_sndtime", 50);
         for (hz, tick_us) in [(1000, 1000), (100, 10_000)] {
             kernel::clock(hz, 100);
             loaded(|| {
@@ -237,6 +251,7 @@ scenarios! {
 
     fn what_is_in_flight_is_counted_over_the_wrap_of_sequence_numbers() {
         connection(80)
+            .set("iss", u64::from(0xfff_u32.wrapping_sub(1_000_000)))
             .set("snd_una", 0xffff_f000)
             .set("snd_max", 0x1000)
             .set("t_sndbytes", 1_000_000)
@@ -250,13 +265,22 @@ scenarios! {
         });
     }
 
-    fn a_fin_is_no_data_that_was_acknowledged() {
-        connection(80)
-            .set("snd_una", 1)
-            .set("snd_max", 102)
-            .set("t_sndbytes", 1000)
-            .set("t_flags", kernel::constant("TF_SENTFIN"));
-        loaded(|| assert_eq!(only(records()).get(key::acked_bytes), Some(900)));
+    fn what_is_in_the_network_is_the_stacks_own_estimate_or_absent() {
+        let pcb = connection(80).set("iss", 99).set("snd_una", 100).set("snd_max", 1100);
+        let pipe = || only(records()).get(key::pipe);
+        loaded(|| {
+            assert_eq!(pipe(), Some(1000));
+            pcb.set("sackhint.sacked_bytes", 1001);
+            assert_eq!(pipe(), None, "an estimate below 0 is none");
+            pcb.set("sackhint.sacked_bytes", 0).stack("rack", "cubic").set("t_fb_ptr", 777);
+            assert_eq!(pipe(), Some(777), "RACK has its own");
+            pcb.set("t_fb_ptr", u64::from(u32::MAX));
+            assert_eq!(pipe(), None);
+            let asked = kernel::calls("tcp_compute_pipe");
+            pcb.stack("bbr", "cubic");
+            assert_eq!(pipe(), None, "BBR has none and keeps no scoreboard of the base stack");
+            assert_eq!(kernel::calls("tcp_compute_pipe"), asked);
+        });
     }
 
     fn options_are_those_that_both_ends_agreed_on() {
@@ -281,43 +305,30 @@ scenarios! {
         });
     }
 
-    fn with_accecn_the_counter_of_delivered_marks_starts_at_five() {
-        let bits = kernel::constant("TF2_ECN_PERMIT") | kernel::constant("TF2_ACE_PERMIT");
-        connection(80).set("t_flags2", bits).set("t_scep", 12);
-        loaded(|| assert_eq!(only(records()).get(key::delivered_ce), Some(7)));
-    }
-
-    fn addresses_of_every_family_are_the_sockets() {
-        let v6 = |last: u8| {
-            let mut address = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-            address[15] = last;
-            address
-        };
-        let v4 = ends(80);
-        let both_v6 = Ends { laddr: v6(1), lport: 65535, faddr: v6(2), fport: 1 };
-        let any = Ends { laddr: [0; 16], lport: 22, faddr: [0; 16], fport: 0 };
-        Pcb::new().ends(&["INP_IPV4"], v4);
-        Pcb::new().ends(&["INP_IPV6"], both_v6);
-        // An IPv6 socket that listens for IPv4 too.
-        Pcb::new().ends(&["INP_IPV6", "INP_IPV4"], any);
-        // An IPv6 socket that is connected over IPv4.
-        Pcb::new().ends(&["INP_IPV4"], Ends { lport: 81, ..v4 });
+    fn marks_are_counted_with_accecn_only_and_from_five() {
+        const SYN_RCVD: u64 = 3;
+        const ESTABLISHED: u64 = 4;
+        let (ecn, ace) = (kernel::constant("TF2_ECN_PERMIT"), kernel::constant("TF2_ACE_PERMIT"));
+        let pcb = connection(80);
         loaded(|| {
-            let records = records();
-            let of = |at: usize| {
-                let record: &Record = &records[at];
-                (
-                    record.get(key::ipver).unwrap(),
-                    record.get(key::laddr).unwrap(),
-                    record.get(key::lport).unwrap(),
-                    record.get(key::faddr).unwrap(),
-                    record.get(key::fport).unwrap(),
-                )
-            };
-            assert_eq!(of(0), (4, v4.laddr, 81, v4.faddr, 443));
-            assert_eq!(of(1), (6, [0; 16], 22, [0; 16], 0));
-            assert_eq!(of(2), (6, v6(1), 65535, v6(2), 1));
-            assert_eq!(of(3), (4, v4.laddr, 80, v4.faddr, 443));
+            for (what, state, flags2, scep, rcep, delivered, received) in [
+                ("AccECN", ESTABLISHED, ecn | ace, 12, 6, Some(7), Some(1)),
+                ("AccECN, no mark yet", ESTABLISHED, ecn | ace, 5, 5, Some(0), Some(0)),
+                ("AccECN, a mark on the SYN", ESTABLISHED, ecn | ace, 6, 6, Some(1), Some(1)),
+                ("AccECN, all that the counters hold", ESTABLISHED, ecn | ace, u32::MAX, u32::MAX, Some(u32::MAX - 5), Some(u32::MAX - 5)),
+                // t_rcep is then what the last segment of the handshake will say of the peer's.
+                ("AccECN, a handshake from here", 2, ace, 5, 0b110, None, None),
+                ("AccECN, a handshake from the peer", SYN_RCVD, ace, 5, 5, None, None),
+                ("AccECN, both sides agreed", SYN_RCVD, ecn | ace, 5, 5, Some(0), Some(0)),
+                ("AccECN, a counter below its start", ESTABLISHED, ecn | ace, 0, 4, None, None),
+                ("RFC 3168: t_scep counts ECE", ESTABLISHED, ecn, 7, 0, None, None),
+                ("RFC 3168, no mark yet", ESTABLISHED, ecn, 0, 0, None, None),
+                ("no ECN", ESTABLISHED, 0, 0, 0, None, None),
+            ] {
+                pcb.set("t_state", state).set("t_flags2", flags2).set("t_scep", scep.into()).set("t_rcep", rcep.into());
+                let record = only(records());
+                assert_eq!((record.get(key::delivered_ce), record.get(key::received_ce)), (delivered, received), "{what}");
+            }
         });
     }
 
@@ -326,11 +337,13 @@ scenarios! {
             .set("t_state", 1)
             .set("so_options", kernel::constant("SO_ACCEPTCONN"))
             .set("sol_qlen", 3)
+            .set("sol_incqlen", 2)
             .set("sol_qlimit", 128);
         loaded(|| {
             let record = only(records());
             assert_eq!(record.get(key::state), Some(State::LISTEN));
-            assert_eq!((record.get(key::qlen), record.get(key::qlimit)), (Some(3), Some(128)));
+            let queue = [key::qlen, key::incqlen, key::qlimit].map(|key| record.get(key));
+            assert_eq!(queue, [Some(3), Some(2), Some(128)]);
             assert_eq!((record.get(key::snd_hiwat), record.get(key::rcv_cc)), (None, None));
         });
     }
@@ -346,7 +359,7 @@ scenarios! {
     }
 
     fn a_dropped_connection_is_shown_without_what_the_stack_took_with_it() {
-        connection(80).dropped().set("snd_cwnd", 1448);
+        connection(80).set("iss", 8).set("snd_max", 20).set("irs", 3).set("rcv_nxt", 9).dropped().set("snd_cwnd", 1448);
         connection(81).dropped().detached();
         loaded(|| {
             let records = records();
@@ -358,45 +371,6 @@ scenarios! {
             assert_eq!(records[1].get(key::snd_cwnd), Some(1448));
         });
         assert_eq!(kernel::calls("tcp_compute_pipe"), 0);
-    }
-
-    fn names_as_long_as_they_can_be_are_whole() {
-        let (stack, cc) = ("a-stack-with-a-very-long-name-01", "a-cc-of-sixteen-");
-        connection(80).stack(stack, cc);
-        loaded(|| {
-            let record = only(records());
-            assert_eq!(record.get(key::stack).unwrap(), *stack.as_bytes());
-            assert_eq!(record.get(key::cc).unwrap(), *cc.as_bytes());
-        });
-    }
-
-    fn the_owner_is_the_sockets_and_not_the_readers() {
-        let jail = Jail::new(7, Vnet::HOST);
-        Pcb::of(Vnet::HOST, Cred::new(1001, jail)).ends(&["INP_IPV4"], ends(80));
-        Pcb::of(Vnet::HOST, Cred::user(0xffff_fffe)).ends(&["INP_IPV4"], ends(81));
-        loaded(|| {
-            let owners: Vec<_> = records().iter().map(|record| (record.get(key::uid), record.get(key::jid))).collect();
-            assert_eq!(owners, [(Some(0xffff_fffe), Some(0)), (Some(1001), Some(7))]);
-        });
-    }
-
-    fn half_open_connections_come_from_the_syn_cache() {
-        connections(2);
-        let v6 = Ends { laddr: [0x20; 16], lport: 443, faddr: [0x30; 16], fport: 5000 };
-        kernel::half_open(Vnet::HOST, Cred::user(0), false, ends(9));
-        kernel::half_open(Vnet::HOST, Cred::user(0), true, v6);
-        loaded(|| {
-            let records = records();
-            assert_eq!(records.len(), 4);
-            let half: Vec<_> = records.iter().filter(|record| record.get(key::gencnt).is_none()).collect();
-            assert_eq!(half.len(), 2);
-            assert!(half.iter().all(|record| record.get(key::state) == Some(State::SYN_RCVD)));
-            assert!(half.iter().all(|record| record.get(key::snd_cwnd).is_none()));
-            assert_eq!(half[0].get(key::laddr), Some([0x20; 16]));
-            assert_eq!(half[0].get(key::ipver), Some(6));
-            assert_eq!(half[1].get(key::laddr), Some(ends(9).laddr));
-            assert_eq!((half[1].get(key::lport), half[1].get(key::fport)), (Some(9), Some(443)));
-        });
     }
 
     fn every_state_is_shown() {
