@@ -120,6 +120,9 @@ void	 connections_of(struct vnet *);
 /* device.c */
 unsigned devices_alive(void);
 
+/* stacks.c */
+void	 initialize_stack(struct vnet *);
+
 /* sysctl.c */
 void	 register_sysctls(void);
 void	 unregister_sysctls(void);

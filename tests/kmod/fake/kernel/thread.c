@@ -28,8 +28,9 @@ new_vnet(void)
 	vnet->vnet_data_base = (uintptr_t)vnet->vnet_data_mem - VNET_START;
 	LIST_INSERT_HEAD(&vnet_head, vnet, vnet_le);
 	if (host_vnet == NULL)
-		host_vnet = vnet;
+		host_vnet = vnet0 = vnet;
 	connections_of(vnet);
+	initialize_stack(vnet);
 	return (vnet);
 }
 
