@@ -193,7 +193,8 @@ static moduledata_t siftr_cdev_mod = {
 	siftr_cdev_modevent,
 	NULL
 };
-DECLARE_MODULE(siftr_cdev, siftr_cdev_mod, SI_SUB_PSEUDO, SI_ORDER_ANY);
+/* The structures that it reads can change with any release, even a minor one. */
+DECLARE_MODULE_TIED(siftr_cdev, siftr_cdev_mod, SI_SUB_PSEUDO, SI_ORDER_ANY);
 MODULE_VERSION(siftr_cdev, 2);
 
 /* printf(9), which is not to be called from Rust: see kpi/mod.rs. */
