@@ -13,16 +13,19 @@ macro_rules! scenarios {
 }
 
 mod crowd;
+mod fair;
 mod filters;
 mod ioctls;
 mod limits;
 mod loading;
 mod memory;
+mod poll;
 mod reading;
 mod records;
 mod signals;
 mod users;
 mod walking;
+mod yielding;
 
 /// Every scenario.
 pub fn all() -> impl Iterator<Item = Scenario> {
@@ -31,9 +34,12 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         reading::ALL,
         records::ALL,
         walking::ALL,
+        yielding::ALL,
         signals::ALL,
         memory::ALL,
         limits::ALL,
+        fair::ALL,
+        poll::ALL,
         ioctls::ALL,
         filters::ALL,
         users::ALL,
