@@ -90,8 +90,7 @@ COUNTER(bytes, "Bytes read from the device");
 COUNTER(missed, "Connections without a record, for want of memory");
 COUNTER(walk_last_ns, "Duration of the last walk, nanoseconds");
 COUNTER(walk_max_ns, "Duration of the longest walk, nanoseconds");
-COUNTER(hold_max_ns,
-    "Longest time a read held the CPU between two checks, nanoseconds");
+COUNTER(hold_max_ns, "Longest hold of the CPU by a read, nanoseconds");
 COUNTER(open, "Open descriptors");
 COUNTER(memory_bytes, "Bytes of memory that snapshots hold now");
 #undef	COUNTER

@@ -569,6 +569,12 @@ pub fn many_connections(count: u64) {
     unsafe { fake_pcbs(null_mut(), Cred::user(0).0, count) }
 }
 
+/// Many connections of a user at once.
+pub fn many_connections_of(vnet: Vnet, cred: Cred, count: u64) {
+    // SAFETY: a network stack and a credential are never freed.
+    unsafe { fake_pcbs(vnet.0, cred.0, count) }
+}
+
 /// An entry of the SYN cache.
 pub fn half_open(vnet: Vnet, cred: Cred, v6: bool, ends: Ends) {
     // SAFETY: both stay; addresses have sixteen bytes.

@@ -24,10 +24,21 @@ scenarios! {
     fn an_unprivileged_reader_does_not_make_roots_logger_miss_connections() {
         let count = 100_000;
         kernel::many_connections(count);
+        let jailed = [7, 8].map(|jid| {
+            let vnet = Vnet::new();
+            let root = Cred::new(0, Jail::new(jid, vnet));
+            kernel::many_connections_of(vnet, root, count);
+            root
+        });
         loaded(|| {
-            let (ann, bob) = (Cred::user(1001), Cred::new(0, Jail::new(7, Vnet::HOST)));
+            // Less than the defaults, in the same proportion: the test uses real memory.
+            for (limit, mb) in [("total", 160), ("jail", 60), ("user", 40)] {
+                kernel::set_sysctl(&format!("{limit}_bytes_max"), mb << 20);
+            }
+            kernel::set_sysctl("reserved_bytes", 80 << 20);
+            let ann = Cred::user(1001);
             let mut greedy = Vec::new();
-            for who in [ann, bob] {
+            for who in [ann, Cred::user(1002), jailed[0], jailed[1]] {
                 who.become_it();
                 // Every descriptor keeps as much memory as it gets.
                 greedy.extend((0..32).map(|_| open_binary()));
