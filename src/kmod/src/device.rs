@@ -22,7 +22,8 @@ pub struct OpenFile {
 }
 
 impl OpenFile {
-    /// Notes that it is being closed by a thread for which destroy_dev(9) waits.
+    /// Notes that it is being closed by a thread for which `destroy_dev`(9)
+    /// waits.
     pub fn mark_closing(&self) {
         self.admission.is_closing.store(true, Relaxed);
     }
@@ -43,6 +44,7 @@ struct Reader {
 }
 
 /// Where a reader is.
+#[allow(clippy::large_enum_variant, reason = "it is part of a reader, which is allocated")]
 enum Stage {
     /// The next read begins a snapshot.
     Between,

@@ -3,8 +3,8 @@
 //! One pass over all connections, into memory.
 //!
 //! Nothing is copied out before the pass is over.  Memory is allocated before the
-//! pass, for as many records as the reader got last time or, if the reader sees
-//! everything, for all connections.  During the pass it is allocated without
+//! pass, for as many records as the reader got last time or, for root without a
+//! filter, for all connections.  During the pass it is allocated without
 //! waiting; connections for which there is no memory are counted.
 //!
 //! Between connections the pass checks at short intervals whether another thread
@@ -302,12 +302,10 @@ impl Snapshot {
     /// limits.  Returns the time that it yielded.
     fn make_room(&mut self, expected: usize, is_filtered: bool) -> u64 {
         self.reclaim_idle();
-        let sees_all = !is_filtered && kpi::is_host_root();
-        let likely = match self.matched {
-            Some(matched) if !sees_all => matched,
-            // A user may see few of all connections: the first snapshot grows as needed.
-            None if is_filtered || self.owner.is_some() => 0,
-            _ => expected,
+        // A user may see few of all connections, and a filter may match few: the first snapshot grows as needed.
+        let likely = match self.owner {
+            None if !is_filtered => expected,
+            _ => self.matched.unwrap_or(0),
         };
         let blocks = |records: usize| (records + records / 8).div_ceil(BLOCK_RECORDS) + 1;
         self.most = usize::try_from(system::snapshot_bytes_max()).unwrap_or(usize::MAX) / BLOCK_LEN;

@@ -81,7 +81,7 @@ pub struct Shared {
     /// Memory that descriptors keep between two snapshots.
     pub idle: IdleMemory,
     /// A descriptor was destroyed outside of close(2), as after revoke(2).
-    /// destroy_dev(9) does not wait for the thread that did that.
+    /// `destroy_dev`(9) does not wait for the thread that did that.
     pub has_lost_files: bool,
 }
 

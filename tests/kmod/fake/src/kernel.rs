@@ -668,6 +668,7 @@ impl File {
     }
 
     /// poll(2) without the wait: returns the events that are ready.
+    #[allow(clippy::cast_sign_loss, reason = "numbers of C")]
     pub fn poll(&self, events: &[&str]) -> u64 {
         let events = events.iter().fold(0, |bits, name| bits | constant(name)) as c_int;
         // SAFETY: the descriptor is open.

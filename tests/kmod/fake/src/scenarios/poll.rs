@@ -57,7 +57,7 @@ scenarios! {
             kernel::advance(50_000_000);
             file.read(&mut [0; 100]).unwrap();
             assert_eq!(file.poll(&["POLLIN"]), kernel::constant("POLLIN"));
-            let mut buffer = [0; 65536];
+            let mut buffer = vec![0; 65536];
             while file.read(&mut buffer).unwrap() > 0 {
                 assert_eq!(file.poll(&["POLLIN"]), kernel::constant("POLLIN"), "the end of file can be read as well");
             }
