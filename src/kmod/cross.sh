@@ -19,11 +19,11 @@ release=$1 arch=$2 headers=$3 out=$4
 export RUSTC RUST_SRC AR="$LLVM/bin/llvm-ar" LIBCLANG_PATH="${LIBCLANG_PATH:-$LLVM/lib}"
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$kmod/../../Cargo.toml")
 
-# The number of the oldest release whose headers these are: a kernel refuses
-# modules that were built for a later one.
+# __FreeBSD_version of the kernel: it refuses a module that was built for any
+# other.  OSVERSION overrides it for a kernel with the same structures.
 case $release in
-14) osversion=1402000 ;;
-15) osversion=1500068 ;;
+14) osversion=${OSVERSION:-1402000} ;;
+15) osversion=${OSVERSION:-1500068} ;;
 *) echo "cross.sh: $release: expected 14 or 15" >&2; exit 1 ;;
 esac
 case $arch in

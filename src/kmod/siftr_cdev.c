@@ -15,20 +15,26 @@
 
 #include <sys/param.h>
 #include <sys/systm.h>
+#include <sys/callout.h>
 #include <sys/conf.h>
+#include <sys/eventhandler.h>
 #include <sys/jail.h>
 #include <sys/kernel.h>
 #include <sys/limits.h>
+#include <sys/linker.h>
 #include <sys/lock.h>
 #include <sys/malloc.h>
 #include <sys/module.h>
 #include <sys/mutex.h>
+#include <sys/poll.h>
 #include <sys/priv.h>
 #include <sys/proc.h>
 #include <sys/protosw.h>
 #include <sys/rwlock.h>
 #include <sys/sdt.h>
+#include <sys/selinfo.h>
 #include <sys/signalvar.h>
+#include <sys/smp.h>
 #include <sys/smr.h>
 #include <sys/socket.h>
 #include <sys/socketvar.h>
@@ -60,8 +66,12 @@ MTX_SYSINIT(siftr_cdev_registry, &siftr_cdev_registry, "siftr_cdev registry",
 struct siftr_cdev_counters siftr_cdev_counters;
 u_long siftr_cdev_snapshot_bytes_max = 256UL << 20;
 u_long siftr_cdev_total_bytes_max = 512UL << 20;
+u_long siftr_cdev_reserved_bytes = 256UL << 20;
+u_long siftr_cdev_jail_bytes_max = 192UL << 20;
+u_long siftr_cdev_user_bytes_max = 128UL << 20;
 u_int siftr_cdev_opens_per_user_max = 32;
 u_int siftr_cdev_interval_min_us = 1000;
+u_int siftr_cdev_walk_percent_max = 50;
 static u_int siftr_cdev_mode = 0440;
 static u_int siftr_cdev_gid = GID_WHEEL;
 
@@ -80,6 +90,7 @@ COUNTER(bytes, "Bytes read from the device");
 COUNTER(missed, "Connections without a record, for want of memory");
 COUNTER(walk_last_ns, "Duration of the last walk, nanoseconds");
 COUNTER(walk_max_ns, "Duration of the longest walk, nanoseconds");
+COUNTER(hold_max_ns, "Longest hold of the CPU by a read, nanoseconds");
 COUNTER(open, "Open descriptors");
 COUNTER(memory_bytes, "Bytes of memory that snapshots hold now");
 #undef	COUNTER
@@ -88,12 +99,25 @@ SYSCTL_ULONG(_net_inet_siftr_cdev, OID_AUTO, snapshot_bytes_max, CTLFLAG_RWTUN,
     &siftr_cdev_snapshot_bytes_max, 0, "Most bytes of memory of one snapshot");
 SYSCTL_ULONG(_net_inet_siftr_cdev, OID_AUTO, total_bytes_max, CTLFLAG_RWTUN,
     &siftr_cdev_total_bytes_max, 0, "Most bytes of memory of all snapshots");
+SYSCTL_ULONG(_net_inet_siftr_cdev, OID_AUTO, reserved_bytes, CTLFLAG_RWTUN,
+    &siftr_cdev_reserved_bytes, 0,
+    "Part of total_bytes_max that is reserved for root of the host");
+SYSCTL_ULONG(_net_inet_siftr_cdev, OID_AUTO, jail_bytes_max, CTLFLAG_RWTUN,
+    &siftr_cdev_jail_bytes_max, 0,
+    "Maximum memory for the snapshots of all users of a jail, in bytes");
+SYSCTL_ULONG(_net_inet_siftr_cdev, OID_AUTO, user_bytes_max, CTLFLAG_RWTUN,
+    &siftr_cdev_user_bytes_max, 0,
+    "Maximum memory for all snapshots of a user, in bytes");
 SYSCTL_UINT(_net_inet_siftr_cdev, OID_AUTO, opens_per_user_max, CTLFLAG_RWTUN,
     &siftr_cdev_opens_per_user_max, 0,
     "Most open descriptors of a user; does not bind root of the host");
 SYSCTL_UINT(_net_inet_siftr_cdev, OID_AUTO, interval_min_us, CTLFLAG_RWTUN,
     &siftr_cdev_interval_min_us, 0,
     "Least microseconds between two snapshots of a user; does not bind root of"
+    " the host");
+SYSCTL_UINT(_net_inet_siftr_cdev, OID_AUTO, walk_percent_max, CTLFLAG_RWTUN,
+    &siftr_cdev_walk_percent_max, 0,
+    "Maximum share of one CPU for a user's walks, in percent; not for root of"
     " the host");
 SYSCTL_UINT(_net_inet_siftr_cdev, OID_AUTO, mode, CTLFLAG_RDTUN,
     &siftr_cdev_mode, 0, "Permissions of /dev/tcpstats");
@@ -157,15 +181,96 @@ static struct cdevsw siftr_cdev_cdevsw = {
 	.d_close =	siftr_cdev_close,
 	.d_read =	siftr_cdev_read,
 	.d_ioctl =	siftr_cdev_ioctl,
+	.d_poll =	siftr_cdev_poll,
 };
 
 static struct cdev *siftr_cdev_dev;
+
+/*
+ * Threads that wait in poll(2), on any descriptor.  The callout wakes all of
+ * them when the first one can read; the others wait again.
+ */
+static struct selinfo siftr_cdev_pollers;
+static struct callout siftr_cdev_poll_callout;
+static sbintime_t siftr_cdev_poll_due;
+
+static void
+siftr_cdev_poll_wake(void *arg __unused)
+{
+	selwakeup(&siftr_cdev_pollers);
+}
+
+int
+siftr_cdev_poll_readable(int events)
+{
+	return (events & (POLLIN | POLLRDNORM));
+}
+
+/* The registry is locked, so no wakeup is lost. */
+void
+siftr_cdev_poll_later(struct thread *td, uint64_t ns)
+{
+	sbintime_t due;
+
+	mtx_assert(&siftr_cdev_registry, MA_OWNED);
+	selrecord(td, &siftr_cdev_pollers);
+	due = sbinuptime() + nstosbt(ns);
+	if (callout_pending(&siftr_cdev_poll_callout) &&
+	    siftr_cdev_poll_due <= due)
+		return;
+	siftr_cdev_poll_due = due;
+	callout_reset_sbt(&siftr_cdev_poll_callout, due, 0,
+	    siftr_cdev_poll_wake, NULL, C_ABSOLUTE);
+}
+
+/*
+ * kldunload(8) first calls the handlers of kld_unload_try, then MOD_QUIESCE.
+ * The handler of sdt(9) unregisters the module's probes unless a handler before
+ * it has refused, and a refusal by MOD_QUIESCE does not bring them back.  So
+ * the module refuses here, before sdt, and accepts no new descriptors from then
+ * on.  If another handler refuses, the last handler accepts them again.
+ */
+static linker_file_t siftr_cdev_file;
+static eventhandler_tag siftr_cdev_try_first, siftr_cdev_try_last;
+static eventhandler_tag siftr_cdev_lowmem_tag;
+
+static void
+siftr_cdev_lowmem(void *arg __unused, int why __unused)
+{
+	siftr_cdev_release_memory();
+}
+
+static void
+siftr_cdev_unload_try(void *arg __unused, linker_file_t file, int *error)
+{
+	if (file == siftr_cdev_file && *error == 0)
+		*error = siftr_cdev_prepare_unload();
+}
+
+static void
+siftr_cdev_unload_tried(void *arg __unused, linker_file_t file, int *error)
+{
+	if (file == siftr_cdev_file && *error != 0)
+		siftr_cdev_cancel_unload();
+}
+
+/*
+ * Waits until every CPU has been idle once, and so every thread that was about
+ * to return from the module's code has done so.
+ */
+int
+siftr_cdev_quiesce(void)
+{
+	return (quiesce_all_cpus("siftr_cdev", PCATCH));
+}
 
 int
 siftr_cdev_make_dev(void)
 {
 	struct make_dev_args args;
+	int error;
 
+	callout_init_mtx(&siftr_cdev_poll_callout, &siftr_cdev_registry, 0);
 	make_dev_args_init(&args);
 	/* A name in use is an error and not a panic. */
 	args.mda_flags = MAKEDEV_CHECKNAME | MAKEDEV_WAITOK;
@@ -173,7 +278,16 @@ siftr_cdev_make_dev(void)
 	args.mda_uid = UID_ROOT;
 	args.mda_gid = siftr_cdev_gid;
 	args.mda_mode = siftr_cdev_mode & 0777;
-	return (make_dev_s(&args, &siftr_cdev_dev, "tcpstats"));
+	error = make_dev_s(&args, &siftr_cdev_dev, "tcpstats");
+	if (error != 0)
+		return (error);
+	siftr_cdev_try_first = EVENTHANDLER_REGISTER(kld_unload_try,
+	    siftr_cdev_unload_try, NULL, EVENTHANDLER_PRI_FIRST);
+	siftr_cdev_try_last = EVENTHANDLER_REGISTER(kld_unload_try,
+	    siftr_cdev_unload_tried, NULL, EVENTHANDLER_PRI_LAST);
+	siftr_cdev_lowmem_tag = EVENTHANDLER_REGISTER(vm_lowmem,
+	    siftr_cdev_lowmem, NULL, LOWMEM_PRI_DEFAULT);
+	return (0);
 }
 
 void
@@ -184,16 +298,31 @@ siftr_cdev_destroy_dev(void)
 		return;
 	destroy_dev(siftr_cdev_dev);
 	siftr_cdev_dev = NULL;
+	/* A thread can still be in poll(2) on a descriptor that was closed. */
+	callout_drain(&siftr_cdev_poll_callout);
+	seldrain(&siftr_cdev_pollers);
+	EVENTHANDLER_DEREGISTER(kld_unload_try, siftr_cdev_try_first);
+	EVENTHANDLER_DEREGISTER(kld_unload_try, siftr_cdev_try_last);
+	EVENTHANDLER_DEREGISTER(vm_lowmem, siftr_cdev_lowmem_tag);
 	printf("siftr_cdev: unloaded after %ju snapshots\n",
 	    (uintmax_t)atomic_load_64(&siftr_cdev_counters.snapshots));
 }
 
+static int
+siftr_cdev_evhand(module_t module, int event, void *arg)
+{
+	if (event == MOD_LOAD)
+		siftr_cdev_file = module_file(module);
+	return (siftr_cdev_modevent(module, event, arg));
+}
+
 static moduledata_t siftr_cdev_mod = {
 	"siftr_cdev",
-	siftr_cdev_modevent,
+	siftr_cdev_evhand,
 	NULL
 };
-DECLARE_MODULE(siftr_cdev, siftr_cdev_mod, SI_SUB_PSEUDO, SI_ORDER_ANY);
+/* The structures that it reads can change with any release, even a minor one. */
+DECLARE_MODULE_TIED(siftr_cdev, siftr_cdev_mod, SI_SUB_PSEUDO, SI_ORDER_ANY);
 MODULE_VERSION(siftr_cdev, 2);
 
 /* printf(9), which is not to be called from Rust: see kpi/mod.rs. */
@@ -275,10 +404,19 @@ siftr_cdev_uid(void)
 	return (curthread->td_ucred->cr_uid);
 }
 
+/*
+ * The outermost jail: a jail could otherwise evade its limits by creating
+ * jails.  A prison holds a reference to its parent.
+ */
 uint32_t
 siftr_cdev_jid(void)
 {
-	return (curthread->td_ucred->cr_prison->pr_id);
+	struct prison *pr;
+
+	pr = curthread->td_ucred->cr_prison;
+	while (pr->pr_parent != NULL && pr->pr_parent != &prison0)
+		pr = pr->pr_parent;
+	return (pr->pr_id);
 }
 
 int
@@ -293,6 +431,38 @@ siftr_cdev_signal_pending(void)
 {
 	return (td_ast_pending(curthread, TDA_SIG) ||
 	    td_ast_pending(curthread, TDA_SUSPEND));
+}
+
+/* Whether the process is being killed, which no signal handler can catch. */
+int
+siftr_cdev_killed(void)
+{
+	return (P_KILLED(curproc) != 0);
+}
+
+/*
+ * The same condition that makes a thread in user mode call the scheduler: its
+ * time slice is over, or a thread of higher priority is ready.  With
+ * should_yield() that thread would wait for up to 200 ms.
+ */
+int
+siftr_cdev_wants_to_yield(void)
+{
+	return (td_ast_pending(curthread, TDA_SCHED));
+}
+
+/* How many times the thread has lost the CPU, voluntarily or not. */
+uint64_t
+siftr_cdev_switches(void)
+{
+	return ((uint64_t)curthread->td_ru.ru_nvcsw +
+	    curthread->td_ru.ru_nivcsw);
+}
+
+void
+siftr_cdev_yield(void)
+{
+	kern_yield(PRI_USER);
 }
 
 int
@@ -350,6 +520,30 @@ void
 siftr_cdev_pcb_unlock(struct inpcb *inp)
 {
 	INP_RUNLOCK(inp);
+}
+
+/* Takes a reference and unlocks; in_pcbfree() may follow. */
+void
+siftr_cdev_pcb_hold(struct inpcb *inp)
+{
+	in_pcbref(inp);
+	INP_RUNLOCK(inp);
+}
+
+/* Returns whether it is in the list: in_pcbfree() clears inp_socket. */
+int
+siftr_cdev_pcb_lock(struct inpcb *inp)
+{
+	INP_RLOCK(inp);
+	return (inp->inp_socket != NULL);
+}
+
+void
+siftr_cdev_pcb_release(struct inpcb *inp)
+{
+	INP_RLOCK(inp);
+	if (!in_pcbrele_rlocked(inp))
+		INP_RUNLOCK(inp);
 }
 
 int

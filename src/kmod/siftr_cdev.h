@@ -49,6 +49,7 @@ struct siftr_cdev_counters {
 	uint64_t	missed;
 	uint64_t	walk_last_ns;
 	uint64_t	walk_max_ns;
+	uint64_t	hold_max_ns;
 	uint64_t	open;
 	uint64_t	memory_bytes;
 };
@@ -56,8 +57,12 @@ struct siftr_cdev_counters {
 extern struct siftr_cdev_counters siftr_cdev_counters;
 extern u_long siftr_cdev_snapshot_bytes_max;
 extern u_long siftr_cdev_total_bytes_max;
+extern u_long siftr_cdev_reserved_bytes;
+extern u_long siftr_cdev_jail_bytes_max;
+extern u_long siftr_cdev_user_bytes_max;
 extern u_int siftr_cdev_opens_per_user_max;
 extern u_int siftr_cdev_interval_min_us;
+extern u_int siftr_cdev_walk_percent_max;
 extern const char siftr_cdev_version[];
 
 /* Implemented here, in C. */
@@ -77,6 +82,13 @@ uint32_t siftr_cdev_jid(void);
 int	 siftr_cdev_is_host_root(void);
 int	 siftr_cdev_can_see(struct inpcb *);
 int	 siftr_cdev_signal_pending(void);
+int	 siftr_cdev_killed(void);
+int	 siftr_cdev_wants_to_yield(void);
+uint64_t siftr_cdev_switches(void);
+void	 siftr_cdev_yield(void);
+int	 siftr_cdev_quiesce(void);
+int	 siftr_cdev_poll_readable(int);
+void	 siftr_cdev_poll_later(struct thread *, uint64_t);
 uint64_t siftr_cdev_uptime_ns(void);
 uint64_t siftr_cdev_wall_ns(void);
 int	 siftr_cdev_pause_ns(uint64_t);
@@ -84,6 +96,9 @@ int64_t	 siftr_cdev_sbinuptime(void);
 uint32_t siftr_cdev_tcb_count(void);
 void	 siftr_cdev_walk_init(struct inpcb_iterator *);
 void	 siftr_cdev_pcb_unlock(struct inpcb *);
+void	 siftr_cdev_pcb_hold(struct inpcb *);
+int	 siftr_cdev_pcb_lock(struct inpcb *);
+void	 siftr_cdev_pcb_release(struct inpcb *);
 void	 siftr_cdev_socket_read(struct socket *, struct siftr_cdev_socket *);
 void	 siftr_cdev_syncache(int (*)(struct sysctl_req *, const void *, size_t),
 	    void *);
@@ -105,6 +120,10 @@ int	 siftr_cdev_open(struct cdev *, int, int, struct thread *);
 int	 siftr_cdev_close(struct cdev *, int, int, struct thread *);
 int	 siftr_cdev_read(struct cdev *, struct uio *, int);
 int	 siftr_cdev_ioctl(struct cdev *, u_long, char *, int, struct thread *);
+int	 siftr_cdev_poll(struct cdev *, int, struct thread *);
+int	 siftr_cdev_prepare_unload(void);
+void	 siftr_cdev_cancel_unload(void);
+void	 siftr_cdev_release_memory(void);
 void	 siftr_cdev_get_text(char *, size_t);
 int	 siftr_cdev_set_text(const char *, size_t);
 

@@ -37,11 +37,14 @@ MISDEEDS = {
     "sx_under_connection": 'locking sx "sleepable" with "tcpinp" held',
     "unlock_twice": '"one" is unlocked by a thread that does not hold it',
     "use_after_free": "page fault",
+    "use_after_last_reference": "page fault",
     "wait_under_connection": r'malloc\(M_WAITOK\) with "tcpinp" held',
     "wait_under_mutex": r'malloc\(M_WAITOK\) with "one" held',
     "walk_on_after_unlock": r"inp_next\(\) after a connection that is not locked any more",
+    "walk_on_from_freed": r"inp_next\(\) after a connection that is not in the list",
     "write_behind": "bytes behind a block of 8 were written",
     "write_far_behind": "page fault",
+    "yield_under_connection": r'kern_yield\(\) with "tcpinp" held',
 }
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the module's code is amd64's")

@@ -2,21 +2,31 @@
 
 //! `/dev/tcpstats`: load, open, read, ioctl, close, unload.
 
+use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tcpstats::text::Text;
 use tcpstats::{Columns, Filter, MODULE_RECORD_LEN, ioctl};
 
 use crate::kpi::{self, Block, Errno, Own, Sleepable, Uio, Wait, registry, system};
-use crate::limits::{Refused, Who};
+use crate::limits::{RateLimit, Refused, Who};
 use crate::output::{Cursor, Form, SCRATCH_LEN};
-use crate::snapshot::{Snapshot, Wanted};
+use crate::pace::Pace;
+use crate::snapshot::{Snapshot, Wanted, record_hold, yield_if_due};
 
 /// An open descriptor.
 pub struct OpenFile {
     reader: Own<Sleepable<Reader>>,
     // The last to be dropped: with it the module may be unloaded.
-    _admission: Admission,
+    admission: Admission,
+}
+
+impl OpenFile {
+    /// Notes that it is being closed by a thread for which `destroy_dev`(9)
+    /// waits.
+    pub fn mark_closing(&self) {
+        self.admission.is_closing.store(true, Relaxed);
+    }
 }
 
 /// What a descriptor reads.
@@ -28,9 +38,13 @@ struct Reader {
     snapshot: Snapshot,
     stage: Stage,
     scratch: Option<Block>,
+    /// A signal interrupted the last walk.  The next one runs to its end, so that a
+    /// reader whose signals arrive faster than a walk takes makes progress.
+    was_interrupted: bool,
 }
 
 /// Where a reader is.
+#[allow(clippy::large_enum_variant, reason = "it is part of a reader, which is allocated")]
 enum Stage {
     /// The next read begins a snapshot.
     Between,
@@ -38,8 +52,13 @@ enum Stage {
     Reading { form: Form, cursor: Cursor },
 }
 
-/// A place in the limits, given back on drop.
-struct Admission(Option<Who>);
+/// A descriptor counted in the limits until it is dropped.  It is charged to the
+/// user who opened it, whoever reads it: a logger that was started by root is not
+/// limited after it drops its privileges.
+struct Admission {
+    owner: Option<Who>,
+    is_closing: AtomicBool,
+}
 
 impl Admission {
     /// Counts a descriptor of the running thread's user.
@@ -54,14 +73,18 @@ impl Admission {
             },
         )?;
         system::open().fetch_add(1, Relaxed);
-        Ok(Self(who))
+        Ok(Self { owner: who, is_closing: AtomicBool::new(false) })
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         system::open().fetch_sub(1, Relaxed);
-        registry(|shared| shared.limits.close(self.0));
+        let is_lost = !self.is_closing.load(Relaxed);
+        registry(|shared| {
+            shared.has_lost_files |= is_lost;
+            shared.limits.close(self.owner);
+        });
     }
 }
 
@@ -85,11 +108,12 @@ pub fn open(for_writing: bool) -> Result<(), Errno> {
         columns: None,
         filter: None,
         all_vnets: false,
-        snapshot: Snapshot::new(),
+        snapshot: Snapshot::new(admission.owner),
         stage: Stage::Between,
         scratch: None,
+        was_interrupted: false,
     });
-    let file = OpenFile { reader: reader.ok_or(Errno::NOMEM)?, _admission: admission };
+    let file = OpenFile { reader: reader.ok_or(Errno::NOMEM)?, admission };
     kpi::set_private(Own::new(file, Wait::Yes).ok_or(Errno::NOMEM)?)
 }
 
@@ -120,8 +144,17 @@ impl Reader {
         if self.all_vnets && !kpi::is_host_root() {
             return Err(Errno::PERM);
         }
-        wait_for_turn(nonblocking)?;
-        self.snapshot.take(&Wanted { filter: self.filter.as_deref(), all_vnets: self.all_vnets })?;
+        let owner = self.snapshot.owner();
+        wait_for_turn(owner, nonblocking)?;
+        let result = self.snapshot.take(&Wanted {
+            filter: self.filter.as_deref(),
+            all_vnets: self.all_vnets,
+            stops_on_signal: !self.was_interrupted,
+        });
+        let (now, cost) = (system::uptime_ns(), self.snapshot.cost_ns);
+        registry(|shared| shared.limits.end_walk(owner, now, cost, rate_limit()));
+        self.was_interrupted = result.is_err();
+        result.inspect_err(|_| self.snapshot.release())?;
         let form = if self.binary {
             Form::Binary
         } else {
@@ -142,11 +175,11 @@ impl Reader {
         }
         let scratch = self.scratch.as_mut().ok_or(Errno::NOMEM)?;
         let mut given = 0;
+        let mut at_end = false;
+        let mut pace = Pace::start(system::uptime_ns(), kpi::switches());
         while uio.room() > 0 {
             let Some(bytes) = cursor.bytes(form, &self.snapshot.header, &self.snapshot, scratch) else {
-                if given == 0 {
-                    self.stage = Stage::Between;
-                }
+                at_end = given == 0;
                 break;
             };
             let taken = uio.put(bytes)?;
@@ -156,23 +189,60 @@ impl Reader {
             if kpi::signal_is_pending() {
                 break;
             }
+            yield_if_due(&mut pace);
         }
+        record_hold(&pace);
         system::bytes().fetch_add(given as u64, Relaxed);
+        if at_end {
+            self.end();
+        }
         Ok(())
+    }
+
+    /// Ends the snapshot.
+    fn end(&mut self) {
+        self.stage = Stage::Between;
+        self.snapshot.release();
+        if self.snapshot.owner().is_some() {
+            self.scratch = None;
+        }
     }
 }
 
-/// Waits until the running thread's user may have another snapshot.
-fn wait_for_turn(nonblocking: bool) -> Result<(), Errno> {
-    let Some(who) = limited_user() else {
-        return Ok(());
-    };
-    let (now, interval) = (system::uptime_ns(), u64::from(system::interval_min_us()) * 1000);
-    match registry(|shared| shared.limits.wait_ns(who, now, interval, !nonblocking)) {
-        0 => Ok(()),
-        _ if nonblocking => Err(Errno::AGAIN),
-        wait => kpi::pause_ns(wait),
+fn rate_limit() -> RateLimit {
+    RateLimit { interval_ns: u64::from(system::interval_min_us()) * 1000, percent: system::walk_percent_max() }
+}
+
+/// Waits until the user may start another walk, and starts it.
+fn wait_for_turn(owner: Option<Who>, nonblocking: bool) -> Result<(), Errno> {
+    loop {
+        let now = system::uptime_ns();
+        match registry(|shared| shared.limits.begin_walk(owner, now, rate_limit())) {
+            Ok(()) => return Ok(()),
+            Err(_) if nonblocking => return Err(Errno::AGAIN),
+            Err(wait) => kpi::pause_ns(wait)?,
+        }
     }
+}
+
+/// Returns whether a read would not block.  If it would, calls `later` with the
+/// number of nanoseconds until it would not; the registry is locked then.
+pub fn is_readable(file: &OpenFile, later: impl FnOnce(u64)) -> bool {
+    // A pending signal interrupts poll(2) too.
+    let Ok(reader) = file.reader.lock() else {
+        return false;
+    };
+    let (Stage::Between, Some(owner)) = (&reader.stage, reader.snapshot.owner()) else {
+        return true;
+    };
+    let now = system::uptime_ns();
+    registry(|shared| match shared.limits.wait_ns(owner, now, rate_limit().interval_ns) {
+        0 => true,
+        wait => {
+            later(wait);
+            false
+        }
+    })
 }
 
 /// ioctl(2), see [`ioctl`].
@@ -209,7 +279,7 @@ pub fn ioctl(file: &OpenFile, command: u64, data: &mut [u8]) -> Result<(), Errno
         ioctl::GET_FIELD => return put(data, &ioctl::field(data).ok_or(Errno::INVAL)?),
         _ => return Err(Errno::NOTTY),
     }
-    reader.stage = Stage::Between;
+    reader.end();
     Ok(())
 }
 
@@ -263,6 +333,27 @@ pub enum Event {
     Unknown,
 }
 
+/// Refuses new descriptors if none is open, and waits for threads that are about to
+/// leave the module.
+///
+/// # Errors
+/// EBUSY if a descriptor is open; EINTR or ERESTART if a signal arrives.
+pub fn prepare_unload() -> Result<(), Errno> {
+    let Some(has_lost_files) = registry(|shared| shared.limits.leave().then_some(shared.has_lost_files)) else {
+        return Err(Errno::BUSY);
+    };
+    if has_lost_files {
+        system::quiesce().inspect_err(|_| cancel_unload())?;
+        registry(|shared| shared.has_lost_files = false);
+    }
+    Ok(())
+}
+
+/// Accepts new descriptors again.
+pub fn cancel_unload() {
+    registry(|shared| shared.limits.stay());
+}
+
 /// Loads and unloads.
 ///
 /// # Errors
@@ -275,7 +366,7 @@ pub fn module_event(event: &Event) -> Result<(), Errno> {
             system::say_loaded(u32::try_from(MODULE_RECORD_LEN).unwrap_or(0));
             Ok(())
         }
-        Event::Quiesce if registry(|shared| shared.limits.opened()) > 0 => Err(Errno::BUSY),
+        Event::Quiesce => prepare_unload(),
         Event::Unload => {
             if !registry(|shared| shared.limits.leave()) {
                 return Err(Errno::BUSY);
@@ -283,7 +374,7 @@ pub fn module_event(event: &Event) -> Result<(), Errno> {
             system::destroy_device();
             Ok(())
         }
-        Event::Quiesce | Event::Shutdown => Ok(()),
+        Event::Shutdown => Ok(()),
         Event::Unknown => Err(Errno::OPNOTSUPP),
     }
 }

@@ -8,7 +8,6 @@
 
 use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
-use core::ops::ControlFlow;
 
 use super::raw;
 use crate::units::{Granularity, without_zone};
@@ -18,8 +17,8 @@ type Address = [u8; 16];
 
 /// A connection whose read lock is held.
 pub struct Pcb<'a> {
-    inp: *mut raw::inpcb,
-    lock: PhantomData<&'a raw::inpcb>,
+    pub(super) inp: *mut raw::inpcb,
+    pub(super) lock: PhantomData<&'a raw::inpcb>,
 }
 
 /// Of a TCP stack, what the record shows.
@@ -348,29 +347,6 @@ pub fn network_stack(wrap_ns: u64) -> Option<NetworkStack> {
     // SAFETY: a current network stack is set, since this is called inside `each_vnet`; no pcb is locked.
     let is_known = unsafe { raw::siftr_cdev_this_vnet(wrap_ns, &raw mut stack) } != 0;
     is_known.then_some(stack)
-}
-
-/// Calls `visit` with every connection of the current network stack, each locked
-/// as long as the call lasts, until it says so.  Memory may be taken without
-/// waiting; nothing may sleep.
-pub fn each_connection(mut visit: impl FnMut(&Pcb<'_>) -> ControlFlow<()>) {
-    // SAFETY: an iterator is plain data, and set up by walk_init; a current network stack is set, since
-    // this is called inside `each_vnet`.  inp_next() unlocks the pcb it gave before; the one at which
-    // the walk is broken off is unlocked here.
-    unsafe {
-        let mut walk = core::mem::zeroed();
-        raw::siftr_cdev_walk_init(&raw mut walk);
-        loop {
-            let inp = raw::inp_next(&raw mut walk);
-            if inp.is_null() {
-                return;
-            }
-            if visit(&Pcb { inp, lock: PhantomData }).is_break() {
-                raw::siftr_cdev_pcb_unlock(inp);
-                return;
-            }
-        }
-    }
 }
 
 /// An entry of the SYN cache: a connection in `SYN_RCVD` that has no pcb yet.

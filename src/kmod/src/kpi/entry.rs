@@ -52,8 +52,43 @@ extern "C" fn siftr_cdev_open(_: *mut raw::cdev, flags: c_int, _: c_int, _: *mut
 
 #[unsafe(no_mangle)]
 extern "C" fn siftr_cdev_close(_: *mut raw::cdev, _: c_int, _: c_int, _: *mut raw::thread) -> c_int {
+    if let Ok(file) = private() {
+        file.mark_closing();
+    }
     clear_private();
     0
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn siftr_cdev_poll(_: *mut raw::cdev, events: c_int, thread: *mut raw::thread) -> c_int {
+    // SAFETY: it computes a number.
+    let readable = unsafe { raw::siftr_cdev_poll_readable(events) };
+    if readable == 0 {
+        return 0;
+    }
+    // SAFETY: this is the running thread, and `is_readable` calls it with the registry locked.
+    let later = |ns| unsafe { raw::siftr_cdev_poll_later(thread, ns) };
+    // A read that fails does not block.
+    if private().is_ok_and(|file| !device::is_readable(file, later)) { 0 } else { readable }
+}
+
+/// Asks whether the module can be unloaded: 0 if so, and then the device cannot be
+/// opened any more, or an error.
+#[unsafe(no_mangle)]
+extern "C" fn siftr_cdev_prepare_unload() -> c_int {
+    answer(device::prepare_unload())
+}
+
+/// Frees idle memory when the system runs low on memory.
+#[unsafe(no_mangle)]
+extern "C" fn siftr_cdev_release_memory() {
+    crate::snapshot::release_idle_memory();
+}
+
+/// Undoes `siftr_cdev_prepare_unload`, if the module is not unloaded after all.
+#[unsafe(no_mangle)]
+extern "C" fn siftr_cdev_cancel_unload() {
+    device::cancel_unload();
 }
 
 #[unsafe(no_mangle)]

@@ -8,6 +8,7 @@ use core::ops::{Deref, DerefMut};
 use tcpstats::Columns;
 
 use super::{Errno, Own, Wait, check, raw};
+use crate::idle::IdleMemory;
 use crate::limits::Limits;
 
 /// A value behind an sx(9) lock, whose holder may sleep.
@@ -77,6 +78,11 @@ pub struct Shared {
     pub limits: Limits,
     /// The columns of text where a descriptor chose none; none for the basic ones.
     pub columns: Option<Columns>,
+    /// Memory that descriptors keep between two snapshots.
+    pub idle: IdleMemory,
+    /// A descriptor was destroyed outside of close(2), as after revoke(2).
+    /// `destroy_dev`(9) does not wait for the thread that did that.
+    pub has_lost_files: bool,
 }
 
 struct Registry(UnsafeCell<Shared>);
@@ -84,7 +90,12 @@ struct Registry(UnsafeCell<Shared>);
 // SAFETY: `registry` alone touches it, with the mutex held.
 unsafe impl Sync for Registry {}
 
-static REGISTRY: Registry = Registry(UnsafeCell::new(Shared { limits: Limits::new(), columns: None }));
+static REGISTRY: Registry = Registry(UnsafeCell::new(Shared {
+    limits: Limits::new(),
+    columns: None,
+    idle: IdleMemory::new(),
+    has_lost_files: false,
+}));
 
 /// Lends what all descriptors share, with the module's mutex held; `use_them` must
 /// not sleep, nor come here again.

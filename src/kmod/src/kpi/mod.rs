@@ -18,16 +18,18 @@ pub mod probe;
 pub mod system;
 mod thread;
 mod uio;
+mod walk;
 
-pub use connection::{
-    Endpoints, NetworkStack, Pcb, Socket, Syncache, count, each_connection, each_half_open, each_vnet, network_stack,
-};
+pub use connection::{Endpoints, NetworkStack, Pcb, Socket, Syncache, count, each_half_open, each_vnet, network_stack};
 pub use entry::set_private;
 pub use list::List;
 pub use lock::{Sleepable, registry};
 pub use memory::{Block, KernelRecord, Own, Wait};
-pub use thread::{check_signals, is_host_root, pause_ns, signal_is_pending, who};
+pub use thread::{
+    check_signals, is_host_root, is_killed, pause_ns, signal_is_pending, switches, wants_to_yield, who, yield_cpu,
+};
 pub use uio::Uio;
+pub use walk::{Step, Visitor, each_connection};
 
 /// What bindgen makes of the kernel's headers and `siftr_cdev.h`.
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::undocumented_unsafe_blocks, reason = "bindgen makes it")]
@@ -48,6 +50,7 @@ impl Errno {
     pub const NFILE: Self = Self(raw::ENFILE.cast_signed());
     pub const MFILE: Self = Self(raw::EMFILE.cast_signed());
     pub const NOTTY: Self = Self(raw::ENOTTY.cast_signed());
+    pub const INTR: Self = Self(raw::EINTR.cast_signed());
     pub const AGAIN: Self = Self(raw::EAGAIN.cast_signed());
     pub const OPNOTSUPP: Self = Self(raw::EOPNOTSUPP.cast_signed());
 

@@ -3,7 +3,7 @@
 //! Time, the module's sysctls, and its lines in dmesg(8).
 
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::AtomicU64;
 
 use super::{Errno, check, raw};
 
@@ -73,6 +73,8 @@ counters! {
     walk_last_ns;
     /// Duration of the longest walk.
     walk_max_ns;
+    /// Longest time that a read held the CPU between two checks for other threads.
+    hold_max_ns;
     /// Open descriptors.
     open;
     /// Memory that snapshots hold.
@@ -94,22 +96,18 @@ limits! {
     snapshot_bytes_max siftr_cdev_snapshot_bytes_max u64;
     /// Most bytes of all snapshots.
     total_bytes_max siftr_cdev_total_bytes_max u64;
+    /// The part of those that is reserved for root of the host.
+    reserved_bytes siftr_cdev_reserved_bytes u64;
+    /// Maximum bytes for all users of one jail.
+    jail_bytes_max siftr_cdev_jail_bytes_max u64;
+    /// Maximum bytes for one user.
+    user_bytes_max siftr_cdev_user_bytes_max u64;
     /// Most descriptors of a user.
     opens_per_user_max siftr_cdev_opens_per_user_max u32;
     /// Least microseconds between two snapshots of a user.
     interval_min_us siftr_cdev_interval_min_us u32;
-}
-
-/// Takes bytes of what all snapshots may have; whether they were there.
-pub fn take_memory(bytes: u64) -> bool {
-    let most = total_bytes_max();
-    let add = |held: u64| held.checked_add(bytes).filter(|held| *held <= most);
-    memory_bytes().fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
-}
-
-/// Gives back what [`take_memory`] took.
-pub fn give_memory(bytes: u64) {
-    memory_bytes().fetch_sub(bytes, Ordering::Relaxed);
+    /// Maximum share of one CPU for the walks of one user, in percent.
+    walk_percent_max siftr_cdev_walk_percent_max u32;
 }
 
 /// Makes the device.  The caller must be sleepable.
@@ -126,6 +124,16 @@ pub fn make_device() -> Result<(), Errno> {
 pub fn destroy_device() {
     // SAFETY: called when the module is unloaded; C knows whether there is a device.
     unsafe { raw::siftr_cdev_destroy_dev() }
+}
+
+/// Waits until every thread that was running or preempted in the module's code has
+/// left it.  The caller must be sleepable.
+///
+/// # Errors
+/// EINTR or ERESTART if a signal arrives.
+pub fn quiesce() -> Result<(), Errno> {
+    // SAFETY: the caller holds only sx locks.
+    check(unsafe { raw::siftr_cdev_quiesce() })
 }
 
 /// Says in dmesg(8) that the module is there.

@@ -14,6 +14,9 @@ struct connection {
 	bool		is_one_of_many;
 };
 
+/* As in in_pcb.c, which keeps it to itself. */
+#define	INP_FREED	0x00000200
+
 /* A connection that is only in the SYN cache. */
 struct half_open {
 	LIST_ENTRY(half_open) link;
@@ -26,6 +29,7 @@ static LIST_HEAD(, half_open) half_open =
     LIST_HEAD_INITIALIZER(half_open);
 static struct mtx bucket_lock;
 static uint64_t syn_received;
+static unsigned references;
 
 static struct tcp_function_block base_stack = {
 	.tfb_tcp_block_name = "freebsd",
@@ -65,6 +69,7 @@ insert(struct connection *connection, struct vnet *vnet, struct ucred *cred)
 	inp->inp_gencnt = ++pcbs->ipi_gencnt;
 	inp->inp_vflag = INP_IPV4;
 	inp->inp_socket = connection->socket;
+	refcount_init(&inp->inp_refcount, 1);
 	tp->t_fb = &base_stack;
 	tp->t_cc = &cubic;
 	tp->t_state = TCPS_ESTABLISHED;
@@ -148,7 +153,16 @@ fake_pcbs(void *vnet, void *cred, unsigned long count)
 	}
 }
 
-/* The last reference goes: whoever still looks at it faults. */
+unsigned
+references_alive(void)
+{
+	return (references);
+}
+
+/*
+ * in_pcbfree(): removes it from the list.  If there is no reference, its memory
+ * is freed and any access faults; otherwise its link becomes invalid.
+ */
 int
 fake_pcb_free(void *pcb)
 {
@@ -163,11 +177,49 @@ fake_pcb_free(void *pcb)
 		return (0);
 	}
 	CK_LIST_REMOVE(inp, inp_list);
+	inp->inp_list.cle_next = (void *)0xdeadc0dedeadc0de;
 	inp->inp_pcbinfo->ipi_count--;
+	inp->inp_gencnt = ++inp->inp_pcbinfo->ipi_gencnt;
+	inp->inp_flags |= INP_FREED;
+	inp->inp_socket = NULL;
 	guarded_free(connection->socket);
-	guarded_free(connection);
+	if (refcount_release(&inp->inp_refcount))
+		guarded_free(connection);
 	host_leave();
 	return (1);
+}
+
+void
+in_pcbref(struct inpcb *inp)
+{
+	if (!pcb_is_rlocked(inp))
+		fail("in_pcbref() of a connection that is not locked");
+	host_enter();
+	refcount_acquire(&inp->inp_refcount);
+	references++;
+	host_leave();
+}
+
+bool
+in_pcbrele_rlocked(struct inpcb *inp)
+{
+	bool was_last;
+
+	if (!pcb_is_rlocked(inp))
+		fail("in_pcbrele_rlocked() of a connection that is not locked");
+	host_enter();
+	references--;
+	was_last = refcount_release(&inp->inp_refcount);
+	if (was_last) {
+		if ((inp->inp_flags & INP_FREED) == 0)
+			fail("the last reference to a connection in the list "
+			    "is dropped");
+		INP_RUNLOCK(inp);
+		guarded_free(__containerof(inp, struct connection,
+		    tcb.t_inpcb));
+	}
+	host_leave();
+	return (was_last);
 }
 
 #define	MEMBER(name)	{ #name, false, __offsetof(struct tcpcb, name),	\
@@ -443,6 +495,8 @@ inp_next(struct inpcb_iterator *ii)
 		fail("inp_next() with an iterator that the fake has not");
 	if (last != NULL && !pcb_is_rlocked(last))
 		fail("inp_next() after a connection that is not locked any more");
+	if (last != NULL && (last->inp_flags & INP_FREED) != 0)
+		fail("inp_next() after a connection that is not in the list");
 	if (last == NULL)
 		may_sleep("inp_next() begins");
 	host_enter();

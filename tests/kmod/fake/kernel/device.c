@@ -26,6 +26,7 @@ struct handle {
 	LIST_ENTRY(handle) link;
 	struct node	*node;
 	off_t		offset;
+	bool		is_revoked;
 };
 
 static LIST_HEAD(, node) nodes = LIST_HEAD_INITIALIZER(nodes);
@@ -282,7 +283,8 @@ fake_close(void *file)
 	struct node *node = handle->node;
 	struct cdevsw *driver;
 
-	driver = enter_driver(node, &handle->file);
+	/* The vnode of a revoked file no longer belongs to the driver. */
+	driver = handle->is_revoked ? NULL : enter_driver(node, &handle->file);
 	if (driver != NULL) {
 		/* Only D_TRACKCLOSE brings every close here. */
 		if ((driver->d_flags & D_TRACKCLOSE) != 0 &&
@@ -298,6 +300,39 @@ fake_close(void *file)
 	drop_private(handle);
 	holds_nothing("close ends");
 	guarded_free(handle);
+}
+
+/* revoke(2), or a forced unmount of the devfs. */
+void
+fake_revoke(void *file)
+{
+	struct handle *handle = file;
+
+	host_enter();
+	LIST_REMOVE(handle, link);
+	handle->is_revoked = true;
+	host_leave();
+}
+
+/* poll(2) without the wait. */
+int
+fake_poll(void *file, int events)
+{
+	struct handle *handle = file;
+	struct node *node = handle->node;
+	struct cdevsw *driver;
+	int revents;
+
+	driver = enter_driver(node, &handle->file);
+	if (driver == NULL) {
+		curthread->td_fpop = NULL;
+		return (POLLNVAL);
+	}
+	/* no_poll() */
+	revents = driver->d_poll == NULL ? events :
+	    driver->d_poll(&node->cdev, events, curthread);
+	leave_driver(node, "poll");
+	return (revents);
 }
 
 int

@@ -27,6 +27,7 @@ enum fake_hook {
 	HOOK_WALK,		/* inp_next() has locked a pcb, or found none */
 	HOOK_COPY,		/* uiomove() is about to copy */
 	HOOK_SLEEP,		/* pause_sbt() sleeps */
+	HOOK_YIELD,		/* kern_yield() lets other threads run */
 	HOOK_COUNT
 };
 void	 fake_hook(enum fake_hook, void (*)(void *), void *);
@@ -48,6 +49,8 @@ int	 fake_modevent(int);
 void	 fake_tunable(const char *, const char *);
 int	 fake_sysctl(const char *, void *, unsigned long *, const void *,
 	    unsigned long);
+void	 fake_unload_of_another_file(void);
+void	 fake_refuse_unload(int);	/* as where dtrace(1) uses a probe */
 void	 fake_probes(void (*)(void *, const char *, const unsigned long *),
 	    void *);
 
@@ -56,15 +59,21 @@ unsigned long fake_memory_bytes(void);
 unsigned long fake_memory_peak(void);
 void	 fake_memory_fail(unsigned long after);	/* M_NOWAIT, from that on */
 
+void	 fake_lowmem(void);
+
 /* Threads, users, jails, network stacks. */
 void	 fake_attach(void);
 void	*fake_vnet(void);			/* the first is the host's */
 void	 fake_vnet_free(void *);		/* the next is where it was */
 void	*fake_jail(unsigned, void *);
+void	*fake_jail_inside(unsigned, void *);
 void	*fake_cred(unsigned, void *);		/* no jail: the host */
 void	 fake_become(void *);
 void	 fake_signal(int);			/* what sig_intr() answers */
 void	 fake_signal_gone(void);
+void	 fake_kill(void);
+void	 fake_wants_cpu(int always);	/* another thread */
+void	 fake_preempt(void);
 void	 fake_see_other_uids(int);
 
 /* Stack. */
@@ -97,6 +106,10 @@ void	 fake_seek(void *, long);
 int	 fake_ioctl(void *, unsigned long, void *);
 void	 fake_nonblocking(void *, int);
 void	 fake_close(void *);
+void	 fake_revoke(void *);
+int	 fake_poll(void *, int);
+unsigned fake_pollers(void);		/* threads that sleep in poll(2) */
+void	 fake_callouts(void);		/* runs those that are due */
 
 /* What a bad module would do, to see that each is caught. */
 const char *fake_deed(unsigned);		/* names, NULL after the last */

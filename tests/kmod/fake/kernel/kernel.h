@@ -9,25 +9,31 @@
 
 #include <sys/param.h>
 #include <sys/systm.h>
+#include <sys/callout.h>
 #include <sys/conf.h>
 #include <sys/counter.h>
+#include <sys/eventhandler.h>
 #include <sys/fcntl.h>
 #include <sys/file.h>
 #include <sys/filio.h>
 #include <sys/jail.h>
 #include <sys/kernel.h>
 #include <sys/ktr.h>
+#include <sys/linker.h>
 #include <sys/lock.h>
 #include <sys/malloc.h>
 #include <sys/module.h>
 #include <sys/mutex.h>
 #include <sys/pcpu.h>
+#include <sys/poll.h>
 #include <sys/priv.h>
 #include <sys/proc.h>
 #include <sys/protosw.h>
 #include <sys/rwlock.h>
 #include <sys/sdt.h>
+#include <sys/selinfo.h>
 #include <sys/signalvar.h>
+#include <sys/smp.h>
 #include <sys/smr.h>
 #include <sys/socket.h>
 #include <sys/socketvar.h>
@@ -76,6 +82,7 @@ struct fake_thread {
 	struct held	held[8];
 	int		held_count;
 	int		signal;		/* what sig_intr() answers */
+	bool		always_wants;	/* kern_yield() changes nothing */
 	uintptr_t	user_end;	/* where the caller's memory ends */
 };
 
@@ -112,6 +119,7 @@ void	 pcb_rlock(struct inpcb *);
 bool	 pcb_is_rlocked(const struct inpcb *);
 bool	 pcb_is_locked(const struct inpcb *);
 unsigned locks_alive(void);
+bool	 is_held(const void *);
 
 /* memory.c: memory with nothing before and after it. */
 void	*guarded(size_t);
@@ -119,6 +127,7 @@ void	 guarded_free(void *);
 
 /* connections.c */
 void	 connections_of(struct vnet *);
+unsigned references_alive(void);
 
 /* vnets.c */
 void	 vnet_sysinits_init(void);
@@ -127,6 +136,12 @@ void	 vnet_ends(struct vnet *);
 
 /* device.c */
 unsigned devices_alive(void);
+
+/* events.c */
+bool	 sdt_knows_the_probes(void);
+void	 sdt_learns_the_probes(void);
+int	 ask_before_unload(struct linker_file *, bool is_ours);
+void	 events_are_over(void);
 
 /* sysctl.c */
 void	 register_sysctls(void);

@@ -128,6 +128,12 @@ wait_for(const char *name)
 		fail("deadlock: \"%s\" is never unlocked", name);
 }
 
+bool
+is_held(const void *lock)
+{
+	return (find(lock) != NULL);
+}
+
 unsigned
 locks_alive(void)
 {
@@ -301,7 +307,10 @@ _sx_sunlock(struct sx *sx, const char *file __unused, int line __unused)
 	host_leave();
 }
 
-/* rwlock(9), of connections only: they are locked by inp_next() as it walks. */
+/*
+ * rwlock(9), of connections only: inp_next() locks them, and so does the holder
+ * of a reference.
+ */
 void
 pcb_lock_init(struct inpcb *inp)
 {
@@ -329,6 +338,17 @@ bool
 pcb_is_locked(const struct inpcb *inp)
 {
 	return (inp->inp_lock.rw_lock != RW_UNLOCKED);
+}
+
+void
+__rw_rlock(volatile uintptr_t *c, const char *file __unused, int line __unused)
+{
+	struct rwlock *rw = __containerof(c, struct rwlock, rw_lock);
+
+	host_enter();
+	about_to_lock(rw, name_of(&rw->lock_object), false);
+	pcb_rlock(__containerof(rw, struct inpcb, inp_lock));
+	host_leave();
 }
 
 void

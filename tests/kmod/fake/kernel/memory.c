@@ -133,6 +133,8 @@ void *
 		    type->ks_shortdesc);
 	if (wait == M_WAITOK)
 		may_sleep("malloc(M_WAITOK)");
+	else
+		count_call("malloc nowait");
 	host_enter();
 	if (wait == M_NOWAIT && nowait_count++ >= fail_after) {
 		host_leave();

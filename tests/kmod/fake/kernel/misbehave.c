@@ -178,6 +178,40 @@ follow_what_is_gone(void)
 }
 
 static void
+yield_under_connection(void)
+{
+	(void)walk();
+	kern_yield(PRI_USER);
+}
+
+static void
+walk_on_from_freed(void)
+{
+	struct inpcb_iterator iterator = INP_ALL_ITERATOR(&V_tcbinfo,
+	    INPLOOKUP_RLOCKPCB);
+	struct inpcb *inp = inp_next(&iterator);
+
+	in_pcbref(inp);
+	INP_RUNLOCK(inp);
+	(void)fake_pcb_free(inp);
+	INP_RLOCK(inp);
+	(void)inp_next(&iterator);
+}
+
+static void
+use_after_last_reference(void)
+{
+	struct inpcb *inp = walk();
+
+	in_pcbref(inp);
+	INP_RUNLOCK(inp);
+	(void)fake_pcb_free(inp);
+	INP_RLOCK(inp);
+	(void)in_pcbrele_rlocked(inp);
+	INP_RLOCK(inp);
+}
+
+static void
 leak(void)
 {
 	(void)malloc(8, &memory_type, M_WAITOK);
@@ -249,11 +283,14 @@ static const struct {
 	DEED(sx_under_connection),
 	DEED(unlock_twice),
 	DEED(use_after_free),
+	DEED(use_after_last_reference),
 	DEED(wait_under_connection),
 	DEED(wait_under_mutex),
 	DEED(walk_on_after_unlock),
+	DEED(walk_on_from_freed),
 	DEED(write_behind),
 	DEED(write_far_behind),
+	DEED(yield_under_connection),
 };
 
 const char *

@@ -19,6 +19,10 @@ SET(modmetadata_set, const struct mod_metadata);
 extern char __start_module_data[], __stop_module_data[];
 extern char __start_module_bss[], __stop_module_bss[];
 
+/* The linker's file of the module, and one of another module. */
+static struct linker_file this_file, another_file;
+static struct module *const this_module = (struct module *)&this_file;
+
 static char *file_data;
 static bool loaded;
 static const moduledata_t *module;
@@ -93,16 +97,28 @@ module_register_init(const void *arg)
 	const moduledata_t *data = arg;
 
 	module = data;
-	load_error = data->evhand(NULL, MOD_LOAD, data->priv);
+	load_error = data->evhand(this_module, MOD_LOAD, data->priv);
 	if (load_error != 0) {
-		(void)data->evhand(NULL, MOD_UNLOAD, data->priv);
+		(void)data->evhand(this_module, MOD_UNLOAD, data->priv);
 		module = NULL;
 	}
+}
+
+linker_file_t
+module_file(module_t module)
+{
+	if (module != this_module)
+		fail("module_file() of another module");
+	return (&this_file);
 }
 
 static void
 finish_unload(void)
 {
+	events_are_over();
+	if (references_alive() != 0)
+		fail("%u references to connections are left after the unload",
+		    references_alive());
 	unregister_sysctls();
 	run_in_order(sysuninit_set_start, sysuninit_set_stop, true);
 	if (devices_alive() != 0)
@@ -129,6 +145,7 @@ fake_load(int version)
 	restore_data();
 	register_sysctls();
 	run_in_order(sysinit_set_start, sysinit_set_stop, false);
+	sdt_learns_the_probes();
 	holds_nothing("kldload ends");
 	loaded = true;
 	if (module == NULL) {
@@ -146,6 +163,9 @@ fake_unload(int force)
 
 	if (!loaded)
 		return (ENOENT);
+	error = ask_before_unload(&this_file, true);
+	if (error != 0)
+		return (EBUSY);
 	error = fake_modevent(MOD_QUIESCE);
 	if (error != 0 && !force)
 		return (error);
@@ -157,12 +177,20 @@ fake_unload(int force)
 	return (0);
 }
 
+/* Unloads another module. */
+void
+fake_unload_of_another_file(void)
+{
+	if (ask_before_unload(&another_file, false) != 0)
+		fail("the unload of another module is refused");
+}
+
 int
 fake_modevent(int event)
 {
 	int error;
 
-	error = module->evhand(NULL, event, module->priv);
+	error = module->evhand(this_module, event, module->priv);
 	holds_nothing("the module's event handler ends");
 	return (error);
 }

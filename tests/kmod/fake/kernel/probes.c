@@ -12,7 +12,7 @@ static void *probe_arg;
 static void
 fire(const char *name, const unsigned long *arguments)
 {
-	if (probe_fired != NULL)
+	if (probe_fired != NULL && sdt_knows_the_probes())
 		probe_fired(probe_arg, name, arguments);
 }
 

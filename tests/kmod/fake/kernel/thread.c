@@ -99,6 +99,16 @@ fake_jail(unsigned id, void *vnet)
 }
 
 void *
+fake_jail_inside(unsigned id, void *outer)
+{
+	struct prison *prison = fake_jail(id, NULL);
+
+	prison->pr_parent = outer;
+	prison->pr_vnet = prison->pr_parent->pr_vnet;
+	return (prison);
+}
+
+void *
 fake_cred(unsigned uid, void *jail)
 {
 	struct ucred *cred = guarded(sizeof(*cred));
@@ -172,6 +182,54 @@ void
 fake_signal_gone(void)
 {
 	curthread->td_ast &= ~TDAI(TDA_SIG);
+}
+
+/* SIGKILL. */
+void
+fake_kill(void)
+{
+	fake_signal(ERESTART);
+	curproc->p_flag |= P_WKILLED;
+}
+
+/* The scheduler wants the CPU: until the thread yields, or always. */
+void
+fake_wants_cpu(int always)
+{
+	this_thread()->always_wants = always;
+	curthread->td_ast |= TDAI(TDA_SCHED);
+}
+
+/* The thread is preempted. */
+void
+fake_preempt(void)
+{
+	curthread->td_ru.ru_nivcsw++;
+}
+
+void
+kern_yield(int priority)
+{
+	count_call("kern_yield");
+	may_sleep("kern_yield()");
+	if (priority != PRI_USER)
+		fail("kern_yield(%d): a priority that the fake has not",
+		    priority);
+	curthread->td_ast &= ~TDAI(TDA_SCHED);
+	curthread->td_ru.ru_nvcsw++;
+	run_hook(HOOK_YIELD);
+	if (this_thread()->always_wants)
+		curthread->td_ast |= TDAI(TDA_SCHED);
+}
+
+int
+quiesce_all_cpus(const char *wmesg __unused, int priority)
+{
+	count_call("quiesce_all_cpus");
+	may_sleep("quiesce_all_cpus()");
+	if ((priority & PCATCH) != 0 && signal_is_pending())
+		return (this_thread()->signal);
+	return (0);
 }
 
 int

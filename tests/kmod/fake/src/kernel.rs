@@ -21,6 +21,8 @@ unsafe extern "C" {
     safe fn fake_slept_ns() -> c_ulong;
     safe fn fake_load(osreldate: c_int) -> c_int;
     safe fn fake_unload(force: c_int) -> c_int;
+    safe fn fake_unload_of_another_file();
+    safe fn fake_refuse_unload(refuse: c_int);
     safe fn fake_modevent(event: c_int) -> c_int;
     fn fake_tunable(name: *const c_char, value: *const c_char);
     fn fake_sysctl(
@@ -35,14 +37,19 @@ unsafe extern "C" {
     safe fn fake_memory_bytes() -> c_ulong;
     safe fn fake_memory_peak() -> c_ulong;
     safe fn fake_memory_fail(after: c_ulong);
+    safe fn fake_lowmem();
     safe fn fake_attach();
     safe fn fake_vnet() -> *mut c_void;
     fn fake_vnet_free(vnet: *mut c_void);
     fn fake_jail(id: c_uint, vnet: *mut c_void) -> *mut c_void;
+    fn fake_jail_inside(id: c_uint, outer: *mut c_void) -> *mut c_void;
     fn fake_cred(uid: c_uint, jail: *mut c_void) -> *mut c_void;
     fn fake_become(cred: *mut c_void);
     safe fn fake_signal(answer: c_int);
     safe fn fake_signal_gone();
+    safe fn fake_kill();
+    safe fn fake_wants_cpu(always: c_int);
+    safe fn fake_preempt();
     safe fn fake_see_other_uids(see: c_int);
     fn fake_pcb(vnet: *mut c_void, cred: *mut c_void) -> *mut c_void;
     fn fake_pcbs(vnet: *mut c_void, cred: *mut c_void, count: c_ulong);
@@ -87,6 +94,10 @@ unsafe extern "C" {
     fn fake_ioctl(file: *mut c_void, command: c_ulong, user: *mut c_void) -> c_int;
     fn fake_nonblocking(file: *mut c_void, nonblocking: c_int);
     fn fake_close(file: *mut c_void);
+    fn fake_revoke(file: *mut c_void);
+    fn fake_poll(file: *mut c_void, events: c_int) -> c_int;
+    safe fn fake_pollers() -> c_uint;
+    safe fn fake_callouts();
     fn fake_deed(at: c_uint) -> *const c_char;
     fn fake_misbehave(name: *const c_char);
 }
@@ -177,6 +188,7 @@ pub enum At {
     Walk = 0,
     Copy = 1,
     Sleep = 2,
+    Yield = 3,
 }
 
 /// Runs `body`; wherever the module passes that place meanwhile, `hook` runs.
@@ -260,6 +272,17 @@ pub fn unload() -> Result<(), Errno> {
 /// kldunload(8) with -f
 pub fn unload_by_force() -> Result<(), Errno> {
     check(fake_unload(1))
+}
+
+/// kldunload(8) of another module.
+pub fn unload_another() {
+    fake_unload_of_another_file();
+}
+
+/// Sets whether the handler of another subsystem refuses the unload, as that of
+/// dtrace(4) does while a probe is enabled.
+pub fn refuse_unload(refuse: bool) {
+    fake_refuse_unload(refuse.into());
 }
 
 /// An event for the module alone.
@@ -350,6 +373,11 @@ pub fn fail_no_allocations() {
     fake_memory_fail(c_ulong::MAX);
 }
 
+/// The system runs low on memory.
+pub fn low_memory() {
+    fake_lowmem();
+}
+
 /// The calling thread becomes a thread of the kernel, root's.
 pub fn attach() {
     fake_attach();
@@ -385,6 +413,14 @@ impl Jail {
     pub fn new(id: u32, vnet: Vnet) -> Self {
         // SAFETY: a network stack stays.
         Self(unsafe { fake_jail(id, vnet.0) })
+    }
+}
+
+impl Jail {
+    /// Creates a nested jail.
+    pub fn inside(self, id: u32) -> Self {
+        // SAFETY: a jail stays.
+        Self(unsafe { fake_jail_inside(id, self.0) })
     }
 }
 
@@ -434,6 +470,21 @@ pub fn signal_without_effect() {
 /// The signal was taken.
 pub fn signal_gone() {
     fake_signal_gone();
+}
+
+/// Delivers SIGKILL.
+pub fn kill() {
+    fake_kill();
+}
+
+/// Preempts the calling thread.
+pub fn preempt() {
+    fake_preempt();
+}
+
+/// Another thread always wants the CPU.
+pub fn always_wants_cpu() {
+    fake_wants_cpu(1);
 }
 
 /// Sets `security.bsd.see_other_uids`.
@@ -539,6 +590,12 @@ pub fn many_connections(count: u64) {
     unsafe { fake_pcbs(null_mut(), Cred::user(0).0, count) }
 }
 
+/// Many connections of a user at once.
+pub fn many_connections_of(vnet: Vnet, cred: Cred, count: u64) {
+    // SAFETY: a network stack and a credential are never freed.
+    unsafe { fake_pcbs(vnet.0, cred.0, count) }
+}
+
 /// An entry of the SYN cache.
 pub fn half_open(vnet: Vnet, cred: Cred, v6: bool, ends: Ends) {
     // SAFETY: both stay; addresses have sixteen bytes.
@@ -631,6 +688,20 @@ impl File {
         result
     }
 
+    /// poll(2) without the wait: returns the events that are ready.
+    #[allow(clippy::cast_sign_loss, reason = "numbers of C")]
+    pub fn poll(&self, events: &[&str]) -> u64 {
+        let events = events.iter().fold(0, |bits, name| bits | constant(name)) as c_int;
+        // SAFETY: the descriptor is open.
+        unsafe { fake_poll(self.0, events) as u64 }
+    }
+
+    /// revoke(2): it can only be closed, and the driver is not called.
+    pub fn revoke(&self) {
+        // SAFETY: the descriptor is open.
+        unsafe { fake_revoke(self.0) }
+    }
+
     /// Sets or clears `O_NONBLOCK`.
     pub fn nonblocking(&self, nonblocking: bool) {
         // SAFETY: the descriptor is open.
@@ -643,6 +714,12 @@ impl Drop for File {
         // SAFETY: it is closed once.
         unsafe { fake_close(self.0) }
     }
+}
+
+/// Runs callouts that are due, and returns how many threads wait in poll(2).
+pub fn pollers() -> u32 {
+    fake_callouts();
+    fake_pollers()
 }
 
 /// What the fake kernel can do wrong to see that it is caught.

@@ -46,11 +46,14 @@ scenarios! {
     }
 
     fn a_kernel_of_another_release_refuses_the_module() {
-        let here = kernel::release();
+        let (here, exactly) = (kernel::release(), u32::try_from(kernel::constant("__FreeBSD_version")).unwrap());
         for (osreldate, fits) in [
             (here * 100_000, false),
             (here * 100_000 - 1, false),
-            ((here + 1) * 100_000 - 1, true),
+            (exactly - 1, false),
+            (exactly, true),
+            // Structures can change with a minor release.
+            (exactly + 1, false),
             ((here + 1) * 100_000, false),
         ] {
             let result = kernel::load_into(i32::try_from(osreldate).unwrap());
@@ -70,7 +73,7 @@ scenarios! {
         fails_with(kernel::unload(), "EBUSY");
         fails_with(kernel::unload_by_force(), "EBUSY");
         assert_eq!(snapshot(&file).1.len(), 2, "the descriptor goes on as before");
-        let another = File::open().expect("a refused unload keeps nobody out");
+        let another = File::open().expect("the device can be opened after a refused unload");
         drop(file);
         fails_with(kernel::unload(), "EBUSY");
         drop(another);
@@ -85,6 +88,65 @@ scenarios! {
         fails_with(kernel::unload(), "EBUSY");
         drop(file);
         kernel::unload().unwrap();
+    }
+
+    fn probes_still_fire_after_a_refused_unload() {
+        connections(2);
+        kernel::load().unwrap();
+        let file = open_binary();
+        fails_with(kernel::unload(), "EBUSY");
+        fails_with(kernel::unload_by_force(), "EBUSY");
+        let mut fired = 0;
+        kernel::with_probes(|_, _| fired += 1, || snapshot(&file));
+        assert_eq!(fired, 2);
+        drop(file);
+        kernel::unload().unwrap();
+    }
+
+    fn the_device_can_be_opened_after_another_handler_refused_the_unload() {
+        connections(2);
+        kernel::load().unwrap();
+        kernel::refuse_unload(true);
+        fails_with(kernel::unload(), "EBUSY");
+        let file = open_binary();
+        let mut fired = 0;
+        kernel::with_probes(|_, _| fired += 1, || snapshot(&file));
+        assert_eq!(fired, 2);
+        drop(file);
+        kernel::refuse_unload(false);
+        kernel::unload().unwrap();
+    }
+
+    fn the_unload_of_another_module_is_not_refused() {
+        loaded(|| {
+            let file = open();
+            kernel::unload_another();
+            drop(file);
+            kernel::unload_another();
+            drop(open());
+        });
+    }
+
+    fn a_revoked_descriptor_prevents_the_unload_until_it_is_closed() {
+        connections(300);
+        kernel::load().unwrap();
+        let (revoked, file) = (open_binary(), open_binary());
+        revoked.read(&mut [0; 100]).unwrap();
+        revoked.revoke();
+        drop(file);
+        fails_with(kernel::unload(), "EBUSY");
+        assert_eq!(kernel::calls("quiesce_all_cpus"), 0);
+        drop(revoked);
+        // destroy_dev() does not wait for the thread that closed it, which may still be in the module.
+        kernel::signal("EINTR");
+        fails_with(kernel::unload(), "EBUSY");
+        kernel::signal_gone();
+        assert_eq!(kernel::calls("quiesce_all_cpus"), 1);
+        drop(File::open().expect("the device can be opened after a refused unload"));
+        kernel::unload().unwrap();
+        assert_eq!(kernel::calls("quiesce_all_cpus"), 2);
+        loaded(|| drop(open()));
+        assert_eq!(kernel::calls("quiesce_all_cpus"), 2, "destroy_dev() waits for ordinary closes");
     }
 
     fn events_that_the_module_does_not_know_are_refused() {

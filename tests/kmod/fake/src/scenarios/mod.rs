@@ -15,12 +15,14 @@ macro_rules! scenarios {
 mod ages;
 mod bytes;
 mod crowd;
+mod fair;
 mod filters;
 mod identity;
 mod ioctls;
 mod limits;
 mod loading;
 mod memory;
+mod poll;
 mod reading;
 mod records;
 mod signals;
@@ -28,6 +30,7 @@ mod states;
 mod users;
 mod vnets;
 mod walking;
+mod yielding;
 
 /// Every scenario.
 pub fn all() -> impl Iterator<Item = Scenario> {
@@ -40,9 +43,12 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         bytes::ALL,
         ages::ALL,
         walking::ALL,
+        yielding::ALL,
         signals::ALL,
         memory::ALL,
         limits::ALL,
+        fair::ALL,
+        poll::ALL,
         ioctls::ALL,
         filters::ALL,
         users::ALL,

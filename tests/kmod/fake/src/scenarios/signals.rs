@@ -84,6 +84,77 @@ scenarios! {
         });
     }
 
+    fn a_reader_makes_progress_if_signals_arrive_faster_than_a_walk_takes() {
+        connections(COUNT);
+        loaded(|| {
+            for error in ["ERESTART", "EINTR"] {
+                let file = open_binary();
+                for sequence in 1..=3 {
+                    let mut bytes = vec![0; 1 << 20];
+                    let mut restarts = 0;
+                    // With SA_RESTART, the kernel restarts read(2) whenever it returns ERESTART.
+                    let got = loop {
+                        let read = || file.read(&mut bytes);
+                        match kernel::with_hook(At::Walk, || kernel::signal(error), read) {
+                            Ok(got) => break got,
+                            Err(answer) => fails_with::<()>(Err(answer), error),
+                        }
+                        kernel::signal_gone();
+                        restarts += 1;
+                        assert!(restarts < 10, "it makes no progress");
+                    };
+                    kernel::signal_gone();
+                    assert_eq!(restarts, 1, "the second walk is not interrupted");
+                    bytes.truncate(got);
+                    bytes.extend(read_to_end(&file, 1 << 20));
+                    let (header, records) = frame(&bytes);
+                    assert_eq!((header.sequence, ports(&records)), (sequence, walk_order(COUNT)));
+                }
+            }
+        });
+    }
+
+    fn sigkill_interrupts_every_walk() {
+        let pcbs = connections(COUNT);
+        loaded(|| {
+            let file = open_binary();
+            fails_with(kernel::with_hook(At::Walk, || kernel::signal("EINTR"), || file.read(&mut [0; 100])), "EINTR");
+            let mut step = 0;
+            let hook = || {
+                step += 1;
+                if step == 100 {
+                    kernel::kill();
+                }
+            };
+            let result = kernel::with_hook(At::Walk, hook, || file.read(&mut [0; 100]));
+            assert!(result.is_err());
+            assert!(step <= 164, "the walk went on to connection {step}");
+            assert!(pcbs.iter().all(|pcb| pcb.free()), "no connection is left locked");
+        });
+    }
+
+    fn a_restarted_wait_is_not_extended() {
+        connections(3);
+        kernel::clock_step(0);
+        loaded(|| {
+            kernel::set_sysctl("interval_min_us", 1_000_000);
+            Cred::user(1001).become_it();
+            let file = open_binary();
+            snapshot(&file);
+            let start = kernel::now();
+            for _ in 0..9 {
+                let hook = || {
+                    kernel::advance(100_000_000);
+                    kernel::signal("ERESTART");
+                };
+                fails_with(kernel::with_hook(At::Sleep, hook, || file.read(&mut [0; 100])), "ERESTART");
+                kernel::signal_gone();
+            }
+            snapshot(&file);
+            assert!(kernel::now() - start < 1_000_100_000, "{}", kernel::now() - start);
+        });
+    }
+
     fn a_signal_that_ends_no_call_costs_a_second_walk_and_no_record() {
         connections(COUNT);
         loaded(|| {

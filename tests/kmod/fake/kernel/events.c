@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Event handlers, callouts, and threads that wait in poll(2). */
+
+#include "kernel.h"
+
+/* eventhandler(9) */
+static const char *const events[] = { "kld_unload_try", "vm_lowmem" };
+static struct handler {
+	const char *event;
+	void	*run;
+	void	*arg;
+	int	priority;
+	bool	is_used;
+} handlers[8];
+static bool sdt_knows, another_refuses;
+
+/* callout(9) */
+static struct callout *callout;
+static sbintime_t callout_due;
+
+/* The only selinfo, and how many threads wait for it in poll(2). */
+static struct selinfo *recorded;
+static unsigned pollers;
+
+eventhandler_tag
+eventhandler_register(struct eventhandler_list *list, const char *name,
+    void *func, void *arg, int priority)
+{
+	unsigned i;
+
+	may_sleep("eventhandler_register()");
+	if (list != NULL || (strcmp(name, events[0]) != 0 &&
+	    strcmp(name, events[1]) != 0))
+		fail("an event handler that the fake has not");
+	for (i = 0; handlers[i].is_used; i++)
+		if (i == nitems(handlers) - 1)
+			fail("more event handlers than there is room for");
+	handlers[i] = (struct handler){ name, func, arg, priority, true };
+	return ((eventhandler_tag)&handlers[i]);
+}
+
+/* In the kernel, this locks the list, and the removal of a handler unlocks it. */
+struct eventhandler_list *
+eventhandler_find_list(const char *name)
+{
+	return ((struct eventhandler_list *)__DECONST(char *, name));
+}
+
+void
+eventhandler_deregister(struct eventhandler_list *list, eventhandler_tag tag)
+{
+	struct handler *handler = (struct handler *)tag;
+
+	may_sleep("eventhandler_deregister()");
+	if (!handler->is_used ||
+	    strcmp(handler->event, (const char *)list) != 0)
+		fail("an event handler is taken away twice, or from another "
+		    "event than its own");
+	handler->is_used = false;
+}
+
+bool
+sdt_knows_the_probes(void)
+{
+	return (sdt_knows);
+}
+
+void
+sdt_learns_the_probes(void)
+{
+	sdt_knows = true;
+}
+
+void
+fake_refuse_unload(int refuse)
+{
+	another_refuses = refuse;
+}
+
+/* The handlers of sdt(9) and dtrace(4). */
+static void
+run_kernel_handlers(bool is_ours, int *error)
+{
+	if (*error != 0 || !is_ours)
+		return;
+	if (another_refuses)
+		*error = 1;
+	else
+		sdt_knows = false;
+}
+
+int
+ask_before_unload(struct linker_file *file, bool is_ours)
+{
+	struct handler *next, *handler;
+	int error, done, priority;
+	bool kernel_is_done;
+
+	error = 0;
+	kernel_is_done = false;
+	for (done = 0; ; done = priority + 1) {
+		next = NULL;
+		for (handler = handlers; handler < handlers + nitems(handlers);
+		    handler++)
+			if (handler->is_used && handler->priority >= done &&
+			    strcmp(handler->event, "kld_unload_try") == 0 &&
+			    (next == NULL || handler->priority < next->priority))
+				next = handler;
+		if (!kernel_is_done && (next == NULL ||
+		    next->priority > EVENTHANDLER_PRI_ANY)) {
+			run_kernel_handlers(is_ours, &error);
+			kernel_is_done = true;
+		}
+		if (next == NULL)
+			break;
+		priority = next->priority;
+		((kld_unload_try_fn)next->run)(next->arg, file, &error);
+		holds_nothing("a handler of kld_unload_try ends");
+	}
+	return (error);
+}
+
+/* The pagedaemon calls the handlers of vm_lowmem. */
+void
+fake_lowmem(void)
+{
+	unsigned i;
+
+	for (i = 0; i < nitems(handlers); i++)
+		if (handlers[i].is_used &&
+		    strcmp(handlers[i].event, "vm_lowmem") == 0)
+			((vm_lowmem_handler_t)handlers[i].run)(handlers[i].arg,
+			    0x02 /* VM_LOW_PAGES */);
+	holds_nothing("a handler of vm_lowmem ends");
+}
+
+/* After the module has been unloaded. */
+void
+events_are_over(void)
+{
+	unsigned i;
+
+	for (i = 0; i < nitems(handlers); i++)
+		if (handlers[i].is_used)
+			fail("an event handler is left after the unload");
+	if (callout != NULL)
+		fail("a callout is left after the unload");
+	if (pollers != 0)
+		fail("threads in poll(2) are left after the unload");
+	recorded = NULL;
+}
+
+void
+_callout_init_lock(struct callout *c, struct lock_object *lock, int flags)
+{
+	if (flags != 0 || lock == NULL)
+		fail("a callout of a kind that the fake has not");
+	memset(c, 0, sizeof(*c));
+	c->c_lock = lock;
+}
+
+int
+callout_reset_sbt_on(struct callout *c, sbintime_t sbt, sbintime_t precision,
+    callout_func_t *func, void *arg, int cpu, int flags)
+{
+	if ((flags & C_ABSOLUTE) == 0)
+		fail("a callout whose time is not absolute");
+	if (!is_held(__containerof(c->c_lock, struct mtx, lock_object)))
+		fail("a callout is set without its lock");
+	if (callout != NULL && callout != c)
+		fail("more callouts than the fake has");
+	callout = c;
+	callout_due = sbt;
+	c->c_func = func;
+	c->c_arg = arg;
+	c->c_iflags |= CALLOUT_PENDING;
+	return (0);
+}
+
+/* Where the releases differ. */
+#if __FreeBSD_version < 1500000
+int
+_callout_stop_safe(struct callout *c, int flags, void (*drain)(void *))
+{
+	if (drain != NULL)
+		fail("a callout is stopped in a way that the fake has not");
+#else
+int
+_callout_stop_safe(struct callout *c, int flags)
+{
+#endif
+	if ((flags & CS_DRAIN) != 0)
+		may_sleep("callout_drain()");
+	if (c->c_lock == NULL)
+		fail("a callout is stopped that was not initialised");
+	if (callout == c)
+		callout = NULL;
+	c->c_iflags &= ~CALLOUT_PENDING;
+	return (1);
+}
+
+void
+fake_callouts(void)
+{
+	struct callout *due = callout;
+	struct mtx *lock;
+
+	if (due == NULL || (unsigned long)sbttons(callout_due) > fake_clock_now())
+		return;
+	callout = NULL;
+	due->c_iflags &= ~CALLOUT_PENDING;
+	lock = __containerof(due->c_lock, struct mtx, lock_object);
+	mtx_lock(lock);
+	due->c_func(due->c_arg);
+	mtx_unlock(lock);
+	holds_nothing("a callout ends");
+}
+
+void
+selrecord(struct thread *td, struct selinfo *sip)
+{
+	if (td != curthread)
+		fail("selrecord() of another thread");
+	if (recorded != NULL && recorded != sip)
+		fail("more selinfos than the fake has");
+	recorded = sip;
+	pollers++;
+}
+
+void
+selwakeup(struct selinfo *sip)
+{
+	if (recorded == sip)
+		pollers = 0;
+}
+
+void
+seldrain(struct selinfo *sip)
+{
+	selwakeup(sip);
+}
+
+unsigned
+fake_pollers(void)
+{
+	return (pollers);
+}
