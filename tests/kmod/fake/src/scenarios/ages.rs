@@ -120,9 +120,11 @@ scenarios! {
             begins(hz, 1);
             at(hz, began + wrap(hz) / 10 * 9);
             assert_eq!(ages(&file, 1)[0], Some((kernel::now() - began) / 1000));
+            begins(hz, 3);
             // Nobody looks, and ticks are where they were again.
             at(hz, began + 2 * wrap(hz) + HOUR);
             assert_eq!(ages(&file, 1), [None; 3]);
+            assert_eq!(ages(&file, 3), [None; 3], "the mark before it is too old");
             begins(hz, 2);
             at(hz, kernel::now() + HOUR);
             assert_eq!(ages(&file, 2), [Some(HOUR / 1000); 3]);
