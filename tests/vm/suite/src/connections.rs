@@ -34,7 +34,7 @@ const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 pub fn nowhere() {
     run("ifconfig epair9a >/dev/null 2>&1 || { kldload -n if_epair && ifconfig epair9 create; }");
     run(&format!("ifconfig epair9a inet {HERE}/24 up && ifconfig epair9b up"));
-    run("sysctl net.inet.tcp.nolocaltimewait=0; sysctl net.inet.tcp.msl_local=30000; true");
+    run("sysctl net.inet.tcp.msl_local=30000 || sysctl net.inet.tcp.nolocaltimewait=0");
     run(&format!("sysctl net.inet6.ip6.dad_count=0; ifconfig lo0 inet6 {LINK_LOCAL}%lo0/64"));
     run(&format!("arp -s {NOWHERE} 02:00:00:00:00:01"));
 }
