@@ -124,10 +124,11 @@ impl Tally {
     }
 }
 
-fn record_of(device: &mut Device, port: u16) -> Record {
+fn record_of(device: &mut Device, local: u16, foreign: u16) -> Record {
     let snapshot = device.snapshot();
-    let found: Vec<_> = snapshot.records.iter().filter(|record| record.get(key::lport) == Some(port)).collect();
-    assert_eq!(found.len(), 1, "records of port {port}");
+    let is_of = |record: &&Record| record.get(key::lport) == Some(local) && record.get(key::fport) == Some(foreign);
+    let found: Vec<_> = snapshot.records.iter().filter(is_of).collect();
+    assert_eq!(found.len(), 1, "records of ports {local} and {foreign}");
     found[0].clone()
 }
 
@@ -142,7 +143,7 @@ fn when_quiet(
     loop {
         let before = flow.seen(mirror);
         std::thread::sleep(Duration::from_millis(60));
-        let record = record_of(device, flow.port);
+        let record = record_of(device, flow.port, flow.peer);
         std::thread::sleep(Duration::from_millis(60));
         if flow.seen(mirror) == before && goal(&record) {
             tally.when_seen(&record, flow, before);
@@ -167,7 +168,10 @@ fn over_loss(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr), (count, bytes
         }
         let records = device.snapshot().records;
         for flow in &flows {
-            let record = records.iter().find(|record| record.get(key::lport) == Some(flow.port)).unwrap();
+            let is_of = |record: &&Record| {
+                record.get(key::lport) == Some(flow.port) && record.get(key::fport) == Some(flow.peer)
+            };
+            let record = records.iter().find(is_of).unwrap();
             tally.at_any_time(record, flow.written);
         }
         std::thread::sleep(Duration::from_millis(11));
@@ -186,7 +190,7 @@ fn over_loss(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr), (count, bytes
         again += seen.again();
         again_packets += seen.again_packets;
         sacked += u64::from(record.get(key::options).unwrap() & tcpstats::option::SACK != 0);
-        let server = record_of(&mut device, flow.peer);
+        let server = record_of(&mut device, flow.peer, flow.port);
         assert_eq!(
             [key::sent_bytes, key::acked_bytes, key::rexmit_bytes].map(|key| server.get(key)),
             [Some(0); 3],
@@ -230,7 +234,7 @@ fn over_loss(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr), (count, bytes
     }
     std::thread::sleep(Duration::from_millis(700));
     for flow in &flows {
-        let server = record_of(&mut device, flow.peer);
+        let server = record_of(&mut device, flow.peer, flow.port);
         tally.at_any_time(&server, 3000);
     }
     println!(
@@ -257,7 +261,7 @@ fn persist(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr)) {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
         flow.write(goal);
-        let record = record_of(&mut device, flow.port);
+        let record = record_of(&mut device, flow.port, flow.peer);
         tally.at_any_time(&record, flow.written);
         // Only the base stack keeps the timer where the record has it from; the others stop at less than a segment.
         let stops = record.get(key::tt_persist).is_some() || stack != "freebsd";
@@ -294,7 +298,7 @@ fn wrap(mirror: &Mirror, ends: (IpAddr, IpAddr)) {
         let (server, _) = listener.accept().unwrap();
         let port = client.local_addr().unwrap().port();
         device.set_filter(&format!("lport {port}"));
-        if record_of(&mut device, port).get(key::iss).unwrap() > u32::MAX - BEFORE {
+        if record_of(&mut device, port, to.port()).get(key::iss).unwrap() > u32::MAX - BEFORE {
             break Flow::of(client, server);
         }
         for socket in [client, server] {
@@ -306,7 +310,7 @@ fn wrap(mirror: &Mirror, ends: (IpAddr, IpAddr)) {
     let bytes = 2 * u64::from(BEFORE);
     while flow.written < bytes {
         flow.write(bytes);
-        tally.at_any_time(&record_of(&mut device, flow.port), flow.written);
+        tally.at_any_time(&record_of(&mut device, flow.port, flow.peer), flow.written);
         std::thread::sleep(Duration::from_millis(5));
     }
     let is_acked = |record: &Record| record.get(key::snd_cc) == Some(0);
@@ -361,7 +365,7 @@ pub fn past_32_bits(bytes: u64) -> bool {
             flow.write(bytes);
             if flow.written >= next {
                 next += 1 << 24;
-                tally.at_any_time(&record_of(&mut device, flow.port), flow.written);
+                tally.at_any_time(&record_of(&mut device, flow.port, flow.peer), flow.written);
             }
             let mut ready = libc::pollfd { fd: flow.client.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
             // SAFETY: one structure is given, and said to be one.
@@ -372,7 +376,7 @@ pub fn past_32_bits(bytes: u64) -> bool {
             std::thread::sleep(Duration::from_millis(50));
         }
         std::thread::sleep(Duration::from_millis(200));
-        let record = record_of(&mut device, flow.port);
+        let record = record_of(&mut device, flow.port, flow.peer);
         let again = retransmitted_by_all() - retransmitted;
         println!("# {} megabytes in {} s, {again} bytes sent again", bytes >> 20, start.elapsed().as_secs());
         let told = [key::sent_bytes, key::acked_bytes, key::rexmit_bytes].map(|key| record.get(key).unwrap());
