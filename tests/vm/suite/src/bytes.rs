@@ -112,10 +112,10 @@ impl Tally {
     }
 
     /// A client's record when all that it sends was seen.
-    fn when_seen(&mut self, record: &Record, flow: &Flow, seen: Sent) {
+    fn when_seen(&mut self, record: &Record, flow: &Flow, seen: &Sent) {
         self.at_any_time(record, flow.written);
         let told = (record.get(key::sent_bytes).unwrap(), record.get(key::rexmit_bytes).unwrap());
-        if told != (seen.new, seen.again()) {
+        if told != (seen.new(), seen.again()) {
             self.wrong.push(format!(
                 "sent and retransmitted are {told:?}, the packets had {seen:?}, {}",
                 record.get(key::state).unwrap().name().unwrap()
@@ -146,7 +146,7 @@ fn when_quiet(
         let record = record_of(device, flow.port, flow.peer);
         std::thread::sleep(Duration::from_millis(60));
         if flow.seen(mirror) == before && goal(&record) {
-            tally.when_seen(&record, flow, before);
+            tally.when_seen(&record, flow, &before);
             return record;
         }
         assert!(Instant::now() < end, "{what} never came about: {record:?}, {before:?}");

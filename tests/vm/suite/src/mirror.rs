@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -35,41 +36,69 @@ pub const ENDS: [(IpAddr, IpAddr); 2] = [
 ];
 
 /// What one end of a connection was seen to send.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// Sequence number after the last byte of payload.
+    /// Sequence number after the last byte of payload, and how many came before it.
     next: u32,
+    position: u64,
+    /// What came before it and was not seen: the kernel sent it and the interface had no room.
+    holes: Vec<Range<u64>>,
     /// Payload in packets.
     pub all: u64,
-    /// Of that, payload whose sequence numbers were not seen before.
-    pub new: u64,
-    /// Packets without one such byte.
+    /// Packets of bytes that were seen before.
     pub again_packets: u64,
     /// Packets with FIN.
     pub fins: u64,
 }
 
 impl Sent {
+    /// Bytes up to the last one.
+    pub fn new(&self) -> u64 {
+        self.position
+    }
+
+    /// Bytes that the kernel sent more than once.  One that was not seen counts as sent once.
     pub fn again(&self) -> u64 {
-        self.all - self.new
+        self.all.saturating_sub(self.position)
     }
 
     fn count(&mut self, packet: &Packet<'_>) {
-        let (mut start, len) = (packet.sequence(), packet.payload());
+        let (mut sequence, len) = (packet.sequence(), u64::from(packet.payload()));
         if packet.flags() & SYN != 0 {
-            start = start.wrapping_add(1);
-            if self.all == 0 {
-                self.next = start;
+            sequence = sequence.wrapping_add(1);
+            if self.position == 0 {
+                self.next = sequence;
             }
         }
         self.fins += u64::from(packet.flags() & FIN != 0);
-        let end = start.wrapping_add(len);
-        let beyond = end.wrapping_sub(self.next);
-        let new = if beyond < 1 << 31 { beyond.min(len) } else { 0 };
-        self.next = self.next.wrapping_add(new);
-        self.all += u64::from(len);
-        self.new += u64::from(new);
-        self.again_packets += u64::from(new == 0 && len > 0);
+        if len == 0 {
+            return;
+        }
+        self.all += len;
+        let start = self.position.wrapping_add_signed(i64::from(sequence.wrapping_sub(self.next).cast_signed()));
+        let end = start + len;
+        let mut seen_before = end <= self.position;
+        if start > self.position {
+            self.holes.push(self.position..start);
+        }
+        if end > self.position {
+            self.next = sequence.wrapping_add(len as u32);
+            self.position = end;
+        }
+        let holes = std::mem::take(&mut self.holes);
+        for hole in holes {
+            if end <= hole.start || start >= hole.end {
+                self.holes.push(hole);
+                continue;
+            }
+            seen_before = false;
+            self.holes.extend(
+                [hole.start..start.max(hole.start), end.min(hole.end)..hole.end]
+                    .into_iter()
+                    .filter(|rest| !rest.is_empty()),
+            );
+        }
+        self.again_packets += u64::from(seen_before);
     }
 }
 
@@ -153,7 +182,7 @@ impl Mirror {
 
     /// What the end with that port sent to the other.
     pub fn sent(&self, ipv4: bool, from: u16, to: u16) -> Sent {
-        self.counts.lock().unwrap().get(&(ipv4, from, to)).copied().unwrap_or_default()
+        self.counts.lock().unwrap().get(&(ipv4, from, to)).cloned().unwrap_or_default()
     }
 
     pub fn set(&self, delay_us: u64, loss: u64) {
