@@ -23,7 +23,7 @@ test_that() {
 	if "$@" > out.txt 2>&1; then
 		echo "ok $run - $name"
 		# What a test measured.
-		grep '^# [0-9]* [a-z]' out.txt
+		grep '^# [0-9][0-9]* [a-z]' out.txt
 	else
 		failed=$((failed + 1))
 		echo "not ok $run - $name"
@@ -218,6 +218,26 @@ vnets_come_and_go() {
 	wait $pid || { cat churn.txt; return 1; }
 }
 
+# A jail that comes again, with the number it had, has another network stack: no connection is the same.
+vnets_are_told_apart() {
+	rm -f identities.txt
+	for _ in 1 2 3; do
+		jail -c jid=77 vnet persist path=/ && jexec 77 ifconfig lo0 127.0.0.1/8 up || return 1
+		jexec 77 sh -c 'nc -l 127.0.0.1 7004 & nc -l 127.0.0.1 7005 &'
+		for port in 7004 7005; do
+			eventually listens_everywhere $port || return 1
+			./vmsuite identities $port >> identities.txt
+		done
+		jail -r 77 || return 1
+	done
+	is "$(wc -l < identities.txt | tr -d ' ')" 6 && is "$(sort identities.txt | uniq -d)" '' &&
+	    is "$(cut -d ' ' -f 1 identities.txt | sort -u | grep -vc '^0$')" 3
+}
+
+listens_everywhere() {
+	[ -n "$(./vmsuite identities "$1")" ]
+}
+
 probes_fire() {
 	kldstat -q -m dtrace || kldload dtraceall || return 1
 	dtrace -q -n 'siftr_cdev:::snapshot-start { start = timestamp; self->expected = arg1; }
@@ -242,7 +262,9 @@ logger_logs() {
 # Connections wait 10 s in TIME_WAIT, not 60: they too come and go, and are gone before the service logs all there are.
 readers_against_churn() {
 	msl=$(sysctl -n net.inet.tcp.msl)
-	sysctl net.inet.tcp.msl=5000 > /dev/null
+	for oid in net.inet.tcp.msl net.inet.tcp.msl_local; do
+		sysctl $oid=5000 > /dev/null 2>&1
+	done
 	./vmsuite churn "$churn_s"
 	passed=$?
 	sysctl net.inet.tcp.msl="$msl" > /dev/null
@@ -430,6 +452,7 @@ test_that 'see_other_uids=0 hides the connections of others' others_are_hidden
 test_that 'a jail sees its own connections' jail_sees_its_own
 test_that 'a vnet jail sees its own, and root of the host sees all when asked' vnet_jail_sees_its_own
 test_that 'network stacks come and go while all are read' vnets_come_and_go
+test_that 'the network stacks of a jail that comes again are told apart' vnets_are_told_apart
 for format in csv json siftr bin; do
 	test_that "the logger logs $format from the device" logger_logs $format
 done
@@ -437,6 +460,7 @@ test_that 'the probes fire' probes_fire
 let_go
 unmount_jail_root
 test_that 'the suite of vmsuite passes' ./vmsuite
+test_that 'counters of bytes are exact over loss' ./vmsuite values 10
 test_that "readers against connections that come and go for $churn_s s" readers_against_churn
 hold
 needs $script 'the service loads the module and logs' service_starts

@@ -183,8 +183,9 @@ fn times(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase, clock: &Clock) 
     // With keepalives no connection is idle for as long as ticks last.
     let keeps_alive = pcb.t_timers().get(raw::TT_KEEP as usize).is_some_and(|deadline| *deadline != i64::MAX);
     record.set_if(key::idle_rcv, since(pcb.t_rcvtime(), phase.synchronized && (recent || keeps_alive)));
-    // Of the stacks only the base writes t_sndtime.
-    record.set_if(key::idle_snd, since(pcb.t_sndtime(), phase.started && recent && phase.is_base));
+    // Of the stacks only the base writes t_sndtime, and it does so for SYN and FIN too.
+    let has_sent = phase.started && phase.is_base && pcb.t_sndbytes() != 0;
+    record.set_if(key::idle_snd, since(pcb.t_sndtime(), has_sent && recent));
 }
 
 fn since_started(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
@@ -317,8 +318,11 @@ fn buffers(record: &mut KernelRecord, pcb: &Pcb<'_>) {
 }
 
 fn timers(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
+    // What ends a connection leaves in t_timers when they would have fired: `tcp_timer_stop()`.
+    let runs = pcb.state() != State::CLOSED.0;
     let timers = pcb.t_timers();
-    let left = |which: u32| timers.get(which as usize).and_then(|deadline| left_us(*deadline, clock.now_sbt));
+    let left =
+        |which: u32| timers.get(which as usize).filter(|_| runs).and_then(|deadline| left_us(*deadline, clock.now_sbt));
     record.set_if(key::tt_rexmt, left(raw::TT_REXMT));
     record.set_if(key::tt_persist, left(raw::TT_PERSIST));
     record.set_if(key::tt_keep, left(raw::TT_KEEP));

@@ -2,13 +2,15 @@
 
 //! Connections in every state that can be had on one machine.
 
+use std::ffi::CString;
 use std::io::{Error, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::process::Command;
 use std::time::Duration;
 
 use tcpstats::State;
+
+use crate::system::run;
 
 /// An address that answers nothing: see [`nowhere`].
 pub const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -30,19 +32,33 @@ const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 /// away what it is sent.  Has connections within the machine wait in TIME_WAIT
 /// as others do.
 pub fn nowhere() {
-    let run = |command: &str| {
-        let output = Command::new("sh").args(["-c", command]).output().unwrap();
-        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-    };
     run("ifconfig epair9a >/dev/null 2>&1 || { kldload -n if_epair && ifconfig epair9 create; }");
     run(&format!("ifconfig epair9a inet {HERE}/24 up && ifconfig epair9b up"));
-    run("sysctl net.inet.tcp.nolocaltimewait=0");
+    run("sysctl net.inet.tcp.msl_local=30000 || sysctl net.inet.tcp.nolocaltimewait=0");
+    run(&format!("sysctl net.inet6.ip6.dad_count=0; ifconfig lo0 inet6 {LINK_LOCAL}%lo0/64"));
     run(&format!("arp -s {NOWHERE} 02:00:00:00:00:01"));
+}
+
+/// A link-local address of the loopback interface.
+pub const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+
+/// Number of a network interface.
+pub fn index_of(interface: &str) -> u32 {
+    let name = CString::new(interface).unwrap();
+    // SAFETY: the name is a string with its end.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    assert_ne!(index, 0, "{interface}");
+    index
 }
 
 /// Both ends of a connection over a loopback address, and its listener.
 pub fn pair(address: IpAddr) -> (TcpStream, TcpStream, TcpListener) {
-    let listener = TcpListener::bind((address, 0)).unwrap();
+    pair_at(SocketAddr::new(address, 0))
+}
+
+/// The same, of an address that may have a zone.
+pub fn pair_at(address: SocketAddr) -> (TcpStream, TcpStream, TcpListener) {
+    let listener = TcpListener::bind(address).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();
     (client, server, listener)
@@ -97,6 +113,11 @@ pub fn every_state() -> Vec<Expected> {
         drop(client);
         all.push(Expected { what: name("in TIME_WAIT"), state: State::TIME_WAIT, local, foreign, socket: None });
     }
+
+    // Addresses that have a zone.
+    let (client, server, _) = pair_at(SocketAddrV6::new(LINK_LOCAL, 0, 0, index_of("lo0")).into());
+    all.push(expected("link-local client", State::ESTABLISHED, client));
+    all.push(expected("link-local server", State::ESTABLISHED, server));
 
     // An IPv4 connection on an IPv6 socket.
     let listener = dual_stack_listener();
@@ -157,18 +178,66 @@ fn sockaddr_in(address: Ipv4Addr, port: u16) -> libc::sockaddr_in {
 }
 
 /// A socket whose SYN goes nowhere, and its own address.
-fn connecting(to: SocketAddr) -> (TcpStream, SocketAddr) {
-    let IpAddr::V4(address) = to.ip() else { panic!("IPv4 is expected") };
-    // SAFETY: plain system calls with structures of their sizes.
+pub fn connecting(to: SocketAddr) -> (TcpStream, SocketAddr) {
+    let (stream, _) = bound();
+    start_connecting(&stream, to);
+    let local = stream.local_addr().unwrap();
+    (stream, local)
+}
+
+/// A non-blocking socket that is nothing yet.
+pub fn unbound(family: i32) -> TcpStream {
+    // SAFETY: a plain system call gives a descriptor that nobody else has.
     unsafe {
-        let socket = check(libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0), "socket");
-        let to = sockaddr_in(address, to.port());
-        let result = libc::connect(socket, (&raw const to).cast(), 16);
-        assert_eq!((result, Error::last_os_error().raw_os_error()), (-1, Some(libc::EINPROGRESS)));
-        let stream = TcpStream::from_raw_fd(socket);
-        let local = stream.local_addr().unwrap();
-        (stream, local)
+        let socket = check(libc::socket(family, libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0), "socket");
+        TcpStream::from_raw_fd(socket)
     }
+}
+
+/// An IPv4 socket that has a port and is not connected, and that port.
+pub fn bound() -> (TcpStream, u16) {
+    let socket = unbound(libc::AF_INET);
+    // SAFETY: a plain system call with a structure of its size.
+    unsafe {
+        let any = sockaddr_in(Ipv4Addr::UNSPECIFIED, 0);
+        check(libc::bind(socket.as_raw_fd(), (&raw const any).cast(), 16), "bind");
+    }
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
+}
+
+/// Connects a non-blocking socket and does not wait for the end of it.
+pub fn start_connecting(socket: &TcpStream, to: SocketAddr) {
+    // SAFETY: plain system calls with structures of their sizes.
+    let result = unsafe {
+        match to {
+            SocketAddr::V4(to) => {
+                let to = sockaddr_in(*to.ip(), to.port());
+                libc::connect(socket.as_raw_fd(), (&raw const to).cast(), 16)
+            }
+            SocketAddr::V6(to) => {
+                let mut address: libc::sockaddr_in6 = std::mem::zeroed();
+                address.sin6_len = 28;
+                address.sin6_family = libc::AF_INET6 as u8;
+                address.sin6_port = to.port().to_be();
+                address.sin6_addr.s6_addr = to.ip().octets();
+                address.sin6_scope_id = to.scope_id();
+                libc::connect(socket.as_raw_fd(), (&raw const address).cast(), 28)
+            }
+        }
+    };
+    assert_eq!((result, Error::last_os_error().raw_os_error()), (-1, Some(libc::EINPROGRESS)));
+}
+
+/// Ends a connection with RST.
+pub fn reset(socket: TcpStream) {
+    let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+    let len = size_of::<libc::linger>() as u32;
+    // SAFETY: the option is a structure of that size.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const at_once).cast(), len)
+    };
+    check(result, "SO_LINGER");
 }
 
 /// A listener for both families.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,12 @@ use tcpstats::{FIELD_COUNT, Filter, MODULE_RECORD_LEN, Record, State, ioctl, ipv
 
 use crate::connections::{self, Expected, pair};
 use crate::device::{Device, PATH, errno};
+use crate::mirror::Mirror;
 use crate::tap::Tap;
 use crate::tcp_info::TcpInfo;
+
+/// Bytes that a connection sends over a network that loses packets.
+const TRANSFER: u64 = 1_500_000;
 
 fn address_of(ip: IpAddr) -> [u8; 16] {
     match ip {
@@ -47,6 +51,8 @@ pub fn all() -> bool {
     ioctls(&mut tap);
     filters(&mut tap, &known);
     limits(&mut tap);
+    crate::truth::all(&mut tap);
+    crate::presence::all(&mut tap, &Mirror::start());
     tap.end()
 }
 
@@ -213,18 +219,29 @@ fn netstat_sockets() -> Vec<String> {
 }
 
 fn netstat_form(record: &Record) -> String {
+    let zone = record.get(key::zone).map_or_else(String::new, |zone| format!("%{}", name_of(zone)));
     let end = |address: [u8; 16], port: u16| {
         let address = match tcpstats::mapped_ipv4(address) {
             Some([0, 0, 0, 0]) => "*".into(),
             Some(octets) => Ipv4Addr::from(octets).to_string(),
             None if address == [0; 16] => "*".into(),
-            None => std::net::Ipv6Addr::from(address).to_string(),
+            None => format!("{}{zone}", Ipv6Addr::from(address)),
         };
         if port == 0 { format!("{address}.*") } else { format!("{address}.{port}") }
     };
     let local = end(record.get(key::laddr).unwrap(), record.get(key::lport).unwrap());
     let foreign = end(record.get(key::faddr).unwrap(), record.get(key::fport).unwrap());
     format!("{local} {foreign} {}", record.get(key::state).unwrap().name().unwrap())
+}
+
+/// Name of a network interface.
+fn name_of(index: u32) -> String {
+    let mut name = [0; libc::IF_NAMESIZE];
+    // SAFETY: the buffer is as long as a name can be.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
+    assert!(!found.is_null(), "there is no interface {index}");
+    // SAFETY: the kernel ended the name with a zero.
+    unsafe { std::ffi::CStr::from_ptr(found) }.to_str().unwrap().into()
 }
 
 fn ioctls(tap: &mut Tap) {
@@ -423,7 +440,20 @@ pub fn visible(ports: &[String], everywhere: bool) -> bool {
     true
 }
 
-/// Compares with TCP_INFO while data flows.
+/// Says which connection of a local port, of any network stack, it is: network stack and number.
+pub fn identities(port: &str) -> bool {
+    let mut device = Device::binary();
+    device.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).unwrap();
+    for record in device.snapshot().records {
+        if record.get(key::lport) == port.parse().ok() {
+            println!("{} {}", record.get(key::vnet).unwrap(), record.get(key::gencnt).unwrap());
+        }
+    }
+    true
+}
+
+/// Compares with what the kernel tells the owner of a socket while data flows, and the counters of bytes, in which
+/// the kernel errs, with what the application and the packets say.
 pub fn values(seconds: u64) -> bool {
     std::panic::set_hook(Box::new(|what| println!("# {what}")));
     let mut tap = Tap::default();
@@ -472,5 +502,6 @@ pub fn values(seconds: u64) -> bool {
         assert!(wrong.is_empty(), "{} differences, the first: {}", wrong.len(), wrong[0]);
         assert!(compared > 50 && quiet > 10);
     });
+    crate::bytes::all(&mut tap, &Mirror::start(), TRANSFER);
     tap.end()
 }
