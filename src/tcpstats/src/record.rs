@@ -88,11 +88,21 @@ impl Record {
             if swapped { word.swap_bytes() } else { word }
         };
         let mut present = FieldSet { words: core::array::from_fn(|i| word(1 + i)) };
-        let body = match sent.first_chunk() {
-            Some(own) if module_len == MODULE_BODY_LEN => {
+        // Records of this version, with the Linux part and without it, are copied whole.
+        let body = match (sent.first_chunk(), sent.first_chunk::<MODULE_BODY_LEN>()) {
+            (Some(own), _) if module_len == MODULE_BODY_LEN => {
                 present.keep_first(0, Part::Module.fields().len());
                 present.keep_first(128, Part::Linux.fields().len());
                 *own
+            }
+            (None, Some(module)) if sent.len() == module.len() && module_len == MODULE_BODY_LEN => {
+                let mut body = [0; BODY_LEN];
+                if let Some(to) = body.first_chunk_mut() {
+                    *to = *module;
+                }
+                present.keep_first(0, Part::Module.fields().len());
+                present.keep_first(128, 0);
+                body
             }
             _ => {
                 let (module, linux) = sent.split_at(module_len.min(sent.len()));
