@@ -153,8 +153,12 @@ Write a log in another format: csv, json, siftr and bin as siftr_cdev_logger wri
 ClickHouse, Polars and Spark read.
 
 A log keeps all that it says about itself: csv, bin and parquet are the same log, and a csv log that goes through them \
-comes back as the same bytes.  In Parquet a note of the log is a row that has its text in the column note, so that \
-\"where note is null\" selects the records.  The unit and meaning of each column are in the file's metadata.
+comes back as the same bytes.
+
+In Parquet each row is a record.  The time is a TIMESTAMP in microseconds, and time_ns has the nanoseconds.  The notes of \
+the log are in the file but not in the rows.  tcpstats(5) describes the file.  Parquet that another program has \
+written from it is read too, with its units and with any of its compressions: zstd, Snappy, gzip, LZ4, Brotli or none; \
+the notes are lost on that way.
 
 Where the log is damaged, what stands before the damage is written, and the exit status is 1.";
 
