@@ -306,8 +306,9 @@ A line breaks where the log knows nothing: the connection is absent, snapshots a
 values that share a column of pixels the first, the lowest, the highest and the last are drawn (of a page, a quarter of \
 a column), so that a long log makes no larger picture.
 
-Throughput is taken from acked_bytes, snd_una or sent_bytes, whichever the log has first, and from received_bytes or \
-rcv_nxt; without any of those of sending it is estimated as inflight / srtt.  The picture names what it is from.
+Throughput is computed from acked_bytes, else sent_bytes, else snd_una, and from received_bytes, else rcv_nxt; the picture \
+names the field.  It is averaged over intervals of at most a second, or of two samples of a log that has fewer, and \
+a time without data breaks it.  Without any of these fields there is no throughput, and the picture says so.
 
 Logs are read twice; standard input is put into a temporary file for it.  Of a damaged log the rest is drawn; the exit \
 status is then 1.";
