@@ -76,22 +76,22 @@ INSERT INTO tcpstats.records
 WITH
     logs AS
     (
-        SELECT extract(_path, 'host=([^/]+)/') AS host, ifNull(log_start, toDateTime64(0, 6, 'UTC')) AS start, *
+        SELECT extract(_path, 'host=([^/]+)/') AS host, *
         FROM file('fleet/host=*/*.parquet', Parquet)
     ),
     files AS
     (
-        SELECT host, start, min(snapshot) AS first, max(snapshot) AS last FROM logs GROUP BY host, start
+        SELECT host, log_start, min(snapshot) AS first, max(snapshot) AS last FROM logs GROUP BY host, log_start
     ),
     pairs AS
     (
         SELECT *, lagInFrame(last, 1, 0) OVER
-            (PARTITION BY host ORDER BY start ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before
+            (PARTITION BY host ORDER BY log_start ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before
         FROM files
     ),
     runs AS
     (
-        SELECT host, start, countIf(first <= before) OVER (PARTITION BY host ORDER BY start) AS run FROM pairs
+        SELECT host, log_start, countIf(first <= before) OVER (PARTITION BY host ORDER BY log_start) AS run FROM pairs
     )
 SELECT
     host,
@@ -110,7 +110,7 @@ SELECT
     snd_cwnd, snd_ssthresh, snd_wnd, rcv_wnd, srtt, rttvar, inflight, snd_cc, acked_bytes, rexmit_bytes,
     ifNull(toInt64(acked_bytes) - lagInFrame(toInt64(acked_bytes), 1, toInt64(acked_bytes)) OVER history, 0),
     ifNull(toInt64(rexmit_bytes) - lagInFrame(toInt64(rexmit_bytes), 1, toInt64(rexmit_bytes)) OVER history, 0)
-FROM logs INNER JOIN runs USING (host, start)
+FROM logs INNER JOIN runs USING (host, log_start)
 WHERE state NOT IN ('LISTEN', 'CLOSED', 'TIME_WAIT')
 WINDOW history AS (PARTITION BY host, connection ORDER BY snapshot, time_ns ROWS BETWEEN 1 PRECEDING AND CURRENT ROW);
 

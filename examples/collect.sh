@@ -23,7 +23,7 @@ is_parquet() {
 
 for log; do
 	# Rotated logs change their names; the time with which they start stays.
-	start=$("$tcpstats" convert -F json "$log" - 2>/dev/null | sed -n '1{s/.*"time":\([0-9.]*\).*/\1/p;q;}')
+	start=$("$tcpstats" convert -F json "$log" - 2>/dev/null | sed -n '/"time":/{s/.*"time":\([0-9.]*\).*/\1/p;q;}')
 	if [ -z "$start" ]; then
 		# Prints why.
 		"$tcpstats" summary "$log" >/dev/null && echo "collect.sh: $log: the log is empty" >&2

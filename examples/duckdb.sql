@@ -35,7 +35,7 @@ CREATE OR REPLACE VIEW changes AS
         rexmit_bytes::BIGINT - lag(rexmit_bytes::BIGINT) OVER history AS rexmit
     FROM (
         SELECT records.*, run, row(run, vnet, gencnt, laddr, lport, faddr, fport, zone) AS connection
-        FROM records JOIN runs ON records.host = runs.host AND records.log_start IS NOT DISTINCT FROM runs.log_start
+        FROM records JOIN runs USING (host, log_start)
         WHERE state NOT IN ('LISTEN', 'CLOSED', 'TIME_WAIT')
     )
     WINDOW history AS (PARTITION BY host, connection ORDER BY snapshot, time_ns);

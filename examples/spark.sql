@@ -25,7 +25,7 @@ CREATE OR REPLACE TEMPORARY VIEW changes AS
         rexmit_bytes - lag(rexmit_bytes) OVER history AS rexmit
     FROM (
         SELECT records.*, run, struct(run, vnet, gencnt, laddr, lport, faddr, fport, zone) AS connection
-        FROM records JOIN runs ON records.host = runs.host AND records.log_start <=> runs.log_start
+        FROM records JOIN runs USING (host, log_start)
         WHERE state NOT IN ('LISTEN', 'CLOSED', 'TIME_WAIT')
     )
     WINDOW history AS (PARTITION BY host, connection ORDER BY snapshot, time_ns);

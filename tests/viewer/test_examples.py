@@ -148,7 +148,7 @@ def collected(tmp_path, monkeypatch):
         done = collect("web1", *(f"{number}.csv" for number in range(len(logs))))
         assert (done.returncode, done.stderr) == (0, "")
         _, (worst, per_minute, _) = duckdb_results()
-        with Session(str(tmp_path / "clickhouse")) as session:
+        with Session(str(tmp_path / f"clickhouse{len(logs)}")) as session:
             for statement in statements("clickhouse.sql"):
                 session.query(statement.rstrip(";"))
             query = "select sum(acked) from tcpstats.records group by run, connection order by 1"
@@ -188,6 +188,16 @@ def test_two_runs_in_one_file_are_two_runs(collected):
     (one, other) = Log(BEGIN).acked(0, 1000), Log(BEGIN + 60).acked(700, 900)
     one.lines += other.lines
     assert collected(one) == [200, 1000]
+
+
+def test_a_connection_after_a_reboot_is_another_one_in_logs_without_notes(collected):
+    logs = Log(BEGIN).acked(1000, 3000), Log(BEGIN + 3600).acked(9_000_000, 9_000_500)
+    for log in logs:
+        log.lines = [line for line in log.lines if not line.startswith("#")]
+    assert collected(*logs) == [500, 2000]
+    (one, other) = Log(BEGIN + 7200).acked(0, 10), Log(BEGIN + 9000).acked(0, 40)
+    one.lines = [line for line in one.lines + other.lines if not line.startswith("#")]
+    assert collected(one, *logs) == [10, 40, 500, 2000]
 
 
 def test_a_clock_that_is_set_back_in_a_log_leaves_its_sums_right(collected):

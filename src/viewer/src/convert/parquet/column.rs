@@ -188,13 +188,13 @@ impl Column {
         Self { values: Values::of(kind), presence: Presence::default() }
     }
 
-    /// Appends a number, or that there is none.
+    /// Appends a number.
     #[allow(clippy::cast_possible_wrap, reason = "the bits are an unsigned number's")]
-    pub fn number(&mut self, number: Option<u64>) {
-        if let (Values::Int64(values), Some(number)) = (&mut self.values, number) {
+    pub fn number(&mut self, number: u64) {
+        if let Values::Int64(values) = &mut self.values {
             values.push(number as i64);
         }
-        self.presence.push(number.is_some().into(), 1);
+        self.presence.push(1, 1);
     }
 
     /// Appends what the records have in the field.

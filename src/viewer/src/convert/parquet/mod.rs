@@ -49,8 +49,11 @@ pub struct Parquet {
     notes: Notes,
     /// How many there were so far, in all row groups.
     records: u64,
-    /// The time of the note with which the log, or its file, starts.
+    /// The time of the note with which the log, or its file, starts; without one,
+    /// that of the first record.
     log_start: Option<u64>,
+    /// The number of the last snapshot since then.
+    snapshot: u64,
 }
 
 /// The rows of a row group.
@@ -79,11 +82,11 @@ impl Rows {
         }
     }
 
-    fn record(&mut self, time_ns: u64, snapshot: u64, log_start: Option<u64>, record: &Record) {
-        self.time.number(Some(time_ns / 1000));
-        self.time_ns.number(Some(time_ns));
-        self.snapshot.number(Some(snapshot));
-        self.log_start.number(log_start.map(|ns| ns / 1000));
+    fn record(&mut self, time_ns: u64, snapshot: u64, log_start: u64, record: &Record) {
+        self.time.number(time_ns / 1000);
+        self.time_ns.number(time_ns);
+        self.snapshot.number(snapshot);
+        self.log_start.number(log_start / 1000);
         self.waiting.push(record.clone());
         self.count += 1;
         if self.waiting.len() == WAITING {
@@ -123,7 +126,7 @@ fn metadata(columns: &Columns) -> Vec<KeyValue> {
 fn schema(columns: &Columns) -> String {
     let mut schema = "message tcpstats {\n required int64 time (TIMESTAMP(MICROS,true));\n \
                       required int64 time_ns;\n required int64 snapshot (INTEGER(64,false));\n \
-                      optional int64 log_start (TIMESTAMP(MICROS,true));\n"
+                      required int64 log_start (TIMESTAMP(MICROS,true));\n"
         .to_owned();
     for field in columns.fields() {
         let (physical, logical) = parquet_type(field.kind);
@@ -177,6 +180,7 @@ impl Parquet {
             notes: Notes::default(),
             records: 0,
             log_start: None,
+            snapshot: 0,
         }
     }
 
@@ -276,7 +280,10 @@ impl Writer for Parquet {
                                 -O tells those that it shall have"
                         .into());
                 }
-                self.rows.record(*time_ns, *snapshot, self.log_start, record);
+                // Numbers that start again are of another run, also where no note says so.
+                let log_start = self.log_start.filter(|_| *snapshot >= self.snapshot).unwrap_or(*time_ns);
+                (self.log_start, self.snapshot) = (Some(log_start), *snapshot);
+                self.rows.record(*time_ns, *snapshot, log_start, record);
                 self.records += 1;
                 // A log without snapshots has no better place to part it.
                 if self.rows.count >= 2 * GROUP_ROWS { self.flush() } else { Ok(()) }
@@ -288,7 +295,7 @@ impl Writer for Parquet {
             }
             Item::Note(note) => {
                 if let Some(start_ns) = NoteText::read(note).and_then(|note| start_of(&note)) {
-                    self.log_start = Some(start_ns);
+                    (self.log_start, self.snapshot) = (Some(start_ns), 0);
                 }
                 self.note(note, columns)
             }
