@@ -125,7 +125,7 @@ def test_a_siftr_log_is_drawn_as_far_as_it_goes(transfer, rows, tmp_path):
     drawn = picture(path)
     same(drawn.curve("inflight"), values(rows, "inflight"))
     assert not any(panel.title.startswith("throughput") for panel in drawn.panels)
-    assert any(text.startswith("no throughput: the log has no byte counter (acked_bytes, ") for text in drawn.texts)
+    assert drawn.messages["throughput"].startswith("the log has no byte counter (acked_bytes, ")
     assert any(text.startswith("not in the log: segments retransmitted") for text in drawn.texts)
 
 
@@ -243,7 +243,10 @@ def test_without_a_byte_counter_no_throughput_is_made_up(tmp_path):
         log.snapshot({**ENDS, "inflight": 50_000, "srtt": 100_000})
     drawn = picture(log.write(tmp_path / "x.csv"))
     assert [panel.title for panel in drawn.panels] == ["in flight", "round-trip time"]
-    assert "no throughput: the log has no byte counter (acked_bytes, sent_bytes, snd_una, received_bytes, rcv_nxt)" in drawn.texts
+    assert drawn.messages == {
+        "throughput": "the log has no byte counter (acked_bytes, sent_bytes, snd_una, received_bytes, rcv_nxt)"
+    }
+    assert drawn.time_ticks
     assert b"inflight / srtt" not in run("plot", "--html", tmp_path / "x.csv")
 
 
@@ -429,6 +432,18 @@ def test_a_png_has_text_where_no_fonts_are(transfer, tmp_path):
 def test_the_size_is_as_asked_for(transfer):
     root = picture("--size", "500x400", transfer).root
     assert (root.get("width"), root.get("height"), root.get("viewBox")) == ("500", "400", "0 0 500 400")
+
+
+@pytest.mark.parametrize("columns", ["snd_cwnd", "srtt,acked_bytes", "snd_cwnd,rexmit_packs"])
+def test_all_texts_are_within_the_picture(columns, tmp_path):
+    log = CsvLog(f"laddr,lport,faddr,fport,state,{columns}")
+    for number in range(50):
+        log.snapshot({**ENDS, **{name: 1000 + number for name in columns.split(",")}})
+    root = picture("--size", "500x400", log.write(tmp_path / "x.csv")).root
+    places = [float(text.get("y")) for text in root.iter(SVG + "text")]
+    assert max(places) <= 400 and len(set(places)) > 5
+    notes = [text for text in root.findall(SVG + "text") if text.text.startswith("not in the log")]
+    assert notes
 
 
 def test_text_of_the_log_is_text_in_the_picture(tmp_path):

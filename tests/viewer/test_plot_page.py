@@ -139,6 +139,21 @@ def test_the_curves_of_one_connection_are_named_once_in_their_panels(browser, pa
     assert browser.ask("return plots[0].series.map((series) => series.show)") == [True, True, False]
 
 
+def test_without_a_byte_counter_the_panel_says_so(browser, tmp_path):
+    path = tmp_path / "x.html"
+    run("plot", "-o", path, windows(tmp_path, [1000] * 9))
+    browser.open(path)
+    assert browser.ask("return [...document.querySelectorAll('h2')].map((title) => title.textContent)") == [
+        "congestion window", "throughput",
+    ]
+    said = browser.ask("return document.querySelector('section .message').textContent")
+    assert said.startswith("the log has no byte counter (acked_bytes, ")
+    # The axis of time is below the last panel that has one.
+    assert browser.ask("return plots.map((plot) => plot.axes[0]._values.at(-1))") == ["0.8 s"]
+    browser.driver.find_elements("css selector", "main button")[0].click()
+    assert browser.complaints() == []
+
+
 # How many pixels at the left edge of a panel are not empty.
 LEFT_EDGE = """
 return plots.map((plot) => {

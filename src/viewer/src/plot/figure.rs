@@ -42,6 +42,8 @@ pub struct Panel {
     pub curves: Vec<Curve>,
     /// The area between two lines around a curve.
     pub band: Option<Band>,
+    /// Why there is nothing in it.
+    pub message: Option<String>,
 }
 
 /// A line in a panel, or what stands there instead.
@@ -161,15 +163,16 @@ impl Figure {
         } else {
             side_by_side(traces, bin_ns)
         };
-        let (panels, empty): (Vec<Panel>, Vec<Panel>) = panels.into_iter().partition(Panel::has_points);
-        notes.extend(empty.iter().map(|panel| match panel.quantity {
-            Quantity::BitRate if !has_counter => {
-                let fields = SENT.iter().chain(&RECEIVED).copied().collect::<Vec<_>>().join(", ");
-                format!("no throughput: the log has no byte counter ({fields})")
-            }
-            Quantity::BitRate => "no throughput: no record follows another closely enough".to_owned(),
-            _ => format!("not in the log: {}", panel.title),
-        }));
+        let is_throughput = |panel: &Panel| panel.quantity == Quantity::BitRate;
+        let (mut panels, empty): (Vec<Panel>, Vec<Panel>) =
+            panels.into_iter().partition(|panel| panel.has_points() || is_throughput(panel));
+        notes.extend(empty.iter().map(|panel| format!("not in the log: {}", panel.title)));
+        for panel in panels.iter_mut().filter(|panel| !panel.has_points()) {
+            panel.explain(has_counter);
+        }
+        if panels.iter().all(|panel| panel.message.is_some()) {
+            panels.clear();
+        }
         let subtitle = subtitle.join(" · ");
         Self { title, subtitle, notes, start_ns: choice.start_ns, span_ns: choice.span_ns, time, legend, panels }
     }
@@ -177,7 +180,25 @@ impl Figure {
 
 impl Panel {
     fn new(title: impl Into<String>, quantity: Quantity, weight: f64, curves: Vec<Curve>) -> Self {
-        Self { title: title.into(), quantity, weight, curves, band: None }
+        Self { title: title.into(), quantity, weight, curves, band: None, message: None }
+    }
+
+    /// Says why there is no throughput.
+    fn explain(&mut self, has_counter: bool) {
+        let fields = || SENT.iter().chain(&RECEIVED).copied().collect::<Vec<_>>().join(", ");
+        let message = if has_counter {
+            "no two records follow each other closely enough".to_owned()
+        } else {
+            format!("the log has no byte counter ({})", fields())
+        };
+        let (title, weight) = ("throughput".to_owned(), 0.15);
+        *self = Self {
+            title,
+            weight,
+            curves: Vec::new(),
+            message: Some(message),
+            ..Self::new("", self.quantity, 0.0, Vec::new())
+        };
     }
 
     fn has_points(&self) -> bool {

@@ -156,7 +156,7 @@ function headingOf(panel, section) {
   panel.curves.forEach((curve, at) => {
     const parent = figure.many
       ? element(heading, "span", { className: "entry" })
-      : entry(heading, curve, (show) => plots[figure.panels.indexOf(panel)].setSeries(at + 1, { show }));
+      : entry(heading, curve, (show) => panel.plot.setSeries(at + 1, { show }));
     if (figure.many) {
       sample(parent, curve);
       parent.title = curve.label;
@@ -187,6 +187,12 @@ function tellTime(plot) {
 }
 
 function draw(panel, isLast) {
+  if (panel.message) {
+    const section = element(main, "section");
+    element(element(section, "header"), "h2", { textContent: panel.title });
+    element(section, "p", { className: "message", textContent: panel.message });
+    return;
+  }
   const curves = [...panel.curves, ...panel.band];
   // All panels reach over all of the time, whatever they know of it.
   const data = uPlot.join([[[origin, origin + figure.span]], ...curves.map(table)]);
@@ -224,7 +230,8 @@ function draw(panel, isLast) {
       ],
     },
   };
-  plots.push(new uPlot(options, data, section));
+  panel.plot = new uPlot(options, data, section);
+  plots.push(panel.plot);
 }
 
 document.title = `${figure.title} – tcpstats`;
@@ -233,7 +240,8 @@ document.querySelector("#subtitle").textContent = figure.subtitle;
 for (const note of figure.notes) {
   document.querySelector("#notes").appendChild(document.createElement("li")).textContent = note;
 }
-figure.panels.forEach((panel, number) => draw(panel, number + 1 === figure.panels.length));
+const drawn = figure.panels.filter((panel) => !panel.message);
+for (const panel of figure.panels) draw(panel, panel === drawn.at(-1));
 
 dark.addEventListener("change", redraw);
 addEventListener("beforeprint", () => ((printing = true), redraw()));

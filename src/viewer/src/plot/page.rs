@@ -52,7 +52,8 @@ fn data_of(figure: &Figure, utc: bool) -> String {
 }
 
 fn panel_of(json: &mut String, panel: &Panel) {
-    put(json, format_args!(r#"{{"title":{},"weight":{},"units":["#, quoted(&panel.title), panel.weight));
+    let (title, message) = (quoted(&panel.title), quoted(panel.message.as_deref().unwrap_or_default()));
+    put(json, format_args!(r#"{{"title":{title},"message":{message},"weight":{},"units":["#, panel.weight));
     for (number, (unit, size)) in panel.quantity.units().iter().enumerate() {
         put(json, format_args!("{}[{},{size}]", comma(number), quoted(unit)));
     }
