@@ -258,6 +258,20 @@ def test_a_value_that_no_field_has_is_refused_with_its_row(parquet, tmp_path):
         )
 
 
+def test_notes_that_are_rows_are_read_too(parquet, real, tmp_path):  # noqa: F811
+    out = tmp_path / "rows.parquet"
+    (begin, *_) = (real / "all.csv").read_text().splitlines()
+    note = begin.removeprefix("# ").replace("'", "''")
+    duckdb.sql(
+        f"copy (select * exclude (first) from ("
+        f"select 1 as first, null::varchar as note, * exclude (time_ns, log_start) from '{parquet}' "
+        f"union all by name select 0 as first, '{note}' as note) order by first, snapshot) to '{out}'"
+    )
+    text = run("convert", out, "-", "-F", "csv").decode()
+    assert text.splitlines()[0] == begin
+    assert len(records_of(out)) == len(records(real / "all.csv"))
+
+
 def test_notes_of_a_file_that_is_damaged_are_an_error_and_those_of_a_copy_are_gone(parquet, tmp_path):
     data = parquet.read_bytes()
     at = data.index(b"TCPSNOTE")
