@@ -6,11 +6,17 @@
 
 CREATE DATABASE IF NOT EXISTS tcpstats;
 
--- A record a row.  Names and units are those of tcpstats(5); more of them can be added.
+-- A row is a record.  Names and units are those of tcpstats(5); more of them can be added.
 CREATE TABLE IF NOT EXISTS tcpstats.records
 (
     host LowCardinality(String),
     time DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD),
+    -- The run of the logger, by the order of their times.
+    run UInt32,
+    -- Of run, network stack, gencnt, addresses and ports: gencnt is unique in a
+    -- network stack while the kernel runs.
+    connection UInt64,
+    vnet Nullable(UInt64),
     gencnt UInt64,
     laddr IPv6,
     lport UInt16,
@@ -29,13 +35,13 @@ CREATE TABLE IF NOT EXISTS tcpstats.records
     snd_cc Nullable(UInt32) CODEC(T64, ZSTD),
     acked_bytes Nullable(UInt64) CODEC(T64, ZSTD),
     rexmit_bytes Nullable(UInt64) CODEC(T64, ZSTD),
-    -- Since the record before of the same connection.
-    acked UInt64 CODEC(T64, ZSTD),
-    rexmit UInt64 CODEC(T64, ZSTD)
+    -- Since the previous record of the same connection.
+    acked Int64 CODEC(T64, ZSTD),
+    rexmit Int64 CODEC(T64, ZSTD)
 )
 ENGINE = MergeTree
 PARTITION BY toDate(time)
-ORDER BY (host, gencnt, time);
+ORDER BY (host, connection, time);
 
 -- Per minute and network, /24 of IPv4 and /48 of IPv6; it follows every insert.
 CREATE TABLE IF NOT EXISTS tcpstats.per_minute
@@ -44,8 +50,8 @@ CREATE TABLE IF NOT EXISTS tcpstats.per_minute
     minute DateTime('UTC'),
     network IPv6,
     connections AggregateFunction(uniqExact, UInt64),
-    acked_bytes SimpleAggregateFunction(sum, UInt64),
-    rexmit_bytes SimpleAggregateFunction(sum, UInt64),
+    acked_bytes SimpleAggregateFunction(sum, Int64),
+    rexmit_bytes SimpleAggregateFunction(sum, Int64),
     srtt_us AggregateFunction(quantilesTDigest(0.5, 0.95), Nullable(UInt32))
 )
 ENGINE = AggregatingMergeTree
@@ -57,19 +63,43 @@ SELECT
     host,
     toStartOfMinute(time) AS minute,
     tupleElement(IPv6CIDRToRange(faddr, if(startsWith(IPv6NumToString(faddr), '::ffff:'), 120, 48)), 1) AS network,
-    uniqExactState(gencnt) AS connections,
+    uniqExactState(connection) AS connections,
     sum(acked) AS acked_bytes,
     sum(rexmit) AS rexmit_bytes,
     quantilesTDigestState(0.5, 0.95)(srtt) AS srtt_us
 FROM tcpstats.records
 GROUP BY host, minute, network;
 
--- All hosts at once; the path tells which one.
+-- All hosts at once; the path tells which one.  A run of the logger numbers its
+-- snapshots from 1, and continues to count in the next file of a rotated log.
 INSERT INTO tcpstats.records
+WITH
+    logs AS
+    (
+        SELECT extract(_path, 'host=([^/]+)/') AS host, *
+        FROM file('fleet/host=*/*.parquet', Parquet)
+    ),
+    files AS
+    (
+        SELECT host, log_start, min(snapshot) AS first, max(snapshot) AS last FROM logs GROUP BY host, log_start
+    ),
+    pairs AS
+    (
+        SELECT *, lagInFrame(last, 1, 0) OVER
+            (PARTITION BY host ORDER BY log_start ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before
+        FROM files
+    ),
+    runs AS
+    (
+        SELECT host, log_start, countIf(first <= before) OVER (PARTITION BY host ORDER BY log_start) AS run FROM pairs
+    )
 SELECT
-    extract(_path, 'host=([^/]+)/') AS host,
-    assumeNotNull(time),
-    assumeNotNull(gencnt),
+    host,
+    fromUnixTimestamp64Nano(time_ns, 'UTC'),
+    run,
+    cityHash64(run, ifNull(vnet, 0), ifNull(gencnt, 0), laddr, lport, faddr, fport, ifNull(zone, 0)) AS connection,
+    vnet,
+    ifNull(gencnt, 0),
     toIPv6(assumeNotNull(laddr)),
     assumeNotNull(lport),
     toIPv6(assumeNotNull(faddr)),
@@ -78,12 +108,11 @@ SELECT
     uid,
     ifNull(cc, ''),
     snd_cwnd, snd_ssthresh, snd_wnd, rcv_wnd, srtt, rttvar, inflight, snd_cc, acked_bytes, rexmit_bytes,
-    ifNull(acked_bytes - lagInFrame(acked_bytes, 1, acked_bytes) OVER connection, 0),
-    ifNull(rexmit_bytes - lagInFrame(rexmit_bytes, 1, rexmit_bytes) OVER connection, 0)
-FROM file('fleet/host=*/*.parquet', Parquet)
-WHERE note IS NULL AND state NOT IN ('LISTEN', 'CLOSED', 'TIME_WAIT')
-WINDOW connection AS
-    (PARTITION BY extract(_path, 'host=([^/]+)/'), gencnt ORDER BY time ROWS BETWEEN 1 PRECEDING AND CURRENT ROW);
+    ifNull(toInt64(acked_bytes) - lagInFrame(toInt64(acked_bytes), 1, toInt64(acked_bytes)) OVER history, 0),
+    ifNull(toInt64(rexmit_bytes) - lagInFrame(toInt64(rexmit_bytes), 1, toInt64(rexmit_bytes)) OVER history, 0)
+FROM logs INNER JOIN runs USING (host, log_start)
+WHERE state NOT IN ('LISTEN', 'CLOSED', 'TIME_WAIT')
+WINDOW history AS (PARTITION BY host, connection ORDER BY snapshot, time_ns ROWS BETWEEN 1 PRECEDING AND CURRENT ROW);
 
 -- What the roll-up has.
 SELECT

@@ -2,11 +2,18 @@
 --
 -- Over the logs in fleet/host=*/: duckdb < examples/duckdb.sql
 
-CREATE OR REPLACE VIEW logs AS
+CREATE OR REPLACE VIEW records AS
     SELECT * FROM read_parquet('fleet/host=*/*.parquet', hive_partitioning = true);
 
-CREATE OR REPLACE VIEW records AS
-    SELECT * EXCLUDE (note) FROM logs WHERE note IS NULL;
+-- The runs of the logger.  A run numbers its snapshots from 1, and continues to
+-- count in the next file of a rotated log.
+CREATE OR REPLACE VIEW runs AS
+    WITH files AS (
+        SELECT host, log_start, min(snapshot) AS first, max(snapshot) AS last FROM records GROUP BY ALL
+    ), pairs AS (
+        SELECT *, lag(last, 1, 0::UBIGINT) OVER (PARTITION BY host ORDER BY log_start) AS before FROM files
+    )
+    SELECT host, log_start, count_if(first <= before) OVER (PARTITION BY host ORDER BY log_start) AS run FROM pairs;
 
 -- The network of an address: /24 of IPv4, /48 of IPv6.
 CREATE OR REPLACE MACRO groups(part) AS list_filter(string_split(part, ':'), lambda x: x <> '');
@@ -18,31 +25,39 @@ CREATE OR REPLACE MACRO network(address) AS
             || groups(split_part(address, '::', 2)))[1:3], ':') || '::/48'
     END;
 
--- What happened since the record before of the same connection.
+-- What happened since the previous record of the same connection.  gencnt is
+-- unique in a network stack while the kernel runs: after a reboot it may start
+-- again, which is another run.
 CREATE OR REPLACE VIEW changes AS
     SELECT *,
         date_trunc('minute', time) AS minute,
-        acked_bytes - lag(acked_bytes) OVER connection AS acked,
-        rexmit_bytes - lag(rexmit_bytes) OVER connection AS rexmit
-    FROM records
-    WHERE state NOT IN ('LISTEN', 'CLOSED', 'TIME_WAIT')
-    WINDOW connection AS (PARTITION BY host, gencnt ORDER BY time);
+        acked_bytes::BIGINT - lag(acked_bytes::BIGINT) OVER history AS acked,
+        rexmit_bytes::BIGINT - lag(rexmit_bytes::BIGINT) OVER history AS rexmit
+    FROM (
+        SELECT records.*, run, row(run, vnet, gencnt, laddr, lport, faddr, fport, zone) AS connection
+        FROM records JOIN runs USING (host, log_start)
+        WHERE state NOT IN ('LISTEN', 'CLOSED', 'TIME_WAIT')
+    )
+    WINDOW history AS (PARTITION BY host, connection ORDER BY snapshot, time_ns);
 
--- The connections that had to send most again.
+-- The connections that retransmitted most.
 SELECT host, laddr, lport, faddr, fport, any_value(cc) AS cc,
     date_diff('millisecond', min(time), max(time)) / 1000 AS seconds,
-    sum(acked) AS acked_bytes, sum(rexmit) AS rexmit_bytes,
+    greatest(sum(acked), 0) AS acked_bytes, greatest(sum(rexmit), 0) AS rexmit_bytes,
     quantile_cont(srtt, 0.5) AS srtt_median_us, quantile_cont(srtt, 0.95) AS srtt_p95_us,
     avg((snd_cwnd < snd_ssthresh)::INTEGER) AS in_slow_start
-FROM changes GROUP BY host, gencnt, laddr, lport, faddr, fport
-ORDER BY rexmit_bytes DESC NULLS LAST, host, gencnt LIMIT 10;
+FROM changes GROUP BY host, connection, laddr, lport, faddr, fport
+ORDER BY rexmit_bytes DESC NULLS LAST, host, min(time_ns), lport LIMIT 10;
 
 -- Per minute and network.
 SELECT host, minute, network(faddr) AS network,
-    count(DISTINCT gencnt) AS connections, sum(acked) AS acked_bytes, sum(rexmit) AS rexmit_bytes,
+    count(DISTINCT connection) AS connections, sum(acked) AS acked_bytes, sum(rexmit) AS rexmit_bytes,
     quantile_cont(srtt, 0.5) AS srtt_median_us, quantile_cont(srtt, 0.95) AS srtt_p95_us
 FROM changes GROUP BY ALL ORDER BY ALL;
 
--- What the logs say is missing in them.
-SELECT host, time, note FROM logs
-WHERE regexp_matches(note, '^(missed|gap|source_lost|torn) ') ORDER BY host, time LIMIT 100;
+-- What the logs report as missing: the notes are in the metadata, each after
+-- the number of records that precede it.
+SELECT file_name, note FROM (
+    SELECT file_name, unnest(string_split(decode(value), chr(10))) AS note
+    FROM parquet_kv_metadata('fleet/host=*/*.parquet') WHERE decode(key) = 'tcpstats.notes'
+) WHERE regexp_matches(note, '^[0-9]+ (missed|gap|source_lost|torn) ') ORDER BY ALL LIMIT 100;

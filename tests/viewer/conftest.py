@@ -7,6 +7,7 @@ import threading
 import logger
 import pytest
 from browser import Browser
+from pyspark.sql import SparkSession
 from sockets import Connections, Link, Namespace
 
 
@@ -64,3 +65,28 @@ def rows(transfer):
 def browser(tmp_path_factory):
     with Browser(tmp_path_factory.mktemp("chromium")) as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """One session of Spark for all tests, without a port that others can reach."""
+    builder = SparkSession.builder.master("local[1]")
+    for key, value in {
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "1",
+        # What makes a short session shorter.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("spark")),
+    }.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()

@@ -86,6 +86,9 @@ class Picture:
         # A time of day is left as the place where it is.
         time = line_through(places, [float(text) for text in texts]) if is_number else float
         self.panels = [Panel(panel, time) for panel in panels]
+        # What panels without curves say, by their titles.
+        silent = [group for group in self.root.iter(SVG + "g") if group.get("class") == "message"]
+        self.messages = {group.get("data-title"): group.findall(SVG + "text")[-1].text for group in silent}
 
     def panel(self, title):
         (panel,) = [panel for panel in self.panels if panel.title.startswith(title)]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import duckdb
+import handmade
 import logger
 import pytest
 from chdb.session import Session
@@ -91,6 +92,189 @@ def test_the_roll_up_of_clickhouse_is_what_duckdb_computes(fleet):
         (low, high, low_p95, high_p95) = around.fetchone()[0]
         median, p95 = row["srtt_us"]
         assert low <= median <= high and low_p95 <= p95 <= high_p95
+
+
+def spark_results(spark):
+    found = []
+    for statement in statements("spark.sql"):
+        result = spark.sql(statement.rstrip(";"))
+        if result.columns:
+            found.append([row.asDict() for row in result.collect()])
+    return found
+
+
+def test_the_queries_of_spark_give_what_duckdb_computes(fleet, spark, monkeypatch):
+    # The folder of the session is that where it was started.
+    monkeypatch.setattr(f"{__name__}.statements", lambda name, all=statements: [
+        part.replace("path 'fleet'", f"path '{fleet}/fleet'") for part in all(name)
+    ])
+    database, (worst, _, _) = duckdb_results()
+    found, per_minute = spark_results(spark)
+    names = ["host", "laddr", "lport", "faddr", "fport", "cc", "acked_bytes", "rexmit_bytes", "srtt_median_us"]
+    assert [[row[name] for name in names] for row in found] == [[row[name] for name in names] for row in worst]
+    expected = database.sql(
+        "select host, count(distinct connection), sum(acked), sum(rexmit) from changes group by host, minute order by all"
+    ).fetchall()
+    names = ["host", "connections", "acked_bytes", "rexmit_bytes"]
+    assert [tuple(row[name] for name in names) for row in per_minute] == expected
+
+
+FIELDS = "vnet,gencnt,laddr,lport,faddr,fport,state,cc,srtt,acked_bytes,rexmit_bytes"
+
+
+class Log(handmade.CsvLog):
+    """A log of connections that have acknowledged so many bytes, as the logger writes it."""
+
+    def __init__(self, begin, number=0):
+        super().__init__(FIELDS, interval=1)
+        self.begin, self.number = begin - number, number
+        self.lines.insert(0, f'# log version="2.0.0" time={begin}.000000000 host="web1" system="Linux" columns="{FIELDS}"')
+
+    def acked(self, *totals, **changes):
+        for total in totals:
+            row = {**handmade.ENDS, "vnet": 1, "gencnt": 7, "cc": "cubic", "srtt": 20000, "rexmit_bytes": 0}
+            self.snapshot({**row, "acked_bytes": total, **changes})
+        return self
+
+
+@pytest.fixture
+def collected(tmp_path, monkeypatch):
+    """Collects logs as those of one host; gives what each database says that was acknowledged, by connection."""
+    monkeypatch.chdir(tmp_path)
+
+    def collected(*logs):
+        for number, log in enumerate(logs):
+            log.write(tmp_path / f"{number}.csv")
+        done = collect("web1", *(f"{number}.csv" for number in range(len(logs))))
+        assert (done.returncode, done.stderr) == (0, "")
+        _, (worst, per_minute, _) = duckdb_results()
+        with Session(str(tmp_path / f"clickhouse{len(logs)}")) as session:
+            for statement in statements("clickhouse.sql"):
+                session.query(statement.rstrip(";"))
+            query = "select sum(acked) from tcpstats.records group by run, connection order by 1"
+            acked = [int(line) for line in str(session.query(query, "TabSeparated")).split()]
+        assert sum(row["acked_bytes"] or 0 for row in per_minute) == sum(acked)
+        found = sorted(row["acked_bytes"] or 0 for row in worst)
+        assert found == acked
+        return found
+
+    return collected
+
+
+BEGIN = handmade.START
+
+
+def test_a_connection_after_a_reboot_is_another_one_though_all_its_numbers_are_the_same(collected):
+    assert collected(Log(BEGIN).acked(1000, 2_000_000), Log(BEGIN + 3600).acked(5000, 55_000)) == [50_000, 1_999_000]
+
+
+def test_a_connection_after_a_reboot_is_another_one_though_its_counters_are_higher(collected):
+    assert collected(Log(BEGIN).acked(1000, 3000), Log(BEGIN + 3600).acked(9_000_000, 9_000_500)) == [500, 2000]
+
+
+def test_a_connection_in_another_network_stack_is_another_one(collected):
+    log = Log(BEGIN)
+    for number in range(4):
+        rows = ({**handmade.ENDS, "vnet": vnet, "gencnt": 7, "acked_bytes": vnet * number} for vnet in (1, 100))
+        log.snapshot(*rows)
+    assert collected(log) == [3, 300]
+
+
+def test_a_connection_in_the_next_file_of_a_rotated_log_is_the_same_one(collected):
+    assert collected(Log(BEGIN).acked(0, 1000), Log(BEGIN + 2, number=2).acked(1500, 4000)) == [4000]
+
+
+def test_two_runs_in_one_file_are_two_runs(collected):
+    (one, other) = Log(BEGIN).acked(0, 1000), Log(BEGIN + 60).acked(700, 900)
+    one.lines += other.lines
+    assert collected(one) == [200, 1000]
+
+
+def test_a_connection_after_a_reboot_is_another_one_in_logs_without_notes(collected):
+    logs = Log(BEGIN).acked(1000, 3000), Log(BEGIN + 3600).acked(9_000_000, 9_000_500)
+    for log in logs:
+        log.lines = [line for line in log.lines if not line.startswith("#")]
+    assert collected(*logs) == [500, 2000]
+    (one, other) = Log(BEGIN + 7200).acked(0, 10), Log(BEGIN + 9000).acked(0, 40)
+    one.lines = [line for line in one.lines + other.lines if not line.startswith("#")]
+    assert collected(one, *logs) == [10, 40, 500, 2000]
+
+
+def test_a_clock_that_is_set_back_in_a_log_leaves_its_sums_right(collected):
+    log = Log(BEGIN).acked(0, 1000, 2000)
+    log.begin -= 3600
+    assert collected(log.acked(3000, 4000)) == [4000]
+
+
+def on_a_disk(script, folder, **environment):
+    """Runs a script where `small` is a file system of its own."""
+    mount = "mount --make-rprivate / && mount -t tmpfs -o size=128k none small && cd small"
+    line = ["unshare", "-m", "sh", "-c", f"{mount} && {script}"]
+    environment = {**os.environ, "TCPSTATS": os.path.abspath(TCPSTATS), "COLLECT": str(EXAMPLES / "collect.sh"), **environment}
+    (folder / "small").mkdir()
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True, env=environment)
+
+
+def test_what_a_full_disk_had_no_room_for_is_collected_when_there_is_room(tmp_path):
+    log = Log(BEGIN)
+    for number in range(20_000):
+        log.acked(number * 7919 ** 3 % 10**15, srtt=number**5 % 10**9)
+    log.write(tmp_path / "log.csv")
+    done = on_a_disk(
+        'sh "$COLLECT" web1 ../log.csv; echo "exit $?"; ls -A fleet/host=web1; echo then; '
+        'mount -o remount,size=48m . && sh "$COLLECT" web1 ../log.csv; echo "exit $?"; ls -A fleet/host=web1; '
+        'cp fleet/host=web1/*.parquet ..',
+        tmp_path,
+    )
+    assert done.stdout == f"exit 1\nthen\nexit 0\n{BEGIN}.000000000.parquet\n"
+    assert "No space left on device" in done.stderr
+    (out,) = tmp_path.glob("*.parquet")
+    assert duckdb.sql(f"select count(*) from '{out}'").fetchone() == (20_000,)
+
+
+def test_a_piece_that_an_earlier_run_left_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Log(BEGIN).acked(0, 1000).write(tmp_path / "log.csv")
+    folder = tmp_path / "fleet/host=web1"
+    folder.mkdir(parents=True)
+    for piece in folder / f"{BEGIN}.000000000.parquet", folder / f".{BEGIN}.000000000.parquet.part":
+        piece.write_bytes(b"PAR1 and no end")
+    assert collect("web1", "log.csv").returncode == 0
+    (out,) = folder.iterdir()
+    assert duckdb.sql(f"select count(*) from '{out}'").fetchone() == (2,)
+
+
+def test_a_log_that_has_grown_is_collected_again_and_one_that_has_not_is_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = Log(BEGIN).acked(0, 1000)
+    assert collect("web1", log.write(tmp_path / "log.csv")).returncode == 0
+    (out,) = (tmp_path / "fleet/host=web1").iterdir()
+    before = out.stat().st_ino
+    assert collect("web1", "log.csv").returncode == 0 and out.stat().st_ino == before
+    log.acked(2000).write(tmp_path / "log.csv")
+    os.utime("log.csv", (BEGIN + 2_000_000_000, BEGIN + 2_000_000_000))
+    assert collect("web1", "log.csv").returncode == 0
+    assert duckdb.sql(f"select count(*) from '{out}'").fetchone() == (3,)
+
+
+def test_a_log_that_is_not_there_or_empty_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.csv").write_bytes(b"")
+    Log(BEGIN).acked(0).write(tmp_path / "log.csv")
+    done = collect("web1", "none.csv", "empty.csv", "log.csv")
+    assert done.returncode == 1
+    assert [line.split(": ")[1] for line in done.stderr.splitlines()] == ["none.csv", "empty.csv"]
+    assert len(list((tmp_path / "fleet/host=web1").iterdir())) == 1
+
+
+def test_gaps_are_found_in_the_metadata(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = Log(BEGIN).acked(0, 1000)
+    log.lines.append('# gap first=3 last=9 snapshots=7 records=70 why="No space left on device"')
+    log.number = 9
+    collect("web1", log.acked(9000).write(tmp_path / "log.csv"))
+    _, (_, _, missing) = duckdb_results()
+    assert [row["note"] for row in missing] == ['2 gap first=3 last=9 snapshots=7 records=70 why="No space left on device"']
 
 
 def test_a_log_that_cannot_be_read_whole_is_told_and_the_others_are_collected(fleet, real, tmp_path):  # noqa: F811

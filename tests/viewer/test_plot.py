@@ -124,7 +124,8 @@ def test_a_siftr_log_is_drawn_as_far_as_it_goes(transfer, rows, tmp_path):
     logger.run("-o", path, "-F", "siftr", "-d", transfer, "-s", 1000)
     drawn = picture(path)
     same(drawn.curve("inflight"), values(rows, "inflight"))
-    assert drawn.panel("throughput").curves.keys() == {"inflight / srtt"}
+    assert not any(panel.title.startswith("throughput") for panel in drawn.panels)
+    assert drawn.messages["throughput"].startswith("the log has no byte counter (acked_bytes, ")
     assert any(text.startswith("not in the log: segments retransmitted") for text in drawn.texts)
 
 
@@ -236,12 +237,114 @@ def test_sequence_numbers_that_wrap_are_throughput(tmp_path):
     assert all(rate == pytest.approx(5_000, rel=0.02) for rate in rates(drawn, "rcv_nxt"))
 
 
-def test_without_a_count_throughput_is_what_fits_into_a_round_trip(tmp_path):
+def test_without_a_byte_counter_no_throughput_is_made_up(tmp_path):
     log = CsvLog("laddr,lport,state,inflight,srtt")
     for _ in range(50):
         log.snapshot({**ENDS, "inflight": 50_000, "srtt": 100_000})
     drawn = picture(log.write(tmp_path / "x.csv"))
-    assert all(rate == pytest.approx(500_000, rel=0.02) for rate in rates(drawn, "inflight / srtt"))
+    assert [panel.title for panel in drawn.panels] == ["in flight", "round-trip time"]
+    assert drawn.messages == {
+        "throughput": "the log has no byte counter (acked_bytes, sent_bytes, snd_una, received_bytes, rcv_nxt)"
+    }
+    assert drawn.time_ticks
+    assert b"inflight / srtt" not in run("plot", "--html", tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("counters", [
+    ("acked_bytes", "sent_bytes", "snd_una", "received_bytes", "rcv_nxt"),
+    ("sent_bytes", "snd_una", "rcv_nxt"),
+    ("snd_una", "received_bytes"),
+])
+def test_the_counters_are_taken_in_one_order(counters, tmp_path):
+    factors = {"acked_bytes": 1000, "sent_bytes": 2000, "snd_una": 3000, "received_bytes": 4000, "rcv_nxt": 5000}
+    log = CsvLog(f"laddr,lport,state,snd_cwnd,{','.join(counters)}")
+    for number in range(50):
+        log.snapshot({**ENDS, "snd_cwnd": 1000, **{name: factors[name] * number for name in counters}})
+    drawn = picture(log.write(tmp_path / "x.csv"))
+    sent, received = counters[0], [name for name in counters if name.startswith("r")][0]
+    assert drawn.panel("throughput").curves.keys() == {sent, received}
+    for name in sent, received:
+        assert all(rate == pytest.approx(factors[name] * 10, rel=0.02) for rate in rates(drawn, name))
+
+
+def highest(drawn, label=None):
+    curves = drawn.panel("throughput").curves
+    return max(value for piece in curves[label or next(iter(curves))] for _, value in piece)
+
+
+def busy(log, seconds, rate, begin=0, **row):
+    """So many snapshots in which a connection acknowledges that many bytes each."""
+    for number in range(seconds):
+        log.snapshot({**ENDS, "snd_cwnd": 1000, "acked_bytes": begin + number * rate, **row})
+
+
+def test_logs_that_are_far_apart_keep_their_throughput(tmp_path):
+    paths = []
+    for hours in 0, 1, 24 * 30:
+        log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd,acked_bytes", interval=1)
+        log.begin += hours * 3600
+        busy(log, 10, 1000, begin=hours * 10**9)
+        paths.append(log.write(tmp_path / f"{hours}.csv"))
+    drawn = picture(*paths)
+    pieces = drawn.panel("throughput").curves["acked_bytes"]
+    assert len(pieces) == 3
+    assert all(rate == pytest.approx(1000, rel=0.02) for rate in rates(drawn, "acked_bytes"))
+
+
+def test_a_short_transfer_in_a_long_log_has_its_rate(tmp_path):
+    log = CsvLog("gencnt,laddr,lport,faddr,fport,state,snd_cwnd,acked_bytes", interval=1)
+    for number in range(7200):
+        rows = [{**ENDS, "gencnt": 1, "snd_cwnd": 1000, "acked_bytes": number * 1000}]
+        if 3600 <= number < 3630:
+            rows.append({**ENDS, "gencnt": 2, "lport": 50001, "snd_cwnd": 1000, "acked_bytes": (number - 3600) * 10**7})
+        log.snapshot(*rows)
+    path = log.write(tmp_path / "x.csv")
+    drawn = picture("-n", 2, path)
+    assert drawn.panel("throughput").unit == "Mbit/s"
+    assert sorted(round(highest(drawn, label), -2) for label in drawn.panels[0].curves) == [
+        pytest.approx(8000, abs=100_000), pytest.approx(80e6, rel=0.02),
+    ]
+
+
+def test_a_burst_in_an_idle_connection_is_not_flattened(tmp_path):
+    log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd,acked_bytes", interval=1)
+    busy(log, 15_000, 0)
+    busy(log, 10, 10**6)
+    busy(log, 15_000, 0, begin=9 * 10**6)
+    drawn = picture(log.write(tmp_path / "x.csv"))
+    assert highest(drawn) == pytest.approx(8e6, rel=0.02)
+    ((piece),) = drawn.panel("throughput").curves["acked_bytes"]
+    # A step visits two places.
+    assert len(piece) <= 2 * 4 * 960
+
+
+def test_a_rate_is_that_of_the_time_that_is_known(tmp_path):
+    log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd,acked_bytes", interval=1)
+    begin = 0
+    for _ in range(5):
+        busy(log, 3, 1000, begin)
+        # Snapshots without the connection.
+        for _ in range(50):
+            log.snapshot()
+        begin += 10**6
+    drawn = picture(log.write(tmp_path / "x.csv"))
+    pieces = drawn.panel("throughput").curves["acked_bytes"]
+    assert len(pieces) == 5
+    assert all(rate == pytest.approx(1000, rel=0.02) for rate in rates(drawn, "acked_bytes"))
+    time_of = [drawn_seconds(drawn, piece[-1][0] - piece[0][0]) for piece in pieces]
+    assert time_of == [pytest.approx(2, abs=0.2)] * 5
+
+
+def test_logs_of_different_intervals_keep_their_lines(tmp_path):
+    paths = []
+    for number, interval in enumerate((0.05, 60)):
+        log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd,acked_bytes", interval=interval)
+        log.begin += number * 100
+        busy(log, 100, round(1000 * interval), begin=number * 10**6)
+        paths.append(log.write(tmp_path / f"{number}.csv"))
+    drawn = picture(*paths)
+    assert len(drawn.curve("snd_cwnd")) == 2
+    assert all(rate == pytest.approx(1000, rel=0.05) for rate in rates(drawn, "acked_bytes"))
 
 
 def test_eight_connections_are_drawn_at_most_and_the_rest_is_counted(tmp_path):
@@ -329,6 +432,18 @@ def test_a_png_has_text_where_no_fonts_are(transfer, tmp_path):
 def test_the_size_is_as_asked_for(transfer):
     root = picture("--size", "500x400", transfer).root
     assert (root.get("width"), root.get("height"), root.get("viewBox")) == ("500", "400", "0 0 500 400")
+
+
+@pytest.mark.parametrize("columns", ["snd_cwnd", "srtt,acked_bytes", "snd_cwnd,rexmit_packs"])
+def test_all_texts_are_within_the_picture(columns, tmp_path):
+    log = CsvLog(f"laddr,lport,faddr,fport,state,{columns}")
+    for number in range(50):
+        log.snapshot({**ENDS, **{name: 1000 + number for name in columns.split(",")}})
+    root = picture("--size", "500x400", log.write(tmp_path / "x.csv")).root
+    places = [float(text.get("y")) for text in root.iter(SVG + "text")]
+    assert max(places) <= 400 and len(set(places)) > 5
+    notes = [text for text in root.findall(SVG + "text") if text.text.startswith("not in the log")]
+    assert notes
 
 
 def test_text_of_the_log_is_text_in_the_picture(tmp_path):

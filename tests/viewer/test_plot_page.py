@@ -4,7 +4,7 @@
 import itertools
 
 import pytest
-from handmade import windows
+from handmade import ENDS, CsvLog, windows
 from records import seconds, values
 from selenium.webdriver.common.action_chains import ActionChains
 from viewer import run
@@ -80,19 +80,102 @@ def test_the_page_zooms_all_panels_and_back(browser, page):
     assert browser.complaints() == [] and browser.requests() == []
 
 
-def test_the_page_tells_the_values_under_the_cursor_in_every_panel(browser, page, rows):
+VALUES = "return [...document.querySelectorAll('section')].map((panel) => " \
+    "[...panel.querySelectorAll('.value')].map((value) => value.textContent))"
+
+
+def test_the_page_prints_the_values_under_the_pointer_in_every_panel(browser, page, rows):
     browser.open(page)
+    assert {text for panel in browser.ask(VALUES) for text in panel} == {""}
     over = browser.driver.find_elements("css selector", ".u-over")[0]
     ActionChains(browser.driver).move_to_element(over).perform()
-    told = browser.ask(
-        "return plots.map((plot) => [...plot.root.querySelectorAll('.u-value')].map((value) => value.textContent))"
-    )
-    at, window = float(told[0][0].removesuffix(" s")), told[0][1]
+    (window, _), (inflight, _), (srtt, around), (rate, *_), _ = browser.ask(VALUES)
+    at = float(browser.ask("return document.querySelector('.time').textContent").removesuffix(" s"))
     row = min(rows, key=lambda row: abs(seconds(row, rows[0]) - at))
-    assert seconds(row, rows[0]) == pytest.approx(at, abs=0.001)
+    assert seconds(row, rows[0]) == pytest.approx(at, abs=0.03)
     assert window == f"{int(row['snd_cwnd']) / 1000:.4g} kB"
-    assert told[2][1] == f"{int(row['srtt']) / 1000:.4g} ms"
-    assert all(abs(float(panel[0].removesuffix(" s")) - at) < 0.2 for panel in told[:4])
+    assert inflight == f"{int(row['inflight']) / 1000:.4g} kB"
+    assert srtt == f"{int(row['srtt']) / 1000:.4g} ms"
+    low, high = (float(text.removesuffix(" ms")) for text in around.split(" to "))
+    assert low <= int(row["srtt"]) / 1000 <= high
+    assert rate.endswith("bit/s")
+
+
+def test_a_bar_has_its_value_where_the_pointer_is_on_it_and_nowhere_else(browser, tmp_path):
+    log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd,rexmit_packs", interval=1)
+    for number in range(101):
+        log.snapshot({**ENDS, "snd_cwnd": 1000, "rexmit_packs": 7 if number > 50 else 0})
+    path = tmp_path / "x.html"
+    run("plot", "-o", path, log.write(tmp_path / "x.csv"))
+    browser.open(path)
+    over = browser.driver.find_elements("css selector", ".u-over")[0]
+    for part, value in (0.01, "7"), (0.25, "–"):
+        ActionChains(browser.driver).move_to_element_with_offset(over, round(over.size["width"] * part), 0).perform()
+        assert browser.ask(VALUES)[-1] == [value]
+
+
+ENTRIES = "return [...document.querySelectorAll('#legend .name, main .name')].map((name) => name.textContent)"
+
+
+def test_there_is_one_legend_for_connections_side_by_side(browser, transfer, tmp_path):
+    path = tmp_path / "x.html"
+    run("plot", "-n", 2, "-o", path, transfer)
+    browser.open(path)
+    labels = browser.ask("return figure.panels[0].curves.map((curve) => curve.label)")
+    assert browser.ask(ENTRIES) == labels and len(labels) == 2
+    for button in browser.driver.find_elements("css selector", "#legend button")[:1]:
+        button.click()
+    shown = browser.ask("return plots.map((plot) => plot.series.slice(1).map((series) => series.show))")
+    assert shown == [[False, True]] * 5
+    assert browser.complaints() == []
+
+
+def test_the_curves_of_one_connection_are_named_once_in_their_panels(browser, page):
+    browser.open(page)
+    names = browser.ask(ENTRIES)
+    assert names[:6] == ["snd_cwnd", "snd_ssthresh", "inflight", "snd_wnd", "srtt", "± rttvar"]
+    assert len(names) == len(set(names))
+    browser.driver.find_elements("css selector", "main button")[1].click()
+    assert browser.ask("return plots[0].series.map((series) => series.show)") == [True, True, False]
+
+
+def test_without_a_byte_counter_the_panel_says_so(browser, tmp_path):
+    path = tmp_path / "x.html"
+    run("plot", "-o", path, windows(tmp_path, [1000] * 9))
+    browser.open(path)
+    assert browser.ask("return [...document.querySelectorAll('h2')].map((title) => title.textContent)") == [
+        "congestion window", "throughput",
+    ]
+    said = browser.ask("return document.querySelector('section .message').textContent")
+    assert said.startswith("the log has no byte counter (acked_bytes, ")
+    # The axis of time is below the last panel that has one.
+    assert browser.ask("return plots.map((plot) => plot.axes[0]._values.at(-1))") == ["0.8 s"]
+    browser.driver.find_elements("css selector", "main button")[0].click()
+    assert browser.complaints() == []
+
+
+# How many pixels at the left edge of a panel are not empty.
+LEFT_EDGE = """
+return plots.map((plot) => {
+  const canvas = plot.root.querySelector("canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, 3, canvas.height);
+  return data.filter((part, i) => i % 4 === 3 && part > 0).length;
+});
+"""
+
+
+@pytest.mark.parametrize("rate", [1, 10**3, 123_456_789, 10**9])
+def test_the_texts_of_the_axes_are_not_cut_and_the_panels_begin_at_one_place(rate, browser, tmp_path):
+    log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd,inflight,srtt,acked_bytes,rexmit_packs", interval=1)
+    for number in range(30):
+        counts = {"acked_bytes": rate * number, "rexmit_packs": rate * number // 1000}
+        log.snapshot({**ENDS, "snd_cwnd": min(rate, 10**9), "inflight": 999_999_999, "srtt": 1_250_000, **counts})
+    path = tmp_path / "x.html"
+    run("plot", "-o", path, log.write(tmp_path / "x.csv"))
+    browser.open(path)
+    assert browser.ask("return new Set(plots.map((plot) => plot.bbox.left)).size") == 1
+    assert set(browser.ask(LEFT_EDGE)) == {0}
+    assert browser.complaints() == []
 
 
 def test_the_page_breaks_lines_where_the_picture_does(browser, tmp_path):

@@ -153,8 +153,12 @@ Write a log in another format: csv, json, siftr and bin as siftr_cdev_logger wri
 ClickHouse, Polars and Spark read.
 
 A log keeps all that it says about itself: csv, bin and parquet are the same log, and a csv log that goes through them \
-comes back as the same bytes.  In Parquet a note of the log is a row that has its text in the column note, so that \
-\"where note is null\" selects the records.  The unit and meaning of each column are in the file's metadata.
+comes back as the same bytes.
+
+In Parquet each row is a record.  The time is a TIMESTAMP in microseconds, and time_ns has the nanoseconds.  The notes of \
+the log are in the file but not in the rows.  tcpstats(5) describes the file.  Parquet that another program has \
+written from it is read too, with its units and with any of its compressions: zstd, Snappy, gzip, LZ4, Brotli or none; \
+the notes are lost on that way.
 
 Where the log is damaged, what stands before the damage is written, and the exit status is 1.";
 
@@ -302,8 +306,9 @@ A line breaks where the log knows nothing: the connection is absent, snapshots a
 values that share a column of pixels the first, the lowest, the highest and the last are drawn (of a page, a quarter of \
 a column), so that a long log makes no larger picture.
 
-Throughput is taken from acked_bytes, snd_una or sent_bytes, whichever the log has first, and from received_bytes or \
-rcv_nxt; without any of those of sending it is estimated as inflight / srtt.  The picture names what it is from.
+Throughput is computed from acked_bytes, else sent_bytes, else snd_una, and from received_bytes, else rcv_nxt; the picture \
+names the field.  It is averaged over intervals of at most a second, or of two samples of a log that has fewer, and \
+a time without data breaks it.  Without any of these fields there is no throughput, and the picture says so.
 
 Logs are read twice; standard input is put into a temporary file for it.  Of a damaged log the rest is drawn; the exit \
 status is then 1.";

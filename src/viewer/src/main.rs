@@ -18,6 +18,8 @@ mod replay;
 mod show;
 mod summary;
 mod table;
+#[cfg(feature = "plot")]
+mod throughput;
 #[cfg(feature = "top")]
 mod top;
 mod units;

@@ -6,7 +6,7 @@ mod frames;
 mod input;
 mod lines;
 #[cfg(feature = "convert")]
-mod parquet;
+pub mod parquet;
 mod text;
 
 use std::path::{Path, PathBuf};

@@ -1,110 +1,167 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Sums over intervals of equal length: what was sent, what was lost.
+//! Sums over intervals of equal length: what was sent, what was lost.  They are
+//! gathered in the order of time, and in memory that does not grow with the log.
 
 use std::time::Duration;
 
-use super::line::Point;
+use super::line::{Columns, Line, Point};
 
 /// So many nanoseconds in seconds.
 pub fn seconds(ns: u64) -> f64 {
     Duration::from_nanos(ns).as_secs_f64()
 }
 
-/// What happened in one interval.
-#[derive(Clone, Copy, Debug, Default)]
+/// The interval that is being summed.
+#[derive(Clone, Copy, Debug)]
 struct Bin {
+    number: u64,
     sum: f64,
-    /// How much of the interval is known.
-    known_ns: u64,
+    /// What of it is known: from here to there.
+    from_ns: u64,
+    to_ns: u64,
+}
+
+/// A stretch of time of which all is known.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    sum: f64,
+    from_ns: u64,
+    to_ns: u64,
+    /// Whether an interval of it is in the line.
+    is_drawn: bool,
 }
 
 /// The intervals of a picture.
 #[derive(Clone, Debug)]
 pub struct Bins {
     width_ns: u64,
-    bins: Vec<Bin>,
+    columns: Columns,
+    open: Option<Bin>,
+    stretch: Option<Stretch>,
+    total: f64,
+    rates: Line,
+    counts: Vec<Point>,
 }
 
 impl Bins {
-    /// As many as the span takes.
-    pub fn new(span_ns: u64, width_ns: u64) -> Self {
-        let count = usize::try_from(span_ns / width_ns + 1).unwrap_or(usize::MAX);
-        Self { width_ns, bins: vec![Bin::default(); count] }
-    }
-
-    /// Whether nothing is known of any time.
-    pub fn is_empty(&self) -> bool {
-        self.bins.iter().all(|bin| bin.known_ns == 0)
+    /// Intervals of that length in a picture of those columns.
+    pub fn new(columns: Columns, width_ns: u64) -> Self {
+        Self { width_ns, columns, open: None, stretch: None, total: 0.0, rates: Line::new(columns), counts: Vec::new() }
     }
 
     /// All together.
     pub fn total(&self) -> f64 {
-        self.bins.iter().map(|bin| bin.sum).sum()
+        self.total
     }
 
     /// Adds what happened evenly between two times.
     pub fn spread(&mut self, from_ns: u64, to_ns: u64, amount: f64) {
         let per_second = amount / seconds(to_ns.saturating_sub(from_ns));
-        self.each(from_ns, to_ns, |bin, ns| {
-            bin.sum += per_second * seconds(ns);
-            bin.known_ns += ns;
-        });
+        self.each(from_ns, to_ns, |bin, ns| bin.sum += per_second * seconds(ns));
+        self.add(amount);
     }
 
     /// Adds what was counted between two times, and is not to be torn apart,
     /// at the second.
     pub fn count(&mut self, from_ns: u64, to_ns: u64, amount: f64) {
-        self.each(from_ns, to_ns, |bin, ns| bin.known_ns += ns);
-        if let Some(bin) = usize::try_from(to_ns / self.width_ns).ok().and_then(|at| self.bins.get_mut(at)) {
-            bin.sum += amount;
+        self.each(from_ns, to_ns, |_, _| ());
+        if amount > 0.0 {
+            self.open_at(to_ns).sum += amount;
+        }
+        self.add(amount);
+    }
+
+    fn add(&mut self, amount: f64) {
+        self.total += amount;
+        if let Some(stretch) = &mut self.stretch {
+            stretch.sum += amount;
         }
     }
 
     /// Lends every bin between two times, and how much of it that is.
     fn each(&mut self, from_ns: u64, to_ns: u64, mut lend: impl FnMut(&mut Bin, u64)) {
+        if self.stretch.is_some_and(|stretch| stretch.to_ns != from_ns) {
+            self.cut();
+        }
+        let stretch = Stretch { sum: 0.0, from_ns, to_ns, is_drawn: false };
+        self.stretch.get_or_insert(stretch).to_ns = to_ns;
         let mut at_ns = from_ns;
         while at_ns < to_ns {
-            let number = at_ns / self.width_ns;
-            let end_ns = to_ns.min((number + 1) * self.width_ns);
-            match usize::try_from(number).ok().and_then(|number| self.bins.get_mut(number)) {
-                Some(bin) => lend(bin, end_ns - at_ns),
-                None => return,
-            }
+            let bin_end_ns = (at_ns / self.width_ns + 1) * self.width_ns;
+            let end_ns = to_ns.min(bin_end_ns);
+            let bin = self.open_at(at_ns);
+            bin.to_ns = end_ns;
+            lend(bin, end_ns - at_ns);
             at_ns = end_ns;
         }
     }
 
-    /// Per second, as steps: each value from its time to the next one's.  An
-    /// interval of which less than half is known breaks the line.
-    pub fn rates(&self) -> Vec<Vec<Point>> {
-        let mut pieces: Vec<Vec<Point>> = Vec::new();
-        let mut was_known = false;
-        for (number, bin) in (0..).zip(&self.bins) {
-            let is_known = bin.known_ns * 2 >= self.width_ns;
-            if is_known {
-                if !was_known {
-                    pieces.push(Vec::new());
-                }
-                let value = bin.sum / seconds(bin.known_ns);
-                if let Some(piece) = pieces.last_mut() {
-                    // The end of the step, which the next one moves on.
-                    piece.pop_if(|_| was_known);
-                    piece.push(Point { at_ns: number * self.width_ns, value });
-                    piece.push(Point { at_ns: (number + 1) * self.width_ns, value });
-                }
-            }
-            was_known = is_known;
+    /// The interval of that time, in which nothing has been summed where it is
+    /// another than before.
+    fn open_at(&mut self, at_ns: u64) -> &mut Bin {
+        let number = at_ns / self.width_ns;
+        if self.open.is_some_and(|bin| bin.number != number) {
+            self.close();
         }
-        pieces
+        self.open.get_or_insert(Bin { number, sum: 0.0, from_ns: at_ns, to_ns: at_ns })
     }
 
-    /// The intervals in which something was counted, at their middles.
-    pub fn counts(&self) -> Vec<Point> {
-        let numbered = (0..).zip(&self.bins).filter(|(_, bin)| bin.sum > 0.0);
-        numbered
-            .map(|(number, bin)| Point { at_ns: number * self.width_ns + self.width_ns / 2, value: bin.sum })
-            .collect()
+    /// The interval is summed.
+    fn close(&mut self) {
+        let Some(Bin { number, sum, from_ns, to_ns }) = self.open.take() else { return };
+        // What is known of less than half an interval tells too little, beside others.
+        if (to_ns - from_ns) * 2 >= self.width_ns {
+            self.rates.push(from_ns, Some(sum / seconds(to_ns - from_ns)));
+            if let Some(stretch) = &mut self.stretch {
+                stretch.is_drawn = true;
+            }
+        }
+        if sum > 0.0 {
+            self.add_count(Point { at_ns: number * self.width_ns + self.width_ns / 2, value: sum });
+        }
+    }
+
+    /// Of the counts that share a column of the picture the greatest is kept.
+    fn add_count(&mut self, point: Point) {
+        match self.counts.last_mut() {
+            Some(last) if self.columns.of(last.at_ns) == self.columns.of(point.at_ns) => {
+                if last.value < point.value {
+                    *last = point;
+                }
+            }
+            _ => self.counts.push(point),
+        }
+    }
+
+    /// What follows is not joined to what was.
+    fn cut(&mut self) {
+        self.close();
+        let Some(Stretch { sum, from_ns, to_ns, is_drawn }) = self.stretch.take() else { return };
+        if is_drawn {
+            self.rates.extend(to_ns);
+        } else if from_ns < to_ns {
+            // Too short for an interval, and all that is known.
+            self.rates.push(from_ns, Some(sum / seconds(to_ns - from_ns)));
+            self.rates.extend(to_ns);
+        }
+        self.rates.cut();
+    }
+
+    /// Per second, as steps: each value from its time to the next one's.
+    pub fn rates(mut self) -> Vec<Vec<Point>> {
+        self.cut();
+        self.rates.finish()
+    }
+
+    /// The intervals in which something was counted, at their middles: one piece,
+    /// also where it is empty; none where nothing could be counted.
+    pub fn counts(mut self) -> Vec<Vec<Point>> {
+        if self.stretch.is_none() && self.rates.is_empty() {
+            return Vec::new();
+        }
+        self.cut();
+        vec![self.counts]
     }
 }
 
@@ -113,40 +170,56 @@ mod tests {
     use super::*;
 
     const S: u64 = 1_000_000_000;
+    const COLUMNS: Columns = Columns { span_ns: 100 * S, count: 1000 };
 
-    fn points(points: &[Point]) -> Vec<(u64, f64)> {
-        points.iter().map(|point| (point.at_ns / S, point.value)).collect()
+    fn points(pieces: &[Vec<Point>]) -> Vec<Vec<(u64, f64)>> {
+        pieces.iter().map(|piece| piece.iter().map(|point| (point.at_ns / S, point.value)).collect()).collect()
     }
 
     #[test]
     fn what_is_spread_falls_into_the_intervals_it_crosses() {
-        let mut bins = Bins::new(10 * S, 2 * S);
+        let mut bins = Bins::new(COLUMNS, 2 * S);
         bins.spread(0, 2 * S, 600.0);
         bins.spread(2 * S, 6 * S, 400.0);
-        let rates = bins.rates();
-        assert_eq!(rates.len(), 1);
-        assert_eq!(points(&rates[0]), [(0, 300.0), (2, 100.0), (4, 100.0), (6, 100.0)]);
         assert!((bins.total() - 1000.0).abs() < 1e-9);
+        assert_eq!(points(&bins.rates()), [[(0, 300.0), (2, 100.0), (4, 100.0), (6, 100.0)]]);
     }
 
     #[test]
-    fn an_interval_of_which_less_than_half_is_known_breaks_the_line() {
-        let mut bins = Bins::new(10 * S, 2 * S);
+    fn a_time_of_which_nothing_is_known_breaks_the_line() {
+        let mut bins = Bins::new(COLUMNS, 2 * S);
         bins.spread(0, 2 * S + S / 2, 250.0);
         bins.spread(5 * S, 6 * S, 70.0);
-        let rates = bins.rates();
-        assert_eq!(
-            rates.iter().map(|piece| points(piece)).collect::<Vec<_>>(),
-            [vec![(0, 100.0), (2, 100.0)], vec![(4, 70.0), (6, 70.0)]]
-        );
+        assert_eq!(points(&bins.rates()), [vec![(0, 100.0), (2, 100.0)], vec![(5, 70.0), (6, 70.0)]]);
+    }
+
+    #[test]
+    fn a_stretch_that_is_shorter_than_an_interval_has_its_own_rate() {
+        let mut bins = Bins::new(COLUMNS, 10 * S);
+        bins.spread(12 * S, 13 * S, 500.0);
+        bins.spread(13 * S, 14 * S, 700.0);
+        assert_eq!(points(&bins.rates()), [[(12, 600.0), (14, 600.0)]]);
+    }
+
+    #[test]
+    fn of_a_column_the_highest_rate_and_the_highest_count_are_kept() {
+        let mut bins = Bins::new(Columns { span_ns: 1000 * S, count: 10 }, S);
+        for number in 0..1000 {
+            bins.spread(number * S, (number + 1) * S, if number == 555 { 900.0 } else { 1.0 });
+        }
+        let counts = bins.clone().counts().concat();
+        assert_eq!(counts.len(), 10);
+        assert!(counts.iter().any(|point| point.at_ns / S == 555 && (point.value - 900.0).abs() < 1e-6));
+        let rates = bins.rates().concat();
+        assert!(rates.len() <= 40 && rates.iter().any(|point| (point.value - 900.0).abs() < 1e-6));
     }
 
     #[test]
     fn what_is_counted_stays_whole() {
-        let mut bins = Bins::new(10 * S, 2 * S);
+        let mut bins = Bins::new(COLUMNS, 2 * S);
         bins.count(S, 3 * S, 5.0);
         bins.count(3 * S, 4 * S, 0.0);
-        assert_eq!(points(&bins.counts()), [(3, 5.0)]);
-        assert!(!bins.is_empty());
+        assert_eq!(points(&bins.counts()), [[(3, 5.0)]]);
+        assert!(Bins::new(COLUMNS, S).counts().is_empty());
     }
 }

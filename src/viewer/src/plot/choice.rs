@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use tcpstats::{Filter, Record, State, key};
 use tcpstats_source::Sentence;
 
-use super::moved::Moved;
 use super::reading::{self, Damage, Fields};
+use super::spacing::Spacing;
 use crate::identity::Identity;
 use crate::log::Item;
+use crate::throughput::ByteCounter;
 
 /// What the first reading says of a connection.
 struct Seen {
@@ -21,15 +22,15 @@ struct Seen {
     last_ns: u64,
     records: u64,
     is_wanted: bool,
-    sent: f64,
-    received: f64,
-    before: (Option<Moved>, Option<Moved>),
+    sent: u64,
+    received: u64,
+    before: (Option<ByteCounter>, Option<ByteCounter>),
 }
 
 impl Seen {
     fn of(connection: Identity, at_ns: u64) -> Self {
         let before = (None, None);
-        let (sent, received) = (0.0, 0.0);
+        let (sent, received) = (0, 0);
         Self { connection, first_ns: at_ns, last_ns: at_ns, records: 0, is_wanted: false, sent, received, before }
     }
 
@@ -37,12 +38,23 @@ impl Seen {
         self.first_ns = self.first_ns.min(at_ns);
         self.last_ns = self.last_ns.max(at_ns);
         self.records += 1;
-        let now = (Moved::sent(at_ns, record), Moved::received(at_ns, record));
-        let since = |before: &Option<Moved>, now: &Option<Moved>| now.as_ref()?.since(before.as_ref()?);
-        self.sent += since(&self.before.0, &now.0).unwrap_or(0.0);
-        self.received += since(&self.before.1, &now.1).unwrap_or(0.0);
+        let now = (ByteCounter::sent(record), ByteCounter::received(record));
+        let since = |before: Option<ByteCounter>, now: Option<ByteCounter>| now?.since(before?);
+        self.sent = self.sent.saturating_add(since(self.before.0, now.0).unwrap_or(0));
+        self.received = self.received.saturating_add(since(self.before.1, now.1).unwrap_or(0));
         self.before = now;
     }
+}
+
+/// A log with something to draw.
+#[derive(Debug)]
+pub struct Chosen {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The time that usually passes between two of its snapshots, in nanoseconds.
+    pub interval_ns: u64,
+    /// The time of its first record.
+    start_ns: u64,
 }
 
 /// What is drawn, and from where.
@@ -56,10 +68,8 @@ pub struct Choice {
     pub start_ns: u64,
     /// To the last, in nanoseconds.
     pub span_ns: u64,
-    /// The time between two records of the one with most, in nanoseconds.
-    pub interval_ns: u64,
     /// The logs, the earliest first.
-    pub logs: Vec<PathBuf>,
+    pub logs: Vec<Chosen>,
     /// What of them could not be read.
     pub damage: Damage,
 }
@@ -72,40 +82,52 @@ impl Choice {
     /// A sentence: a log cannot be read, or nothing in it can be drawn.
     pub fn of(logs: &[PathBuf], filter: Option<&Filter>, count: u8) -> Result<Self, Sentence> {
         let mut connections: HashMap<Identity, Seen> = HashMap::new();
-        let mut starts = Vec::new();
+        let mut chosen = Vec::new();
         let mut records = 0u64;
         let mut damage = Damage::default();
         // A filter can ask for any field.
         let fields = if filter.is_some() { Fields::All } else { Fields::Drawn };
         for path in logs {
             let mut start_ns = u64::MAX;
+            let mut spacing = Spacing::new();
             reading::each(path, fields, &mut damage, |item| {
-                let Item::Record { time_ns, record, .. } = *item else { return };
+                let (time_ns, snapshot, record) = match *item {
+                    Item::Record { time_ns, snapshot, record } => (time_ns, snapshot, record),
+                    Item::Snapshot(header) => return spacing.see(header.sequence, header.wall_ns),
+                    Item::Note(_) => return,
+                };
+                if snapshot > 0 {
+                    spacing.see(snapshot, time_ns);
+                }
                 records += 1;
                 start_ns = start_ns.min(time_ns);
                 if is_drawable(record) {
                     let connection = Identity::of(record);
                     let seen = connections.entry(connection).or_insert_with(|| Seen::of(connection, time_ns));
+                    // The format of siftr(4) numbers no snapshots.
+                    if snapshot == 0 {
+                        spacing.add(time_ns.saturating_sub(seen.last_ns));
+                    }
                     seen.add(time_ns, record);
                     seen.is_wanted |= filter.is_none_or(|filter| filter.matches(record));
                 }
             })?;
-            starts.push((start_ns, path.clone()));
+            // Where nothing follows another, nothing is too far apart.
+            let interval_ns = spacing.usual_ns().unwrap_or(u64::MAX);
+            chosen.push(Chosen { path: path.clone(), interval_ns, start_ns });
         }
-        starts.sort();
+        chosen.sort_by(|one, other| (one.start_ns, &one.path).cmp(&(other.start_ns, &other.path)));
         let wanted = connections.values().filter(|seen| seen.is_wanted && seen.first_ns < seen.last_ns);
         let mut wanted: Vec<_> = wanted.collect();
         let by = |seen: &Seen| (seen.sent, seen.received, seen.records);
         wanted.sort_by(|one, other| {
-            let key = by(other).partial_cmp(&by(one)).unwrap_or(std::cmp::Ordering::Equal);
-            key.then_with(|| one.connection.to_string().cmp(&other.connection.to_string()))
+            by(other).cmp(&by(one)).then_with(|| one.connection.to_string().cmp(&other.connection.to_string()))
         });
         let of = wanted.len();
         wanted.truncate(usize::from(count));
         let start_ns = wanted.iter().map(|seen| seen.first_ns).min();
         let end_ns = wanted.iter().map(|seen| seen.last_ns).max();
-        let most = wanted.iter().max_by_key(|seen| seen.records);
-        let (Some(start_ns), Some(end_ns), Some(most)) = (start_ns, end_ns, most) else {
+        let (Some(start_ns), Some(end_ns)) = (start_ns, end_ns) else {
             let why = || why(records, connections.len(), filter.is_some());
             return Err(damage.told().unwrap_or_else(|| nothing(logs, &why())));
         };
@@ -114,8 +136,7 @@ impl Choice {
             of,
             start_ns,
             span_ns: end_ns - start_ns,
-            interval_ns: (most.last_ns - most.first_ns) / most.records.saturating_sub(1).max(1),
-            logs: starts.into_iter().map(|(_, path)| path).collect(),
+            logs: chosen,
             damage,
         })
     }

@@ -7,6 +7,7 @@ use super::axis::{Quantity, TimeAxis, duration, wall_clock};
 use super::choice::Choice;
 use super::line::Point;
 use super::trace::Trace;
+use crate::throughput::{RECEIVED, SENT};
 
 /// The whole picture.
 pub struct Figure {
@@ -41,6 +42,8 @@ pub struct Panel {
     pub curves: Vec<Curve>,
     /// The area between two lines around a curve.
     pub band: Option<Band>,
+    /// Why there is nothing in it.
+    pub message: Option<String>,
 }
 
 /// A line in a panel, or what stands there instead.
@@ -154,13 +157,22 @@ impl Figure {
                 if many == 1 { "the one that sent most".to_owned() } else { format!("the {many} that sent most") };
             notes.push(format!("{which} of {} connections", choice.of));
         }
+        let has_counter = traces.iter().any(Trace::has_counter);
         let (legend, panels) = if many == 1 {
             (Vec::new(), traces.into_iter().flat_map(|trace| alone(trace, bin_ns)).collect())
         } else {
             side_by_side(traces, bin_ns)
         };
-        let (panels, empty): (Vec<Panel>, Vec<Panel>) = panels.into_iter().partition(Panel::has_points);
+        let is_throughput = |panel: &Panel| panel.quantity == Quantity::BitRate;
+        let (mut panels, empty): (Vec<Panel>, Vec<Panel>) =
+            panels.into_iter().partition(|panel| panel.has_points() || is_throughput(panel));
         notes.extend(empty.iter().map(|panel| format!("not in the log: {}", panel.title)));
+        for panel in panels.iter_mut().filter(|panel| !panel.has_points()) {
+            panel.explain(has_counter);
+        }
+        if panels.iter().all(|panel| panel.message.is_some()) {
+            panels.clear();
+        }
         let subtitle = subtitle.join(" · ");
         Self { title, subtitle, notes, start_ns: choice.start_ns, span_ns: choice.span_ns, time, legend, panels }
     }
@@ -168,7 +180,25 @@ impl Figure {
 
 impl Panel {
     fn new(title: impl Into<String>, quantity: Quantity, weight: f64, curves: Vec<Curve>) -> Self {
-        Self { title: title.into(), quantity, weight, curves, band: None }
+        Self { title: title.into(), quantity, weight, curves, band: None, message: None }
+    }
+
+    /// Says why there is no throughput.
+    fn explain(&mut self, has_counter: bool) {
+        let fields = || SENT.iter().chain(&RECEIVED).copied().collect::<Vec<_>>().join(", ");
+        let message = if has_counter {
+            "no two records follow each other closely enough".to_owned()
+        } else {
+            format!("the log has no byte counter ({})", fields())
+        };
+        let (title, weight) = ("throughput".to_owned(), 0.15);
+        *self = Self {
+            title,
+            weight,
+            curves: Vec::new(),
+            message: Some(message),
+            ..Self::new("", self.quantity, 0.0, Vec::new())
+        };
     }
 
     fn has_points(&self) -> bool {
@@ -197,14 +227,15 @@ impl Curve {
 /// The panels of one connection.
 fn alone(trace: Trace, bin_ns: u64) -> Vec<Panel> {
     let per = duration(bin_ns);
+    // What is received is drawn where it matters.
+    let is_receiver = trace.received.total() * 50.0 > trace.sent.total();
     let mut throughput =
         vec![Curve { form: Form::Steps, ..Curve::line(trace.sent_from, MAIN, bits(trace.sent.rates())) }];
-    // What is received is drawn where it matters.
-    if trace.received.total() * 50.0 > trace.sent.total() {
+    if is_receiver {
         let curve = Curve::line(trace.received_from, LIMIT, bits(trace.received.rates()));
         throughput.push(Curve { form: Form::Steps, ..curve });
     }
-    let rexmit = Curve { form: Form::Stems, ..Curve::line("rexmit_packs", LOSS, stems(&trace.rexmit)) };
+    let rexmit = Curve { form: Form::Stems, ..Curve::line("rexmit_packs", LOSS, trace.rexmit.counts()) };
     let mut panels = vec![
         Panel::new(
             "congestion window",
@@ -246,11 +277,9 @@ fn side_by_side(traces: Vec<Trace>, bin_ns: u64) -> (Vec<(String, Look)>, Vec<Pa
     let sent: f64 = traces.iter().map(|trace| trace.sent.total()).sum();
     let received: f64 = traces.iter().map(|trace| trace.received.total()).sum();
     let is_receiver = received > sent;
-    let (direction, from) = if is_receiver {
-        ("received", traces.first().map_or("", |trace| trace.received_from))
-    } else {
-        ("sent", traces.first().map_or("", |trace| trace.sent_from))
-    };
+    let from = |trace: &Trace| if is_receiver { trace.received_from } else { trace.sent_from };
+    let from = traces.iter().map(from).find(|from| !from.is_empty()).unwrap_or_default();
+    let direction = if is_receiver { "received" } else { "sent" };
     let mut panels = vec![
         Panel::new("congestion window, snd_cwnd", Quantity::Bytes, 1.4, Vec::new()),
         Panel::new("in flight, inflight", Quantity::Bytes, 1.1, Vec::new()),
@@ -262,13 +291,13 @@ fn side_by_side(traces: Vec<Trace>, bin_ns: u64) -> (Vec<(String, Look)>, Vec<Pa
     for (number, (trace, look)) in traces.into_iter().zip(CONNECTIONS).enumerate() {
         let look = Look { marker: Some(number), ..look };
         let label = trace.connection.to_string();
-        let moved = if is_receiver { &trace.received } else { &trace.sent };
+        let moved = if is_receiver { trace.received } else { trace.sent };
         let curves = [
             (Form::Line, trace.snd_cwnd.finish()),
             (Form::Line, trace.inflight.finish()),
             (Form::Line, trace.srtt.finish()),
-            (Form::Line, middles(&bits(moved.rates()))),
-            (Form::Stems, stems(&trace.rexmit)),
+            (Form::Steps, bits(moved.rates())),
+            (Form::Stems, trace.rexmit.counts()),
         ];
         for (panel, (form, pieces)) in panels.iter_mut().zip(curves) {
             panel.curves.push(Curve { form, ..Curve::line(&label, look, pieces) });
@@ -282,18 +311,4 @@ fn side_by_side(traces: Vec<Trace>, bin_ns: u64) -> (Vec<(String, Look)>, Vec<Pa
 fn bits(mut pieces: Vec<Vec<Point>>) -> Vec<Vec<Point>> {
     pieces.iter_mut().flatten().for_each(|point| point.value *= 8.0);
     pieces
-}
-
-/// Steps as a line through their middles.
-fn middles(pieces: &[Vec<Point>]) -> Vec<Vec<Point>> {
-    let middle = |step: &[Point]| match step {
-        [from, to] => Some(Point { at_ns: from.at_ns.midpoint(to.at_ns), value: from.value }),
-        _ => None,
-    };
-    pieces.iter().map(|piece| piece.windows(2).filter_map(middle).collect()).collect()
-}
-
-/// One piece, also where nothing was counted; none where nothing could be.
-fn stems(bins: &super::bins::Bins) -> Vec<Vec<Point>> {
-    if bins.is_empty() { Vec::new() } else { vec![bins.counts()] }
 }

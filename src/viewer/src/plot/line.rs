@@ -23,7 +23,8 @@ pub struct Columns {
 }
 
 impl Columns {
-    fn of(&self, at_ns: u64) -> u64 {
+    /// In which a time is.
+    pub fn of(&self, at_ns: u64) -> u64 {
         let part = u128::from(at_ns) * u128::from(self.count) / u128::from(self.span_ns.max(1));
         u64::try_from(part).unwrap_or(u64::MAX)
     }
@@ -96,6 +97,18 @@ impl Line {
                 self.column = Some(Column::of(number, point));
             }
         }
+    }
+
+    /// Continues with the last value to that time.
+    pub fn extend(&mut self, at_ns: u64) {
+        if let Some(last) = self.column.map(|column| column.last) {
+            self.push(at_ns, Some(last.value));
+        }
+    }
+
+    /// Whether there is no point on it.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.column.is_none()
     }
 
     /// Breaks the line.

@@ -11,10 +11,10 @@ mod bins;
 mod choice;
 mod figure;
 mod line;
-mod moved;
 mod page;
 mod png;
 mod reading;
+mod spacing;
 mod svg;
 mod trace;
 
@@ -102,11 +102,17 @@ fn draw(asked: &cli::Plot, kind: Kind, logs: &[PathBuf], filter: Option<&Filter>
     choice.damage.told().map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
+/// The longest interval in which what moved is summed, unless the log has few
+/// records: what happens within it is averaged, however long the picture is.
+const LONGEST_S: f64 = 1.0;
+
 /// The length of the intervals in which what moved is summed: a round number,
 /// about 150 in the picture of one connection, of at least two records each.
 fn bin_of(choice: &Choice) -> u64 {
     let count = if choice.connections.len() == 1 { 150.0 } else { 60.0 };
-    let least = (seconds(choice.span_ns) / count).max(seconds(choice.interval_ns) * 1.9);
+    let intervals = choice.logs.iter().map(|log| log.interval_ns).filter(|ns| *ns < u64::MAX);
+    let interval = intervals.min().map_or(0.0, seconds);
+    let least = (seconds(choice.span_ns) / count).min(LONGEST_S).max(interval * 1.9);
     let width = axis::round_up(least.max(1e-6));
     u64::try_from(std::time::Duration::from_secs_f64(width).as_nanos()).unwrap_or(u64::MAX)
 }

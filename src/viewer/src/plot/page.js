@@ -18,7 +18,7 @@ function table(curve) {
 }
 
 // A number in the unit that keeps it short, or in that of another number.
-function told(value, units, like = value, digits = 4) {
+function reading(value, units, like = value, digits = 4) {
   if (value == null) return "–";
   const [unit, size] = units.find(([, size]) => Math.abs(like) >= size) ?? units.at(-1);
   return `${+(value / size).toPrecision(digits)} ${unit}`.trim();
@@ -51,7 +51,22 @@ const paths = {
   stems: uPlot.paths.bars({ size: [0.6, 3, 1] }),
 };
 
-function series(curve, panel) {
+// The value of a curve at the pointer: the last one before it, since each curve
+// has times of its own; of bars that which the pointer is on.
+function valueAt(plot, number, form) {
+  let at = plot.cursor.idx;
+  if (at == null) return null;
+  const values = plot.data[number];
+  if (form === "stems") {
+    const distance = Math.abs(plot.valToPos(plot.data[0][at], "x") - plot.cursor.left);
+    return distance <= 4 ? values[at] : null;
+  }
+  let value = values[at];
+  while (value === undefined && at > 0) value = values[--at];
+  return value;
+}
+
+function series(curve) {
   const stems = curve.form === "stems";
   return {
     label: curve.label,
@@ -62,51 +77,148 @@ function series(curve, panel) {
     auto: curve.leads,
     paths: paths[curve.form],
     points: { show: false },
-    // The last value at the cursor: each curve has times of its own.
-    value: (plot, value, index, at) => {
-      const values = plot.data[index];
-      for (let i = at; value === undefined && i > 0 && !stems; ) value = values[--i];
-      return told(value, panel.units);
-    },
   };
 }
 
+const font = "11px sans-serif";
 function axis(options) {
   return { stroke: () => pick(inks.ink), grid: { stroke: () => pick(inks.grid), width: 1 },
-    ticks: { stroke: () => pick(inks.dim), width: 1, size: 5 }, font: "11px sans-serif", ...options };
+    ticks: { stroke: () => pick(inks.dim), width: 1, size: 5 }, font, ...options };
 }
 
-const width = () => document.querySelector("main").clientWidth;
+// The axes at the left are as wide as the longest text of any of them, so that
+// none is cut and all panels begin at the same place.
+let gutter = 56;
+const ruler = document.createElement("canvas").getContext("2d");
+function widthOfAxis(_plot, texts) {
+  ruler.font = font;
+  const longest = Math.max(0, ...(texts ?? []).map((text) => ruler.measureText(text).width));
+  const needed = Math.ceil(longest) + 16;
+  if (needed > gutter) {
+    gutter = needed;
+    document.documentElement.style.setProperty("--gutter", `${gutter}px`);
+    queueMicrotask(redraw);
+  }
+  return gutter;
+}
+
+const redraw = () => plots.forEach((plot) => plot.redraw(false, true));
+const main = document.querySelector("main");
+const legend = document.querySelector("#legend");
+const width = () => main.clientWidth;
 const plots = [];
 let zooming = false;
 
+function element(parent, name, properties = {}) {
+  return parent.appendChild(Object.assign(document.createElement(name), properties));
+}
+
+// A piece of a curve, as it is drawn.
+function sample(parent, curve, isBand) {
+  const span = element(parent, "span", { className: "sample" });
+  const [light, onDark] = curve.color;
+  const dash = isBand || curve.form === "stems" ? "" : curve.dash.join(" ");
+  const stroke = isBand ? 10 : curve.form === "stems" ? 3 : curve.width + 0.4;
+  span.style = `--light: ${light}; --dark: ${onDark}`;
+  span.innerHTML = `<svg width="24" height="10"><path d="M0,5h24" stroke-width="${stroke}" stroke-dasharray="${dash}"` +
+    `${isBand ? ' opacity=".25"' : ""}/></svg>`;
+}
+
+// A button that hides curves and shows them again.
+function entry(parent, curve, toggle) {
+  const button = element(parent, "button", { type: "button", className: "entry", ariaPressed: "true" });
+  sample(button, curve);
+  element(button, "span", { className: "name", textContent: curve.label });
+  button.addEventListener("click", () => {
+    const show = button.ariaPressed === "false";
+    button.ariaPressed = String(show);
+    toggle(show);
+  });
+  return button;
+}
+
+const timeAt = element(legend, "span", { className: "time" });
+// Where connections are side by side, their names are the same in every panel.
+for (const curve of figure.many ? figure.panels[0].curves : []) {
+  entry(legend, curve, (show) => {
+    for (const plot of plots) {
+      const number = plot.series.findIndex((series) => series.label === curve.label);
+      if (number > 0) plot.setSeries(number, { show });
+    }
+  });
+}
+
+// The values at the pointer, in the heading of each panel.
+function headingOf(panel, section) {
+  const heading = element(section, "header");
+  element(heading, "h2", { textContent: panel.title });
+  const told = [];
+  panel.curves.forEach((curve, at) => {
+    const parent = figure.many
+      ? element(heading, "span", { className: "entry" })
+      : entry(heading, curve, (show) => panel.plot.setSeries(at + 1, { show }));
+    if (figure.many) {
+      sample(parent, curve);
+      parent.title = curve.label;
+    }
+    told.push([at + 1, curve.form, element(parent, "span", { className: "value" })]);
+  });
+  if (panel.band.length) {
+    const parent = element(heading, "span", { className: "entry" });
+    sample(parent, panel.band[0], true);
+    element(parent, "span", { className: "name", textContent: panel.bandLabel });
+    const value = element(parent, "span", { className: "value" });
+    const first = panel.curves.length + 1;
+    told.push([first + 1, "line", value], [first, "line", value]);
+  }
+  return (plot) => {
+    const texts = new Map();
+    for (const [number, form, value] of told) {
+      const text = reading(valueAt(plot, number, form), panel.units);
+      texts.set(value, texts.has(value) ? `${texts.get(value)} to ${text}` : text);
+    }
+    for (const [value, text] of texts) value.textContent = plot.cursor.idx == null ? "" : text;
+  };
+}
+
+function tellTime(plot) {
+  const at = plot.cursor.idx == null ? null : plot.posToVal(plot.cursor.left, "x");
+  timeAt.textContent = at == null ? "" : figure.utc ? clock(at) : `${at.toFixed(3)} s`;
+}
+
 function draw(panel, isLast) {
+  if (panel.message) {
+    const section = element(main, "section");
+    element(element(section, "header"), "h2", { textContent: panel.title });
+    element(section, "p", { className: "message", textContent: panel.message });
+    return;
+  }
   const curves = [...panel.curves, ...panel.band];
   // All panels reach over all of the time, whatever they know of it.
   const data = uPlot.join([[[origin, origin + figure.span]], ...curves.map(table)]);
-  const edges = panel.band.map((curve) => ({ ...series(curve, panel), width: 0, dash: undefined }));
+  const edges = panel.band.map((curve) => ({ ...series(curve), width: 0, dash: undefined }));
   const first = panel.curves.length + 1;
+  const section = element(main, "section");
+  const tell = headingOf(panel, section);
   const options = {
-    title: panel.title,
     width: width(),
-    height: Math.round(150 * panel.weight) + (isLast ? 24 : 0),
-    series: [
-      { label: "time", value: (_, at) => (at == null ? "–" : figure.utc ? clock(at) : `${at.toFixed(3)} s`) },
-      ...panel.curves.map((curve) => series(curve, panel)),
-      ...edges,
-    ],
+    height: Math.round(130 * panel.weight) + (isLast ? 34 : 18),
+    series: [{ label: "time" }, ...panel.curves.map(series), ...edges],
     bands: edges.length ? [{ series: [first, first + 1], fill: () => pick(panel.band[0].color) + "38" }] : undefined,
     scales: {
       x: { time: false },
       y: { range: (_, low, high) => [0, high > 0 ? high * 1.06 : 1] },
     },
     axes: [
-      axis({ size: 28, space: 90, incrs: steps, values: timeTicks }),
-      axis({ size: 64, values: (plot, places) => places.map((value) => told(value, panel.units, places.at(-1))) }),
+      axis({ size: isLast ? 28 : 12, space: 90, incrs: steps,
+        values: (...place) => (isLast ? timeTicks(...place) : place[1].map(() => "")) }),
+      axis({ size: widthOfAxis, values: (_, places) => places.map((value) => reading(value, panel.units, places.at(-1))) }),
     ],
     cursor: { y: false, sync: { key: "time", scales: ["x", null], setSeries: false }, drag: { x: true, y: false } },
-    legend: { live: true },
+    legend: { show: false },
+    padding: [6, 12, 0, 0],
     hooks: {
+      setCursor: [tell, (plot) => tellTime(plot)],
       setScale: [
         (plot, key) => {
           if (key !== "x" || zooming) return;
@@ -118,7 +230,8 @@ function draw(panel, isLast) {
       ],
     },
   };
-  plots.push(new uPlot(options, data, document.querySelector("main")));
+  panel.plot = new uPlot(options, data, section);
+  plots.push(panel.plot);
 }
 
 document.title = `${figure.title} – tcpstats`;
@@ -127,9 +240,9 @@ document.querySelector("#subtitle").textContent = figure.subtitle;
 for (const note of figure.notes) {
   document.querySelector("#notes").appendChild(document.createElement("li")).textContent = note;
 }
-figure.panels.forEach((panel, number) => draw(panel, number + 1 === figure.panels.length));
+const drawn = figure.panels.filter((panel) => !panel.message);
+for (const panel of figure.panels) draw(panel, panel === drawn.at(-1));
 
-const redraw = () => plots.forEach((plot) => plot.redraw(false, true));
 dark.addEventListener("change", redraw);
 addEventListener("beforeprint", () => ((printing = true), redraw()));
 addEventListener("afterprint", () => ((printing = false), redraw()));

@@ -41,7 +41,8 @@ fn data_of(figure: &Figure, utc: bool) -> String {
     let (title, subtitle, notes) = (quoted(&figure.title), quoted(&figure.subtitle), notes.join(","));
     let (start, span) = (seconds(figure.start_ns), seconds(figure.span_ns));
     put(&mut json, format_args!(r#"{{"title":{title},"subtitle":{subtitle},"notes":[{notes}],"#));
-    put(&mut json, format_args!(r#""start":{start:.6},"span":{span:.6},"utc":{utc},"panels":["#));
+    let many = !figure.legend.is_empty();
+    put(&mut json, format_args!(r#""start":{start:.6},"span":{span:.6},"utc":{utc},"many":{many},"panels":["#));
     for (number, panel) in figure.panels.iter().enumerate() {
         put(&mut json, format_args!("{}", if number > 0 { ",\n" } else { "\n" }));
         panel_of(&mut json, panel);
@@ -51,7 +52,8 @@ fn data_of(figure: &Figure, utc: bool) -> String {
 }
 
 fn panel_of(json: &mut String, panel: &Panel) {
-    put(json, format_args!(r#"{{"title":{},"weight":{},"units":["#, quoted(&panel.title), panel.weight));
+    let (title, message) = (quoted(&panel.title), quoted(panel.message.as_deref().unwrap_or_default()));
+    put(json, format_args!(r#"{{"title":{title},"message":{message},"weight":{},"units":["#, panel.weight));
     for (number, (unit, size)) in panel.quantity.units().iter().enumerate() {
         put(json, format_args!("{}[{},{size}]", comma(number), quoted(unit)));
     }
@@ -66,7 +68,8 @@ fn panel_of(json: &mut String, panel: &Panel) {
         };
         curve_of(json, label, look, form, *leads, pieces);
     }
-    json.push_str("],\"band\":[");
+    let band = panel.band.as_ref().map_or("", |band| band.label);
+    put(json, format_args!(r#"],"bandLabel":{},"band":["#, quoted(band)));
     if let (Some(band), Some(first)) = (&panel.band, panel.curves.first()) {
         curve_of(json, band.labels[1], &first.look, "line", true, &band.high);
         json.push(',');

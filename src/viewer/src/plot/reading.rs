@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 use crate::log::{Item, Log, said};
 
 /// What pictures are made of.
-const DRAWN: &str = "gencnt,jid,laddr,lport,faddr,fport,state,cc,stack,snd_cwnd,snd_ssthresh,snd_wnd,inflight,\
+const DRAWN: &str = "vnet,gencnt,jid,laddr,lport,faddr,fport,state,cc,stack,snd_cwnd,snd_ssthresh,snd_wnd,inflight,\
     srtt,rttvar,acked_bytes,snd_una,sent_bytes,received_bytes,rcv_nxt,rexmit_packs";
 
 /// What of logs cannot be read.

@@ -46,6 +46,8 @@ const RIGHT: f64 = 18.0;
 /// The line above a panel that has its title and legend.
 const HEADING: f64 = 30.0;
 const ROW: f64 = 16.0;
+/// The axis of time below a panel.
+const AXIS: f64 = 40.0;
 const SMALL: f64 = 11.0;
 /// A piece of a line in a legend, and to where its text begins.
 const SAMPLE: f64 = 24.0;
@@ -150,10 +152,11 @@ impl Svg {
         #[expect(clippy::cast_precision_loss, reason = "there are a few")]
         let (notes, panels) = (figure.notes.len() as f64, figure.panels.len() as f64);
         let top = 44.0 + rows * ROW;
-        let below = 40.0 + notes * ROW;
+        let below = AXIS + notes * ROW;
         let room = (height - top - below - panels * HEADING).max(panels * 20.0);
         let weights: f64 = figure.panels.iter().map(|panel| panel.weight).sum();
         let mut at = top;
+        let last = figure.panels.iter().rposition(|panel| panel.message.is_none());
         for (number, panel) in figure.panels.iter().enumerate() {
             let height = room * panel.weight / weights;
             let frame = Frame {
@@ -164,17 +167,28 @@ impl Svg {
                 span: seconds(figure.span_ns),
                 axis: Axis::up_to(panel.quantity, panel.highest(), (height / 24.0).clamp(axis::FEWEST, 6.0)),
             };
-            self.panel(figure, panel, &frame, number + 1 == figure.panels.len());
-            at = frame.bottom();
+            match &panel.message {
+                Some(message) => self.message(panel, message, &frame),
+                None => self.panel(figure, panel, &frame, Some(number) == last),
+            }
+            at = frame.bottom() + if Some(number) == last { AXIS } else { 0.0 };
         }
         for (number, note) in (1u32..).zip(&figure.notes) {
-            self.letters(LEFT, at + 38.0 + f64::from(number) * ROW, r##"fill="#444""##, note);
+            self.letters(LEFT, at - 2.0 + f64::from(number) * ROW, r##"fill="#444""##, note);
         }
         self.put(format_args!("</svg>"));
     }
 
     fn letters(&mut self, x: f64, y: f64, look: &str, text: &str) {
         self.put(format_args!(r#"<text x="{x:.1}" y="{y:.1}" {look}>{}</text>"#, Escaped(text)));
+    }
+
+    /// A panel with nothing to draw.
+    fn message(&mut self, panel: &Panel, message: &str, frame: &Frame) {
+        self.put(format_args!(r#"<g class="message" data-title="{}">"#, Escaped(&panel.title)));
+        self.letters(frame.left, frame.top - 8.0, r##"fill="#000" font-size="12""##, &panel.title);
+        self.letters(frame.left, frame.top + 8.0, r##"fill="#444""##, message);
+        self.put(format_args!("</g>"));
     }
 
     fn panel(&mut self, figure: &Figure, panel: &Panel, frame: &Frame, is_last: bool) {

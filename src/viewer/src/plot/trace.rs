@@ -13,10 +13,10 @@ use tcpstats_source::Sentence;
 use super::bins::Bins;
 use super::choice::Choice;
 use super::line::{Columns, Line};
-use super::moved::Moved;
 use super::reading::{self, Damage, Fields};
 use crate::identity::Identity;
 use crate::log::Item;
+use crate::throughput::ByteCounter;
 
 /// What `snd_ssthresh` is before a loss, and `snd_cwnd` before a connection:
 /// no threshold, no window.
@@ -69,7 +69,7 @@ pub struct Trace {
 impl Trace {
     fn new(connection: Identity, columns: Columns, bin_ns: u64) -> Self {
         let line = || Line::new(columns);
-        let bins = || Bins::new(columns.span_ns, bin_ns);
+        let bins = || Bins::new(columns, bin_ns);
         Self {
             connection,
             names: BTreeSet::new(),
@@ -111,6 +111,8 @@ impl Trace {
         for field in [key::cc.field(), key::stack.field()] {
             self.names.insert(text_of(record, field));
         }
+        self.sent_from = ByteCounter::sent(record).map_or(self.sent_from, |counter| counter.field);
+        self.received_from = ByteCounter::received(record).map_or(self.received_from, |counter| counter.field);
         self.go_on(at_ns, record.clone());
     }
 
@@ -146,19 +148,19 @@ impl Trace {
         self.is_joined = true;
     }
 
+    /// Whether the log counts what the connection sent or received.
+    pub fn has_counter(&self) -> bool {
+        !self.sent_from.is_empty() || !self.received_from.is_empty()
+    }
+
     /// Adds what moved between two records.
     fn add_moved(&mut self, from_ns: u64, before: &Record, at_ns: u64, record: &Record) {
-        let moved = |told: fn(u64, &Record) -> Option<Moved>| {
-            let now = told(at_ns, record)?;
-            Some((now.since(&told(from_ns, before)?)?, now.from))
-        };
-        if let Some((bytes, from)) = moved(Moved::sent) {
-            self.sent.spread(from_ns, at_ns, bytes);
-            self.sent_from = from;
+        let moved = |counter: fn(&Record) -> Option<ByteCounter>| counter(record)?.since(counter(before)?);
+        if let Some(bytes) = moved(ByteCounter::sent) {
+            self.sent.spread(from_ns, at_ns, as_f64(bytes));
         }
-        if let Some((bytes, from)) = moved(Moved::received) {
-            self.received.spread(from_ns, at_ns, bytes);
-            self.received_from = from;
+        if let Some(bytes) = moved(ByteCounter::received) {
+            self.received.spread(from_ns, at_ns, as_f64(bytes));
         }
     }
 
@@ -200,6 +202,11 @@ impl Trace {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a picture shows three digits")]
+fn as_f64(bytes: u64) -> f64 {
+    bytes as f64
+}
+
 /// A field as the log has it in text.
 fn text_of(record: &Record, field: &Field) -> String {
     let mut buffer = [0; 64];
@@ -211,6 +218,8 @@ fn text_of(record: &Record, field: &Field) -> String {
 /// The chosen connections, while the logs are read.
 struct Drawing<'a> {
     choice: &'a Choice,
+    /// A time without a record that breaks a line.
+    long_ns: u64,
     traces: Vec<Trace>,
     /// Number and time of the snapshot that was read last or is being read.
     snapshot: Option<(u64, u64)>,
@@ -224,7 +233,7 @@ impl Drawing<'_> {
                 let connection = Identity::of(record);
                 if let Some(trace) = self.traces.iter_mut().find(|trace| trace.connection == connection) {
                     let silent_ns = trace.last.as_ref().map_or(0, |(last_ns, _)| at_ns.saturating_sub(*last_ns));
-                    if silent_ns > LONG * self.choice.interval_ns {
+                    if silent_ns > self.long_ns {
                         trace.cut();
                     }
                     trace.add(at_ns, record);
@@ -251,7 +260,7 @@ impl Drawing<'_> {
         let at_ns = time_ns.saturating_sub(self.choice.start_ns).min(self.choice.span_ns);
         if let Some((before, before_ns)) = self.snapshot
             && number != before
-            && (number != before + 1 || at_ns.saturating_sub(before_ns) > LONG * self.choice.interval_ns)
+            && (number != before + 1 || at_ns.saturating_sub(before_ns) > self.long_ns)
         {
             self.traces.iter_mut().for_each(Trace::cut);
         }
@@ -267,11 +276,12 @@ impl Drawing<'_> {
 pub fn read(choice: &Choice, columns: u64, bin_ns: u64) -> Result<Vec<Trace>, Sentence> {
     let columns = Columns { span_ns: choice.span_ns, count: columns };
     let traces = choice.connections.iter().map(|connection| Trace::new(*connection, columns, bin_ns)).collect();
-    let mut drawing = Drawing { choice, traces, snapshot: None };
+    let mut drawing = Drawing { choice, long_ns: 0, traces, snapshot: None };
     // What is damaged was told by the first reading.
     let mut damage = Damage::default();
-    for path in &choice.logs {
-        reading::each(path, Fields::Drawn, &mut damage, |item| drawing.read(item))?;
+    for log in &choice.logs {
+        drawing.long_ns = log.interval_ns.saturating_mul(LONG);
+        reading::each(&log.path, Fields::Drawn, &mut damage, |item| drawing.read(item))?;
     }
     Ok(drawing.traces)
 }

@@ -1,0 +1,45 @@
+-- SPDX-License-Identifier: BSD-2-Clause
+--
+-- Over the logs in fleet/host=*/: spark-sql -f examples/spark.sql
+-- Spark takes unsigned integers of 64 bits for decimal(20,0).
+
+CREATE OR REPLACE TEMPORARY VIEW records USING parquet OPTIONS (path 'fleet', pathGlobFilter '*.parquet');
+
+-- The runs of the logger.  A run numbers its snapshots from 1, and continues to
+-- count in the next file of a rotated log.
+CREATE OR REPLACE TEMPORARY VIEW runs AS
+    WITH files AS (
+        SELECT host, log_start, min(snapshot) AS first, max(snapshot) AS last FROM records GROUP BY host, log_start
+    ), pairs AS (
+        SELECT *, lag(last, 1, 0) OVER (PARTITION BY host ORDER BY log_start) AS before FROM files
+    )
+    SELECT host, log_start, count_if(first <= before) OVER (PARTITION BY host ORDER BY log_start) AS run FROM pairs;
+
+-- What happened since the previous record of the same connection.  gencnt is
+-- unique in a network stack while the kernel runs: after a reboot it may start
+-- again, which is another run.
+CREATE OR REPLACE TEMPORARY VIEW changes AS
+    SELECT *,
+        date_trunc('minute', time) AS minute,
+        acked_bytes - lag(acked_bytes) OVER history AS acked,
+        rexmit_bytes - lag(rexmit_bytes) OVER history AS rexmit
+    FROM (
+        SELECT records.*, run, struct(run, vnet, gencnt, laddr, lport, faddr, fport, zone) AS connection
+        FROM records JOIN runs USING (host, log_start)
+        WHERE state NOT IN ('LISTEN', 'CLOSED', 'TIME_WAIT')
+    )
+    WINDOW history AS (PARTITION BY host, connection ORDER BY snapshot, time_ns);
+
+-- The connections that retransmitted most.
+SELECT host, laddr, lport, faddr, fport, any_value(cc) AS cc,
+    (max(time_ns) - min(time_ns)) / 1e9 AS seconds,
+    greatest(sum(acked), 0) AS acked_bytes, greatest(sum(rexmit), 0) AS rexmit_bytes,
+    percentile(srtt, 0.5) AS srtt_median_us, percentile(srtt, 0.95) AS srtt_p95_us
+FROM changes GROUP BY host, connection, laddr, lport, faddr, fport
+ORDER BY rexmit_bytes DESC NULLS LAST, host, min(time_ns), lport LIMIT 10;
+
+-- Per minute.
+SELECT host, minute,
+    count(DISTINCT connection) AS connections, sum(acked) AS acked_bytes, sum(rexmit) AS rexmit_bytes,
+    percentile(srtt, 0.5) AS srtt_median_us, percentile(srtt, 0.95) AS srtt_p95_us
+FROM changes GROUP BY host, minute ORDER BY host, minute;

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! The counters from which throughput is computed: the same ones, in the same
+//! order of preference, wherever it is shown.
+
+use tcpstats::{Record, State, key};
+
+/// The fields that count bytes sent, the preferred one first: what arrived, what
+/// was sent, and the sequence number, which wraps.
+pub const SENT: [&str; 3] = ["acked_bytes", "sent_bytes", "snd_una"];
+
+/// The fields that count bytes received.
+pub const RECEIVED: [&str; 2] = ["received_bytes", "rcv_nxt"];
+
+/// How a field counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Count {
+    /// Bytes since the start of the connection.
+    Total(u64),
+    /// Bytes modulo 2^32, from any start.
+    Sequence(u32),
+}
+
+/// A count of bytes in one direction, as one record has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteCounter {
+    /// The name of the field.
+    pub field: &'static str,
+    count: Count,
+}
+
+impl ByteCounter {
+    /// Returns the counter of bytes sent.
+    pub fn sent(record: &Record) -> Option<Self> {
+        let total = |field, bytes: Option<u64>| bytes.map(|bytes| Self { field, count: Count::Total(bytes) });
+        total(SENT[0], record.get(key::acked_bytes))
+            .or_else(|| total(SENT[1], record.get(key::sent_bytes)))
+            .or_else(|| Self::sequence(SENT[2], record, record.get(key::snd_una)))
+    }
+
+    /// Returns the counter of bytes received.
+    pub fn received(record: &Record) -> Option<Self> {
+        let total = record.get(key::received_bytes);
+        total
+            .map(|bytes| Self { field: RECEIVED[0], count: Count::Total(bytes) })
+            .or_else(|| Self::sequence(RECEIVED[1], record, record.get(key::rcv_nxt)))
+    }
+
+    /// Returns a sequence number.  Before the connection is established it jumps.
+    fn sequence(field: &'static str, record: &Record, number: Option<u32>) -> Option<Self> {
+        let is_synchronized = record.get(key::state).is_none_or(|state| state.0 >= State::ESTABLISHED.0);
+        number.filter(|_| is_synchronized).map(|number| Self { field, count: Count::Sequence(number) })
+    }
+
+    /// Returns the bytes since an earlier record of the same connection, `None`
+    /// if the two cannot be compared.
+    pub fn since(self, earlier: Self) -> Option<u64> {
+        match (earlier.count, self.count) {
+            _ if self.field != earlier.field => None,
+            // A SYN or a FIN in flight makes a difference of FreeBSD's one less for a while.
+            (Count::Total(before), Count::Total(now)) => Some(now.saturating_sub(before)),
+            (Count::Sequence(before), Count::Sequence(now)) => {
+                let bytes = now.wrapping_sub(before);
+                (bytes < 1 << 31).then_some(bytes.into())
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(fill: impl FnOnce(&mut Record)) -> Record {
+        let mut record = Record::new();
+        record.set(key::state, State::ESTABLISHED);
+        fill(&mut record);
+        record
+    }
+
+    fn sent(one: &Record, other: &Record) -> Option<u64> {
+        ByteCounter::sent(other)?.since(ByteCounter::sent(one)?)
+    }
+
+    #[test]
+    fn totals_are_subtracted_and_never_negative() {
+        let total = |bytes| record(|record| record.set(key::acked_bytes, bytes));
+        assert_eq!(sent(&total(10), &total(17)), Some(7));
+        assert_eq!(sent(&total(10), &total(9)), Some(0));
+    }
+
+    #[test]
+    fn sequence_numbers_wrap_and_do_not_jump() {
+        let at = |number| record(|record| record.set(key::snd_una, number));
+        assert_eq!(sent(&at(u32::MAX - 9), &at(20)), Some(30));
+        assert_eq!(sent(&at(20), &at(10)), None);
+        let mut before = at(0);
+        before.set(key::state, State::SYN_SENT);
+        assert_eq!(sent(&before, &at(4_000_000)), None);
+    }
+
+    #[test]
+    fn counters_are_preferred_in_their_order_and_different_ones_are_not_compared() {
+        let all = record(|record| {
+            record.set(key::acked_bytes, 1);
+            record.set(key::sent_bytes, 2);
+            record.set(key::snd_una, 3);
+            record.set(key::received_bytes, 4);
+            record.set(key::rcv_nxt, 5);
+        });
+        let without = |names: &[&str]| {
+            let mut record = record(|_| {});
+            for name in SENT.iter().chain(&RECEIVED).filter(|name| !names.contains(name)) {
+                let field = tcpstats::Field::by_name(name).unwrap();
+                record.set_number(field, all.number(field).unwrap()).unwrap();
+            }
+            record
+        };
+        let fields = |record: &Record| {
+            (
+                ByteCounter::sent(record).map(|counter| counter.field),
+                ByteCounter::received(record).map(|counter| counter.field),
+            )
+        };
+        assert_eq!(fields(&all), (Some("acked_bytes"), Some("received_bytes")));
+        assert_eq!(fields(&without(&["acked_bytes", "received_bytes"])), (Some("sent_bytes"), Some("rcv_nxt")));
+        assert_eq!(
+            fields(&without(&["acked_bytes", "sent_bytes", "received_bytes"])),
+            (Some("snd_una"), Some("rcv_nxt"))
+        );
+        assert_eq!(fields(&record(|_| {})), (None, None));
+        assert_eq!(sent(&without(&["acked_bytes"]), &all), None);
+    }
+}
