@@ -94,11 +94,16 @@ def test_a_log_that_is_continued_and_one_that_is_torn_come_back_as_the_same_byte
 def test_columns_that_change_are_a_clear_error_for_parquet_unless_they_are_chosen(real, tmp_path):  # noqa: F811
     out = tmp_path / "out.parquet"
     logs = real / "basic.csv", real / "all.csv"
-    assert refuse("convert", *logs, out) == (
-        f"{out}: the columns of the log change here, which a Parquet file cannot; -O tells those that it shall have"
+    overlap = f"tcpstats: warning: {logs[1]}: begins at "
+    done = start("convert", *logs, out)
+    warning, error = done.stderr.decode().splitlines()
+    assert done.returncode == 1 and warning.startswith(overlap) and error == (
+        f"tcpstats: {out}: the columns of the log change here, which a Parquet file cannot; -O tells those that it "
+        "shall have"
     )
     assert duckdb.sql(f"select count(*) from '{out}'").fetchone()[0] == len(records(logs[0]))
-    run("convert", *logs, out, "-f", "-O", "all")
+    done = start("convert", *logs, out, "-f", "-O", "all")
+    assert done.returncode == 0 and done.stderr.decode().startswith(overlap)
     assert duckdb.sql(f"select count(*) from '{out}'").fetchone()[0] == 2 * len(records(logs[0]))
 
 
@@ -218,22 +223,22 @@ def test_a_filter_keeps_no_notes_of_other_connections(real):  # noqa: F811
 def test_what_cannot_be_done_is_told_in_a_sentence(real, tmp_path):  # noqa: F811
     log, out = tmp_path / "log.csv", tmp_path / "out.csv"
     log.write_bytes((real / "basic.csv").read_bytes())
-    assert refuse("convert", log, log) == f"{log}: it is read and cannot be written at the same time"
+    assert refuse("convert", log, log) == f"{log}: is also an input; cannot write over the log that is read"
     assert log.read_bytes() == (real / "basic.csv").read_bytes()
     out.write_text("mine")
-    assert refuse("convert", log, out) == f"{out}: it is there already; -f writes over it"
+    assert refuse("convert", log, out) == f"{out}: file exists; use -f to overwrite"
     assert out.read_text() == "mine"
     said = refuse("convert", log, tmp_path / "out.log")
     assert "its name tells no format; expected .csv, .json, .siftr, .bin or .parquet" in said
     assert refuse("convert", tmp_path / "none.csv", out) == f"{tmp_path / 'none.csv'}: No such file or directory"
-    assert refuse("convert", tmp_path, out) == f"{tmp_path}: it is a directory; expected a log"
+    assert refuse("convert", tmp_path, out) == f"{tmp_path}: is a directory; expected a log"
     assert refuse("convert", log, tmp_path / "no" / "x.csv").endswith("x.csv: No such file or directory")
     assert refuse("convert", "-e", "port x", log, "-", "-F", "csv").startswith('-e: at position 6 ("x"): expected ')
     assert refuse("convert", "-O", "rtt", log, "-", "-F", "csv").startswith('-O: no field is named "rtt"')
     assert "changes only, and the format of siftr(4) cannot say that" in refuse(
         "convert", real / "changes.csv", tmp_path / "x.siftr"
     )
-    assert refuse("convert", "/etc/passwd", "-", "-F", "csv").startswith("/etc/passwd: it is no log: expected one in ")
+    assert refuse("convert", "/etc/passwd", "-", "-F", "csv").startswith("/etc/passwd: not a tcpstats log (expected csv, ")
     done = subprocess.run([TCPSTATS, "convert", log, "/dev/full", "-f", "-F", "csv"], capture_output=True)
     assert sentence(done) == "/dev/full: No space left on device"
 

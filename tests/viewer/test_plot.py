@@ -391,7 +391,7 @@ def drawn_seconds(drawn, at):
 
 def test_a_long_log_takes_no_more_memory_than_a_short_one(long_log, tmp_path):
     def memory(path):
-        process = subprocess.Popen([TCPSTATS, "plot", "-o", tmp_path / "x.svg", path])
+        process = subprocess.Popen([TCPSTATS, "plot", "-f", "-o", tmp_path / "x.svg", path])
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0

@@ -147,7 +147,7 @@ def test_a_wrong_filter_has_a_caret_under_the_place():
 def test_what_is_wrong_is_one_sentence():
     assert refuse("show", "-o", "srt").startswith('-o "srt": no field is named "srt"')
     assert refuse("show", "-d", "/nowhere") == "source /nowhere: No such file or directory"
-    assert refuse("show", "-d", "/etc/passwd").startswith("/etc/passwd: it is no log")
+    assert refuse("show", "-d", "/etc/passwd").startswith("/etc/passwd: not a tcpstats log ")
     with open("/dev/full", "wb") as full:
         done = subprocess.run([TCPSTATS, "show"], stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (1, "tcpstats: standard output: No space left on device\n")

@@ -71,8 +71,23 @@ pub fn is_note(line: &[u8]) -> bool {
 /// snapshot's number.
 ///
 /// # Errors
-/// The first place where the line is no object of a record.
+/// The first place where the line is no object of a record; a key that is not
+/// the name of a field is one.
 pub fn read_row(line: &[u8], wanted: &FieldSet, record: &mut Record) -> Result<(u64, u64), RowError> {
+    read_known(line, wanted, record, |at, _| Err(RowError { at, expected: Expected::Key }))
+}
+
+/// As [`read_row`], but skips a key that is not the name of a field, and its
+/// value, if `unknown` allows it, which gets the key and its position.
+///
+/// # Errors
+/// As [`read_row`], or what `unknown` says.
+pub fn read_known(
+    line: &[u8],
+    wanted: &FieldSet,
+    record: &mut Record,
+    mut unknown: impl FnMut(usize, &[u8]) -> Result<(), RowError>,
+) -> Result<(u64, u64), RowError> {
     record.clear();
     let mut object = Object::new(line);
     object.begin()?;
@@ -88,13 +103,15 @@ pub fn read_row(line: &[u8], wanted: &FieldSet, record: &mut Record) -> Result<(
         } else if key == b"snapshot" {
             let (at, text) = object.value(false)?;
             snapshot = Some(read::number(text).ok_or(RowError { at, expected: Expected::Snapshot })?);
-        } else {
-            let field = field_from(next_field, key).ok_or(RowError { at, expected: Expected::Key })?;
+        } else if let Some(field) = field_from(next_field, key) {
             next_field = field.index + 1;
             let (at, text) = object.value(field.kind.is_text())?;
             if wanted.has(field) {
                 record.set_text(field, text).ok_or(RowError { at, expected: Expected::Value(field) })?;
             }
+        } else {
+            unknown(at, key)?;
+            object.skip()?;
         }
         if !object.goes_on()? {
             break;
@@ -258,6 +275,38 @@ impl<'a> Object<'a> {
         Ok((start, rest.get(..len).unwrap_or_default()))
     }
 
+    /// Passes over any value.
+    fn skip(&mut self) -> Result<(), RowError> {
+        let mut depth = 0_usize;
+        loop {
+            match self.peek() {
+                Some(b'"') => _ = self.string()?,
+                Some(b'{' | b'[') => {
+                    depth += 1;
+                    self.at += 1;
+                    continue;
+                }
+                Some(b'}' | b']' | b',' | b':') if depth > 0 => {
+                    let closes = matches!(self.peek(), Some(b'}' | b']'));
+                    depth -= usize::from(closes);
+                    self.at += 1;
+                    if depth > 0 {
+                        continue;
+                    }
+                }
+                // A number, true, false or null.
+                Some(byte) if byte.is_ascii_alphanumeric() || byte == b'-' => {
+                    let is_end = |byte: &u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.'));
+                    self.at += self.rest().iter().position(is_end).unwrap_or(self.rest().len());
+                }
+                _ => return self.wrong("a value"),
+            }
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     /// Whether another member follows; otherwise the object is at its end, and
     /// the line with it.
     #[inline]
@@ -273,5 +322,32 @@ impl<'a> Object<'a> {
             }
             _ => self.wrong("a comma or }"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key;
+
+    #[test]
+    fn unknown_keys_are_skipped_with_any_value() {
+        let known = |line: &[u8]| {
+            let mut record = Record::new();
+            let mut count = 0;
+            let unknown = |_, key: &[u8]| {
+                assert!(key.starts_with(b"new"));
+                count += 1;
+                Ok(())
+            };
+            let read = read_known(line, &FieldSet::ALL, &mut record, unknown).ok()?;
+            Some((read, record.get(key::srtt), count))
+        };
+        let line =
+            br#"{"time":1.5,"new":-1.5e+3,"snapshot":7,"new2":{"a":[1,{"b":"}"}]},"srtt":9,"new3":null,"new4":"\""}"#;
+        assert_eq!(known(line), Some(((1_500_000_000, 7), Some(9), 4)));
+        assert_eq!(known(br#"{"time":1.5,"snapshot":7,"new":}"#), None);
+        assert_eq!(known(br#"{"time":1.5,"snapshot":7,"new":[1,}"#), None);
+        assert!(read_row(br#"{"time":1.5,"snapshot":7,"new":1}"#, &FieldSet::ALL, &mut Record::new()).is_err());
     }
 }

@@ -2,64 +2,110 @@
 
 //! `tcpstats check`: whether a log is whole.
 
-use std::io::{Write, stdout};
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
 use std::process::ExitCode;
 
-use tcpstats::Header;
 use tcpstats::frame::flag;
 use tcpstats::note::NoteText;
+use tcpstats::{Header, Record};
 use tcpstats_source::Sentence;
 
 use crate::cli;
+use crate::clock::{late_ns, slewed_ns};
+use crate::identity::Identity;
 use crate::log::{Item, Log};
-use crate::output::{self, seconds};
+use crate::output::{self, Inputs, Stdout, seconds};
 
-/// Reads the log to its end and tells what is not as it should be.
+/// Problems that are printed; more are counted.
+const SHOWN_MAX: u64 = 20;
+
+/// Reads the log to its end and reports what is wrong with it.
 pub fn run(asked: &cli::Check) -> Result<ExitCode, Sentence> {
     let mut log = Log::open_all(&asked.logs)?;
     let mut check = Check::default();
-    let mut told = 0u64;
+    let mut report = Report::new(asked)?;
+    report.misfits(&mut log)?;
     loop {
         let read = log.next().map(|item| item.map(|item| check.item(&item)));
         let is_end = matches!(read, Ok(None));
-        let found = match read {
+        report.misfits(&mut log)?;
+        match read {
             Ok(Some(())) if check.problems.is_empty() => continue,
-            Ok(Some(())) => said(&log, &mut check.problems),
-            Ok(None) => {
-                check.end();
-                said(&log, &mut check.problems)
-            }
-            Err(sentence) => vec![sentence],
-        };
-        told += found.len() as u64;
-        if !asked.quiet {
-            let mut written = Ok(());
-            log.aside(|| written = found.iter().try_for_each(|line| writeln!(stdout(), "{line}")));
-            written.map_err(|error| output::failed(&error))?;
+            Ok(Some(())) => {}
+            Ok(None) => check.end(report.found == 0),
+            Err(sentence) => report.problem(&log, &sentence)?,
+        }
+        let place = log.place();
+        for problem in check.problems.drain(..) {
+            report.problem(&log, &format!("{place}: {problem}"))?;
         }
         if is_end {
             break;
         }
     }
     drop(log);
-    if !asked.quiet {
-        let problems = if told == 1 { "1 problem".into() } else { format!("{told} problems") };
-        let verdict = if told == 0 { "whole".into() } else { format!("not whole, {problems}") };
-        writeln!(stdout(), "{verdict}: {}", check.content()).map_err(|error| output::failed(&error))?;
+    report.verdict(&check.content())?;
+    Ok(if report.found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is printed.
+struct Report {
+    /// `None` if nothing is to be printed, or nobody reads it any more; the exit
+    /// status tells all the same.
+    out: Option<Stdout>,
+    shown_max: u64,
+    found: u64,
+}
+
+impl Report {
+    fn new(asked: &cli::Check) -> Result<Self, Sentence> {
+        let out = if asked.quiet { None } else { Some(Stdout::open().map_err(|error| output::failed(&error))?) };
+        let is_input = |out: &Stdout| out.file().metadata().is_ok_and(|file| Inputs::of(&asked.logs).contain(&file));
+        if out.as_ref().is_some_and(is_input) {
+            return Err("standard output: is also an input; cannot write to the log that is read".into());
+        }
+        Ok(Self { out, shown_max: if asked.all { u64::MAX } else { SHOWN_MAX }, found: 0 })
     }
-    Ok(if told == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+
+    fn line(&mut self, line: &str) -> Result<(), Sentence> {
+        let written = self.out.as_mut().map_or(Ok(()), |out| out.write_all(format!("{line}\n").as_bytes()));
+        if written.is_err() {
+            self.out = None;
+        }
+        output::end(written).map(|_| ())
+    }
+
+    fn problem(&mut self, log: &Log, line: &str) -> Result<(), Sentence> {
+        self.found += 1;
+        if self.found > self.shown_max {
+            return Ok(());
+        }
+        let mut written = Ok(());
+        log.aside(|| written = self.line(line));
+        written
+    }
+
+    fn misfits(&mut self, log: &mut Log) -> Result<(), Sentence> {
+        let misfits = log.misfits();
+        misfits.iter().try_for_each(|misfit| self.problem(log, misfit))
+    }
+
+    fn verdict(&mut self, content: &str) -> Result<(), Sentence> {
+        let more = self.found.saturating_sub(self.shown_max);
+        if more > 0 {
+            let problems = if more == 1 { "problem" } else { "problems" };
+            self.line(&format!("and {more} more {problems}; -a reports all"))?;
+        }
+        let problems = if self.found == 1 { "1 problem".into() } else { format!("{} problems", self.found) };
+        let verdict = if self.found == 0 { "whole".into() } else { format!("not whole, {problems}") };
+        self.line(&format!("{verdict}: {content}"))
+    }
 }
 
-/// The problems with the place where they were found.
-fn said(log: &Log, problems: &mut Vec<String>) -> Vec<String> {
-    let place = log.place();
-    problems.drain(..).map(|problem| format!("{place}: {problem}")).collect()
-}
-
-/// How much the clocks may differ over a time, for what the system slews them.
-fn slewed_ns(ns: u64) -> u64 {
-    20_000_000 + ns / 1000
-}
+/// Records of a snapshot of which doubles are found at most.
+const CONNECTIONS_MAX: usize = 1 << 20;
 
 /// What was read so far.
 #[derive(Default)]
@@ -74,6 +120,10 @@ struct Check {
     /// Records since the last snapshot, and the number that they have.
     waiting: u64,
     waiting_for: u64,
+    /// Their connections, by a hash, and how many of them were there before.
+    connections: HashSet<u64>,
+    hasher: RandomState,
+    doubled: u64,
     run: Run,
     /// The last note that closes a run or a file.
     closed: Option<Closed>,
@@ -108,7 +158,10 @@ impl Check {
 
     fn item(&mut self, item: &Item<'_>) {
         match item {
-            Item::Record { time_ns, snapshot, .. } => self.record(*time_ns, *snapshot),
+            Item::Record { time_ns, snapshot, record } => {
+                self.record(*time_ns, *snapshot);
+                self.doubled(record);
+            }
             Item::Snapshot(header) => self.snapshot(*header),
             Item::Note(text) => {
                 if let Some(note) = NoteText::read(text) {
@@ -132,6 +185,20 @@ impl Check {
         }
     }
 
+    /// Remembers the connection of a record, and counts it if it is there twice in
+    /// a snapshot.
+    fn doubled(&mut self, record: &Record) {
+        if self.waiting <= 1 {
+            self.connections.clear();
+        }
+        let identity = Identity::of(record);
+        let is_known = identity.gencnt.is_some_and(|gencnt| gencnt > 0) || identity.is_complete();
+        if self.waiting > 0 && is_known && self.connections.len() < CONNECTIONS_MAX {
+            let hash = self.hasher.hash_one((identity, identity.local, identity.foreign));
+            self.doubled += u64::from(!self.connections.insert(hash));
+        }
+    }
+
     fn see(&mut self, time_ns: u64) {
         self.begin_ns.get_or_insert(time_ns);
         self.end_ns = self.end_ns.max(time_ns);
@@ -147,6 +214,11 @@ impl Check {
         let number = header.sequence;
         if self.waiting > 0 && self.waiting_for != number {
             self.unfinished();
+        }
+        let doubled = std::mem::take(&mut self.doubled);
+        if doubled > 0 {
+            let records = if doubled == 1 { "1 record".into() } else { format!("{doubled} records") };
+            self.say(format!("snapshot {number} has {records} of connections that it has a record of already"));
         }
         let found = std::mem::take(&mut self.waiting);
         if found != header.written {
@@ -220,7 +292,7 @@ impl Check {
             // Without the monotonic clock the ticks say how long it was; one may come late.
             Some(interval_ns) => {
                 let due = interval_ns.saturating_mul(ticks);
-                (due, interval_ns + 1_000_000_000 + slewed_ns(due))
+                (due, late_ns(interval_ns, due))
             }
             None => return,
         };
@@ -299,12 +371,15 @@ impl Check {
         }
     }
 
-    fn end(&mut self) {
+    /// Checks the end of the log; `is_whole` says that nothing was wrong before it.
+    fn end(&mut self, is_whole: bool) {
         if self.waiting > 0 {
             self.unfinished();
         }
         if self.has_notes && self.closed.is_none() {
             self.say("there is no closing line: the logger was killed, or it still runs".into());
+        } else if is_whole && self.snapshots == 0 && self.records == 0 && self.closed.is_none() {
+            self.say("nothing to check: no snapshots, no records and no closing line".into());
         }
     }
 

@@ -36,6 +36,8 @@ pub enum Command {
     /// Sorted by state, then by local port. Columns that no connection has are
     /// left out unless they were named. The source can also be a log in any
     /// format, of which the last whole snapshot is shown; - is standard input.
+    /// Of a log at most 524288 records of a snapshot are held, in about a
+    /// gigabyte; of more, select some with -e.
     Show(Show),
     /// Tell whether a log is whole
     #[command(long_about = CHECK_LONG)]
@@ -114,21 +116,27 @@ const CHECK_LONG: &str = "\
 Tell whether a log is whole: a line for each thing that is missing or wrong, with its place, and a last line with \
 what the log has.
 
-Told are lines and frames that are torn or damaged, snapshots that are missing or were dropped, missed ticks, a source \
-that was lost, steps of the clock, snapshots that are truncated or whose tables changed meanwhile, records that are \
-more or fewer than their snapshot says, and an end without the logger's closing line.
+Reported are lines and frames that are truncated or damaged, snapshots that are missing or were dropped, missed ticks, \
+a source that was lost, steps of the clock, snapshots that are truncated or whose tables changed meanwhile, records \
+that are more or fewer than their snapshot says, records that are doubled in a snapshot (of its first 1,048,576), an \
+end without the logger's closing line, and an empty log.  Of several logs also those that overlap, that were given \
+twice, whose neighbour is missing, and that are from another host or from after a reboot.
 
 The exit status is 0 where the log is whole, and 1 where it is not or cannot be read.";
 
 /// `tcpstats check`
 #[derive(Args)]
 pub struct Check {
-    /// The logs, in any format, also compressed; - is standard input.  Rotated ones are read as one, the oldest first
+    /// The logs, in any format, also compressed; - is standard input.  Rotated ones are read as one, in the order of their
+    /// content
     #[arg(required = true, value_name = "LOG")]
     pub logs: Vec<PathBuf>,
-    /// Say nothing; the exit status tells
+    /// Print nothing; the exit status is the result
     #[arg(short, long)]
     pub quiet: bool,
+    /// Report all problems (default: the first 20, and how many more there are)
+    #[arg(short, long)]
+    pub all: bool,
 }
 
 /// `tcpstats completions`
@@ -167,7 +175,7 @@ Where the log is damaged, what stands before the damage is written, and the exit
 #[derive(Args)]
 pub struct Convert {
     /// The log to read, in any format, - for standard input, and the file to write, - for standard output.  Several logs
-    /// are read as one, the oldest first
+    /// are read as one, in the order of their content
     #[arg(required = true, num_args = 2.., value_names = ["IN", "OUT"])]
     pub files: Vec<PathBuf>,
     /// The format to write [default: what OUT ends in]
@@ -179,7 +187,7 @@ pub struct Convert {
     /// Only the connections that the filter matches, as tcpstats(5) describes it
     #[arg(short = 'e', long, value_name = "FILTER")]
     pub filter: Option<String>,
-    /// Write over a file that is there
+    /// Overwrite OUT if it exists
     #[arg(short, long)]
     pub force: bool,
 }
@@ -204,8 +212,8 @@ const SUMMARY_LONG: &str = "\
 Sum a log up: how long each connection was in it, bytes and throughput, round-trip times, retransmissions, and what \
 limited it.  The worst come first.
 
-Told is what the log has: what a connection did before it, and fields that were not logged, are not in it; bytes need \
-a log of all columns (siftr_cdev_logger -O all, or -F bin).  Bytes sent are those acknowledged.  The mean throughput \
+Reported is what the log has: what a connection did before it, and fields that were not logged, are not in it.  Bytes \
+sent are those acknowledged.  The mean throughput \
 is over the whole time, the greatest over at least a second.  Of the round-trip times the median and that of 95 % are \
 right within 1 %.
 
@@ -215,15 +223,21 @@ while that is full and neither window is.  On Linux the last two are what the ke
 sndbuf_limited.
 
 Listening and closed connections and those in TIME_WAIT are left out.  In a log of changes only (siftr_cdev_logger -x) a \
-record holds until the next one of its connection.  Memory grows with the number of connections, by about 2 kB for \
-each, and not with the length of the log.
+record holds until the next one of its connection.  Memory grows with the number of connections and not with the \
+length of the log: by 1.5 kB for a connection with a steady round-trip time, by 3 kB if it varies by half, and by \
+12 kB if it varies ten thousandfold.
+
+Durations and rates come from the log's monotonic clock if it has one, otherwise from the clock of the day as far as \
+it agrees with the logger's ticks.  Connections of different hosts, and from before and after a reboot, are kept apart: \
+totals that decrease between two runs of the logger belong to another connection.
 
 Where the log is damaged, what stands before the damage is summed up, and the exit status is 1.";
 
 /// `tcpstats summary`
 #[derive(Args)]
 pub struct Summary {
-    /// The logs, in any format, also compressed; - is standard input.  Several are read as one, the oldest first
+    /// The logs, in any format, also compressed; - is standard input.  Several are read as one, in the order of their
+    /// content
     #[arg(required = true, value_name = "LOG")]
     pub logs: Vec<PathBuf>,
     /// A row for each connection, for each prefix of foreign addresses, or for each port of a service, the lower of a
@@ -323,6 +337,9 @@ pub struct Plot {
     /// Draw into this file, whose name ends in .svg, .png or .html; - is standard output, for SVG
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
+    /// Overwrite FILE if it exists
+    #[arg(short, long)]
+    pub force: bool,
     /// Make a page to zoom and hover in, whatever the file is called; it is whole by itself and needs no network
     #[arg(long)]
     pub html: bool,

@@ -37,7 +37,7 @@ impl fmt::Display for End {
     }
 }
 
-/// A connection, also among those of other machines and other boots.
+/// A connection, among those of one boot of one host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
     /// The end that is here.
@@ -46,6 +46,10 @@ pub struct Identity {
     pub foreign: End,
     /// The kernel's number; sockets that have ports in common differ in it.
     pub gencnt: Option<u64>,
+    /// The network stack that the number is of.
+    pub vnet: Option<u64>,
+    /// The zone of link-local addresses, which are the same on every interface.
+    pub zone: Option<u32>,
     /// The jail.
     pub jid: Option<u32>,
 }
@@ -57,8 +61,17 @@ impl Identity {
             local: End { port: record.get(key::lport), address: record.get(key::laddr) },
             foreign: End { port: record.get(key::fport), address: record.get(key::faddr) },
             gencnt: record.get(key::gencnt),
+            vnet: record.get(key::vnet),
+            zone: record.get(key::zone),
             jid: record.get(key::jid),
         }
+    }
+
+    /// Whether both ends are known, which tell connections apart at one instant;
+    /// listeners have none that is foreign, and may share the local one.
+    pub fn is_complete(&self) -> bool {
+        let is_known = |end: End| end.port.is_some() && end.address.is_some();
+        is_known(self.local) && is_known(self.foreign) && self.foreign.port != Some(0)
     }
 
     /// Those that the note of a closed connection may mean in a log of those
@@ -119,6 +132,17 @@ mod tests {
         record.set(key::faddr, "2001:db8::7".parse::<Ipv6Addr>().unwrap().octets());
         record.set(key::fport, 443);
         assert_eq!(Identity::of(&record).to_string(), "192.0.2.1:22 → [2001:db8::7]:443");
+    }
+
+    #[test]
+    fn a_number_of_another_network_stack_is_another_connection() {
+        let mut record = Record::new();
+        record.set(key::gencnt, 7);
+        let host = Identity::of(&record);
+        record.set(key::vnet, 3);
+        let jail = Identity::of(&record);
+        record.set(key::vnet, 4);
+        assert!(host != jail && jail != Identity::of(&record), "a jail that was started again");
     }
 
     #[test]

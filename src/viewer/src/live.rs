@@ -11,6 +11,7 @@ use tcpstats::stream::SnapshotBuffer;
 use tcpstats::{Filter, Header, Record};
 use tcpstats_source::{Sample, Sentence, Source};
 
+use crate::boot::Boot;
 use crate::replay::Replay;
 
 /// What is known of every connection at one instant.
@@ -19,6 +20,9 @@ pub struct Snapshot {
     pub header: Header,
     /// The connections.
     pub records: Vec<Record>,
+    /// Whether the kernel may have been booted since the one before.
+    #[cfg_attr(not(feature = "top"), allow(dead_code, reason = "only top compares snapshots"))]
+    pub boot: Boot,
 }
 
 /// An open source: a kernel's, or a log that is played.
@@ -51,7 +55,7 @@ impl Live {
 
     /// Does not tell how far a log is read.
     #[cfg(feature = "top")]
-    pub fn quiet(&self) {
+    pub fn quiet(&mut self) {
         if let Self::Log(replay) = self {
             replay.quiet();
         }
@@ -68,7 +72,7 @@ impl Live {
                 Sample::End => Ok(None),
                 Sample::Taken => {
                     let frame = Frame::parse(buffer.bytes()).map_err(|error| error.to_string())?;
-                    Ok(Some(Snapshot { header: frame.header, records: frame.records().collect() }))
+                    Ok(Some(Snapshot { header: frame.header, records: frame.records().collect(), boot: Boot::Same }))
                 }
             },
         }

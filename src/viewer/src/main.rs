@@ -2,8 +2,10 @@
 
 //! `tcpstats`: looks at the statistics of TCP connections, live or in a log.
 
+mod boot;
 mod check;
 mod cli;
+mod clock;
 #[cfg(feature = "convert")]
 mod convert;
 mod identity;
@@ -24,23 +26,25 @@ mod throughput;
 mod top;
 mod units;
 
+use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
 
 use clap::Parser;
-use tcpstats_source::without_numbers;
+use tcpstats_source::{Sentence, without_numbers};
 
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(told) => {
-            // Where it cannot be told there is nobody to tell.
-            let _ = told.print();
-            return if told.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        Err(error) if error.use_stderr() => {
+            // If standard error does not take it, there is nobody left to tell.
+            let _ = error.print();
+            return ExitCode::FAILURE;
         }
+        Err(help) => return end(page(&help)),
     };
-    let done = match cli.command {
+    end(match cli.command {
         #[cfg(feature = "top")]
         Command::Top(asked) => top::run(&asked),
         Command::Show(asked) => show::run(&asked),
@@ -51,12 +55,21 @@ fn main() -> ExitCode {
         #[cfg(feature = "convert")]
         Command::Convert(asked) => convert::run(&asked),
         Command::Summary(asked) => summary::run(&asked),
-    };
-    match done {
-        Ok(code) => code,
-        Err(sentence) => {
-            eprintln!("tcpstats: {}", without_numbers(&sentence));
-            ExitCode::FAILURE
-        }
-    }
+    })
+}
+
+/// Prints help or version, in colour on a terminal.
+fn page(page: &clap::Error) -> Result<ExitCode, Sentence> {
+    let text = page.render();
+    let is_coloured = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() && units::has_cursor();
+    let text = if is_coloured { text.ansi().to_string() } else { text.to_string() };
+    output::write(text.as_bytes())
+}
+
+/// Reports what went wrong, if anything did; returns the exit status.
+fn end(done: Result<ExitCode, Sentence>) -> ExitCode {
+    done.unwrap_or_else(|sentence| {
+        output::complain(&without_numbers(&sentence));
+        ExitCode::FAILURE
+    })
 }

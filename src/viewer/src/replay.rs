@@ -11,6 +11,8 @@ use tcpstats::note::NoteText;
 use tcpstats::{Columns, Filter, Header, Record};
 use tcpstats_source::Sentence;
 
+use crate::boot::{Boot, Boots};
+use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::live::Snapshot;
 use crate::log::{Item, Log};
@@ -18,19 +20,35 @@ use crate::log::{Item, Log};
 /// A record and its time.
 type Timed = (u64, Record);
 
+/// Records of a snapshot that are held at most: what a host with so many
+/// connections has fits into about a gigabyte.
+const RECORDS_MAX: usize = 1 << 19;
+
 /// A log while it is played.
 pub struct Replay {
     log: Log,
     filter: Option<Filter>,
-    /// Of the snapshot that is being read.
+    /// Of the snapshot that is being read, its number, and how many records it
+    /// has so far.
     reading: Vec<Timed>,
+    reading_for: u64,
+    found: u64,
     /// Which these are, in siftr's format: it does not say where a snapshot
     /// ends, and the next one begins where a connection comes again.
     read: HashSet<Identity>,
     snapshots: u64,
     /// Whether records of this snapshot may be lost to a damage.
     is_torn: bool,
+    /// Whether the snapshot has more than [`RECORDS_MAX`].
+    is_too_large: bool,
+    /// Whether the log says that every snapshot has all connections; otherwise a
+    /// record may replace one of before also if the filter excludes it.
+    is_full: bool,
     now: Connections,
+    clock: Clock,
+    boots: Boots,
+    /// What the snapshots since the last one that was given say.
+    boot: Boot,
 }
 
 /// The connections as the last snapshot has them.
@@ -71,10 +89,21 @@ impl Connections {
     }
 
     /// Those that match, as that snapshot has them.
-    fn snapshot(&self, mut header: Header, filter: Option<&Filter>) -> Snapshot {
-        let matching = |(_, record): &&Timed| filter.is_none_or(|filter| filter.matches(record));
-        let records = self.all.iter().chain(self.changed.values()).filter(matching).map(|(time_ns, record)| {
-            let mut record = record.clone();
+    fn snapshot(&self, header: Header, filter: Option<&Filter>) -> Snapshot {
+        let all = self.all.iter().chain(self.changed.values());
+        let matching = all.filter(|(_, record)| filter.is_none_or(|filter| filter.matches(record)));
+        self.with(header, matching.cloned())
+    }
+
+    /// As [`Connections::snapshot`], of the last one.
+    fn into_snapshot(mut self, header: Header, filter: Option<&Filter>) -> Snapshot {
+        let (all, changed) = (take(&mut self.all), take(&mut self.changed));
+        let matching = |(_, record): &Timed| filter.is_none_or(|filter| filter.matches(record));
+        self.with(header, all.into_iter().chain(changed.into_values()).filter(matching))
+    }
+
+    fn with(&self, mut header: Header, records: impl Iterator<Item = Timed>) -> Snapshot {
+        let records = records.map(|(time_ns, mut record)| {
             record.at_ns = time_ns.saturating_sub(header.wall_ns);
             record
         });
@@ -82,11 +111,7 @@ impl Connections {
         if self.is_known {
             header.flags &= !flag::CHANGED_ONLY;
         }
-        if header.mono_ns == 0 {
-            // Logs in text have one clock.
-            header.mono_ns = header.wall_ns;
-        }
-        Snapshot { header, records }
+        Snapshot { header, records, boot: Boot::Same }
     }
 }
 
@@ -98,12 +123,27 @@ impl Replay {
     pub fn open(path: &Path, filter: Option<Filter>) -> Result<Self, Sentence> {
         let log = Log::open(path)?;
         let (reading, read) = (Vec::new(), HashSet::new());
-        Ok(Self { log, filter, reading, read, snapshots: 0, is_torn: false, now: Connections::default() })
+        Ok(Self {
+            log,
+            filter,
+            reading,
+            reading_for: 0,
+            found: 0,
+            read,
+            snapshots: 0,
+            is_torn: false,
+            is_too_large: false,
+            is_full: false,
+            now: Connections::default(),
+            clock: Clock::default(),
+            boots: Boots::default(),
+            boot: Boot::Same,
+        })
     }
 
     /// Does not tell how far it is.
     #[cfg(feature = "top")]
-    pub fn quiet(&self) {
+    pub fn quiet(&mut self) {
         self.log.quiet();
     }
 
@@ -113,7 +153,7 @@ impl Replay {
     /// As [`Log::next`].
     pub fn next(&mut self) -> Result<Option<Snapshot>, Sentence> {
         let header = self.advance()?;
-        Ok(header.map(|header| self.now.snapshot(header, self.filter.as_ref())))
+        Ok(header.map(|header| self.snapshot(header)))
     }
 
     /// The last snapshot that is whole; none where there is none.
@@ -125,7 +165,24 @@ impl Replay {
         while let Some(header) = self.advance()? {
             last = Some(header);
         }
-        Ok(last.map(|header| self.now.snapshot(header, self.filter.as_ref())))
+        // What is held is given away: a copy of it may be large.
+        self.reading = Vec::new();
+        let now = take(&mut self.now);
+        Ok(last.map(|header| now.into_snapshot(header, self.filter.as_ref())))
+    }
+
+    fn snapshot(&mut self, header: Header) -> Snapshot {
+        Snapshot { boot: take(&mut self.boot), ..self.now.snapshot(header, self.filter.as_ref()) }
+    }
+
+    /// Takes the records that were read as that snapshot's; returns its header, by
+    /// a clock that is not set.
+    fn take(&mut self, mut header: Header) -> Header {
+        self.boot = self.boot.max(self.boots.snapshot(&header));
+        // Times in the log are since any start.
+        header.mono_ns = self.clock.snapshot(&header);
+        self.now.take(&header, &mut self.reading);
+        header
     }
 
     /// Reads the next snapshot.
@@ -146,18 +203,48 @@ impl Replay {
                         return Ok(header);
                     }
                 }
-                Some((Item::Record { time_ns, record, .. }, _)) => self.reading.push((time_ns, record.clone())),
+                Some((Item::Record { time_ns, record, snapshot }, _)) => {
+                    if snapshot != std::mem::replace(&mut self.reading_for, snapshot) {
+                        // What is there is of a snapshot that has no end.
+                        self.reading.clear();
+                        self.found = 0;
+                    }
+                    self.found += 1;
+                    if self.is_full && self.filter.as_ref().is_some_and(|filter| !filter.matches(record)) {
+                        continue;
+                    }
+                    if self.reading.len() < RECORDS_MAX {
+                        self.reading.push((time_ns, record.clone()));
+                    } else {
+                        self.is_too_large = true;
+                    }
+                }
                 Some((Item::Snapshot(header), _)) => {
-                    if take(&mut self.is_torn) && header.written != self.reading.len() as u64 {
+                    let found = take(&mut self.found);
+                    if take(&mut self.is_too_large) {
+                        self.reading.clear();
+                        return Err(format!(
+                            "{}: snapshot {} has more than {RECORDS_MAX} records to show; select some of them with -e",
+                            self.log.place(),
+                            header.sequence
+                        ));
+                    }
+                    if take(&mut self.is_torn) && header.written != found {
                         self.reading.clear();
                         continue;
                     }
-                    self.now.take(&header, &mut self.reading);
-                    return Ok(Some(header));
+                    return Ok(Some(self.take(header)));
                 }
                 Some((Item::Note(text), columns)) => match NoteText::read(text) {
                     Some(note) if note.name == "close" => self.now.close(&note, columns.text.as_ref()),
-                    _ => (),
+                    Some(note) => {
+                        if note.name == "log" {
+                            self.is_full = note.value("keyframe_us").is_none();
+                        }
+                        self.clock.note(&note);
+                        self.boots.note(&note);
+                    }
+                    None => (),
                 },
                 None => return Ok(self.end_unmarked()),
             }
@@ -179,7 +266,6 @@ impl Replay {
             written: records,
             ..Header::default()
         };
-        self.now.take(&header, &mut self.reading);
-        Some(header)
+        Some(self.take(header))
     }
 }

@@ -2,7 +2,7 @@
 
 //! `tcpstats show`: one snapshot as a table.
 
-use std::io::{self, BufWriter, Write, stdout};
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use tcpstats::frame::flag;
@@ -12,7 +12,7 @@ use tcpstats_source::Sentence;
 
 use crate::cli;
 use crate::live::{self, Live, Snapshot};
-use crate::output;
+use crate::output::{self, Stdout};
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
 
@@ -31,10 +31,10 @@ pub fn run(asked: &cli::Show) -> Result<ExitCode, Sentence> {
     let mut snapshot = live.last()?.ok_or("the source has no whole snapshot in it")?;
     snapshot.records.sort_by_cached_key(place);
     let missing = missing(&snapshot.header);
-    let mut to = BufWriter::new(stdout().lock());
+    let mut to = BufWriter::new(Stdout::open().map_err(|error| output::failed(&error))?);
     let written = if asked.json {
         if let Some(sentence) = &missing {
-            eprintln!("tcpstats: {sentence}");
+            output::complain(sentence);
         }
         write_json(&mut to, &columns, &snapshot)
     } else {
@@ -109,6 +109,7 @@ mod tests {
     use tcpstats::{State, ipv4};
 
     use super::*;
+    use crate::boot::Boot;
 
     fn record(state: State, lport: u16) -> Record {
         let mut record = Record::new();
@@ -141,7 +142,8 @@ mod tests {
 
     #[test]
     fn an_absent_value_is_a_dash() {
-        let snapshot = Snapshot { header: Header::default(), records: vec![record(State::LISTEN, 22)] };
+        let snapshot =
+            Snapshot { header: Header::default(), records: vec![record(State::LISTEN, 22)], boot: Boot::Same };
         let fields: Vec<_> = ["state", "lport", "srtt"].iter().filter_map(|name| Field::by_name(name)).collect();
         let mut text = Vec::new();
         write_table(&mut text, &fields, units::readable, &snapshot).unwrap();

@@ -8,6 +8,18 @@ use tcpstats::{Field, Record, Unit, key};
 /// What `snd_ssthresh` is until a loss sets it.
 pub const NO_THRESHOLD: u32 = 1_073_725_440;
 
+/// Whether the terminal does more than print lines.
+pub fn has_cursor() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// Whether the locale has letters and symbols beyond ASCII.
+pub fn has_utf8() -> bool {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable).unwrap_or_default().to_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
 /// The value as a log has it; none where it is absent.
 pub fn exact(record: &Record, field: &Field) -> Option<String> {
     if !record.has(field) {

@@ -7,9 +7,8 @@ mod parquet;
 mod siftr;
 mod text;
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, ErrorKind, Write, stdout};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use tcpstats::FieldSet;
@@ -20,7 +19,8 @@ use tcpstats::{Columns, Field, Filter, Header, Record, csv};
 use tcpstats_source::Sentence;
 
 use crate::cli::{self, LogFormat};
-use crate::log::{HEADER_NOTE, Item, Log, LogColumns, name, said};
+use crate::log::{HEADER_NOTE, Item, Log, LogColumns};
+use crate::output::{Inputs, OutputFile};
 
 /// What writes a log in one format.
 trait Writer {
@@ -51,12 +51,16 @@ pub fn run(asked: &cli::Convert) -> Result<ExitCode, Sentence> {
     let columns = columns.map_err(|error| format!("-O: {error}"))?;
     let filter = asked.filter.as_deref().map(|text| Kept::new(text, columns.as_ref())).transpose()?;
 
-    let mut log = Log::open_all(logs)?;
+    let mut log = Log::open_all(logs)?.warning();
     if let (Some(columns), None) = (&columns, &filter) {
         log = log.only(columns);
     }
-    let out_name = if is_stdout(out) { "standard output".into() } else { name(out) };
-    let output = create(out, logs, format, asked.force).map_err(|what| format!("{out_name}: {what}"))?;
+    let output = OutputFile::create(out, &Inputs::of(logs), asked.force)?;
+    if format == LogFormat::Parquet && output.is_terminal() {
+        return Err(format!("{}: cannot write Parquet to a terminal; name a file", name(out)));
+    }
+    let out_name = name(out);
+    let (output, outcome) = output.start()?;
     let mut writer: Box<dyn Writer> = match format {
         LogFormat::Csv => Box::new(text::Lines::csv(output, columns)),
         LogFormat::Json => Box::new(text::Lines::json(output, columns)),
@@ -67,7 +71,8 @@ pub fn run(asked: &cli::Convert) -> Result<ExitCode, Sentence> {
     // What was read before the log turned out to be damaged is kept.
     let copied = copy(&mut log, writer.as_mut(), filter, &out_name);
     let finished = writer.finish().map_err(|what| format!("{out_name}: {what}"));
-    copied.and(finished).map(|()| ExitCode::SUCCESS)
+    drop(writer);
+    outcome.finish(copied.and(finished).map(|()| ExitCode::SUCCESS))
 }
 
 fn copy(log: &mut Log, writer: &mut dyn Writer, filter: Option<Kept>, out_name: &str) -> Result<(), Sentence> {
@@ -87,8 +92,9 @@ fn copy(log: &mut Log, writer: &mut dyn Writer, filter: Option<Kept>, out_name: 
     Ok(())
 }
 
-fn is_stdout(path: &Path) -> bool {
-    path.as_os_str() == "-"
+/// How messages name the file to write.
+fn name(out: &Path) -> String {
+    if out.as_os_str() == "-" { "standard output".into() } else { crate::log::name(out) }
 }
 
 /// The format that a file's name tells.
@@ -104,28 +110,6 @@ fn by_extension(path: &Path) -> Result<LogFormat, Sentence> {
             name(path)
         )),
     }
-}
-
-/// Creates the file to write.
-fn create(out: &Path, logs: &[PathBuf], format: LogFormat, force: bool) -> Result<Output, String> {
-    if is_stdout(out) {
-        if format == LogFormat::Parquet && std::io::IsTerminal::is_terminal(&stdout()) {
-            return Err("Parquet is nothing for a terminal".into());
-        }
-        return Ok(Box::new(BufWriter::with_capacity(256 * 1024, stdout())));
-    }
-    let same = |log: &PathBuf| log.canonicalize().is_ok_and(|log| out.canonicalize().is_ok_and(|out| log == out));
-    if logs.iter().any(same) {
-        return Err("it is read and cannot be written at the same time".into());
-    }
-    let mut options = OpenOptions::new();
-    options.write(true);
-    let opened = if force { options.create(true).truncate(true).open(out) } else { options.create_new(true).open(out) };
-    let file: File = opened.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => "it is there already; -f writes over it".into(),
-        _ => said(&error),
-    })?;
-    Ok(Box::new(BufWriter::with_capacity(256 * 1024, file)))
 }
 
 /// What a filter keeps of a log.

@@ -14,6 +14,10 @@ use tcpstats::csv;
 use tcpstats::frame::MAGIC;
 use tcpstats_source::without_numbers;
 
+use super::compression::{Compression, MAGIC_LEN};
+use super::lines::BOM;
+use crate::units::{has_cursor, has_utf8};
+
 /// What a log is written in, and its bytes, decompressed.
 pub enum Content {
     Frames(Input),
@@ -49,7 +53,7 @@ impl Progress {
         }
         let metadata = File::open(path).and_then(|file| file.metadata()).map_err(|error| said(&error))?;
         if metadata.is_dir() {
-            return Err("it is a directory; expected a log".into());
+            return Err("is a directory; expected a log".into());
         }
         if metadata.is_file() {
             self.bar.inc_length(metadata.len());
@@ -60,7 +64,6 @@ impl Progress {
     }
 
     /// Shows nothing from now on.
-    #[cfg(feature = "top")]
     pub fn quiet(&self) {
         self.bar.finish_and_clear();
     }
@@ -105,9 +108,12 @@ fn show(bar: &ProgressBar) {
         None => "{spinner} {binary_bytes} read  {binary_bytes_per_sec}",
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        let is_ascii = !has_utf8();
+        bar.set_style(if is_ascii { style.progress_chars("#> ").tick_chars("-\\|/ ") } else { style });
     }
-    bar.set_draw_target(ProgressDrawTarget::stderr());
+    if has_cursor() {
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+    }
 }
 
 fn is_stdin(path: &Path) -> bool {
@@ -136,23 +142,38 @@ pub fn open(path: &Path, progress: &Progress) -> Result<Content, String> {
         Box::new(File::open(path).map_err(|error| said(&error))?)
     };
     let counted = Counted { reader: source, bar: progress.bar.clone(), began: Some(Instant::now()) };
-    let (first, input) = peek(Box::new(counted), 4)?;
-    if first == PARQUET {
+    let (first, input) = peek(Box::new(counted), |first| first.len() >= MAGIC_LEN)?;
+    if first.starts_with(PARQUET) {
         return parquet(path, progress);
     }
-    let (first, input) = peek(decompress(&first, input)?, PEEKED)?;
-    let begins = |start: &[u8]| first.starts_with(start) || start.starts_with(&first);
+    let input = match Compression::of(&first) {
+        Some(compression) => compression.decompress(input)?,
+        None => input,
+    };
+    let (first, input) = peek(input, |first| first.len() >= BLANK_MAX || without_blank(first).len() >= PEEKED)?;
+    if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") {
+        return Err("text in UTF-16; convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8".into());
+    }
+    let first = without_blank(&first);
+    let begins = |start: &[u8]| first.starts_with(start) || start.starts_with(first);
     match first.first() {
         None | Some(b'#') => Ok(Content::Csv(input)),
         Some(b'{') => Ok(Content::Json(input)),
         Some(_) if begins(&MAGIC.to_le_bytes()) || begins(&MAGIC.to_be_bytes()) => Ok(Content::Frames(input)),
         Some(_) if begins(csv::TIME_COLUMNS.as_bytes()) => Ok(Content::Csv(input)),
         Some(_) if [&b"enable_time_secs="[..], b"o,", b"i,"].into_iter().any(begins) => Ok(Content::Siftr(input)),
-        Some(_) => {
-            Err("it is no log: expected one in csv, siftr, json or bin, as siftr_cdev_logger writes them".into())
-        }
+        Some(_) => Err("not a tcpstats log (expected csv, siftr, json, bin or Parquet)".into()),
     }
 }
+
+/// What is left of a text without the byte order mark and the blank lines
+/// before it, which other programs may have put there.
+fn without_blank(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BOM).unwrap_or(text).trim_ascii_start()
+}
+
+/// Blank bytes before the first line that are read at most.
+const BLANK_MAX: usize = 4096;
 
 /// How a Parquet file begins.
 const PARQUET: &[u8] = b"PAR1";
@@ -176,40 +197,16 @@ fn parquet(_: &Path, _: &Progress) -> Result<Content, String> {
 /// Enough to know a format by.
 const PEEKED: usize = 32;
 
-/// The first bytes, and a reader that gives them again.
-fn peek(mut input: Input, len: usize) -> Result<(Vec<u8>, Input), String> {
+/// The first bytes, read until they are enough, and a reader that gives them
+/// again.
+fn peek(mut input: Input, is_enough: impl Fn(&[u8]) -> bool) -> Result<(Vec<u8>, Input), String> {
     let mut first = Vec::new();
-    input.by_ref().take(len as u64).read_to_end(&mut first).map_err(|error| said(&error))?;
-    Ok((first.clone(), Box::new(io::Cursor::new(first).chain(input))))
-}
-
-/// The first bytes of what newsyslog(8) compresses with.
-const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
-const GZIP: &[u8] = b"\x1f\x8b";
-const BZIP2: &[u8] = b"BZh";
-
-/// What was compressed, if it is; also where it was in several parts.
-#[cfg(feature = "compressed")]
-fn decompress(first: &[u8], input: Input) -> Result<Input, String> {
-    Ok(if first.starts_with(ZSTD) {
-        Box::new(zstd::Decoder::new(input).map_err(|error| said(&error))?)
-    } else if first.starts_with(GZIP) {
-        Box::new(flate2::read::MultiGzDecoder::new(input))
-    } else if first.starts_with(BZIP2) {
-        Box::new(bzip2::read::MultiBzDecoder::new(input))
-    } else {
-        input
-    })
-}
-
-/// Says that what is compressed cannot be read.
-#[cfg(not(feature = "compressed"))]
-fn decompress(first: &[u8], input: Input) -> Result<Input, String> {
-    let known = [(ZSTD, "zstd -dc"), (GZIP, "gzip -dc"), (BZIP2, "bzip2 -dc")];
-    match known.iter().find(|(magic, _)| first.starts_with(magic)) {
-        Some((_, command)) => Err(format!(
-            "it is compressed, and this tcpstats was built without the feature compressed; pipe it through {command}"
-        )),
-        None => Ok(input),
+    while !is_enough(&first) {
+        // A pipe may stay open for long: no more is read than is needed.
+        let wanted = (PEEKED - first.len() % PEEKED) as u64;
+        if input.by_ref().take(wanted).read_to_end(&mut first).map_err(|error| said(&error))? == 0 {
+            break;
+        }
     }
+    Ok((first.clone(), Box::new(io::Cursor::new(first).chain(input))))
 }

@@ -14,11 +14,17 @@ const STEP: usize = 256 * 1024;
 /// The longest line that is given whole.
 const LINE_MAX: usize = 1024 * 1024;
 
+/// The byte order mark of UTF-8, which some editors put before a text.
+pub const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// A line of a text.
 #[derive(Clone, Copy)]
 pub enum Line<'a> {
-    /// Without its line break.
+    /// Without its line break, a byte order mark before it and blanks around
+    /// it.
     Whole(&'a [u8]),
+    /// The last line, without a line break: it may be truncated.
+    Last(&'a [u8]),
     /// Longer than anything but siftr's list of flows; how it begins.
     Long(&'a [u8]),
 }
@@ -47,8 +53,7 @@ impl Lines {
     /// The next line, or none at the end.
     ///
     /// # Errors
-    /// What the system said, or that the last line has no end; the text is at
-    /// its end then.
+    /// What the system said; the text is at its end then.
     pub fn next(&mut self) -> Result<Option<Line<'_>>, String> {
         let mut searched = 0;
         let len = loop {
@@ -61,13 +66,13 @@ impl Lines {
                 return self.long().map(Some);
             }
             if self.is_over || !self.fill()? {
-                return self.finish().map(|()| None);
+                return Ok(self.last());
             }
         };
         self.number += 1;
         let line = self.start..self.start + len;
         self.start = line.end + 1;
-        Ok(Some(Line::Whole(&self.buffer[line])))
+        Ok(Some(Line::Whole(trimmed(&self.buffer[line]))))
     }
 
     /// Reads more behind what waits; false at the end.
@@ -95,17 +100,19 @@ impl Lines {
         }
     }
 
-    /// Looks whether the last line was whole.
-    fn finish(&mut self) -> Result<(), String> {
-        if self.start == self.end {
-            return Ok(());
-        }
+    /// The last line, if it has no line break.
+    fn last(&mut self) -> Option<Line<'_>> {
+        let line = trimmed(&self.buffer[self.start..self.end]);
         self.start = self.end;
+        if line.is_empty() {
+            return None;
+        }
         self.number += 1;
-        Err(self.cut_off())
+        Some(Line::Last(line))
     }
 
-    fn cut_off(&self) -> String {
+    /// What is said of a line that has no end.
+    pub fn cut_off(&self) -> String {
         format!("{}: the line is cut off; expected a line break", self.place())
     }
 
@@ -131,4 +138,15 @@ impl Lines {
         self.buffer.extend_from_slice(&kept);
         Ok(Line::Long(&self.buffer[self.end..]))
     }
+}
+
+/// A line without what editors and transfers add: a byte order mark, the
+/// carriage return of another system's line end, blanks.
+#[inline]
+fn trimmed(line: &[u8]) -> &[u8] {
+    let is_clean = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    if is_clean(line.first()) && is_clean(line.last()) {
+        return line;
+    }
+    line.strip_prefix(BOM).unwrap_or(line).trim_ascii()
 }

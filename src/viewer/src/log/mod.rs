@@ -2,26 +2,32 @@
 
 //! Logs of all formats as one stream of items.
 
+mod columns;
+mod compression;
+mod continuity;
 mod frames;
 mod input;
 mod lines;
+mod order;
 #[cfg(feature = "convert")]
 pub mod parquet;
 mod text;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tcpstats::FieldSet;
 use tcpstats::{Columns, Header, Record};
 use tcpstats_source::Sentence;
 
-#[cfg(feature = "convert")]
-pub use self::input::name;
-pub use self::input::said;
+use self::continuity::{Continuity, Finding};
 use self::input::{Content, Progress};
+pub use self::input::{name, said};
+pub use self::order::in_order;
 #[cfg(feature = "convert")]
 pub use self::text::HEADER_NOTE;
 use self::text::TextLog;
+use crate::output::warn;
 
 /// What stands in a log, in its order.
 #[derive(Debug)]
@@ -55,6 +61,49 @@ struct Current {
     note: String,
     columns: LogColumns,
     wanted: FieldSet,
+    unknown: Unknown,
+}
+
+/// Names that no field of this version has.
+#[derive(Default)]
+struct Unknown {
+    /// The version that the log says wrote it.
+    version: String,
+    names: BTreeSet<String>,
+    /// Whether there are names that were not reported.
+    is_new: bool,
+}
+
+impl Unknown {
+    fn add(&mut self, name: &str) {
+        if !self.names.contains(name) {
+            self.names.insert(name.to_owned());
+            self.is_new = true;
+        }
+    }
+
+    /// Whether a newer version wrote the log, or an unknown one.
+    fn is_newer(&self) -> bool {
+        let numbers = |version: &str| version.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>();
+        let own = numbers(env!("CARGO_PKG_VERSION"));
+        numbers(&self.version).is_none_or(|version| Some(version) > own)
+    }
+
+    /// What is to be reported, once.
+    fn report(&mut self) -> Option<String> {
+        if !std::mem::take(&mut self.is_new) {
+            return None;
+        }
+        let names: Vec<_> = self.names.iter().map(String::as_str).collect();
+        let plural = if names.len() == 1 { "field" } else { "fields" };
+        let by =
+            if self.version.is_empty() { String::new() } else { format!("; version {} wrote the log", self.version) };
+        Some(format!(
+            "skipping {plural} that version {} does not support: {}{by}",
+            env!("CARGO_PKG_VERSION"),
+            names.join(", ")
+        ))
+    }
 }
 
 /// Which fields a log shows, as far as it is read.
@@ -84,6 +133,20 @@ pub struct Log {
     following: Vec<PathBuf>,
     current: Current,
     progress: Progress,
+    continuity: Continuity,
+    is_several: bool,
+    warnings: Warnings,
+}
+
+/// What is done with what does not fit, but does not keep a log from being
+/// read.
+enum Warnings {
+    /// It is printed on standard error.
+    Print,
+    /// Nothing.
+    Drop,
+    /// What does not fit between logs is kept for [`Log::misfits`].
+    Keep(Vec<Sentence>),
 }
 
 impl Log {
@@ -101,24 +164,58 @@ impl Log {
                 note: String::new(),
                 columns: LogColumns::default(),
                 wanted: FieldSet::ALL,
+                unknown: Unknown::default(),
             },
             progress: Progress::new(),
+            continuity: Continuity::default(),
+            is_several: false,
+            warnings: Warnings::Print,
         };
         log.follow_with(path)?;
         log.follow()?;
         Ok(log)
     }
 
-    /// Opens logs that are read one behind the other, such as rotated ones,
-    /// the oldest first.
+    /// Opens logs that are read one after the other, such as rotated ones, in
+    /// the order of their content.
     ///
     /// # Errors
-    /// A sentence that names a path and what the system said.
+    /// A message that names a path and what the system said.
     pub fn open_all(paths: &[PathBuf]) -> Result<Self, Sentence> {
-        let (first, following) = paths.split_first().ok_or("expected the name of a log")?;
+        let ordered = in_order(paths)?;
+        let (first, following) = ordered.logs.split_first().ok_or("expected the name of a log")?;
         let mut log = Self::open(first)?;
         following.iter().rev().try_for_each(|path| log.follow_with(path))?;
+        log.is_several = !following.is_empty();
+        log.warnings = Warnings::Keep(ordered.findings);
         Ok(log)
+    }
+
+    /// Prints warnings on standard error, where [`Log::open_all`] keeps them.
+    #[must_use]
+    pub fn warning(mut self) -> Self {
+        for finding in self.misfits() {
+            self.aside(|| warn(&finding));
+        }
+        self.warnings = Warnings::Print;
+        self
+    }
+
+    /// What was found not to fit between the logs since the last call.
+    pub fn misfits(&mut self) -> Vec<Sentence> {
+        match &mut self.warnings {
+            Warnings::Keep(kept) => std::mem::take(kept),
+            Warnings::Print | Warnings::Drop => Vec::new(),
+        }
+    }
+
+    fn misfit(&mut self, finding: Finding) {
+        match &mut self.warnings {
+            // The numbers of snapshots are checked by who keeps it.
+            Warnings::Keep(kept) if !finding.is_numbers => kept.push(finding.what),
+            Warnings::Print => self.aside(|| warn(&finding.what)),
+            Warnings::Keep(_) | Warnings::Drop => (),
+        }
     }
 
     /// Has a file, which must be there, follow before the others that do.
@@ -143,10 +240,10 @@ impl Log {
         }
     }
 
-    /// Shows no progress.
-    #[cfg(feature = "top")]
-    pub fn quiet(&self) {
+    /// Prints neither progress nor warnings.
+    pub fn quiet(&mut self) {
         self.progress.quiet();
+        self.warnings = Warnings::Drop;
     }
 
     /// Says something while no progress is shown.
@@ -160,8 +257,10 @@ impl Log {
             return Ok(false);
         };
         self.name = input::name(&path);
-        let said = |what: String| format!("{}: {what}", self.name);
-        let content = input::open(&path, &self.progress).map_err(said)?;
+        let content = input::open(&path, &self.progress).map_err(|what| format!("{}: {what}", self.name))?;
+        if let Some(finding) = self.continuity.begin(&self.name) {
+            self.misfit(finding);
+        }
         self.current.columns.present = None;
         self.reader = Some(match content {
             Content::Frames(input) => Box::new(frames::Frames::new(input)),
@@ -169,7 +268,9 @@ impl Log {
             Content::Json(input) => Box::new(TextLog::new(input, text::Json)),
             Content::Siftr(input) => Box::new(TextLog::new(input, text::Siftr)),
             #[cfg(feature = "convert")]
-            Content::Parquet(file) => Box::new(parquet::Parquet::new(file).map_err(said)?),
+            Content::Parquet(file) => {
+                Box::new(parquet::Parquet::new(file).map_err(|what| format!("{}: {what}", self.name))?)
+            }
         });
         Ok(true)
     }
@@ -177,13 +278,40 @@ impl Log {
     fn advance(&mut self) -> Result<Option<Found>, Sentence> {
         while let Some(reader) = &mut self.reader {
             match reader.advance(&mut self.current) {
-                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(Some(found)) => {
+                    self.inspect(&found);
+                    return Ok(Some(found));
+                }
                 Ok(None) => self.reader = None,
                 Err(what) => return Err(format!("{}: {what}", self.name)),
             }
-            self.follow()?;
+            if !self.follow()?
+                && let Some(finding) = self.continuity.end()
+                && (self.is_several || matches!(self.warnings, Warnings::Keep(_)))
+            {
+                self.misfit(finding);
+            }
         }
         Ok(None)
+    }
+
+    /// Looks whether an item fits after the others.
+    #[inline]
+    fn inspect(&mut self, found: &Found) {
+        let finding = match found {
+            Found::Record { time_ns, snapshot } => self.continuity.record(*time_ns, *snapshot),
+            Found::Snapshot(header) => self.continuity.snapshot(header),
+            Found::Note => self.continuity.note(&self.current.note),
+        };
+        if let Some(finding) = finding {
+            self.misfit(finding);
+        }
+        if self.current.unknown.is_new
+            && let Some(what) = self.current.unknown.report()
+            && !matches!(self.warnings, Warnings::Drop)
+        {
+            self.aside(|| warn(&format!("{}: {what}", self.name)));
+        }
     }
 
     /// The next item, or none at the end.

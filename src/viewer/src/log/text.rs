@@ -3,9 +3,11 @@
 //! Logs in lines of text.
 
 use tcpstats::note::NoteText;
+use tcpstats::read::{Expected, RowError};
 use tcpstats::text::Text;
-use tcpstats::{Columns, csv, json, siftr};
+use tcpstats::{csv, json, siftr};
 
+use super::columns::{CsvColumns, is_damaged, is_unknown, known};
 use super::input::Input;
 use super::lines::{Line, Lines};
 use super::{Current, Found, Reader};
@@ -20,6 +22,9 @@ const TOO_LONG: &str = "the line is longer than any of a log";
 pub trait LineFormat {
     /// Reads a line; none where there is no item in it.
     fn read(&mut self, line: Line<'_>, current: &mut Current) -> Result<Option<Found>, String>;
+
+    /// Whether a line that has no line break can be seen to be complete.
+    fn is_complete(line: &[u8]) -> bool;
 }
 
 /// A log of lines while it is read.
@@ -38,6 +43,12 @@ impl<F: LineFormat> TextLog<F> {
 impl<F: LineFormat> Reader for TextLog<F> {
     fn advance(&mut self, current: &mut Current) -> Result<Option<Found>, String> {
         while let Some(line) = self.lines.next()? {
+            let line = match line {
+                Line::Whole([]) => continue,
+                Line::Last(last) if F::is_complete(last) => Line::Whole(last),
+                Line::Last(_) => return Err(self.lines.cut_off()),
+                line => line,
+            };
             match self.format.read(line, current) {
                 Ok(None) => (),
                 found => return found.map_err(|what| format!("{}: {what}", self.lines.place())),
@@ -54,7 +65,7 @@ impl<F: LineFormat> Reader for TextLog<F> {
 /// Comma-separated values, under the header row that was read last.
 #[derive(Default)]
 pub struct Csv {
-    columns: Option<Columns>,
+    columns: Option<CsvColumns>,
 }
 
 impl LineFormat for Csv {
@@ -63,9 +74,10 @@ impl LineFormat for Csv {
             return Err(TOO_LONG.into());
         };
         if line.first().is_some_and(u8::is_ascii_digit) {
-            let columns = self.columns.as_ref().ok_or("expected a header row before the first record")?;
-            let (time_ns, snapshot) = csv::read_row(line, columns, &current.wanted, &mut current.record)
-                .map_err(|error| error.to_string())?;
+            let columns = self.columns.as_mut().ok_or("expected a header row before the first record")?;
+            let (cells, known) = columns.known_cells(line)?;
+            let (time_ns, snapshot) =
+                csv::read_row(cells, known, &current.wanted, &mut current.record).map_err(|error| error.to_string())?;
             return Ok(Some(Found::Record { time_ns, snapshot }));
         }
         let line = str::from_utf8(line).map_err(|_| "expected text in UTF-8")?;
@@ -73,12 +85,18 @@ impl LineFormat for Csv {
             text.clone_into(&mut current.note);
             return note(current);
         }
-        let columns = csv::read_header(line).ok_or("expected a record, a note or a header row")?;
-        let columns = columns.map_err(|error| error.to_string())?;
-        current.columns.text = Some(columns.clone());
-        current.columns.present = Some(columns.clone());
+        let columns = CsvColumns::read(line, |name| current.unknown.add(name));
+        let columns = columns.ok_or("expected a record, a note or a header row")??;
+        current.columns.text = Some(columns.known().clone());
+        current.columns.present = Some(columns.known().clone());
         self.columns = Some(columns);
         Ok(None)
+    }
+
+    /// A record may have lost digits of its last cell.
+    fn is_complete(line: &[u8]) -> bool {
+        let note = str::from_utf8(line).ok().and_then(|line| NoteText::read(line.strip_prefix("# ")?));
+        note.is_some_and(|note| matches!(note.name, "end" | "rotated") && note.number("dropped").is_some())
     }
 }
 
@@ -91,8 +109,17 @@ impl LineFormat for Json {
             return Err(TOO_LONG.into());
         };
         if !json::is_note(line) {
-            let (time_ns, snapshot) =
-                json::read_row(line, &current.wanted, &mut current.record).map_err(|error| error.to_string())?;
+            let unknown = &mut current.unknown;
+            let skip = |at, key: &[u8]| {
+                let key = str::from_utf8(key).ok().filter(|key| is_unknown(key));
+                let Some(key) = key.filter(|key| unknown.is_newer() || !is_damaged(key)) else {
+                    return Err(RowError { at, expected: Expected::Key });
+                };
+                unknown.add(key);
+                Ok(())
+            };
+            let (time_ns, snapshot) = json::read_known(line, &current.wanted, &mut current.record, skip)
+                .map_err(|error| error.to_string())?;
             return Ok(Some(Found::Record { time_ns, snapshot }));
         }
         let line = str::from_utf8(line).map_err(|_| "expected text in UTF-8")?;
@@ -102,6 +129,13 @@ impl LineFormat for Json {
         text.finish().unwrap_or_default().clone_into(&mut current.note);
         note(current)
     }
+
+    /// Of a record it could be said, too, but what follows is missing.
+    fn is_complete(line: &[u8]) -> bool {
+        let is_closing =
+            [&b"{\"note\":\"end\""[..], b"{\"note\":\"rotated\""].iter().any(|start| line.starts_with(start));
+        is_closing && line.ends_with(b"}")
+    }
 }
 
 /// What siftr(4) writes.
@@ -110,7 +144,7 @@ pub struct Siftr;
 impl LineFormat for Siftr {
     fn read(&mut self, line: Line<'_>, current: &mut Current) -> Result<Option<Found>, String> {
         let (bytes, is_long) = match line {
-            Line::Whole(line) => (line, false),
+            Line::Whole(line) | Line::Last(line) => (line, false),
             Line::Long(line) => (line, true),
         };
         let name = match bytes.split(|byte| *byte == b'=').next() {
@@ -134,6 +168,11 @@ impl LineFormat for Siftr {
         }
         note(current)
     }
+
+    /// A record may have lost digits; the closing line ends in the list of flows.
+    fn is_complete(line: &[u8]) -> bool {
+        line.starts_with(b"disable_time_secs=")
+    }
 }
 
 /// What a note is, once its text stands in `current`; none for one that only
@@ -147,7 +186,11 @@ pub fn note(current: &mut Current) -> Result<Option<Found>, String> {
         return Ok(Some(Found::Snapshot(header)));
     }
     if let ("log" | HEADER_NOTE, Some(columns)) = (note.name, note.text("columns")) {
-        current.columns.text = Some(Columns::parse(columns).map_err(|error| error.to_string())?);
+        let unknown = &mut current.unknown;
+        if let Some(version) = note.text("version") {
+            version.clone_into(&mut unknown.version);
+        }
+        current.columns.text = Some(known(columns, |name| unknown.add(name))?);
     }
     Ok((note.name != HEADER_NOTE).then_some(Found::Note))
 }

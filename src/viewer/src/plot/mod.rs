@@ -18,7 +18,7 @@ mod spacing;
 mod svg;
 mod trace;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,8 +33,7 @@ pub use self::figure::MOST;
 use self::reading::Again;
 pub use self::svg::Size;
 use crate::cli;
-use crate::log::said;
-use crate::output::failed;
+use crate::output::{Inputs, OutputFile};
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,15 +66,22 @@ fn is_stdout(output: &Path) -> bool {
 pub fn run(asked: &cli::Plot) -> Result<ExitCode, Sentence> {
     let kind = Kind::of(&asked.output, asked.html)?;
     if is_stdout(&asked.output) && io::stdout().is_terminal() {
-        return Err("a picture is nothing for a terminal: name a file with -o".to_owned());
+        return Err("standard output: cannot write a picture to a terminal; name a file with -o".to_owned());
     }
     let filter = asked.filter.as_deref().map(tcpstats_source::parse_filter).transpose();
     let filter = filter.map_err(|error| format!("filter {error}"))?;
+    let output = OutputFile::create(&asked.output, &Inputs::of(&asked.logs), asked.force)?;
     let again = Again::of(&asked.logs)?;
-    draw(asked, kind, &again.logs, filter.as_ref()).map_err(|sentence| again.named(&sentence))
+    draw(asked, kind, output, &again.logs, filter.as_ref()).map_err(|sentence| again.named(&sentence))
 }
 
-fn draw(asked: &cli::Plot, kind: Kind, logs: &[PathBuf], filter: Option<&Filter>) -> Result<ExitCode, Sentence> {
+fn draw(
+    asked: &cli::Plot,
+    kind: Kind,
+    output: OutputFile,
+    logs: &[PathBuf],
+    filter: Option<&Filter>,
+) -> Result<ExitCode, Sentence> {
     let choice = Choice::of(logs, filter, asked.count)?;
     let size = asked.size;
     // A page is looked at closer.
@@ -97,9 +103,9 @@ fn draw(asked: &cli::Plot, kind: Kind, logs: &[PathBuf], filter: Option<&Filter>
         Kind::Png => png::render(&svg::draw(&figure, size))?,
         Kind::Html => page::write(&figure, asked.utc).into_bytes(),
     };
-    put(&asked.output, &bytes)?;
+    let written = output.write(&bytes)?;
     // What could be read is drawn; what could not is said.
-    choice.damage.told().map_or(Ok(ExitCode::SUCCESS), Err)
+    choice.damage.told().map_or(Ok(written), Err)
 }
 
 /// The longest interval in which what moved is summed, unless the log has few
@@ -115,12 +121,4 @@ fn bin_of(choice: &Choice) -> u64 {
     let least = (seconds(choice.span_ns) / count).min(LONGEST_S).max(interval * 1.9);
     let width = axis::round_up(least.max(1e-6));
     u64::try_from(std::time::Duration::from_secs_f64(width).as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn put(output: &Path, bytes: &[u8]) -> Result<(), Sentence> {
-    if is_stdout(output) {
-        let mut stdout = io::stdout().lock();
-        return stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| failed(&error));
-    }
-    std::fs::write(output, bytes).map_err(|error| format!("{}: {}", output.display(), said(&error)))
 }

@@ -5,6 +5,7 @@
 //! Samples, keys and signals each come from a thread of their own; the main
 //! thread has the [model](model::Model) answer them, and draws it.
 
+mod backend;
 mod column;
 mod filter_line;
 mod input;
@@ -32,7 +33,11 @@ use self::model::{Asked, Model};
 use self::sampler::Sample;
 use self::screen::Screen;
 use crate::live::{self, Live};
+use crate::units::has_cursor;
 use crate::{cli, show};
+
+/// How long to wait for the signal of a terminal that fails.
+const HANGUP: Duration = Duration::from_millis(200);
 
 /// Runs until it is asked to end.
 pub fn run(asked: &cli::Top) -> Result<ExitCode, Sentence> {
@@ -44,7 +49,7 @@ pub fn run(asked: &cli::Top) -> Result<ExitCode, Sentence> {
     let columns = asked.columns.as_deref().map(show::columns).transpose()?;
     let interval = Duration::from_micros(asked.interval);
     // The filter is changed while top runs, so the source gives everything.
-    let live = Live::open(asked.live.source.as_deref(), None)?;
+    let mut live = Live::open(asked.live.source.as_deref(), None)?;
     live.quiet();
     let (first, samples) = sampler::begin(live, interval)?;
     let mut model = Model::new(interval, columns.as_ref(), FilterLine::new(text, filter), first);
@@ -54,6 +59,8 @@ pub fn run(asked: &cli::Top) -> Result<ExitCode, Sentence> {
     let keys = keys().map_err(|error| format!("a thread: {error}"))?;
     let end = answer(&mut model, &mut screen, &samples, &keys, &signals, asked.count);
     drop(screen);
+    // A terminal that hangs up may refuse to be read or drawn before its signal is here.
+    let end = end.or_else(|error| signals.recv_timeout(HANGUP).map(Some).map_err(|_| error));
     if let Some(signal) = end.map_err(|error| terminal_said(&error))? {
         emulate_default_handler(signal).map_err(|error| format!("signal {signal}: {error}"))?;
     }
@@ -62,11 +69,11 @@ pub fn run(asked: &cli::Top) -> Result<ExitCode, Sentence> {
 
 /// Whether there is a screen.
 fn can_draw() -> bool {
-    stdout().is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+    stdout().is_terminal() && has_cursor()
 }
 
 fn terminal_said(error: &io::Error) -> Sentence {
-    format!("terminal: {error}")
+    format!("terminal: {}", crate::log::said(error))
 }
 
 /// Has the model answer whatever comes, until the end; gives the signal that

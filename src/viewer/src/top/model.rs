@@ -341,6 +341,7 @@ pub mod tests {
 
     use super::super::tracker::Tracker;
     use super::*;
+    use crate::boot::Boot;
     use crate::live::Snapshot;
 
     /// A snapshot of so many connections, the one that sends most last.
@@ -374,7 +375,7 @@ pub mod tests {
             written: count.into(),
             ..Header::default()
         };
-        Snapshot { header, records: (0..count).map(record).collect() }
+        Snapshot { header, records: (0..count).map(record).collect(), boot: Boot::Same }
     }
 
     /// Top on a host with so many connections, after so many seconds.

@@ -2,23 +2,25 @@
 
 //! The terminal, which is given back as it was however top ends.
 
-use std::io::{self, Stdout, stdout};
+use std::io::{self, stdout};
+use std::mem::ManuallyDrop;
 use std::panic;
 
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
 use ratatui::crossterm::style::force_color_output;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use signal_hook::consts::SIGTSTP;
 
+use super::backend::Bounded;
 use super::model::Model;
 use super::view::{Abilities, draw};
 
 /// The terminal while top has it.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    // Its drop prints on a terminal that may have hung up, and panics where that fails.
+    terminal: ManuallyDrop<Terminal<Bounded>>,
     can: Abilities,
 }
 
@@ -36,7 +38,7 @@ impl Screen {
         }));
         // Colours are left out where they are chosen; crossterm would write a reset in their place.
         force_color_output(true);
-        let terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+        let terminal = ManuallyDrop::new(Terminal::new(Bounded::new())?);
         let screen = Self { terminal, can: Abilities::of_environment() };
         enter()?;
         Ok(screen)

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tcpstats::{Header, Record, State, key};
 
+use crate::boot::Boot;
 use crate::identity::Identity;
 use crate::live::Snapshot;
 use crate::units::NO_THRESHOLD;
@@ -125,6 +126,18 @@ impl Tracker {
     pub fn track(&mut self, snapshot: Snapshot) -> Sampled {
         self.snapshots += 1;
         let header = snapshot.header;
+        let is_another = |record: &Record| {
+            let known = self.known.get(&Identity::of(record));
+            known.is_some_and(|known| Totals::of(record).is_less(&known.totals))
+        };
+        let is_booted = match snapshot.boot {
+            Boot::Same => false,
+            Boot::Unsure => snapshot.records.iter().any(is_another),
+            Boot::Other => true,
+        };
+        if is_booted {
+            self.known.clear();
+        }
         let points = (POINTS_BYTES / size_of::<Point>() / snapshot.records.len().max(1)).clamp(POINTS_MIN, POINTS_MAX);
         let rows = snapshot.records.into_iter().map(|record| self.row(&header, record, points)).collect();
         self.known.retain(|_, known| known.snapshot == self.snapshots);
@@ -206,6 +219,17 @@ impl Totals {
         }
     }
 
+    /// Whether a total is less than before, which is so of another connection
+    /// only.
+    fn is_less(&self, before: &Self) -> bool {
+        let less = |before: Option<Total>, now: Option<Total>| match (before, now) {
+            (Some(Total::Bytes(before)), Some(Total::Bytes(now))) => now.saturating_add(FLAGS) < before,
+            _ => false,
+        };
+        let is_less = less(before.acked, self.acked) || less(before.received, self.received);
+        is_less || self.rexmit_packs.zip(before.rexmit_packs).is_some_and(|(now, before)| now < before)
+    }
+
     #[allow(clippy::cast_precision_loss, reason = "a rate is read to three digits")]
     fn since(&self, before: &Self, ns: u64) -> Rates {
         if ns == 0 {
@@ -221,6 +245,9 @@ impl Totals {
         }
     }
 }
+
+/// What a SYN and a FIN in flight make of acknowledged bytes.
+const FLAGS: u64 = 2;
 
 /// Bytes that passed between the two; none where one is no continuation of the
 /// other.
@@ -247,7 +274,11 @@ mod tests {
         record.set(key::state, State::ESTABLISHED);
         record.set(key::snd_cwnd, 14480);
         set(&mut record);
-        Snapshot { header: Header { mono_ns: at_ms * 1_000_000, ..Header::default() }, records: vec![record] }
+        Snapshot {
+            header: Header { mono_ns: at_ms * 1_000_000, ..Header::default() },
+            records: vec![record],
+            boot: Boot::Same,
+        }
     }
 
     fn rates(first: Snapshot, second: Snapshot) -> Rates {
@@ -304,13 +335,30 @@ mod tests {
     }
 
     #[test]
+    fn a_rebooted_kernel_has_other_connections() {
+        let at = |ms, acked, boot| {
+            let snapshot = record(ms, |record| record.set(key::acked_bytes, acked));
+            Snapshot { boot, ..snapshot }
+        };
+        let after = |acked, boot| {
+            let mut tracker = Tracker::default();
+            tracker.track(at(0, 5000, Boot::Same));
+            let sampled = tracker.track(at(1000, acked, boot));
+            (sampled.rows[0].rates.send, sampled.rows[0].history.until(u64::MAX).len())
+        };
+        assert_eq!(after(6000, Boot::Unsure), (Some(8000.0), 2), "the logger was started again");
+        assert_eq!(after(100, Boot::Unsure), (None, 1));
+        assert_eq!(after(6000, Boot::Other), (None, 1));
+    }
+
+    #[test]
     fn the_history_is_of_this_connection_and_bounded() {
         let mut tracker = Tracker::default();
         let sampled = (0..400).map(|second| tracker.track(record(second * 1000, |_| ()))).last().unwrap();
         let points = sampled.rows[0].history.until(u64::MAX);
         assert_eq!((points.len(), points[0].at_ns), (POINTS_MAX, 100_000_000_000));
         assert_eq!(sampled.rows[0].history.until(150_000_000_000).len(), 51);
-        tracker.track(Snapshot { header: Header::default(), records: Vec::new() });
+        tracker.track(Snapshot { header: Header::default(), records: Vec::new(), boot: Boot::Same });
         let again = tracker.track(record(401_000, |_| ()));
         assert_eq!(again.rows[0].history.until(u64::MAX).len(), 1, "what was gone is forgotten");
     }

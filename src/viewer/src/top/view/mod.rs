@@ -16,6 +16,7 @@ use ratatui::widgets::{Clear, Paragraph};
 
 use super::input::KEYS;
 use super::model::{Model, Pane};
+use crate::units::has_utf8;
 
 /// What a terminal can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +30,8 @@ pub struct Abilities {
 impl Abilities {
     /// As the environment tells.
     pub fn of_environment() -> Self {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable).unwrap_or_default().to_lowercase();
-        Self { colour: variable("NO_COLOR").is_none(), unicode: locale.contains("utf-8") || locale.contains("utf8") }
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        Self { colour: !is_set("NO_COLOR"), unicode: has_utf8() }
     }
 
     fn coloured(self, style: Style, colour: Color) -> Style {

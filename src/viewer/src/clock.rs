@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! The time that passed in a log: by its monotonic clock where it has one,
+//! otherwise by the clock of the day as far as the logger's ticks agree with it.
+//! It only moves forward, also where the clock of the day was set.
+
+use tcpstats::Header;
+use tcpstats::frame::flag;
+use tcpstats::note::NoteText;
+
+use crate::output::seconds;
+
+/// How much the clocks may differ over a time, for what the system slews them.
+pub fn slewed_ns(ns: u64) -> u64 {
+    20_000_000 + ns / 1000
+}
+
+/// How far apart snapshots may be without a tick that was missed: one may come
+/// late.
+pub fn late_ns(interval_ns: u64, due_ns: u64) -> u64 {
+    interval_ns.saturating_add(1_000_000_000).saturating_add(slewed_ns(due_ns))
+}
+
+/// The time between two ticks, as the note of a log's start has it; `None` if the
+/// log is of frames that were taken before, at another interval.
+fn interval_ns(note: &NoteText<'_>) -> Option<u64> {
+    let is_live = note.text("source").is_none_or(|source| source == "sock_diag" || source.starts_with("/dev/"));
+    note.number("interval_us").filter(|_| is_live).map(|us| us.saturating_mul(1000))
+}
+
+/// A log's time while it is read.
+#[derive(Debug, Default)]
+pub struct Clock {
+    /// The last snapshot, and the time that had passed.
+    last: Option<(Header, u64)>,
+    /// The first one: times of several hosts are since then.
+    first_ns: Option<u64>,
+    host: Option<String>,
+    interval_ns: Option<u64>,
+    /// How much later than its tick the last snapshot was.
+    late_ns: u64,
+    /// Between the last two snapshots.
+    usual_ns: Option<u64>,
+    is_rotated: bool,
+    /// Since the last snapshot there was nothing to count ticks by.
+    is_interrupted: bool,
+    is_other_host: bool,
+    steps: Steps,
+}
+
+/// What is known of the steps of a log's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Steps {
+    first: Option<Step>,
+    count: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    is_back: bool,
+    by_ns: u64,
+    between: (u64, u64),
+}
+
+impl Clock {
+    /// Takes a note.
+    pub fn note(&mut self, note: &NoteText<'_>) {
+        match note.name {
+            "log" => {
+                self.interval_ns = interval_ns(note);
+                self.is_interrupted |= !std::mem::take(&mut self.is_rotated);
+                let host = note.text("host").map(str::to_owned);
+                self.is_other_host |= self.host.is_some() && host.is_some() && self.host != host;
+                self.host = host.or(self.host.take());
+            }
+            "rotated" => self.is_rotated = true,
+            "source_lost" => self.is_interrupted = true,
+            _ => (),
+        }
+    }
+
+    /// Takes the next snapshot; returns the time that has passed when it begins,
+    /// in nanoseconds.
+    pub fn snapshot(&mut self, header: &Header) -> u64 {
+        let is_interrupted = std::mem::take(&mut self.is_interrupted);
+        let mut header = *header;
+        if let (true, Some((last, _))) = (header.flags & flag::UNFINISHED != 0, self.last) {
+            // Its closing line would have counted the ticks.
+            header.missed_ticks = last.missed_ticks;
+        }
+        let now_ns = match self.last {
+            Some((last, at_ns)) if !std::mem::take(&mut self.is_other_host) => {
+                let passed_ns = self.passed(&last, &header, is_interrupted);
+                at_ns.saturating_add(passed_ns)
+            }
+            _ => header.wall_ns.saturating_sub(*self.first_ns.get_or_insert(header.wall_ns)),
+        };
+        self.last = Some((header, now_ns));
+        now_ns
+    }
+
+    /// The time that has passed at that time of the day, around the last
+    /// snapshot.
+    pub fn at(&self, wall_ns: u64) -> u64 {
+        let (header, now_ns) = self.last.unwrap_or_default();
+        match wall_ns.checked_sub(header.wall_ns) {
+            Some(after) => now_ns.saturating_add(after),
+            None => now_ns.saturating_sub(header.wall_ns - wall_ns),
+        }
+    }
+
+    /// The steps so far.
+    pub fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    /// How long it was from one snapshot to the next.
+    fn passed(&mut self, last: &Header, header: &Header, is_interrupted: bool) -> u64 {
+        let by_wall = header.wall_ns.checked_sub(last.wall_ns);
+        let by_mono = header.mono_ns.checked_sub(last.mono_ns).filter(|_| last.mono_ns > 0);
+        let ticks = header.sequence.checked_sub(last.sequence).filter(|ticks| *ticks > 0 && !is_interrupted);
+        let ticks = ticks.map(|ticks| ticks.saturating_add(header.missed_ticks.saturating_sub(last.missed_ticks)));
+        let due = ticks.and_then(|ticks| Some(self.interval_ns.or(self.usual_ns)?.saturating_mul(ticks)));
+        let (passed_ns, allowed_ns) = match (by_mono, by_wall, due) {
+            // After a reboot the monotonic clock begins again, and may have gone as far.
+            (Some(mono), ..) if !is_interrupted => (mono, slewed_ns(mono)),
+            (Some(mono), None, _) => (mono, 0),
+            (_, Some(wall), _) if is_interrupted => {
+                self.late_ns = 0;
+                return wall;
+            }
+            // The ticks of a log say how long it was.
+            (_, _, Some(due)) if self.interval_ns.is_some() => {
+                let interval_ns = due / ticks.unwrap_or(1).max(1);
+                (by_wall.and_then(|wall| self.in_time(wall, due, interval_ns)).unwrap_or(due), 0)
+            }
+            (_, Some(wall), _) => (wall, 0),
+            (_, None, due) => (due.unwrap_or(0), slewed_ns(0)),
+        };
+        let step_ns = match by_wall {
+            Some(wall) => (passed_ns > wall, passed_ns.abs_diff(wall)),
+            None => (true, (last.wall_ns - header.wall_ns).saturating_add(passed_ns)),
+        };
+        if step_ns.1 > allowed_ns {
+            self.steps.add(Step { is_back: step_ns.0, by_ns: step_ns.1, between: (last.sequence, header.sequence) });
+        }
+        if !is_interrupted {
+            self.usual_ns = Some(passed_ns / ticks.unwrap_or(1).max(1));
+        }
+        passed_ns
+    }
+}
+
+impl Clock {
+    /// The time by the clock of the day, if the ticks allow it: a snapshot may be
+    /// late, but then the next one is not later, and none is early.
+    fn in_time(&mut self, wall_ns: u64, due_ns: u64, interval_ns: u64) -> Option<u64> {
+        let late_max = late_ns(interval_ns, due_ns);
+        let early_max = slewed_ns(due_ns).saturating_add(interval_ns / 4);
+        let by_now = self.late_ns.saturating_add(wall_ns);
+        if wall_ns > due_ns.saturating_add(late_max) || by_now.saturating_add(early_max) < due_ns {
+            return None;
+        }
+        self.late_ns = by_now.saturating_sub(due_ns).min(late_max);
+        Some(wall_ns)
+    }
+}
+
+impl Steps {
+    fn add(&mut self, step: Step) {
+        self.first.get_or_insert(step);
+        self.count += 1;
+    }
+
+    /// The message, if there are steps.
+    pub fn message(&self) -> Option<String> {
+        let Step { is_back, by_ns, between: (before, after) } = self.first?;
+        let direction = if is_back { "back" } else { "forward" };
+        let more = match self.count {
+            1 => String::new(),
+            2 => ", and once more".into(),
+            count => format!(", and {} more times", count - 1),
+        };
+        let by = seconds(by_ns);
+        Some(format!("the clock stepped {direction} by {by} s between snapshots {before} and {after}{more}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+    const START: u64 = 1_700_000_000 * S;
+
+    fn header(sequence: u64, wall_s: u64, mono_ns: u64) -> Header {
+        Header { sequence, wall_ns: START + wall_s * S, mono_ns, ..Header::default() }
+    }
+
+    fn clock() -> Clock {
+        let mut clock = Clock::default();
+        clock.note(&NoteText::read("log host=\"h\" interval_us=1000000").unwrap());
+        clock
+    }
+
+    #[test]
+    fn the_monotonic_clock_decides_where_there_is_one() {
+        let mut clock = clock();
+        let times = [(7200, 50 * S), (7201, 51 * S), (3602, 52 * S), (3603, 53 * S)];
+        let mut passed = Vec::new();
+        for (number, (wall_s, mono_ns)) in (1..).zip(times) {
+            passed.push(clock.snapshot(&header(number, wall_s, mono_ns)));
+        }
+        assert_eq!(passed, [0, S, 2 * S, 3 * S]);
+        assert_eq!(clock.steps().message().unwrap(), "the clock stepped back by 3600.000 s between snapshots 2 and 3");
+    }
+
+    #[test]
+    fn without_it_the_ticks_do() {
+        let mut clock = clock();
+        assert_eq!(clock.snapshot(&header(1, 7200, 0)), 0);
+        assert_eq!(clock.snapshot(&header(2, 3601, 0)), S, "back");
+        assert_eq!(clock.snapshot(&header(3, 90_000, 0)), 2 * S, "forward");
+        let stalled = Header { missed_ticks: 100, ..header(4, 90_101, 0) };
+        assert_eq!(clock.snapshot(&stalled), 103 * S, "a logger that was stopped is not a step");
+        assert_eq!(clock.snapshot(&header(5, 90_102, 0)), 104 * S);
+        assert_eq!(clock.steps().count, 2);
+        let late = Header { wall_ns: START + 90_103 * S + S / 2, ..header(6, 0, 0) };
+        assert_eq!(clock.snapshot(&late), 105 * S + S / 2);
+        assert_eq!(clock.snapshot(&header(7, 90_104, 0)), 106 * S, "half a second after the late one");
+        let early = Header { wall_ns: START + 90_104 * S + S / 100, ..header(8, 0, 0) };
+        assert_eq!(clock.snapshot(&early), 107 * S, "the clock was set back by almost a second");
+        assert_eq!(clock.steps().count, 3);
+        let mut clock = self::clock();
+        clock.snapshot(&header(1, 90_102, 0));
+        let start = clock.at(START + 90_102 * S);
+        assert_eq!(start, 0);
+        clock.snapshot(&header(2, 90_103, 0));
+        assert_eq!(clock.at(START + 90_103 * S - 7), S - 7);
+        clock.snapshot(&header(106, 90_207, 0));
+        assert_eq!(clock.at(START + 90_207 * S + 7), 105 * S + 7);
+    }
+
+    #[test]
+    fn between_runs_the_clock_of_the_day_is_all_there_is() {
+        let mut clock = clock();
+        clock.snapshot(&header(9, 10, 0));
+        clock.note(&NoteText::read("log host=\"h\" interval_us=1000000").unwrap());
+        assert_eq!(clock.snapshot(&header(1, 500, 0)), 490 * S);
+        assert!(clock.steps().message().is_none());
+        clock.note(&NoteText::read("log host=\"other\" interval_us=1000000").unwrap());
+        assert_eq!(clock.snapshot(&header(1, 12, 0)), 2 * S, "another host's log of the same time");
+        assert!(clock.steps().message().is_none());
+    }
+}
