@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What is kept of a connection while a log is read: about one and a half
-//! kilobytes, however long the log is.
+//! What is kept of a connection while a log is read, however long the log is.
 
-use sketches_ddsketch::{Config, DDSketch};
 use tcpstats::{Key, Record, State, key};
+
+use super::roundtrips::RoundTrips;
 
 /// Whether a record is of a connection over which data can go: no listener,
 /// and none that is over.
@@ -26,6 +26,10 @@ impl Total {
         if let Some(now) = now {
             self.range = Some((self.range.map_or(now, |(first, _)| first), now));
         }
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.range.map(|(_, last)| last)
     }
 
     /// How much it grew.
@@ -160,58 +164,51 @@ struct Held {
     at: u64,
     limits: Limits,
     srtt: Option<u32>,
+    counted: Option<(u64, u64)>,
+}
+
+/// What one record says of a connection.
+#[derive(Clone, Copy, Default)]
+pub struct Sample {
+    sent: Option<u64>,
+    acked: Option<u64>,
+    received: Option<u64>,
+    rexmit_bytes: Option<u64>,
+    rexmit_packs: Option<u32>,
+    age_us: Option<u64>,
+    srtt: Option<u32>,
+    limits: Limits,
     /// Linux's own counts of time limited by receiver and buffer, microseconds.
     counted: Option<(u64, u64)>,
 }
 
-/// Round-trip times, each as often as there are snapshots in which it held.
-pub struct RoundTrips {
-    sketch: DDSketch,
-    /// What comes again and again is added once.
-    last: Option<(u32, u64)>,
-}
-
-impl RoundTrips {
-    /// None yet.
-    pub fn new() -> Self {
-        Self { sketch: DDSketch::new(Config::defaults()), last: None }
-    }
-
-    fn see(&mut self, srtt: u32, count: u64) {
-        match &mut self.last {
-            Some((last, seen)) if *last == srtt => *seen += count,
-            _ => {
-                self.flush();
-                self.last = Some((srtt, count));
-            }
+impl Sample {
+    /// That of the record.
+    pub fn of(record: &Record, is_linux: bool) -> Self {
+        let get = |key: Key<u64>| record.get(key);
+        Self {
+            sent: get(key::sent_bytes),
+            acked: get(key::acked_bytes),
+            received: get(key::received_bytes),
+            rexmit_bytes: get(key::rexmit_bytes),
+            rexmit_packs: record.get(key::rexmit_packs),
+            age_us: get(key::age),
+            srtt: record.get(key::srtt),
+            limits: Limits::of(record, is_linux),
+            counted: get(key::rwnd_limited).zip(get(key::sndbuf_limited)),
         }
-    }
-
-    fn flush(&mut self) {
-        if let Some((srtt, count)) = self.last.take().filter(|(_, count)| *count > 0) {
-            self.sketch.add_with_count(srtt.into(), count);
-        }
-    }
-
-    /// Adds another's, which is not added to any more.
-    pub fn merge(&mut self, other: &Self) {
-        // Both have the same configuration, without which merging fails.
-        let _ = self.sketch.merge(&other.sketch);
-    }
-
-    /// Microseconds: the least, the median, that of 95 %, and the greatest; the
-    /// middle ones within 1 %.
-    pub fn quantiles(&self) -> Option<[f64; 4]> {
-        let at = |q| self.sketch.quantile(q).ok().flatten();
-        let (least, greatest) = self.sketch.min().zip(self.sketch.max())?;
-        Some([least, at(0.5)?.clamp(least, greatest), at(0.95)?.clamp(least, greatest), greatest])
     }
 }
 
 /// A connection, as far as the log is read.
 pub struct Connection {
+    /// When it was seen first and last, in time that passed in the log.
     pub first_ns: u64,
     pub last_ns: u64,
+    /// The same by the clock of the day.
+    pub wall_ns: (u64, u64),
+    /// The run of the logger in which it was seen last.
+    pub run: u32,
     pub sent: Total,
     pub rexmit_bytes: Total,
     pub rexmit_packs: Total,
@@ -223,6 +220,7 @@ pub struct Connection {
     pub receiver_limited: Spent,
     pub buffer_limited: Spent,
     held: Option<Held>,
+    age_us: Option<u64>,
 }
 
 /// How a log is to be understood at some place.
@@ -233,16 +231,16 @@ pub struct Place {
     pub snapshot_ns: u64,
     /// Whether records that did not change are left out.
     pub changes_only: bool,
-    /// Whether Linux wrote it.
-    pub is_linux: bool,
 }
 
 impl Connection {
     /// One that is seen at that time first.
-    pub fn new(time_ns: u64) -> Self {
+    pub fn new(time_ns: u64, wall_ns: u64) -> Self {
         Self {
             first_ns: time_ns,
             last_ns: time_ns,
+            wall_ns: (wall_ns, wall_ns),
+            run: 0,
             sent: Total::default(),
             rexmit_bytes: Total::default(),
             rexmit_packs: Total::default(),
@@ -254,24 +252,40 @@ impl Connection {
             receiver_limited: Spent::default(),
             buffer_limited: Spent::default(),
             held: None,
+            age_us: None,
         }
     }
 
     /// Adds a record.
-    pub fn see(&mut self, time_ns: u64, record: &Record, place: Place) {
-        let get = |key: Key<u64>| record.get(key);
-        let counted = get(key::rwnd_limited).zip(get(key::sndbuf_limited));
-        self.pass(time_ns, place, counted);
+    pub fn see(&mut self, time_ns: u64, wall_ns: u64, sample: &Sample, place: Place) {
+        self.pass(time_ns, place, sample.counted);
 
         self.last_ns = self.last_ns.max(time_ns);
-        let sent = get(key::sent_bytes);
-        self.sent.see(sent);
-        self.rexmit_bytes.see(get(key::rexmit_bytes));
-        self.rexmit_packs.see(record.get(key::rexmit_packs).map(u64::from));
-        self.sends.see(time_ns, get(key::acked_bytes).or(sent));
-        self.receives.see(time_ns, get(key::received_bytes));
-        let limits = Limits::of(record, place.is_linux);
-        self.held = Some(Held { time_ns, at: place.snapshots, limits, srtt: record.get(key::srtt), counted });
+        self.wall_ns.1 = wall_ns;
+        self.sent.see(sample.sent);
+        self.rexmit_bytes.see(sample.rexmit_bytes);
+        self.rexmit_packs.see(sample.rexmit_packs.map(u64::from));
+        self.sends.see(time_ns, sample.acked.or(sample.sent));
+        self.receives.see(time_ns, sample.received);
+        self.age_us = sample.age_us.or(self.age_us);
+        let &Sample { limits, srtt, counted, .. } = sample;
+        self.held = Some(Held { time_ns, at: place.snapshots, limits, srtt, counted });
+    }
+
+    /// Whether the record must be of another connection, which the kernel gave
+    /// the same number after a reboot: what only grows is less.
+    pub fn is_another(&self, sample: &Sample) -> bool {
+        /// What a SYN and a FIN in flight make of acknowledged bytes.
+        const FLAGS: u64 = 2;
+        let less = |before: Option<u64>, now: Option<u64>, slack| {
+            before.zip(now).is_some_and(|(before, now)| now.saturating_add(slack) < before)
+        };
+        less(self.sent.last(), sample.sent, 0)
+            || less(self.sends.total.last(), sample.acked.or(sample.sent), FLAGS)
+            || less(self.receives.total.last(), sample.received, FLAGS)
+            || less(self.rexmit_bytes.last(), sample.rexmit_bytes, 0)
+            || less(self.rexmit_packs.last(), sample.rexmit_packs.map(u64::from), 0)
+            || less(self.age_us, sample.age_us, 0)
     }
 
     /// Says that the record that was seen last held until that time.
@@ -314,8 +328,8 @@ impl Connection {
         }
         let until_ns = if place.changes_only { time_ns } else { self.last_ns };
         self.pass(until_ns, place, None);
+        self.wall_ns.1 = self.wall_ns.1.saturating_add(until_ns.saturating_sub(self.last_ns));
         self.last_ns = self.last_ns.max(until_ns);
-        self.srtt.flush();
     }
 
     /// How long it was in the log.
@@ -347,10 +361,11 @@ mod tests {
     fn limits(change: impl FnOnce(&mut Record), is_linux: bool) -> [Option<u64>; 4] {
         let mut record = record();
         change(&mut record);
-        let place = Place { is_linux, ..Place::default() };
-        let mut connection = Connection::new(S);
-        connection.see(S, &record, place);
-        connection.see(3 * S, &record, place);
+        let place = Place::default();
+        let mut connection = Connection::new(S, S);
+        let sample = Sample::of(&record, is_linux);
+        connection.see(S, S, &sample, place);
+        connection.see(3 * S, 3 * S, &sample, place);
         connection.leave(9 * S, place);
         assert_eq!(connection.duration_ns(), 2 * S);
         let spent =
@@ -401,24 +416,43 @@ mod tests {
             record.set(key::rwnd_limited, us);
             record.set(key::sndbuf_limited, us / 2);
         }
-        let mut connection = Connection::new(0);
-        connection.see(0, &before, Place::default());
-        connection.see(10 * S, &after, Place::default());
+        let mut connection = Connection::new(0, 0);
+        connection.see(0, 0, &Sample::of(&before, true), Place::default());
+        connection.see(10 * S, 10 * S, &Sample::of(&after, true), Place::default());
         assert_eq!(connection.receiver_limited.ns(), Some(3 * S));
         assert_eq!(connection.buffer_limited.ns(), Some(3 * S / 2));
     }
 
     #[test]
+    fn a_total_that_is_less_is_of_another_connection() {
+        let mut before = record();
+        before.set(key::acked_bytes, 1000);
+        before.set(key::rexmit_packs, 3);
+        let mut connection = Connection::new(0, 0);
+        connection.see(0, 0, &Sample::of(&before, false), Place::default());
+        let is_another = |change: &dyn Fn(&mut Record)| {
+            let mut after = before.clone();
+            change(&mut after);
+            connection.is_another(&Sample::of(&after, false))
+        };
+        assert!(!is_another(&|_| ()));
+        assert!(!is_another(&|record| record.set(key::acked_bytes, 999)), "a FIN is in flight");
+        assert!(is_another(&|record| record.set(key::acked_bytes, 900)));
+        assert!(is_another(&|record| record.set(key::rexmit_packs, 2)));
+        assert!(!is_another(&Record::clear), "what is absent says nothing");
+    }
+
+    #[test]
     fn a_record_of_a_log_of_changes_holds_until_the_next() {
-        let mut connection = Connection::new(S);
+        let mut connection = Connection::new(S, S);
         let mut record = record();
-        let place = |snapshots| Place { snapshots, changes_only: true, snapshot_ns: snapshots * S, is_linux: false };
+        let place = |snapshots| Place { snapshots, changes_only: true, snapshot_ns: snapshots * S };
         record.set(key::srtt, 100);
         record.set(key::acked_bytes, 0);
-        connection.see(S, &record, place(0));
+        connection.see(S, S, &Sample::of(&record, false), place(0));
         record.set(key::srtt, 900);
         record.set(key::acked_bytes, 5000);
-        connection.see(2 * S, &record, place(1));
+        connection.see(2 * S, 2 * S, &Sample::of(&record, false), place(1));
         connection.leave(100 * S, place(99));
         assert_eq!(connection.duration_ns(), 99 * S);
         assert_eq!(connection.sends.max_per_s(99 * S), Some(5000.0));

@@ -3,16 +3,18 @@
 //! The rows of a summary: of connections, or of all to one prefix or port.
 
 use std::collections::HashMap;
-use std::io::{BufWriter, Write, stdout};
+use std::io::{BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::process::ExitCode;
 
 use tcpstats_source::Sentence;
 
 use super::Seen;
-use super::connection::{Connection, RoundTrips, Spent, per_second};
+use super::connection::{Connection, Spent, per_second};
+use super::roundtrips::RoundTrips;
 use crate::cli::{self, By, Measure};
 use crate::identity::{End, Identity};
-use crate::output::{self, seconds};
+use crate::output::{self, Stdout, seconds};
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
 
@@ -23,6 +25,8 @@ struct Row {
     connections: u64,
     first_ns: u64,
     last_ns: u64,
+    /// The same by the clock of the day.
+    wall_ns: (u64, u64),
     /// Of the connections together.
     duration_ns: u64,
     sent: Option<u64>,
@@ -91,6 +95,7 @@ impl Row {
             connections: 1,
             first_ns: connection.first_ns,
             last_ns: connection.last_ns,
+            wall_ns: connection.wall_ns,
             duration_ns,
             sent: connection.sends.total.grown(),
             send_mean: connection.sends.mean_per_s(duration_ns),
@@ -125,6 +130,7 @@ impl Row {
         self.connections += other.connections;
         self.first_ns = self.first_ns.min(other.first_ns);
         self.last_ns = self.last_ns.max(other.last_ns);
+        self.wall_ns = (self.wall_ns.0.min(other.wall_ns.0), self.wall_ns.1.max(other.wall_ns.1));
         self.duration_ns += other.duration_ns;
         sum(&mut self.sent, other.sent);
         sum(&mut self.received, other.received);
@@ -185,19 +191,22 @@ fn ratio(part: u64, all: u64) -> f64 {
 }
 
 /// Writes the summary to standard output as it was asked for.
-pub fn write(mut seen: Seen, asked: &cli::Summary) -> Result<(), Sentence> {
-    let mut rows: Vec<_> = collect(&mut seen, asked).map(|row| (row.badness(asked.worst), row)).collect();
+pub fn write(mut seen: Seen, asked: &cli::Summary) -> Result<ExitCode, Sentence> {
+    let rows = collect(&mut seen, asked);
     let all = rows.len();
-    rows.sort_by(|(one_badness, one), (other_badness, other)| {
+    // Places are sorted: rows are large.
+    let mut places: Vec<_> = rows.iter().map(|row| row.badness(asked.worst)).zip(0..).collect();
+    places.sort_by(|(one_badness, one), (other_badness, other)| {
         let of = |badness: &Option<f64>| badness.unwrap_or(f64::NEG_INFINITY);
+        let (one, other): (&Row, &Row) = (&rows[*one], &rows[*other]);
         of(other_badness)
             .total_cmp(&of(one_badness))
             .then(one.first_ns.cmp(&other.first_ns))
             .then_with(|| one.name.to_string().cmp(&other.name.to_string()))
     });
-    rows.truncate(asked.count.unwrap_or(if asked.json || asked.csv { usize::MAX } else { 10 }));
-    let rows: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
-    let mut out = BufWriter::new(stdout().lock());
+    places.truncate(asked.count.unwrap_or(if asked.json || asked.csv { usize::MAX } else { 10 }));
+    let rows: Vec<_> = places.into_iter().map(|(_, place): (_, usize)| &rows[place]).collect();
+    let mut out = BufWriter::new(Stdout::open().map_err(|error| output::failed(&error))?);
     let written = if asked.json {
         rows.iter().try_for_each(|row| writeln!(out, "{}", json(row)))
     } else if asked.csv {
@@ -206,20 +215,26 @@ pub fn write(mut seen: Seen, asked: &cli::Summary) -> Result<(), Sentence> {
     } else {
         write_table(&mut out, &seen, &rows, all, asked)
     };
-    written.and_then(|()| out.flush()).map_err(|error| output::failed(&error))
+    output::end(written.and_then(|()| out.flush()))
 }
 
-fn collect(seen: &mut Seen, asked: &cli::Summary) -> impl Iterator<Item = Row> {
-    let mut rows: HashMap<Name, Row> = HashMap::new();
-    for (identity, connection) in seen.connections.drain() {
-        let name = Name::of(&identity, asked);
-        let row = Row::of(name, connection);
-        match rows.get_mut(&name) {
+/// The rows, in any order.
+fn collect(seen: &mut Seen, asked: &cli::Summary) -> Vec<Row> {
+    let (connections, ended) = (std::mem::take(&mut seen.connections), std::mem::take(&mut seen.ended));
+    let rows = connections.into_iter().chain(ended);
+    let rows = rows.map(|(identity, connection)| Row::of(Name::of(&identity, asked), *connection));
+    if asked.by == By::Connection {
+        // Two of one name are of before and after a reboot.
+        return rows.collect();
+    }
+    let mut groups: HashMap<Name, Row> = HashMap::new();
+    for row in rows {
+        match groups.get_mut(&row.name) {
             Some(group) => group.merge(&row),
-            None => _ = rows.insert(name, row),
+            None => _ = groups.insert(row.name, row),
         }
     }
-    rows.into_values()
+    groups.into_values().collect()
 }
 
 /// A value of a row for a program: text or a number, none where it is not known.
@@ -259,8 +274,9 @@ fn identity<T>(row: &Row, get: impl FnOnce(&Identity) -> Option<T>) -> Option<T>
 }
 
 /// What programs are told, in this order: names with their units, and values.
-const CELLS: [(&str, CellOf); 28] = [
+const CELLS: [(&str, CellOf); 29] = [
     ("gencnt", |row| identity(row, |identity| integer(identity.gencnt))),
+    ("vnet", |row| identity(row, |identity| integer(identity.vnet))),
     ("laddr", |row| identity(row, |identity| address(identity.local))),
     ("lport", |row| identity(row, |identity| integer(identity.local.port.map(u64::from)))),
     ("faddr", |row| identity(row, |identity| address(identity.foreign))),
@@ -268,8 +284,8 @@ const CELLS: [(&str, CellOf); 28] = [
     ("prefix", |row| matches!(row.name, Name::Prefix(..)).then(|| Cell::Text(row.name.to_string()))),
     ("port", |row| matches!(row.name, Name::Port(_)).then(|| Cell::Number(row.name.to_string()))),
     ("connections", |row| integer(Some(row.connections))),
-    ("first", |row| Some(Cell::Number(output::seconds9(row.first_ns)))),
-    ("last", |row| Some(Cell::Number(output::seconds9(row.last_ns)))),
+    ("first", |row| Some(Cell::Number(output::seconds9(row.wall_ns.0)))),
+    ("last", |row| Some(Cell::Number(output::seconds9(row.wall_ns.1)))),
     ("duration_s", |row| Some(Cell::Number(output::seconds9(row.duration_ns)))),
     ("sent_bytes", |row| integer(row.sent)),
     ("send_mean_bytes_per_s", |row| decimal(row.send_mean, 3)),
@@ -314,7 +330,7 @@ fn csv(row: &Row) -> String {
 fn write_table(
     out: &mut impl Write,
     seen: &Seen,
-    rows: &[Row],
+    rows: &[&Row],
     all: usize,
     asked: &cli::Summary,
 ) -> std::io::Result<()> {
@@ -329,7 +345,11 @@ fn write_table(
         count if count < all => format!("; the {count} worst by {}", name_of(asked.worst)),
         _ => String::new(),
     };
-    writeln!(out, "{all} {what}, {records} records in {snapshots} snapshots over {time} s{shown}\n")?;
+    writeln!(out, "{all} {what}, {records} records in {snapshots} snapshots over {time} s{shown}")?;
+    if let Some(stepped) = seen.clock.steps().message() {
+        writeln!(out, "{stepped}; durations do not count that")?;
+    }
+    writeln!(out)?;
     let first: &[(&str, Align)] = match asked.by {
         By::Connection => &[("LOCAL", Align::Left), ("FOREIGN", Align::Left)],
         By::Prefix => &[("PREFIX", Align::Left), ("CONNS", Align::Right)],

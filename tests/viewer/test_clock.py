@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Clocks that are set while the logger runs: what took how long stays right."""
+
+import json
+
+import pytest
+from bin_log import snapshots
+from synthetic import START, write
+from terminal import Terminal
+from viewer import run, start
+
+CLOCKS = {
+    "back": [START + i - (3600 if i >= 10 else 0) for i in range(20)],
+    "forward": [START + i + (86400 if i >= 10 else 0) for i in range(20)],
+    "back a little": [START + i - (0.99 if i >= 10 else 0) for i in range(20)],
+    "often": [START + i + (i % 3 - 1) * 500 for i in range(20)],
+    "stands still": [START] * 20,
+}
+
+
+def log_of(folder, clock, **more):
+    shots = [(second, [{"acked_bytes": 1000 * i, "received_bytes": 500 * i}]) for i, second in enumerate(clock)]
+    return write(folder / "log.csv", shots, **more)
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize("mono", [(), range(500, 520)])
+@pytest.mark.parametrize("form", ["csv", "json", "bin"])
+def test_a_clock_that_is_set_changes_no_duration(tmp_path, clock, mono, form):
+    log = log_of(tmp_path, CLOCKS[clock], mono=mono)
+    if form != "csv":
+        out = tmp_path / f"log.{form}"
+        run("convert", log, out)
+        log = out
+    done = start("summary", "--json", log)
+    row = json.loads(done.stdout)
+    assert done.returncode == 0 and row["duration_s"] == pytest.approx(19, abs=1e-6)
+    assert row["slow_start_s"] == pytest.approx(19, abs=1e-6)
+    assert row["cwnd_limited_s"] <= row["duration_s"]
+    assert row["send_mean_bytes_per_s"] == pytest.approx(1000) == row["send_max_bytes_per_s"]
+    assert row["receive_mean_bytes_per_s"] == pytest.approx(500)
+    assert b"tcpstats: warning: the clock stepped " in done.stderr
+    table = start("summary", log)
+    assert b"the clock stepped " in table.stdout and table.stderr == b""
+    assert b" over 19.000 s\n" in table.stdout
+
+
+def test_the_step_is_described(tmp_path):
+    done = start("summary", "--csv", log_of(tmp_path, CLOCKS["back"]))
+    assert done.stderr.decode() == (
+        "tcpstats: warning: the clock stepped back by 3600.000 s between snapshots 10 and 11\n"
+    )
+    done = start("summary", log_of(tmp_path, CLOCKS["forward"]))
+    assert "the clock stepped forward by 86400.000 s between snapshots 10 and 11; durations do not count that" in (
+        done.stdout.decode()
+    )
+
+
+def test_time_in_which_the_logger_stood_still_counts(tmp_path):
+    clock = [START + i + (100 if i >= 10 else 0) for i in range(20)]
+    log = log_of(tmp_path, clock, missed=[0] * 10 + [100] + [0] * 9)
+    row = json.loads(run("summary", "--json", log))
+    assert row["duration_s"] == 119
+
+
+def test_a_clock_that_is_slewed_is_not_set(tmp_path):
+    clock = [START + i * 1.0004 for i in range(20)]
+    row = json.loads(run("summary", "--json", log_of(tmp_path, clock, mono=[500 + i for i in range(20)])))
+    assert row["duration_s"] == pytest.approx(19, abs=0.01)
+
+
+def test_a_log_without_ticks_has_no_impossible_time(tmp_path):
+    log = log_of(tmp_path, CLOCKS["back"])
+    bare = tmp_path / "bare.csv"
+    bare.write_text("".join(line for line in log.read_text().splitlines(keepends=True) if not line.startswith("# log")))
+    row = json.loads(start("summary", "--json", bare).stdout)
+    assert row["duration_s"] == pytest.approx(19, abs=0.1) and row["slow_start_s"] <= row["duration_s"]
+
+
+@pytest.mark.parametrize("clock", ["back", "forward", "often"])
+def test_top_shows_possible_rates_of_a_log_whose_clock_was_set(tmp_path, clock):
+    for count in 11, 20:
+        log = log_of(tmp_path, CLOCKS[clock][:count])
+        with Terminal(100, 12) as terminal:
+            terminal.top("-d", log, "-s", 20_000)
+            screen = terminal.wait_for(lambda screen: "no more snapshots" in screen, "the end of the log")
+        (row,) = [line.split() for line in screen.splitlines() if "192.0.2.2" in line]
+        assert row[3:5] == ["8.00k", "4.00k"], screen
+
+
+def test_the_monotonic_clock_of_real_frames_decides(tmp_path, transfer):
+    """Frames whose clock of the day is set back by a day in the middle."""
+    data = bytearray(transfer.read_bytes())
+    shots = snapshots(transfer.read_bytes())
+    day = 86400 * 10**9
+    for shot in shots[len(shots) // 2 :]:
+        at = shot["at"]
+        wall = int.from_bytes(data[at + 32 : at + 40], "little")
+        data[at + 32 : at + 40] = (wall - day).to_bytes(8, "little")
+        # Without the flag of the CRC it is not checked.
+        flags = int.from_bytes(data[at + 96 : at + 100], "little")
+        data[at + 96 : at + 100] = (flags & ~8).to_bytes(4, "little")
+    log = tmp_path / "set.bin"
+    log.write_bytes(data)
+    ours, theirs = (
+        {row["gencnt"]: row for row in map(json.loads, start("summary", "--json", path).stdout.splitlines())}
+        for path in (log, transfer)
+    )
+    assert ours.keys() == theirs.keys()
+    for gencnt, row in theirs.items():
+        for name, value in row.items():
+            if name not in ("first", "last") and not isinstance(value, str):
+                assert ours[gencnt][name] == pytest.approx(value, rel=0.01, abs=0.02), name

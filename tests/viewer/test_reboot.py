@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A host that was rebooted counts its connections again: none of them is taken for another."""
+
+import json
+
+import pytest
+from synthetic import START, lines, write
+from terminal import Terminal
+from viewer import run, start
+
+OTHER = {"lport": 40111, "faddr": "192.0.2.9"}
+
+
+def boots(folder, after=(1000, 51000), more=None, **clock):
+    """Logs of before and after a reboot with a connection of the same number in each."""
+    first = [(START + i, [{"acked_bytes": 1_000_000 * (i + 1), "rexmit_packs": 5 * (i + 1)}]) for i in range(2)]
+    second = [(START + 3600 + i, [{"acked_bytes": bytes_, **(more or {})}]) for i, bytes_ in enumerate(after)]
+    mono = clock.get("mono", ((), ()))
+    return (
+        write(folder / "one.csv", first, mono=mono[0]),
+        write(folder / "two.csv", second, mono=mono[1], host=clock.get("host", "h")),
+    )
+
+
+def sums(*logs):
+    rows = [json.loads(line) for line in start("summary", "--json", *logs).stdout.splitlines()]
+    return sorted((row["sent_bytes"], row["rexmit_packs"], row["duration_s"]) for row in rows)
+
+
+APART = [(50_000, 0, 1.0), (1_000_000, 5, 1.0)]
+
+
+@pytest.mark.parametrize("more", [{}, OTHER])
+@pytest.mark.parametrize("form", ["csv", "json", "bin", "one file"])
+def test_the_same_number_after_a_reboot_is_another_connection(tmp_path, form, more):
+    logs = boots(tmp_path, more=more)
+    if form == "one file":
+        (tmp_path / "both.csv").write_text("".join(log.read_text() for log in logs))
+        logs = [tmp_path / "both.csv"]
+    elif form != "csv":
+        for log in logs:
+            run("convert", log, log.with_suffix(f".{form}"))
+        logs = [log.with_suffix(f".{form}") for log in logs]
+    assert sums(*logs) == APART
+    (group,) = [json.loads(line) for line in run("summary", "--json", "--by", "port", *logs).splitlines()]
+    assert (group["connections"], group["sent_bytes"], group["rexmit_packs"]) == (2, 1_050_000, 5)
+
+
+def test_one_total_that_is_less_says_it_of_all(tmp_path):
+    """The totals of the second connection have grown beyond the old ones; the first tells that the kernel is another."""
+    flows = [{"gencnt": 7}, {"gencnt": 8, "lport": 40001}]
+    first = [(START + i, [{**flow, "acked_bytes": 1000 * (i + 1)} for flow in flows]) for i in range(2)]
+    second = [
+        (START + 60 + i, [{**flow, "acked_bytes": start + 10 * i} for flow, start in zip(flows, (5, 7000), strict=True)])
+        for i in range(2)
+    ]
+    logs = write(tmp_path / "one.csv", first), write(tmp_path / "two.csv", second)
+    assert [row[0] for row in sums(*logs)] == [10, 10, 1000, 1000]
+
+
+def test_the_monotonic_clock_tells_where_totals_do_not(tmp_path):
+    logs = boots(tmp_path, after=(5_000_000, 6_000_000), more={"rexmit_packs": 90}, mono=((9000, 9001), (50, 51)))
+    assert sums(*logs) == [(1_000_000, 0, 1.0), (1_000_000, 5, 1.0)]
+
+
+def test_another_host_has_other_connections(tmp_path):
+    logs = boots(tmp_path, after=(5_000_000, 6_000_000), more={"rexmit_packs": 90}, host="other")
+    assert sums(*logs) == [(1_000_000, 0, 1.0), (1_000_000, 5, 1.0)]
+
+
+def test_a_logger_that_was_started_again_sees_the_same_connections(tmp_path):
+    logs = boots(tmp_path, after=(3_000_000, 4_000_000), more={"rexmit_packs": 90})
+    assert sums(*logs) == [(3_000_000, 85, 3601.0)]
+    logs = boots(tmp_path, after=(3_000_000, 4_000_000), more={"rexmit_packs": 90}, mono=((9000, 9001), (12600, 12601)))
+    assert sums(*logs) == [(3_000_000, 85, 3601.0)]
+
+
+def test_numbers_that_begin_again_without_a_note_may_be_another_boot(tmp_path):
+    one, two = boots(tmp_path)
+    log = tmp_path / "both.csv"
+    records = [line for path in (one, two) for line in path.read_text().splitlines(keepends=True)]
+    header = records[1]
+    log.write_text(header + "".join(line for line in records if line[0].isdigit() or line.startswith("# snapshot")))
+    assert sums(log) == APART
+
+
+def test_top_shows_no_rate_over_a_reboot(tmp_path):
+    before = [(START + i, [{"acked_bytes": 1_000_000 * (i + 1)}]) for i in range(2)]
+    after = [(START + 60 + i, [{"acked_bytes": 1000 * (i + 1)}]) for i in range(2)]
+    log = tmp_path / "log.csv"
+    for second, expected in ([], "8.00M"), (after[:1], "-"), (after, "8.00k"):
+        log.write_text("".join(lines(before) + (lines(second) if second else [])))
+        with Terminal(100, 12) as terminal:
+            terminal.top("-d", log, "-s", 100_000)
+            screen = terminal.wait_for(lambda screen: "no more snapshots" in screen, "the end of the log")
+        (row,) = [line.split() for line in screen.splitlines() if "192.0.2.2" in line]
+        assert expected in row, screen
+
+
+def test_a_replay_has_the_rates_of_each_boot(tmp_path):
+    """What show prints of the last snapshot is of that snapshot alone."""
+    log = tmp_path / "log.csv"
+    log.write_text("".join(lines([(START, [{}, {"gencnt": 9, "lport": 1}])]) + lines([(START + 60, [{}])])))
+    assert len(run("show", "--json", "-d", log).splitlines()) == 1
