@@ -4,7 +4,7 @@
 import json
 
 import pytest
-from synthetic import START, lines, write
+from synthetic import FLOW, START, lines, write
 from terminal import Terminal
 from viewer import run, start
 
@@ -61,6 +61,22 @@ def test_one_total_that_is_less_says_it_of_all(tmp_path):
 def test_the_monotonic_clock_tells_where_totals_do_not(tmp_path):
     logs = boots(tmp_path, after=(5_000_000, 6_000_000), more={"rexmit_packs": 90}, mono=((9000, 9001), (50, 51)))
     assert sums(*logs) == [(1_000_000, 0, 1.0), (1_000_000, 5, 1.0)]
+
+
+@pytest.mark.parametrize("name", ["iss", "irs", "inode"])
+def test_what_stays_for_a_connection_tells_where_totals_do_not(tmp_path, monkeypatch, name):
+    monkeypatch.setitem(FLOW, name, 1111)
+    logs = boots(tmp_path, after=(5_000_000, 6_000_000), more={"rexmit_packs": 90, name: 2222})
+    assert sums(*logs) == [(1_000_000, 0, 1.0), (1_000_000, 5, 1.0)]
+
+
+def test_connections_of_other_network_stacks_are_kept_apart(tmp_path, monkeypatch):
+    monkeypatch.setitem(FLOW, "vnet", 0)
+    flows = [{"vnet": 0, "acked_bytes": 10}, {"vnet": 3, "acked_bytes": 500}, {"vnet": 4, "acked_bytes": 7000}]
+    grown = [{**flow, "acked_bytes": 2 * flow["acked_bytes"]} for flow in flows]
+    log = write(tmp_path / "log.csv", [(START, flows), (START + 1, grown)])
+    assert [row[0] for row in sums(log)] == [10, 500, 7000]
+    assert run("check", log).startswith(b"whole: ")
 
 
 def test_another_host_has_other_connections(tmp_path):

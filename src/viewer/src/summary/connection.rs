@@ -176,6 +176,7 @@ pub struct Sample {
     rexmit_bytes: Option<u64>,
     rexmit_packs: Option<u32>,
     age_us: Option<u64>,
+    constants: [u32; 3],
     srtt: Option<u32>,
     limits: Limits,
     /// Linux's own counts of time limited by receiver and buffer, microseconds.
@@ -193,6 +194,7 @@ impl Sample {
             rexmit_bytes: get(key::rexmit_bytes),
             rexmit_packs: record.get(key::rexmit_packs),
             age_us: get(key::age),
+            constants: [key::iss, key::irs, key::inode].map(|key| record.get(key).unwrap_or(0)),
             srtt: record.get(key::srtt),
             limits: Limits::of(record, is_linux),
             counted: get(key::rwnd_limited).zip(get(key::sndbuf_limited)),
@@ -221,6 +223,8 @@ pub struct Connection {
     pub buffer_limited: Spent,
     held: Option<Held>,
     age_us: Option<u64>,
+    /// What a connection has for all its time, once it has it; 0 until then.
+    constants: [u32; 3],
 }
 
 /// How a log is to be understood at some place.
@@ -253,6 +257,7 @@ impl Connection {
             buffer_limited: Spent::default(),
             held: None,
             age_us: None,
+            constants: [0; 3],
         }
     }
 
@@ -268,19 +273,25 @@ impl Connection {
         self.sends.see(time_ns, sample.acked.or(sample.sent));
         self.receives.see(time_ns, sample.received);
         self.age_us = sample.age_us.or(self.age_us);
+        for (constant, now) in self.constants.iter_mut().zip(sample.constants) {
+            *constant = if now == 0 { *constant } else { now };
+        }
         let &Sample { limits, srtt, counted, .. } = sample;
         self.held = Some(Held { time_ns, at: place.snapshots, limits, srtt, counted });
     }
 
     /// Whether the record must be of another connection, which the kernel gave
-    /// the same number after a reboot: what only grows is less.
+    /// the same number after a reboot: what only grows is less, or what stays is
+    /// another.
     pub fn is_another(&self, sample: &Sample) -> bool {
         /// What a SYN and a FIN in flight make of acknowledged bytes.
         const FLAGS: u64 = 2;
         let less = |before: Option<u64>, now: Option<u64>, slack| {
             before.zip(now).is_some_and(|(before, now)| now.saturating_add(slack) < before)
         };
-        less(self.sent.last(), sample.sent, 0)
+        let differ = |(before, now): (&u32, &u32)| *before != 0 && *now != 0 && before != now;
+        self.constants.iter().zip(&sample.constants).any(differ)
+            || less(self.sent.last(), sample.sent, 0)
             || less(self.sends.total.last(), sample.acked.or(sample.sent), FLAGS)
             || less(self.receives.total.last(), sample.received, FLAGS)
             || less(self.rexmit_bytes.last(), sample.rexmit_bytes, 0)
@@ -439,6 +450,19 @@ mod tests {
         assert!(!is_another(&|record| record.set(key::acked_bytes, 999)), "a FIN is in flight");
         assert!(is_another(&|record| record.set(key::acked_bytes, 900)));
         assert!(is_another(&|record| record.set(key::rexmit_packs, 2)));
+        before.set(key::iss, 1234);
+        connection.see(1, 1, &Sample::of(&before, false), Place::default());
+        let is_another = |iss| {
+            let mut after = before.clone();
+            after.set(key::iss, iss);
+            connection.is_another(&Sample::of(&after, false))
+        };
+        assert!(is_another(1235) && !is_another(1234) && !is_another(0));
+        let is_another = |change: &dyn Fn(&mut Record)| {
+            let mut after = before.clone();
+            change(&mut after);
+            connection.is_another(&Sample::of(&after, false))
+        };
         assert!(!is_another(&Record::clear), "what is absent says nothing");
     }
 

@@ -23,7 +23,7 @@ use crate::log::{Item, Log};
 use crate::output;
 
 /// The fields that a summary is made of.
-const FIELDS: &str = "gencnt,vnet,zone,age,laddr,lport,faddr,fport,state,jid,snd_cwnd,snd_ssthresh,snd_wnd,maxseg,srtt,inflight,\
+const FIELDS: &str = "gencnt,vnet,zone,age,iss,irs,inode,laddr,lport,faddr,fport,state,jid,snd_cwnd,snd_ssthresh,snd_wnd,maxseg,srtt,inflight,\
                       sent_bytes,acked_bytes,rexmit_bytes,rexmit_packs,snd_cc,snd_hiwat,received_bytes,\
                       rwnd_limited,sndbuf_limited";
 
