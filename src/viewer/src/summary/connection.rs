@@ -2,9 +2,10 @@
 
 //! What is kept of a connection while a log is read, however long the log is.
 
-use tcpstats::{Key, Record, State, key};
+use tcpstats::{Record, State, key};
 
 use super::roundtrips::RoundTrips;
+use super::sample::{Limits, Sample};
 
 /// Whether a record is of a connection over which data can go: no listener,
 /// and none that is over.
@@ -119,44 +120,6 @@ impl Spent {
     }
 }
 
-/// What limits sending, judged by one record.
-#[derive(Clone, Copy, Default)]
-struct Limits {
-    slow_start: Option<bool>,
-    cwnd: Option<bool>,
-    receiver: Option<bool>,
-    buffer: Option<bool>,
-}
-
-impl Limits {
-    /// Judges by the windows, what is in flight, and the send buffer.
-    fn of(record: &Record, is_linux: bool) -> Self {
-        let (cwnd, wnd) = (record.get(key::snd_cwnd), record.get(key::snd_wnd));
-        let (Some(cwnd), Some(inflight)) = (cwnd, record.get(key::inflight)) else {
-            return Self::default();
-        };
-        let buffered = record.get(key::snd_cc);
-        let segment = record.get(key::maxseg).unwrap_or(1).max(1);
-        let is_busy = inflight > 0 || buffered.is_some_and(|bytes| bytes > 0);
-        // Data that is not sent yet waits for something.
-        let waits = buffered.is_none_or(|bytes| bytes > inflight);
-        let fills = |window: u32| is_busy && waits && u64::from(inflight) + u64::from(segment) > u64::from(window);
-        let by_cwnd = fills(cwnd) && wnd.is_none_or(|wnd| cwnd <= wnd);
-        let by_receiver = wnd.map(|wnd| wnd < cwnd && fills(wnd));
-        // Linux counts the memory of a buffer, not the data in it.
-        let buffer = record.get(key::snd_hiwat).filter(|_| !is_linux).zip(buffered);
-        let by_buffer = buffer.map(|(size, bytes)| {
-            is_busy && !by_cwnd && by_receiver != Some(true) && u64::from(bytes) + u64::from(segment) > u64::from(size)
-        });
-        Self {
-            slow_start: record.get(key::snd_ssthresh).map(|ssthresh| is_busy && cwnd < ssthresh),
-            cwnd: Some(by_cwnd),
-            receiver: by_receiver,
-            buffer: by_buffer,
-        }
-    }
-}
-
 /// A record that holds until the next one of its connection.
 struct Held {
     time_ns: u64,
@@ -165,41 +128,6 @@ struct Held {
     limits: Limits,
     srtt: Option<u32>,
     counted: Option<(u64, u64)>,
-}
-
-/// What one record says of a connection.
-#[derive(Clone, Copy, Default)]
-pub struct Sample {
-    sent: Option<u64>,
-    acked: Option<u64>,
-    received: Option<u64>,
-    rexmit_bytes: Option<u64>,
-    rexmit_packs: Option<u32>,
-    age_us: Option<u64>,
-    constants: [u32; 3],
-    srtt: Option<u32>,
-    limits: Limits,
-    /// Linux's own counts of time limited by receiver and buffer, microseconds.
-    counted: Option<(u64, u64)>,
-}
-
-impl Sample {
-    /// That of the record.
-    pub fn of(record: &Record, is_linux: bool) -> Self {
-        let get = |key: Key<u64>| record.get(key);
-        Self {
-            sent: get(key::sent_bytes),
-            acked: get(key::acked_bytes),
-            received: get(key::received_bytes),
-            rexmit_bytes: get(key::rexmit_bytes),
-            rexmit_packs: record.get(key::rexmit_packs),
-            age_us: get(key::age),
-            constants: [key::iss, key::irs, key::inode].map(|key| record.get(key).unwrap_or(0)),
-            srtt: record.get(key::srtt),
-            limits: Limits::of(record, is_linux),
-            counted: get(key::rwnd_limited).zip(get(key::sndbuf_limited)),
-        }
-    }
 }
 
 /// A connection, as far as the log is read.

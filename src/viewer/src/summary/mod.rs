@@ -5,6 +5,7 @@
 mod connection;
 mod roundtrips;
 mod rows;
+mod sample;
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -14,7 +15,8 @@ use tcpstats::note::NoteText;
 use tcpstats::{Columns, Filter, Header, Record};
 use tcpstats_source::Sentence;
 
-use self::connection::{Connection, Place, Sample, is_live};
+use self::connection::{Connection, Place, is_live};
+use self::sample::Sample;
 use crate::boot::{Boot, Boots};
 use crate::cli;
 use crate::clock::Clock;
