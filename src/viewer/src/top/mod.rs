@@ -18,7 +18,7 @@ mod view;
 use std::io::{self, IsTerminal, stdout};
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select, unbounded};
 use ratatui::crossterm::event::{self, Event};
@@ -60,11 +60,22 @@ pub fn run(asked: &cli::Top) -> Result<ExitCode, Sentence> {
     let end = answer(&mut model, &mut screen, &samples, &keys, &signals, asked.count);
     drop(screen);
     // A terminal that hangs up may refuse to be read or drawn before its signal is here.
-    let end = end.or_else(|error| signals.recv_timeout(HANGUP).map(Some).map_err(|_| error));
+    let end = end.or_else(|error| hangup(&signals).map(Some).ok_or(error));
     if let Some(signal) = end.map_err(|error| terminal_said(&error))? {
         emulate_default_handler(signal).map_err(|error| format!("signal {signal}: {error}"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The signal of a terminal that hung up, which SIGCONT may come before.
+fn hangup(signals: &Receiver<i32>) -> Option<i32> {
+    let until = Instant::now() + HANGUP;
+    loop {
+        match signals.recv_deadline(until).ok()? {
+            SIGCONT | SIGTSTP => (),
+            signal => return Some(signal),
+        }
+    }
 }
 
 /// Whether there is a screen.
