@@ -123,11 +123,7 @@ const ZONE: core::ops::Range<usize> = 2..4;
 /// `IN6_IS_SCOPE_EMBED` of `netinet6/in6.h`.
 #[must_use]
 pub fn without_zone(mut address: [u8; 16]) -> ([u8; 16], Option<u32>) {
-    let is_scoped = match address {
-        [0xfe, second, ..] => second & 0xc0 == 0x80,
-        [0xff, second, ..] => matches!(second & 0x0f, 1 | 2),
-        _ => false,
-    };
+    let is_scoped = tcpstats::is_scoped(address);
     let Some(embedded) = address.get_mut(ZONE).filter(|_| is_scoped) else {
         return (address, None);
     };

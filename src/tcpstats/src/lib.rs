@@ -51,6 +51,6 @@ pub use field::{Field, Group, Key, Kind, Part, Unit};
 pub use filter::Filter;
 pub use frame::Header;
 pub use mask::FieldSet;
-pub use record::{PREAMBLE_LEN, RECORD_LEN, Record, Value, ipv4, mapped_ipv4, name};
+pub use record::{PREAMBLE_LEN, RECORD_LEN, Record, Value, ipv4, is_scoped, mapped_ipv4, name};
 pub use state::{State, option};
 pub use table::{BODY_LEN, FIELD_COUNT, FIELDS, MODULE_BODY_LEN, MODULE_RECORD_LEN, key};

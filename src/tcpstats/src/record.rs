@@ -370,3 +370,15 @@ pub const fn mapped_ipv4(address: [u8; 16]) -> Option<[u8; 4]> {
         _ => None,
     }
 }
+
+/// Whether addresses like that are scoped, so that only with a zone they say
+/// where a host is: link-local ones, and multicast of the link or the interface
+/// (RFC 4007, 4).
+#[must_use]
+pub const fn is_scoped(address: [u8; 16]) -> bool {
+    match address {
+        [0xfe, second, ..] => second & 0xc0 == 0x80,
+        [0xff, second, ..] => matches!(second & 0x0f, 1 | 2),
+        _ => false,
+    }
+}

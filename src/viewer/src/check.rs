@@ -194,8 +194,8 @@ impl Check {
         let identity = Identity::of(record);
         let is_known = identity.gencnt.is_some_and(|gencnt| gencnt > 0) || identity.is_complete();
         if self.waiting > 0 && is_known && self.connections.len() < CONNECTIONS_MAX {
-            let Identity { local, foreign, gencnt, vnet, zone, jid } = identity;
-            let hash = self.hasher.hash_one((local, foreign, gencnt, vnet, zone, jid));
+            let Identity { local, foreign, gencnt, vnet, jid } = identity;
+            let hash = self.hasher.hash_one((local, foreign, gencnt, vnet, jid));
             self.doubled += u64::from(!self.connections.insert(hash));
         }
     }

@@ -7,7 +7,9 @@ use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 
 use tcpstats::note::NoteText;
-use tcpstats::{Columns, Field, Record, key};
+use tcpstats::{Columns, Field, Record, is_scoped, key};
+
+use crate::units;
 
 /// One end of a connection, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,9 +18,15 @@ pub struct End {
     pub port: Option<u16>,
     /// The address, IPv4 mapped into IPv6.
     pub address: Option<[u8; 16]>,
+    /// The zone of a scoped address, which is the same on every interface.
+    pub zone: Option<u32>,
 }
 
 impl End {
+    fn new(port: Option<u16>, address: Option<[u8; 16]>, zone: Option<u32>) -> Self {
+        Self { port, address, zone: zone.filter(|_| address.is_some_and(is_scoped)) }
+    }
+
     /// The address as what it is.
     pub fn ip(&self) -> Option<IpAddr> {
         self.address.map(|address| Ipv6Addr::from(address).to_canonical())
@@ -29,7 +37,10 @@ impl End {
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ip() {
-            Some(IpAddr::V6(address)) => write!(f, "[{address}]")?,
+            Some(IpAddr::V6(address)) => match self.zone {
+                Some(zone) => write!(f, "[{address}%{}]", units::zone(zone))?,
+                None => write!(f, "[{address}]")?,
+            },
             Some(IpAddr::V4(address)) => write!(f, "{address}")?,
             None => f.write_str("?")?,
         }
@@ -48,8 +59,6 @@ pub struct Identity {
     pub gencnt: Option<u64>,
     /// The network stack that the number is of.
     pub vnet: Option<u64>,
-    /// The zone of link-local addresses, which are the same on every interface.
-    pub zone: Option<u32>,
     /// The jail.
     pub jid: Option<u32>,
 }
@@ -58,11 +67,10 @@ impl Identity {
     /// That of the record.
     pub fn of(record: &Record) -> Self {
         Self {
-            local: End { port: record.get(key::lport), address: record.get(key::laddr) },
-            foreign: End { port: record.get(key::fport), address: record.get(key::faddr) },
+            local: End::new(record.get(key::lport), record.get(key::laddr), record.get(key::zone)),
+            foreign: End::new(record.get(key::fport), record.get(key::faddr), record.get(key::zone)),
             gencnt: record.get(key::gencnt),
             vnet: record.get(key::vnet),
-            zone: record.get(key::zone),
             jid: record.get(key::jid),
         }
     }
@@ -95,7 +103,7 @@ impl Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.local, self.foreign, self.gencnt) {
-            (End { port: None, address: None }, End { port: None, address: None }, gencnt) => {
+            (End { port: None, address: None, .. }, End { port: None, address: None, .. }, gencnt) => {
                 f.write_str("connection")?;
                 gencnt.map_or(Ok(()), |gencnt| write!(f, " {gencnt}"))
             }

@@ -13,6 +13,7 @@ use tcpstats_source::{Sample, Sentence, Source};
 
 use crate::boot::Boot;
 use crate::replay::Replay;
+use crate::units;
 
 /// What is known of every connection at one instant.
 pub struct Snapshot {
@@ -47,6 +48,7 @@ impl Live {
         match name {
             Some(name) if is_log(name) => Ok(Self::Log(Box::new(Replay::open(Path::new(name), filter)?))),
             name => {
+                units::name_zones();
                 let source = tcpstats_source::open(name.unwrap_or(tcpstats_source::DEFAULT), filter)?;
                 Ok(Self::Kernel { source, buffer: SnapshotBuffer::new() })
             }

@@ -2,8 +2,10 @@
 
 //! Numbers as people read them: three digits and a unit.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tcpstats::text::{Text, longest};
-use tcpstats::{Field, Record, Unit, key};
+use tcpstats::{Field, Kind, Record, Unit, is_scoped, key};
 
 /// What `snd_ssthresh` is until a loss sets it.
 pub const NO_THRESHOLD: u32 = 1_073_725_440;
@@ -31,10 +33,37 @@ pub fn exact(record: &Record, field: &Field) -> Option<String> {
     text.finish().map(str::to_owned)
 }
 
+/// Whether the records are of this host, so that a zone is an interface of it.
+static IS_THIS_HOST: AtomicBool = AtomicBool::new(false);
+
+/// From now on zones have the names of this host's interfaces.
+pub fn name_zones() {
+    IS_THIS_HOST.store(true, Ordering::Relaxed);
+}
+
+/// A zone by its name, where that is known, or else by its number.
+pub fn zone(zone: u32) -> String {
+    let name = if IS_THIS_HOST.load(Ordering::Relaxed) { tcpstats_source::zone_name(zone) } else { None };
+    name.unwrap_or_else(|| zone.to_string())
+}
+
+/// An address with its zone, as `fe80::1%em0`.
+fn scoped(record: &Record, field: &Field) -> Option<String> {
+    let address = exact(record, field)?;
+    let octets = record.bytes(field)?.try_into().ok()?;
+    Some(match record.get(key::zone).filter(|_| is_scoped(octets)) {
+        Some(number) => format!("{address}%{}", zone(number)),
+        None => address,
+    })
+}
+
 /// The value with its unit; none where it is absent.
 pub fn readable(record: &Record, field: &Field) -> Option<String> {
     if field.index == key::snd_ssthresh.field().index && record.get(key::snd_ssthresh) == Some(NO_THRESHOLD) {
         return Some("inf".into());
+    }
+    if field.kind == Kind::Address {
+        return scoped(record, field);
     }
     let number = record.number(field);
     match (field.unit, number) {
@@ -137,6 +166,18 @@ mod tests {
         for (us, text) in cases {
             assert_eq!(time(us), text, "{us}");
         }
+    }
+
+    #[test]
+    fn a_scoped_address_has_its_zone() {
+        let address = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
+        let mut record = Record::new();
+        record.set(key::zone, 7);
+        record.set(key::laddr, address("fe80::1"));
+        record.set(key::faddr, address("2001:db8::1"));
+        assert_eq!(readable(&record, key::laddr.field()).as_deref(), Some("fe80::1%7"), "of a log");
+        assert_eq!(readable(&record, key::faddr.field()).as_deref(), Some("2001:db8::1"));
+        assert_eq!(exact(&record, key::laddr.field()).as_deref(), Some("fe80::1"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use super::lexer::{Lexer, Symbol, Token};
 use super::program::{Comparison, Filter, MAX_OPS, Op, first_bits, greatest, number_of};
 use crate::field::{Field, Kind, Unit};
-use crate::record::{ipv4, name};
+use crate::record::{ipv4, is_scoped, name};
 use crate::state::{State, option};
 use crate::table::key;
 
@@ -394,7 +394,7 @@ impl<'a> Parser<'a> {
         };
         // At the end nothing is left; the address as a whole is shown.
         let at_name = if name.is_empty() { at } else { at.tail(name) };
-        if !has_zone(text) {
+        if !is_scoped(text) {
             return Err(self.wrong(at_name, Expected::ScopedAddress));
         }
         let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
@@ -478,16 +478,6 @@ impl<'a> Parser<'a> {
 fn split(text: &str, is: impl Fn(char) -> bool) -> (&str, &str) {
     let end = text.find(|char| !is(char)).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, ""))
-}
-
-/// Whether addresses like that have a zone: link-local ones, and multicast of
-/// the link or the interface (RFC 4007, 4).
-const fn has_zone(address: [u8; 16]) -> bool {
-    match address {
-        [0xfe, second, ..] => second & 0xc0 == 0x80,
-        [0xff, second, ..] => matches!(second & 0x0f, 1 | 2),
-        _ => false,
-    }
 }
 
 /// An address, and the bits that a prefix of it can have as it is written.
