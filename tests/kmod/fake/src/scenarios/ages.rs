@@ -27,7 +27,7 @@ fn ticks(hz: u64) -> u32 {
 /// A connection that begins now.
 fn begins(hz: u64, port: u16) -> kernel::Pcb {
     let now = ticks(hz).into();
-    connection(port).set("t_starttime", now).set("t_rcvtime", now).set("t_sndtime", now)
+    connection(port).set("t_starttime", now).set("t_rcvtime", now).set("t_sndtime", now).set("t_sndbytes", 1)
 }
 
 fn of_port(file: &File, port: u16) -> Record {

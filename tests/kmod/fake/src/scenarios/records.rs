@@ -214,7 +214,8 @@ scenarios! {
         let pcb = connection(80)
             .set("t_starttime", 0xffff_ff00)
             .set("t_rcvtime", 0xffff_fff0)
-            .set("t_sndtime", 50);
+            .set("t_sndtime", 50)
+            .set("t_sndbytes", 1);
         for (hz, tick_us) in [(1000, 1000), (100, 10_000)] {
             kernel::clock(hz, 100);
             loaded(|| {
@@ -247,6 +248,27 @@ scenarios! {
             assert_eq!(record.get(key::tt_2msl), Some(0), "it is about to fire");
             assert_eq!(record.get(key::tt_delack), Some(40_000));
         });
+    }
+
+    fn timers_of_a_connection_that_has_ended_do_not_run() {
+        const CLOSED: u64 = 0;
+        kernel::clock_step(0);
+        let end = sbt(kernel::now() / 1000 + 7_200_000_000);
+        let timers = ["TT_REXMT", "TT_PERSIST", "TT_KEEP", "TT_2MSL", "TT_DELACK"];
+        timers.iter().fold(connection(80).set("t_state", CLOSED), |pcb, timer| pcb.set(&format!("t_timers[{timer}]"), end));
+        loaded(|| {
+            let record = only(records());
+            for key in [key::tt_rexmt, key::tt_persist, key::tt_keep, key::tt_2msl, key::tt_delack] {
+                assert_eq!(record.get(key), None, "{}", key.field().name);
+            }
+        });
+    }
+
+    fn without_data_there_is_no_time_since_data_was_sent() {
+        let pcb = connection(80).set("t_sndtime", 50).set("t_sndbytes", 0);
+        loaded(|| assert_eq!(only(records()).get(key::idle_snd), None));
+        pcb.set("t_sndbytes", 1);
+        loaded(|| assert!(only(records()).get(key::idle_snd).is_some()));
     }
 
     fn what_is_in_flight_is_counted_over_the_wrap_of_sequence_numbers() {
