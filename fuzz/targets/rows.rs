@@ -8,8 +8,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tcpstats::note::NoteText;
 use tcpstats::FieldSet;
+use tcpstats::note::NoteText;
 use tcpstats::text::Text;
 use tcpstats::{Columns, Record, csv, json, siftr};
 
