@@ -116,7 +116,8 @@ def test_the_queries_of_spark_give_what_duckdb_computes(fleet, spark, monkeypatc
         "select host, count(distinct connection), sum(acked), sum(rexmit) from changes group by host, minute order by all"
     ).fetchall()
     names = ["host", "connections", "acked_bytes", "rexmit_bytes"]
-    assert [tuple(row[name] for name in names) for row in per_minute] == expected
+    # A log that spans a minute's end has two rows of a host.
+    assert sorted(tuple(row[name] for name in names) for row in per_minute) == sorted(expected)
 
 
 FIELDS = "vnet,gencnt,laddr,lport,faddr,fport,state,cc,srtt,acked_bytes,rexmit_bytes"
