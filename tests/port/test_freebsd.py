@@ -97,7 +97,7 @@ def test_the_header_is_one_that_a_c_program_for_freebsd_can_use(tar, tmp_path):
     source = tmp_path / "x.c"
     source.write_text(
         "#include <netinet/tcpstats.h>\n"
-        "_Static_assert(sizeof(struct tcpstats_header) == 112, \"header\");\n"
+        "_Static_assert(sizeof(struct tcpstats_header) == 120, \"header\");\n"
         "unsigned long x = TCPSTATS_GET_INFO + sizeof(struct tcpstats_record);\n"
     )
     zig = BUILT / "zig/ziglang/zig"
