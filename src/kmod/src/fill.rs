@@ -68,7 +68,8 @@ impl Phase {
         Self {
             started,
             synchronized,
-            measured: synchronized && pcb.t_srtt() != 0,
+            // Before the first measurement t_srtt may be what the host cache has of other connections.
+            measured: synchronized && pcb.t_srtt() != 0 && pcb.t_rttupdated() != 0,
             recent: clock.stack.as_ref().is_some_and(|stack| pcb.gencnt() > stack.recent_gencnt),
             is_base: pcb.has_base_stack(),
         }

@@ -148,6 +148,7 @@ impl Pcb<'_> {
         snd_scale u8;
         rcv_scale u8;
         t_srtt u32;
+        t_rttupdated u8;
         t_rttvar u32;
         t_rttlow u32;
         t_rxtcur u32;

@@ -127,6 +127,7 @@ make_busy(struct tcpcb *tp, unsigned long i)
 	tp->snd_wnd = tp->max_sndwnd = tp->rcv_wnd = 65535;
 	tp->t_pacing_rate = -1;
 	tp->t_srtt = 40 << TCP_RTT_SHIFT;
+	tp->t_rttupdated = 1;
 	tp->t_rttvar = 5 << TCP_RTTVAR_SHIFT;
 	tp->t_rttlow = 21;
 	tp->t_rxtcur = 230;
@@ -267,6 +268,7 @@ static const struct {
 	MEMBER(t_rcvoopack),
 	MEMBER(t_rcvtime),
 	MEMBER(t_rttlow),
+	MEMBER(t_rttupdated),
 	MEMBER(t_rttvar),
 	MEMBER(t_rxtcur),
 	MEMBER(t_rxtshift),
@@ -348,6 +350,9 @@ fake_pcb_set(void *pcb, const char *name, unsigned long value)
 	else {
 		at = member(connection, name, &size);
 		memcpy(at, &value, size);
+		/* Each measurement is counted. */
+		if (strcmp(name, "t_srtt") == 0)
+			connection->tcb.t_rttupdated = value != 0;
 	}
 }
 

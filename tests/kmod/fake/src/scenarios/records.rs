@@ -195,6 +195,16 @@ scenarios! {
         }
     }
 
+    fn a_round_trip_time_of_the_host_cache_is_no_measurement() {
+        let pcb = connection(80).set("t_srtt", 3 << 5).set("t_rttvar", 40).set("t_rxtcur", 23);
+        loaded(|| {
+            assert!(only(records()).get(key::srtt).is_some());
+            pcb.set("t_rttupdated", 0);
+            let record = only(records());
+            assert_eq!((record.get(key::srtt), record.get(key::rttvar), record.get(key::rto)), (None, None, None));
+        });
+    }
+
     fn what_was_not_measured_yet_is_absent() {
         connection(80);
         loaded(|| {
