@@ -144,7 +144,7 @@ fn port_of(socket: &TcpStream) -> u16 {
 /// The record of that local port, and foreign port if it is given, once it is in that state.
 fn take(local: u16, foreign: Option<u16>, state: State) -> Record {
     let mut device = Device::binary();
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     loop {
         let mut records = device.snapshot().records;
         records.retain(|record| {

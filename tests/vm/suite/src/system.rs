@@ -48,7 +48,10 @@ pub fn stacks() -> Vec<&'static str> {
         .collect()
 }
 
-/// New sockets are of that stack until the result is dropped.
+/// New sockets are of that stack until the result is dropped.  The host cache
+/// forgets what it has: RACK keeps round-trip times there in microseconds, which
+/// the base stack takes for ticks.
 pub fn with_stack(stack: &str) -> Setting {
+    run("sysctl net.inet.tcp.hostcache.purgenow=1");
     Setting::new("net.inet.tcp.functions_default", stack)
 }
