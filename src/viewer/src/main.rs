@@ -20,7 +20,7 @@ mod replay;
 mod show;
 mod summary;
 mod table;
-#[cfg(feature = "plot")]
+#[cfg(any(feature = "plot", feature = "top"))]
 mod throughput;
 #[cfg(feature = "top")]
 mod top;

@@ -52,6 +52,18 @@ impl ByteCounter {
         number.filter(|_| is_synchronized).map(|number| Self { field, count: Count::Sequence(number) })
     }
 
+    /// Returns whether it counts less than before, which happens only where the
+    /// two are of different connections.
+    #[cfg(feature = "top")]
+    pub fn is_less(self, before: Self) -> bool {
+        /// What a SYN and a FIN in flight make of a difference.
+        const FLAGS: u64 = 2;
+        match (before.count, self.count) {
+            (Count::Total(before), Count::Total(now)) => now.saturating_add(FLAGS) < before,
+            _ => false,
+        }
+    }
+
     /// Returns the bytes since an earlier record of the same connection, `None`
     /// if the two cannot be compared.
     pub fn since(self, earlier: Self) -> Option<u64> {

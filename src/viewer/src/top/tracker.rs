@@ -6,11 +6,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tcpstats::{Header, Record, State, key};
+use tcpstats::{Header, Record, key};
 
 use crate::boot::Boot;
 use crate::identity::Identity;
 use crate::live::Snapshot;
+use crate::throughput::ByteCounter;
 use crate::units::NO_THRESHOLD;
 
 /// Points that are kept of a connection where memory allows.
@@ -193,28 +194,16 @@ fn trend(srtt: u32, before: &[u32]) -> Trend {
 /// What grows on a connection.
 #[derive(Clone, Copy)]
 struct Totals {
-    acked: Option<Total>,
-    received: Option<Total>,
+    sent: Option<ByteCounter>,
+    received: Option<ByteCounter>,
     rexmit_packs: Option<u32>,
-}
-
-/// Bytes that passed in one direction.
-#[derive(Clone, Copy)]
-enum Total {
-    /// So many.
-    Bytes(u64),
-    /// Up to this sequence number.
-    Sequence(u32),
 }
 
 impl Totals {
     fn of(record: &Record) -> Self {
-        // Before the handshake has ended a sequence number does not count bytes.
-        let open = record.get(key::state).is_some_and(|state| state.0 >= State::ESTABLISHED.0);
-        let sequence = |key| record.get(key).filter(|_| open).map(Total::Sequence);
         Self {
-            acked: record.get(key::acked_bytes).map(Total::Bytes).or_else(|| sequence(key::snd_una)),
-            received: record.get(key::received_bytes).map(Total::Bytes).or_else(|| sequence(key::rcv_nxt)),
+            sent: ByteCounter::sent(record),
+            received: ByteCounter::received(record),
             rexmit_packs: record.get(key::rexmit_packs),
         }
     }
@@ -222,11 +211,10 @@ impl Totals {
     /// Whether a total is less than before, which is so of another connection
     /// only.
     fn is_less(&self, before: &Self) -> bool {
-        let less = |before: Option<Total>, now: Option<Total>| match (before, now) {
-            (Some(Total::Bytes(before)), Some(Total::Bytes(now))) => now.saturating_add(FLAGS) < before,
-            _ => false,
+        let less = |before: Option<ByteCounter>, now: Option<ByteCounter>| {
+            before.zip(now).is_some_and(|(before, now)| now.is_less(before))
         };
-        let is_less = less(before.acked, self.acked) || less(before.received, self.received);
+        let is_less = less(before.sent, self.sent) || less(before.received, self.received);
         is_less || self.rexmit_packs.zip(before.rexmit_packs).is_some_and(|(now, before)| now < before)
     }
 
@@ -236,35 +224,21 @@ impl Totals {
             return Rates::default();
         }
         let seconds = ns as f64 / 1e9;
-        let bits = |before: Option<Total>, now: Option<Total>| Some(8.0 * bytes_since(before?, now?)? as f64 / seconds);
+        let bits =
+            |before: Option<ByteCounter>, now: Option<ByteCounter>| Some(8.0 * now?.since(before?)? as f64 / seconds);
         let rexmit = self.rexmit_packs.zip(before.rexmit_packs).map(|(now, before)| now.wrapping_sub(before));
         Rates {
-            send: bits(before.acked, self.acked),
+            send: bits(before.sent, self.sent),
             receive: bits(before.received, self.received),
             rexmit: rexmit.map(|segments| f64::from(segments) / seconds),
         }
     }
 }
 
-/// What a SYN and a FIN in flight make of acknowledged bytes.
-const FLAGS: u64 = 2;
-
-/// Bytes that passed between the two; none where one is no continuation of the
-/// other.
-fn bytes_since(before: Total, now: Total) -> Option<u64> {
-    match (before, now) {
-        // A FIN in flight makes FreeBSD's difference one less for a while.
-        (Total::Bytes(before), Total::Bytes(now)) => Some(now.saturating_sub(before)),
-        (Total::Sequence(before), Total::Sequence(now)) => {
-            let passed = now.wrapping_sub(before);
-            (passed < 1 << 31).then_some(passed.into())
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tcpstats::State;
+
     use super::*;
 
     fn record(at_ms: u64, set: impl FnOnce(&mut Record)) -> Snapshot {
