@@ -104,7 +104,7 @@ pub fn rttlow_us(rttlow: u32, granularity: Granularity, timestamps: bool, tick: 
 }
 
 /// The 64-bit number nearest to `estimate` whose lowest 32 bits are `low`: a
-/// count of which the kernel keeps 32 bits, made whole by another that is less
+/// count of which the kernel keeps 32 bits, completed by another that is less
 /// exact.  0 where the nearest is below 0.
 #[must_use]
 pub fn lifted(low: u32, estimate: u64) -> u64 {

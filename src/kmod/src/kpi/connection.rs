@@ -111,19 +111,19 @@ impl Pcb<'_> {
 
     /// Flow id and how it was computed.
     pub fn flow(&self) -> (u32, u32) {
-        // SAFETY: plain data behind the lock.
+        // SAFETY: plain data protected by the lock.
         unsafe { ((*self.inp).inp_flowid, (*self.inp).inp_flowtype) }
     }
 
     /// `TCPS_*`
     pub fn state(&self) -> u8 {
-        // SAFETY: a bit-field behind the lock.
+        // SAFETY: a bit-field protected by the lock.
         u8::try_from(unsafe { raw::tcpcb::t_state_raw(self.tcpcb()) }).unwrap_or(u8::MAX)
     }
 
     /// Maximum segment size.
     pub fn maxseg(&self) -> u32 {
-        // SAFETY: a bit-field behind the lock.
+        // SAFETY: a bit-field protected by the lock.
         unsafe { raw::tcpcb::t_maxseg_raw(self.tcpcb()) }
     }
 
@@ -175,7 +175,7 @@ impl Pcb<'_> {
 
     /// The unit of the stack's times.
     pub fn granularity(&self) -> Granularity {
-        // SAFETY: plain data behind the lock.
+        // SAFETY: plain data protected by the lock.
         match u32::from(unsafe { (*self.tcpcb()).t_tmr_granularity }) {
             raw::TCP_TMR_GRANULARITY_USEC => Granularity::Microseconds,
             _ => Granularity::Ticks,
@@ -191,7 +191,7 @@ impl Pcb<'_> {
     /// Whether the stack still holds the connection: `tcp_discardcb()` clears
     /// `t_cc` and gives up the reference to `t_fb` under the lock.
     fn is_held(&self) -> bool {
-        // SAFETY: two pointers behind the lock.
+        // SAFETY: two pointers protected by the lock.
         unsafe { !(*self.tcpcb()).t_cc.is_null() && !(*self.tcpcb()).t_fb.is_null() }
     }
 
@@ -242,7 +242,7 @@ impl Pcb<'_> {
 
     /// Port of UDP encapsulation, 0 without.
     pub fn encapsulation_port(&self) -> u16 {
-        // SAFETY: a bit-field behind the lock.
+        // SAFETY: a bit-field protected by the lock.
         u16::from_be(u16::try_from(unsafe { raw::tcpcb::t_port_raw(self.tcpcb()) }).unwrap_or(0))
     }
 
