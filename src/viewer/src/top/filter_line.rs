@@ -77,6 +77,7 @@ impl FilterLine {
     pub fn cancel(&mut self) {
         if let Some(before) = self.before.take() {
             self.text = before;
+            self.cursor = self.text.chars().count();
             self.read();
         }
     }
@@ -151,6 +152,16 @@ mod tests {
         line.move_cursor(99);
         line.insert('\u{1b}');
         assert_eq!((line.text(), line.cursor()), ("port 2", 6));
+    }
+
+    #[test]
+    fn the_cursor_is_in_the_text_after_a_change_is_cancelled() {
+        let mut line = FilterLine::default();
+        line.begin();
+        "ip6".chars().for_each(|char| line.insert(char));
+        line.cancel();
+        line.delete();
+        assert_eq!((line.text(), line.cursor()), ("", 0));
     }
 
     #[test]
