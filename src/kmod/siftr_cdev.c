@@ -17,6 +17,7 @@
 #include <sys/systm.h>
 #include <sys/callout.h>
 #include <sys/conf.h>
+#include <sys/epoch.h>
 #include <sys/eventhandler.h>
 #include <sys/jail.h>
 #include <sys/kernel.h>
@@ -43,6 +44,8 @@
 #include <sys/time.h>
 #include <sys/ucred.h>
 
+#include <net/if.h>
+#include <net/if_var.h>
 #include <net/vnet.h>
 #include <netinet/in.h>
 #include <netinet/in_pcb.h>
@@ -741,4 +744,34 @@ siftr_cdev_this_vnet(uint64_t wrap_ns, struct siftr_cdev_vnet *to)
 	}
 	mtx_unlock(&siftr_cdev_registry);
 	return (stack != NULL);
+}
+
+/*
+ * Writes the name of the interface with that index, of up to IFNAMSIZ bytes, if
+ * the running thread is in the network stack with that number.
+ */
+CTASSERT(IFNAMSIZ == 16);	/* kpi/connection.rs, interface_name() */
+int
+siftr_cdev_interface_name(uint64_t stack_id, uint32_t index, char *name)
+{
+	struct epoch_tracker et;
+	struct siftr_cdev_stack *stack;
+	if_t ifp;
+	bool is_own;
+
+	ifp = NULL;
+	CURVNET_SET(TD_TO_VNET(curthread));
+	mtx_lock(&siftr_cdev_registry);
+	stack = siftr_cdev_find_stack(curvnet);
+	is_own = stack != NULL && stack->id == stack_id;
+	mtx_unlock(&siftr_cdev_registry);
+	if (is_own) {
+		NET_EPOCH_ENTER(et);
+		ifp = ifnet_byindex(index);
+		if (ifp != NULL)
+			strlcpy(name, if_name(ifp), IFNAMSIZ);
+		NET_EPOCH_EXIT(et);
+	}
+	CURVNET_RESTORE();
+	return (ifp != NULL);
 }

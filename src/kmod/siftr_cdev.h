@@ -107,6 +107,7 @@ void	 siftr_cdev_each_vnet(int, void (*)(void *), void *);
 int	 siftr_cdev_this_vnet(uint64_t, struct siftr_cdev_vnet *);
 uint8_t	 siftr_cdev_tos(struct inpcb *);
 int	 siftr_cdev_log_id(struct inpcb *, char *);
+int	 siftr_cdev_interface_name(uint64_t, uint32_t, char *);
 void	 siftr_cdev_probe_start(uint64_t, uint64_t);
 void	 siftr_cdev_probe_done(uint64_t, uint64_t, uint64_t, uint64_t,
 	    uint64_t);

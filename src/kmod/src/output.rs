@@ -8,7 +8,7 @@
 
 use tcpstats::frame::{FrameKind, HEADER_LEN, Header, header_bytes};
 use tcpstats::text::Text;
-use tcpstats::{Columns, MODULE_RECORD_LEN, Record, csv, note};
+use tcpstats::{Columns, MODULE_RECORD_LEN, Record, csv, key, note};
 
 /// Bytes that the buffer for pieces must have: some of the longest rows.
 pub const SCRATCH_LEN: usize = 16 * 1024;
@@ -22,6 +22,10 @@ const _: () = assert!(SCRATCH_LEN >= 2 * csv::ROW_MAX && SCRATCH_LEN >= csv::HEA
 pub trait Blocks {
     /// The records of the block at that place, none after the last.
     fn block(&self, at: usize) -> Option<&[u8]>;
+
+    /// The name of an interface of the reader's network stack, `None` if the number
+    /// of the stack is another one's or there is no such interface.
+    fn interface_name(&self, vnet: u64, index: u32) -> Option<[u8; 16]>;
 }
 
 /// What the reader gets.
@@ -155,7 +159,14 @@ impl Cursor {
                     };
                     let mut text = Text::new(scratch.get_mut(used..)?);
                     let row = Record::from_bytes(bytes, false);
-                    csv::row(&mut text, columns, header.wall_ns, header.sequence, &row);
+                    csv::row_with_zone(
+                        &mut text,
+                        columns,
+                        header.wall_ns,
+                        header.sequence,
+                        &row,
+                        &zone_name(blocks, &row),
+                    );
                     used += text.len();
                     record += 1;
                 }
@@ -173,11 +184,18 @@ impl Cursor {
     }
 }
 
+/// The name of the record's zone, up to its first zero.
+fn zone_name(blocks: &impl Blocks, record: &Record) -> [u8; 16] {
+    let name =
+        record.get(key::vnet).zip(record.get(key::zone)).and_then(|(vnet, zone)| blocks.interface_name(vnet, zone));
+    name.unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use tcpstats::frame::Frame;
-    use tcpstats::{State, key};
+    use tcpstats::{State, name};
 
     use super::*;
 
@@ -186,6 +204,10 @@ mod tests {
     impl Blocks for Memory {
         fn block(&self, at: usize) -> Option<&[u8]> {
             self.0.get(at).map(Vec::as_slice)
+        }
+
+        fn interface_name(&self, vnet: u64, index: u32) -> Option<[u8; 16]> {
+            (vnet == 0 && index == 4).then(|| name(b"em0"))
         }
     }
 

@@ -471,6 +471,10 @@ impl Blocks for Snapshot {
         let records = self.written().checked_sub(at.checked_mul(BLOCK_RECORDS)?)?.min(BLOCK_RECORDS);
         if records == 0 { None } else { self.blocks.get(at)?.get(..records * MODULE_RECORD_LEN) }
     }
+
+    fn interface_name(&self, vnet: u64, index: u32) -> Option<[u8; 16]> {
+        kpi::interface_name(vnet, index)
+    }
 }
 
 impl Drop for Snapshot {

@@ -7,11 +7,12 @@
 //! line break, so nothing is ever quoted.
 
 use crate::columns::{Columns, UnknownColumn};
+use crate::field::{Field, Kind};
 use crate::mask::FieldSet;
 use crate::note::Note;
 use crate::read::{self, Expected, RowError};
-use crate::record::Record;
-use crate::table::{FIELD_COUNT, FIELDS};
+use crate::record::{Record, is_scoped};
+use crate::table::{FIELD_COUNT, FIELDS, key};
 use crate::text::{Text, longest};
 
 /// The names of the two columns before the fields.
@@ -51,9 +52,51 @@ pub fn header(text: &mut Text<'_>, columns: &Columns) {
 /// Writes a record's row.  `wall_ns` is the time of the snapshot's start in
 /// nanoseconds since the UNIX epoch; the row's time is the record's own.
 pub fn row(text: &mut Text<'_>, columns: &Columns, wall_ns: u64, snapshot: u64, record: &Record) {
+    row_with(text, columns, wall_ns, snapshot, record, |_, _| {});
+}
+
+/// Writes a record's row for people to read: as [`row`], but a scoped address is
+/// followed by `%` and the name of its zone, or the zone's number if the name is
+/// empty.  The name ends at its first zero.  Readers ignore the `%` and what
+/// follows it, since the zone is a field of its own.
+pub fn row_with_zone(
+    text: &mut Text<'_>,
+    columns: &Columns,
+    wall_ns: u64,
+    snapshot: u64,
+    record: &Record,
+    zone_name: &[u8; 16],
+) {
+    let Some(zone) = record.get(key::zone) else {
+        return row(text, columns, wall_ns, snapshot, record);
+    };
+    row_with(text, columns, wall_ns, snapshot, record, |text, field| {
+        let address = (field.kind == Kind::Address).then(|| record.bytes(field)?.try_into().ok()).flatten();
+        if address.is_some_and(is_scoped) {
+            text.char(b'%');
+            if zone_name[0] == 0 {
+                text.number(zone.into())
+            } else {
+                text.name(zone_name)
+            };
+        }
+    });
+}
+
+/// Writes a row, and calls `after_value` after each value.
+#[inline]
+fn row_with(
+    text: &mut Text<'_>,
+    columns: &Columns,
+    wall_ns: u64,
+    snapshot: u64,
+    record: &Record,
+    after_value: impl Fn(&mut Text<'_>, &Field),
+) {
     text.seconds9(wall_ns.saturating_add(record.at_ns)).char(b',').number(snapshot);
     for field in columns.fields() {
         text.char(b',').value(record, field);
+        after_value(text, field);
     }
     text.char(b'\n');
 }

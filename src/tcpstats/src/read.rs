@@ -7,7 +7,7 @@ use core::net::Ipv6Addr;
 
 use crate::field::{Field, Kind};
 use crate::mask::FieldSet;
-use crate::record::{Record, ipv4, name};
+use crate::record::{Record, ipv4, is_scoped, name};
 use crate::state::{State, option};
 use crate::table::FIELDS;
 use crate::text::longest;
@@ -112,12 +112,19 @@ fn hex32(text: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |number: u32, byte| Some(number << 4 | char::from(*byte).to_digit(16)?))
 }
 
-/// An address: dotted decimal, or IPv6.
+/// An address: dotted decimal, or IPv6.  A scoped one may be followed by `%` and
+/// a zone, which is ignored: it is a field of its own.
 #[inline]
 fn address(text: &[u8]) -> Option<[u8; 16]> {
     dotted(text).map(ipv4).or_else(|| {
+        let (text, zone) = match text.iter().position(|byte| *byte == b'%') {
+            Some(at) => (text.get(..at)?, text.get(at + 1..)),
+            None => (text, None),
+        };
         let address: Ipv6Addr = core::str::from_utf8(text).ok()?.parse().ok()?;
-        Some(address.octets())
+        let address = address.octets();
+        let is_zone = |zone: &[u8]| (1..=16).contains(&zone.len()) && is_name(zone) && is_scoped(address);
+        zone.is_none_or(is_zone).then_some(address)
     })
 }
 
@@ -415,6 +422,26 @@ mod tests {
         for wrong in ["1.2.3", "1.2.3.4.5", "1.2.3.256", "1..2.3", "0001.2.3.4", ":::", "g::", ""] {
             assert_eq!(address(wrong.as_bytes()), None, "{wrong}");
         }
+        for wrong in ["fe80::1%", "fe80::1%a,b", "fe80::1%abcdefghijklmnopq", "2001:db8::1%em0", "1.2.3.4%em0", "%em0"]
+        {
+            assert_eq!(address(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_row_for_people_names_the_zone_after_scoped_addresses_only() {
+        let columns = Columns::parse("laddr,faddr,zone").unwrap();
+        let mut record = Record::new();
+        let link_local = "fe80::1".parse::<Ipv6Addr>().unwrap().octets();
+        record.set(key::laddr, link_local);
+        record.set(key::faddr, "2001:db8::1".parse::<Ipv6Addr>().unwrap().octets());
+        record.set(key::zone, 4_u32);
+        let row = |zone: &[u8]| line(|text| csv::row_with_zone(text, &columns, 0, 1, &record, &name(zone)));
+        assert_eq!(row(b"em0"), "0.000000000,1,fe80::1%em0,2001:db8::1,4");
+        assert_eq!(row(b""), "0.000000000,1,fe80::1%4,2001:db8::1,4");
+        let mut read = Record::new();
+        csv::read_row(row(b"em0").as_bytes(), &columns, &FieldSet::ALL, &mut read).unwrap();
+        assert_eq!((read.get(key::laddr), read.get(key::zone)), (Some(link_local), Some(4)));
     }
 
     #[test]

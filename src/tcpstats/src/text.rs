@@ -289,7 +289,8 @@ pub const fn longest(kind: Kind) -> usize {
         Kind::U16 => 5,
         Kind::U32 | Kind::Hex32 => 10,
         Kind::U64 => 20,
-        Kind::Address => 39,
+        // With a zone: `%` and the name of an interface.
+        Kind::Address => 39 + 1 + 16,
         Kind::State => 11,
         Kind::Options => 16 * 7,
         Kind::Name16 => 16,

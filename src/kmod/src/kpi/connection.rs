@@ -350,6 +350,16 @@ pub fn network_stack(wrap_ns: u64) -> Option<NetworkStack> {
     is_known.then_some(stack)
 }
 
+/// The name of the interface with that index, `None` if there is no such interface
+/// or the running thread is not in the network stack with that number.  Takes the
+/// module's mutex.
+pub fn interface_name(stack_id: u64, index: u32) -> Option<[u8; 16]> {
+    let mut name = [0; 16];
+    // SAFETY: the function writes at most 16 bytes.
+    let is_known = unsafe { raw::siftr_cdev_interface_name(stack_id, index, name.as_mut_ptr().cast()) } != 0;
+    is_known.then_some(name)
+}
+
 /// An entry of the SYN cache: a connection in `SYN_RCVD` that has no pcb yet.
 pub struct Syncache<'a>(&'a raw::xtcpcb);
 

@@ -20,7 +20,9 @@ mod thread;
 mod uio;
 mod walk;
 
-pub use connection::{Endpoints, NetworkStack, Pcb, Socket, Syncache, count, each_half_open, each_vnet, network_stack};
+pub use connection::{
+    Endpoints, NetworkStack, Pcb, Socket, Syncache, count, each_half_open, each_vnet, interface_name, network_stack,
+};
 pub use entry::set_private;
 pub use list::List;
 pub use lock::{Sleepable, registry};

@@ -12,6 +12,7 @@
 #include <sys/callout.h>
 #include <sys/conf.h>
 #include <sys/counter.h>
+#include <sys/epoch.h>
 #include <sys/eventhandler.h>
 #include <sys/fcntl.h>
 #include <sys/file.h>
@@ -81,6 +82,7 @@ struct fake_thread {
 	struct proc	proc;
 	struct held	held[8];
 	int		held_count;
+	int		epochs;		/* network epochs entered */
 	int		signal;		/* what sig_intr() answers */
 	bool		always_wants;	/* kern_yield() changes nothing */
 	uintptr_t	user_end;	/* where the caller's memory ends */

@@ -107,6 +107,8 @@ may_sleep(const char *what)
 	for (i = 0; i < thread->held_count; i++)
 		if (!thread->held[i].may_sleep)
 			fail("%s with \"%s\" held", what, thread->held[i].name);
+	if (thread->epochs != 0)
+		fail("%s in the network epoch", what);
 }
 
 void
@@ -117,6 +119,8 @@ holds_nothing(const char *when)
 	thread = this_thread();
 	if (thread->held_count != 0)
 		fail("%s with \"%s\" held", when, thread->held[0].name);
+	if (thread->epochs != 0)
+		fail("%s in the network epoch", when);
 	if (thread->td.td_vnet != NULL)
 		fail("%s with a current network stack left", when);
 }

@@ -7,6 +7,9 @@
 
 #include "kernel.h"
 
+#include <net/if.h>
+#include <net/if_var.h>
+
 static struct malloc_type memory_type = {
 	.ks_version = M_VERSION,
 	.ks_shortdesc = "misbehave",
@@ -74,6 +77,30 @@ pause_under_connection(void)
 {
 	(void)walk();
 	(void)pause_sbt("", SBT_1MS, 0, 0);
+}
+
+static void
+pause_in_epoch(void)
+{
+	struct epoch_tracker et;
+
+	NET_EPOCH_ENTER(et);
+	(void)pause_sbt("", SBT_1MS, 0, 0);
+}
+
+static void
+leave_epoch_entered(void)
+{
+	struct epoch_tracker et;
+
+	NET_EPOCH_ENTER(et);
+	holds_nothing("it returns");
+}
+
+static void
+find_interface_outside_epoch(void)
+{
+	(void)ifnet_byindex(1);
 }
 
 static void
@@ -267,16 +294,19 @@ static const struct {
 	DEED(copy_under_connection),
 	DEED(copy_under_mutex),
 	DEED(destroy_device_under_mutex),
+	DEED(find_interface_outside_epoch),
 	DEED(follow_what_is_gone),
 	DEED(free_twice),
 	DEED(leak),
 	DEED(leave_connection_locked),
+	DEED(leave_epoch_entered),
 	DEED(leave_mutex_locked),
 	DEED(leave_network_stack),
 	DEED(lock_in_both_orders),
 	DEED(lock_twice),
 	DEED(lock_what_is_no_lock),
 	DEED(look_without_lock),
+	DEED(pause_in_epoch),
 	DEED(pause_under_connection),
 	DEED(say_neither_wait_nor_not),
 	DEED(signal_under_connection),

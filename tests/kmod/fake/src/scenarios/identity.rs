@@ -2,10 +2,12 @@
 
 //! Which connection it is: its ends, its owner and its names.
 
-use tcpstats::{MODULE_RECORD_LEN, PREAMBLE_LEN, Record, State, key};
+use tcpstats::{MODULE_RECORD_LEN, PREAMBLE_LEN, Record, State, ioctl, key};
 
-use crate::help::{connection, connections, ends, loaded, only, open_binary, read_to_end, records, snapshot};
-use crate::kernel::{self, Cred, Ends, Jail, Pcb, Vnet};
+use crate::help::{
+    connection, connections, ends, loaded, only, open, open_binary, read_to_end, records, set_columns, snapshot,
+};
+use crate::kernel::{self, Cred, Ends, File, Jail, Pcb, Vnet};
 
 scenarios! {
     fn a_zone_is_a_field_of_its_own_and_not_in_the_address() {
@@ -40,6 +42,45 @@ scenarios! {
             // What stands before an IPv4 address means nothing.
             pcb.ends(&["INP_IPV4"], self::ends(80));
             assert!(records().iter().any(|record| record.get(key::ipver) == Some(4) && record.get(key::zone).is_none()));
+        });
+    }
+
+    fn text_names_the_zone_of_the_readers_own_network_stack() {
+        let v6 = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
+        let ends = |zone: u32| Ends {
+            laddr: v6(&format!("fe80:{zone:x}::1")),
+            lport: 80,
+            faddr: v6("2001:db8::1"),
+            fport: 9,
+        };
+        let vnet = Vnet::new();
+        let jailed = Cred::new(0, Jail::new(4, vnet));
+        let pcb = Pcb::new();
+        Pcb::of(vnet, jailed).ends(&["INP_IPV6"], ends(4));
+        loaded(|| {
+            let file = open();
+            set_columns(&file, "laddr,faddr,zone");
+            let text = |file: &File| -> Vec<String> {
+                let text = String::from_utf8(read_to_end(file, 100)).unwrap();
+                let cells = |row: &str| row.splitn(3, ',').nth(2).unwrap().to_owned();
+                text.lines().skip(1).filter(|line| !line.starts_with('#')).map(cells).collect()
+            };
+            for (zone, address) in [(4, "fe80::1%em0"), (1, "fe80::1%lo0"), (7, "fe80::1%7")] {
+                pcb.ends(&["INP_IPV6"], ends(zone));
+                assert_eq!(text(&file), [format!("{address},2001:db8::1,{zone}")]);
+            }
+            pcb.ends(&["INP_IPV6"], ends(4));
+            file.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).expect("root may");
+            let mut all = text(&file);
+            all.sort_unstable();
+            assert_eq!(all, ["fe80::1%4,2001:db8::1,4", "fe80::1%em0,2001:db8::1,4"], "4 is another interface there");
+            // A descriptor that was passed on: the snapshot is the host's, its reader is not.
+            file.ioctl(ioctl::SET_ALL_VNETS, &mut 0_u32.to_ne_bytes()).expect("everybody may");
+            let mut first = [0; 1];
+            file.read(&mut first).unwrap();
+            jailed.become_it();
+            assert_eq!(text(&file), ["fe80::1%4,2001:db8::1,4"]);
+            kernel::become_root();
         });
     }
 
