@@ -11,33 +11,13 @@
 //! fields that are present: bits 0 to 127 for the module's part, 128 to 255 for
 //! the Linux part.
 //!
-//! | offset | bytes | member |
-//! |---|---|---|
-//! | 0 | 4 | magic, the bytes `TCPS` from a little-endian writer, `SPCT` from a big-endian one |
-//! | 4 | 2 | version of the layout, 2 |
-//! | 6 | 2 | 1 snapshot, 2 note |
-//! | 8 | 4 | length of the header |
-//! | 12 | 4 | length of a record, 0 in a note |
-//! | 16 | 8 | length of the payload |
-//! | 24 | 8 | sequence number of the snapshot |
-//! | 32 | 8 | start of the walk, nanoseconds since the UNIX epoch |
-//! | 40 | 8 | start of the walk, nanoseconds of the monotonic clock |
-//! | 48 | 8 | duration of the walk in nanoseconds |
-//! | 56 | 8 | records seen |
-//! | 64 | 8 | of those, matched by the filter |
-//! | 72 | 8 | of those, written |
-//! | 80 | 8 | matched and not written |
-//! | 88 | 8 | ticks missed since the log began; 0 from the device |
-//! | 96 | 4 | flags |
-//! | 100 | 4 | hz of the kernel, 0 where it is not known |
-//! | 104 | 4 | CRC-32 of the frame with this member 0, when a flag says so |
-//! | 108 | 4 | length of the module's part of a record, 0 in a note |
-//! | 112 | 4 | `__FreeBSD_version` of the kernel that took the snapshot, 0 on Linux or where it is not known |
-//! | 116 | 4 | zero |
+//! [`HEADER_MEMBERS`] lists the members of the header with their offsets.
 //!
 //! Additions go to the end of the header and of either part of the record, whose
 //! lengths grow; a reader skips what it does not know.  Version 1 of the layout,
 //! which had a header of 112 bytes and records of one part, is still read.
+
+use core::mem::offset_of;
 
 use crate::record::{PREAMBLE_LEN, Record, Value};
 use crate::table::MODULE_BODY_LEN;
@@ -49,14 +29,14 @@ pub const MAGIC: u32 = u32::from_le_bytes(*b"TCPS");
 /// Version of the layout.
 pub const VERSION: u16 = 2;
 
-/// Bytes of the header that this version writes.
-pub const HEADER_LEN: usize = 120;
+/// Length in bytes of the header that this version writes.
+pub const HEADER_LEN: usize = size_of::<Raw>();
 
-/// Bytes of the shortest header, that of version 1.
-const HEADER_MIN: usize = 112;
+/// Length in bytes of the shortest header, that of version 1.
+const HEADER_MIN: usize = offset_of!(Raw, osversion);
 
-/// Where the header has the CRC.
-pub const CRC_OFFSET: usize = 104;
+/// Offset of the CRC in the header.
+pub const CRC_OFFSET: usize = offset_of!(Raw, crc);
 
 /// The longest header, record and payload that a reader accepts.
 pub const HEADER_MAX: usize = 4096;
@@ -92,34 +72,146 @@ pub enum FrameKind {
     Note,
 }
 
-/// A frame's header, without the lengths that its payload gives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Header {
-    /// Number of the snapshot, from 1.
-    pub sequence: u64,
-    /// Start of the walk, nanoseconds since the UNIX epoch.
-    pub wall_ns: u64,
-    /// Start of the walk, nanoseconds of the monotonic clock.
-    pub mono_ns: u64,
-    /// Duration of the walk in nanoseconds.
-    pub walk_ns: u64,
-    /// Connections that the walk saw.
-    pub seen: u64,
-    /// Of those, the ones that the filter matched.
-    pub matched: u64,
-    /// Of those, the ones whose records follow.
-    pub written: u64,
-    /// Matched, but without a record, for want of memory or by a limit.
-    pub missed: u64,
-    /// Ticks that the logger missed since the log began.
-    pub missed_ticks: u64,
-    /// Bits of [`flag`].
-    pub flags: u32,
-    /// Ticks a second of the kernel's clock, 0 where it is not known.
-    pub hz: u32,
-    /// `__FreeBSD_version` of the kernel, which says what the bits of `t_flags`
-    /// and `t_flags2` mean; 0 on Linux or where it is not known.
-    pub osversion: u32,
+/// A member of the header as it is laid out.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderMember {
+    /// Its name.
+    pub name: &'static str,
+    /// Its offset in bytes.
+    pub offset: usize,
+    /// Its length in bytes: 2, 4 or 8.
+    pub len: usize,
+    /// What it is, with its unit.
+    pub meaning: &'static str,
+}
+
+/// Defines the header from its members in order: `layout` members describe the
+/// frame, `snapshot` members are those of [`Header`].
+macro_rules! header {
+    ($(
+        layout { $($layout:ident: $layout_type:ty = $layout_meaning:literal;)* }
+        snapshot { $($name:ident: $type:ty = $meaning:literal;)* }
+    )*) => {
+        /// The header as it is laid out, without padding.
+        #[repr(C)]
+        struct Raw {
+            $($($layout: $layout_type,)* $($name: $type,)*)*
+        }
+
+        /// A frame's header, without the lengths, which the payload gives.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Header {
+            $($(#[doc = $meaning] pub $name: $type,)*)*
+        }
+
+        /// The members of the header, in order.
+        pub const HEADER_MEMBERS: &[HeaderMember] = &[
+            $($(HeaderMember {
+                name: stringify!($layout),
+                offset: offset_of!(Raw, $layout),
+                len: size_of::<$layout_type>(),
+                meaning: $layout_meaning,
+            },)* $(HeaderMember {
+                name: stringify!($name),
+                offset: offset_of!(Raw, $name),
+                len: size_of::<$type>(),
+                meaning: $meaning,
+            },)*)*
+        ];
+
+        impl Raw {
+            /// Reads a header; members beyond the end of `bytes` are 0.
+            fn read(bytes: &[u8], swapped: bool) -> Self {
+                let mut rest = Numbers { bytes, swapped };
+                Self { $($($layout: <$layout_type>::from_ne_bytes(rest.next()),)* $($name: <$type>::from_ne_bytes(rest.next()),)*)* }
+            }
+
+            /// Returns the bytes of the header.
+            fn bytes(&self) -> [u8; HEADER_LEN] {
+                let mut bytes = [0; HEADER_LEN];
+                let mut rest = &mut bytes[..];
+                $($(rest = put(rest, &self.$layout.to_ne_bytes());)* $(rest = put(rest, &self.$name.to_ne_bytes());)*)*
+                _ = rest;
+                bytes
+            }
+
+            /// Returns what the header says of the snapshot.
+            fn header(&self) -> Header {
+                Header { $($($name: self.$name,)*)* }
+            }
+
+            /// Returns a header with those members and all others 0.
+            fn of(header: &Header) -> Self {
+                Self { $($($layout: 0,)* $($name: header.$name,)*)* }
+            }
+        }
+
+        const _: () = assert!(size_of::<Raw>() == 0 $($(+ size_of::<$layout_type>())* $(+ size_of::<$type>())*)*, "no padding");
+    };
+}
+
+header! {
+    layout {
+        magic: u32 = "The bytes TCPS from a little-endian writer, SPCT from a big-endian one";
+        version: u16 = "Version of the layout, 2";
+        kind: u16 = "1 snapshot, 2 note";
+        header_len: u32 = "Length of the header in bytes";
+        record_len: u32 = "Length of a record in bytes, 0 in a note";
+        payload_len: u64 = "Length of the payload in bytes";
+    }
+    snapshot {
+        sequence: u64 = "Number of the snapshot, from 1";
+        wall_ns: u64 = "Start of the walk, in nanoseconds since the UNIX epoch";
+        mono_ns: u64 = "Start of the walk, in nanoseconds of the monotonic clock";
+        walk_ns: u64 = "Duration of the walk in nanoseconds";
+        seen: u64 = "Connections that the reader may see";
+        matched: u64 = "Of those, connections that the filter matched";
+        written: u64 = "Of those, connections whose records follow";
+        missed: u64 = "Connections that matched but have no record, because of a limit or for lack of memory";
+        missed_ticks: u64 = "Ticks that the logger has missed since the log began, 0 from the device";
+        flags: u32 = "Flags";
+        hz: u32 = "Ticks per second of the kernel's clock, 0 if unknown";
+    }
+    layout {
+        crc: u32 = "CRC-32 of the frame, computed with this member 0, if the flag for it is set";
+        module_len: u32 = "Length in bytes of the module's part of a record, 0 in a note";
+    }
+    snapshot {
+        osversion: u32 = "Version of the FreeBSD kernel (kern.osreldate), which defines its flag bits; 0 on Linux or if unknown";
+    }
+    layout {
+        zero: u32 = "0";
+    }
+    snapshot {}
+}
+
+/// Writes the bytes at the start of `to`, and returns what follows them.
+fn put<'a>(to: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
+    match to.split_at_mut_checked(bytes.len()) {
+        Some((start, rest)) => {
+            start.copy_from_slice(bytes);
+            rest
+        }
+        None => &mut [],
+    }
+}
+
+/// Numbers of either byte order that follow each other.
+struct Numbers<'a> {
+    bytes: &'a [u8],
+    swapped: bool,
+}
+
+impl Numbers<'_> {
+    /// Takes the next number's bytes, in this machine's byte order.
+    fn next<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = <[u8; N]>::take(self.bytes);
+        self.bytes = self.bytes.get(N..).unwrap_or_default();
+        if self.swapped {
+            bytes.reverse();
+        }
+        bytes
+    }
 }
 
 /// Why bytes are no frame.
@@ -180,34 +272,6 @@ pub struct Frame<'a> {
     bytes: &'a [u8],
 }
 
-/// Reads numbers of either byte order at fixed places.
-struct Numbers<'a> {
-    bytes: &'a [u8],
-    swapped: bool,
-}
-
-impl Numbers<'_> {
-    fn at<const N: usize>(&self, offset: usize) -> [u8; N] {
-        let mut bytes = <[u8; N]>::take(self.bytes.get(offset..).unwrap_or_default());
-        if self.swapped {
-            bytes.reverse();
-        }
-        bytes
-    }
-
-    fn u16(&self, offset: usize) -> u16 {
-        u16::from_ne_bytes(self.at(offset))
-    }
-
-    fn u32(&self, offset: usize) -> u32 {
-        u32::from_ne_bytes(self.at(offset))
-    }
-
-    fn u64(&self, offset: usize) -> u64 {
-        u64::from_ne_bytes(self.at(offset))
-    }
-}
-
 impl<'a> Frame<'a> {
     /// Reads the frame that `bytes` begins with; bytes after it are allowed.
     /// The CRC is not looked at.
@@ -224,8 +288,8 @@ impl<'a> Frame<'a> {
         if bytes.len() < HEADER_MIN {
             return Err(FrameError::Short { need: HEADER_MIN });
         }
-        let numbers = Numbers { bytes, swapped };
-        let header_min = match numbers.u16(4) {
+        let raw = Raw::read(bytes, swapped);
+        let header_min = match raw.version {
             1 => HEADER_MIN,
             VERSION => HEADER_LEN,
             other => return Err(FrameError::Version(other)),
@@ -233,32 +297,21 @@ impl<'a> Frame<'a> {
         if bytes.len() < header_min {
             return Err(FrameError::Short { need: header_min });
         }
-        let kind = match numbers.u16(6) {
+        let kind = match raw.kind {
             1 => FrameKind::Snapshot,
             2 => FrameKind::Note,
             other => return Err(FrameError::UnknownKind(other)),
         };
         let as_len = |number: u32| usize::try_from(number).map_err(|_| FrameError::Lengths);
-        let header_len = as_len(numbers.u32(8))?;
-        let record_len = as_len(numbers.u32(12))?;
-        let payload_len = numbers.u64(16);
-        let header = Header {
-            sequence: numbers.u64(24),
-            wall_ns: numbers.u64(32),
-            mono_ns: numbers.u64(40),
-            walk_ns: numbers.u64(48),
-            seen: numbers.u64(56),
-            matched: numbers.u64(64),
-            written: numbers.u64(72),
-            missed: numbers.u64(80),
-            missed_ticks: numbers.u64(88),
-            flags: numbers.u32(96),
-            hz: numbers.u32(100),
-            osversion: if header_min == HEADER_LEN { numbers.u32(112) } else { 0 },
-        };
+        let header_len = as_len(raw.header_len)?;
+        let record_len = as_len(raw.record_len)?;
+        let payload_len = raw.payload_len;
+        let mut header = raw.header();
         let (layout, preamble_len) = if header_min == HEADER_LEN {
-            (Layout::Parts { module_len: as_len(numbers.u32(108))? }, PREAMBLE_LEN)
+            (Layout::Parts { module_len: as_len(raw.module_len)? }, PREAMBLE_LEN)
         } else {
+            // What follows the header of version 1 is a record.
+            header.osversion = 0;
             (Layout::One, v1::PREAMBLE_LEN)
         };
         let records_fit = match kind {
@@ -318,47 +371,25 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The header's bytes for a payload of that kind and length, with CRC 0; of
+/// Returns the header's bytes for a payload of that kind and length, with CRC 0; of
 /// records as this version lays them out.
 #[must_use]
 pub fn header_bytes(kind: FrameKind, header: &Header, record_len: u32, payload_len: u64) -> [u8; HEADER_LEN] {
     #[allow(clippy::cast_possible_truncation, reason = "both are small")]
-    const LEN: u32 = HEADER_LEN as u32;
-    #[allow(clippy::cast_possible_truncation, reason = "both are small")]
-    const MODULE_LEN: u32 = MODULE_BODY_LEN as u32;
-    let mut bytes = [0; HEADER_LEN];
-    let mut put = |offset: usize, value: &[u8]| {
-        if let Some(to) = bytes.get_mut(offset..offset + value.len()) {
-            to.copy_from_slice(value);
-        }
+    const LENGTHS: (u32, u32) = (HEADER_LEN as u32, MODULE_BODY_LEN as u32);
+    let (header_len, module_len) = LENGTHS;
+    let raw = Raw {
+        magic: MAGIC,
+        version: VERSION,
+        kind: match kind {
+            FrameKind::Snapshot => 1,
+            FrameKind::Note => 2,
+        },
+        header_len,
+        record_len,
+        payload_len,
+        module_len: if record_len == 0 { 0 } else { module_len },
+        ..Raw::of(header)
     };
-    let kind: u16 = match kind {
-        FrameKind::Snapshot => 1,
-        FrameKind::Note => 2,
-    };
-    put(0, &MAGIC.to_ne_bytes());
-    put(4, &VERSION.to_ne_bytes());
-    put(6, &kind.to_ne_bytes());
-    put(8, &LEN.to_ne_bytes());
-    put(12, &record_len.to_ne_bytes());
-    put(16, &payload_len.to_ne_bytes());
-    let words = [
-        header.sequence,
-        header.wall_ns,
-        header.mono_ns,
-        header.walk_ns,
-        header.seen,
-        header.matched,
-        header.written,
-        header.missed,
-        header.missed_ticks,
-    ];
-    for (i, word) in words.into_iter().enumerate() {
-        put(24 + 8 * i, &word.to_ne_bytes());
-    }
-    put(96, &header.flags.to_ne_bytes());
-    put(100, &header.hz.to_ne_bytes());
-    put(108, &if record_len == 0 { 0 } else { MODULE_LEN }.to_ne_bytes());
-    put(112, &header.osversion.to_ne_bytes());
-    bytes
+    raw.bytes()
 }

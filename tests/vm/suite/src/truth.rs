@@ -48,7 +48,10 @@ fn zones(tap: &mut Tap) {
             let shown = run(&format!("netstat -anW -p tcp | grep -F '{address}%{interface}.{local} '"));
             assert!(shown.contains(&format!("{address}%{interface}.{foreign} ")), "{shown}");
             let text = run("cat /dev/tcpstats");
-            assert!(text.contains(&format!(",{address}%{interface},{local},{address}%{interface},{foreign},")), "{text}");
+            assert!(
+                text.contains(&format!(",{address}%{interface},{local},{address}%{interface},{foreign},")),
+                "{text}"
+            );
             for text in [format!("host {address} and port {local}"), format!("zone {index} and port {local}")] {
                 let filter = Filter::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
                 let mut device = Device::binary();
