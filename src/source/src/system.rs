@@ -2,29 +2,31 @@
 
 //! What only the C library tells: clocks, and which system this is.
 
-use std::ffi::CStr;
+use std::ffi::OsStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Nanoseconds of a clock of the system.
-fn clock_ns(clock: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid timespec that outlives the call.
-    let failed = unsafe { libc::clock_gettime(clock, &raw mut time) };
-    debug_assert_eq!(failed, 0, "both clocks exist wherever this program runs");
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+use nix::sys::time::TimeSpec;
+use nix::sys::utsname::uname;
+use nix::time::{ClockId, clock_gettime};
+
+/// Returns the time of a clock in nanoseconds.
+fn clock_ns(clock: ClockId) -> u64 {
+    // Both clocks exist wherever this program runs.
+    let time = clock_gettime(clock).unwrap_or(TimeSpec::new(0, 0));
+    u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec()).unwrap_or(0)
 }
 
 /// Nanoseconds since the UNIX epoch.
 #[must_use]
 pub fn wall_ns() -> u64 {
-    clock_ns(libc::CLOCK_REALTIME)
+    clock_ns(ClockId::CLOCK_REALTIME)
 }
 
 /// Nanoseconds of the monotonic clock.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn mono_ns() -> u64 {
-    clock_ns(libc::CLOCK_MONOTONIC)
+    clock_ns(ClockId::CLOCK_MONOTONIC)
 }
 
 /// Whether standard output was closed when the process was started.
@@ -68,13 +70,14 @@ impl System {
     /// Asks the system.
     #[must_use]
     pub fn this() -> Self {
-        // SAFETY: utsname is plain bytes, for which all zeros are valid.
-        let mut uts: libc::utsname = unsafe { std::mem::zeroed() };
-        // SAFETY: `uts` is a valid utsname that outlives the call.
-        unsafe { libc::uname(&raw mut uts) };
-        // SAFETY: uname(3) ends every member with a zero; where it failed, all are zeros.
-        let text = |member: &[libc::c_char]| unsafe { CStr::from_ptr(member.as_ptr()) }.to_string_lossy().into_owned();
-        Self { name: text(&uts.sysname), host: text(&uts.nodename), version: version(&text(&uts.release)) }
+        let text = |text: &OsStr| text.to_string_lossy().into_owned();
+        match uname() {
+            Ok(uts) => {
+                let release = text(uts.release());
+                Self { name: text(uts.sysname()), host: text(uts.nodename()), version: version(&release) }
+            }
+            Err(_) => Self { name: String::new(), host: String::new(), version: 0 },
+        }
     }
 }
 

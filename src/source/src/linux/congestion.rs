@@ -5,10 +5,42 @@
 
 use tcpstats::{Record, key};
 
-use super::netlink::Bytes;
+use super::layout::{Bytes, c_struct};
 
 /// How the names of these fields begin.
 pub const PREFIXES: [&str; 3] = ["bbr_", "dctcp_", "vegas_"];
+
+c_struct! {
+    /// `struct tcp_bbr_info` of `linux/inet_diag.h`.
+    BbrInfo {
+        bw_lo: u32,
+        bw_hi: u32,
+        min_rtt: u32,
+        pacing_gain: u32,
+        cwnd_gain: u32,
+    }
+}
+
+c_struct! {
+    /// `struct tcp_dctcp_info` of `linux/inet_diag.h`.
+    DctcpInfo {
+        enabled: u16,
+        ce_state: u16,
+        alpha: u32,
+        ab_ecn: u32,
+        ab_tot: u32,
+    }
+}
+
+c_struct! {
+    /// `struct tcpvegas_info` of `linux/inet_diag.h`.
+    VegasInfo {
+        enabled: u32,
+        rttcnt: u32,
+        rtt: u32,
+        minrtt: u32,
+    }
+}
 
 /// A time that was not measured yet: all ones or, of Vegas, as many as an int has.
 fn is_measured(time: u32) -> bool {
@@ -17,39 +49,39 @@ fn is_measured(time: u32) -> bool {
 
 /// Fills the record from a `tcp_bbr_info`.
 pub fn fill_bbr(record: &mut Record, info: Bytes<'_>) {
-    let (Some(low), Some(high)) = (info.u32(0), info.u32(4)) else {
+    let (Some(low), Some(high)) = (info.get(BbrInfo::bw_lo), info.get(BbrInfo::bw_hi)) else {
         return;
     };
     let bandwidth = u64::from(high) << 32 | u64::from(low);
     record.set_if(key::bbr_bw, Some(bandwidth).filter(|bandwidth| *bandwidth != 0));
     // Until the first acknowledgement the model is zeros.
-    record.set_if(key::bbr_min_rtt, info.u32(8).filter(|time| is_measured(*time)));
-    record.set_if(key::bbr_pacing_gain, info.u32(12).filter(|gain| *gain != 0));
-    record.set_if(key::bbr_cwnd_gain, info.u32(16).filter(|gain| *gain != 0));
+    record.set_if(key::bbr_min_rtt, info.get(BbrInfo::min_rtt).filter(|time| is_measured(*time)));
+    record.set_if(key::bbr_pacing_gain, info.get(BbrInfo::pacing_gain).filter(|gain| *gain != 0));
+    record.set_if(key::bbr_cwnd_gain, info.get(BbrInfo::cwnd_gain).filter(|gain| *gain != 0));
 }
 
 /// Fills the record from a `tcp_dctcp_info`, which is zeros after a fall back to
 /// Reno.
 pub fn fill_dctcp(record: &mut Record, info: Bytes<'_>) {
-    let Some(enabled) = info.u16(0).map(|enabled| u8::from(enabled != 0)) else {
+    let Some(enabled) = info.get(DctcpInfo::enabled).map(|enabled| u8::from(enabled != 0)) else {
         return;
     };
     record.set(key::dctcp_enabled, enabled);
     if enabled == 1 {
-        record.set_if(key::dctcp_ce_state, info.u16(2).map(|state| u8::from(state != 0)));
-        record.set_if(key::dctcp_alpha, info.u32(4));
-        record.set_if(key::dctcp_ab_ecn, info.u32(8));
-        record.set_if(key::dctcp_ab_tot, info.u32(12));
+        record.set_if(key::dctcp_ce_state, info.get(DctcpInfo::ce_state).map(|state| u8::from(state != 0)));
+        record.set_if(key::dctcp_alpha, info.get(DctcpInfo::alpha));
+        record.set_if(key::dctcp_ab_ecn, info.get(DctcpInfo::ab_ecn));
+        record.set_if(key::dctcp_ab_tot, info.get(DctcpInfo::ab_tot));
     }
 }
 
 /// Fills the record from a `tcpvegas_info`.
 pub fn fill_vegas(record: &mut Record, info: Bytes<'_>) {
-    record.set_if(key::vegas_enabled, info.u32(0).map(|enabled| u8::from(enabled != 0)));
-    record.set_if(key::vegas_rttcnt, info.u32(4));
-    let time = |offset| info.u32(offset).filter(|time| is_measured(*time));
-    record.set_if(key::vegas_rtt, time(8));
-    record.set_if(key::vegas_minrtt, time(12));
+    record.set_if(key::vegas_enabled, info.get(VegasInfo::enabled).map(|enabled| u8::from(enabled != 0)));
+    record.set_if(key::vegas_rttcnt, info.get(VegasInfo::rttcnt));
+    let time = |at| info.get(at).filter(|time| is_measured(*time));
+    record.set_if(key::vegas_rtt, time(VegasInfo::rtt));
+    record.set_if(key::vegas_minrtt, time(VegasInfo::minrtt));
 }
 
 #[cfg(test)]

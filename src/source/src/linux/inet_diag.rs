@@ -4,12 +4,13 @@
 //! with its attributes.
 
 use tcpstats::filter::Verdict;
-use tcpstats::{FIELDS, Field, Filter, Record, State, ipv4, key, mapped_ipv4, name};
+use tcpstats::{FIELDS, Field, Filter, Record, State, ipv4, is_scoped, key, mapped_ipv4, name};
 
 use super::bytecode::{self, Family, Selection};
 use super::congestion;
-use super::netlink::{ATTRIBUTE_HEADER_LEN, Attributes, Bytes, DumpError, NLM_F_DUMP, NLM_F_REQUEST};
-use super::tcp_info::{self, INFO_LEN};
+use super::layout::{At, Bytes, c_struct, put};
+use super::netlink::{AttributeHeader, Attributes, DumpError, MessageHeader, NLM_F_DUMP, NLM_F_REQUEST};
+use super::tcp_info::{self, TcpInfo};
 
 const IPPROTO_TCP: u8 = 6;
 
@@ -31,8 +32,48 @@ const INET_DIAG_CGROUP_ID: u16 = 21;
 const INET_DIAG_SOCKOPT: u16 = 22;
 const INET_ULP_INFO_NAME: u16 = 1;
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
-const REQUEST_LEN: usize = 16 + 56;
-pub const DIAG_MESSAGE_LEN: usize = 72;
+
+c_struct! {
+    /// `struct inet_diag_req_v2`, with the members of its `id`.
+    DiagRequest {
+        family: u8,
+        protocol: u8,
+        ext: u8,
+        pad: u8,
+        states: u32,
+        sport: [u8; 2],
+        dport: [u8; 2],
+        src: [u8; 16],
+        dst: [u8; 16],
+        interface: u32,
+        cookie: [u32; 2],
+    }
+}
+
+c_struct! {
+    /// `struct inet_diag_msg`, with the members of its `id` and without the prefix
+    /// `idiag_`.  Ports are in network byte order.
+    DiagMessage {
+        family: u8,
+        state: u8,
+        timer: u8,
+        retrans: u8,
+        sport: [u8; 2],
+        dport: [u8; 2],
+        src: [u8; 16],
+        dst: [u8; 16],
+        interface: u32,
+        // The cookie is two numbers of 32 bits.
+        cookie: [u8; 8],
+        expires: u32,
+        rqueue: u32,
+        wqueue: u32,
+        uid: u32,
+        inode: u32,
+    }
+}
+
+const _: () = assert!(DiagRequest::LEN == 56 && DiagMessage::LEN == 72);
 
 /// A dump of the sockets of one family: its request, `nlmsghdr`,
 /// `inet_diag_req_v2`, and the attribute with a program that selects.
@@ -68,26 +109,28 @@ impl Dump {
         if states == 0 {
             return None;
         }
-        let mut request = vec![0; REQUEST_LEN];
-        let mut put = |offset: usize, value: &[u8]| request[offset..offset + value.len()].copy_from_slice(value);
-        put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-        put(6, &(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-        put(16, &[family.number(), IPPROTO_TCP, extensions.iter().map(|e| 1 << (e - 1)).sum()]);
-        put(20, &states.to_ne_bytes());
+        let mut request = vec![0; MessageHeader::LEN + DiagRequest::LEN];
+        put(&mut request, MessageHeader::kind, SOCK_DIAG_BY_FAMILY);
+        put(&mut request, MessageHeader::flags, NLM_F_REQUEST | NLM_F_DUMP);
+        let (_, body) = request.split_at_mut(MessageHeader::LEN);
+        put(body, DiagRequest::family, family.number());
+        put(body, DiagRequest::protocol, IPPROTO_TCP);
+        put(body, DiagRequest::ext, extensions.iter().map(|extension| 1 << (extension - 1)).sum());
+        put(body, DiagRequest::states, states);
         if !program.is_empty() {
-            let len = u16::try_from(ATTRIBUTE_HEADER_LEN + program.len()).unwrap_or(u16::MAX);
+            let len = u16::try_from(AttributeHeader::LEN + program.len()).unwrap_or(u16::MAX);
             request.extend(len.to_ne_bytes());
             request.extend(INET_DIAG_REQ_BYTECODE.to_ne_bytes());
             request.extend(program);
         }
         let len = u32::try_from(request.len()).unwrap_or(u32::MAX);
-        request[..4].copy_from_slice(&len.to_ne_bytes());
+        put(&mut request, MessageHeader::len, len);
         Some(Self { family, request })
     }
 
     /// The request with that number.
     pub fn request(&mut self, number: u32) -> &[u8] {
-        self.request[8..12].copy_from_slice(&number.to_ne_bytes());
+        put(&mut self.request, MessageHeader::seq, number);
         &self.request
     }
 }
@@ -152,7 +195,7 @@ impl Socket {
         const TIMER_TIME_WAIT: u8 = 3;
         match state {
             State::TIME_WAIT => Self::Mini,
-            State::FIN_WAIT_2 if message.u8(2) == Some(TIMER_TIME_WAIT) => Self::Mini,
+            State::FIN_WAIT_2 if message.get(DiagMessage::timer) == Some(TIMER_TIME_WAIT) => Self::Mini,
             State::SYN_RCVD if info.0.is_empty() => Self::Request,
             _ => Self::Full,
         }
@@ -163,9 +206,9 @@ impl Socket {
 /// the filter matches it.
 pub fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>, sender: Sender) -> Result<bool, DumpError> {
     let short = || DumpError::Malformed("a socket's message is shorter than inet_diag_msg");
-    let (message, attributes) = payload.split_at_checked(DIAG_MESSAGE_LEN).ok_or_else(short)?;
+    let (message, attributes) = payload.split_at_checked(DiagMessage::LEN).ok_or_else(short)?;
     let message = Bytes(message);
-    let state = state(message.u8(1).ok_or_else(short)?);
+    let state = state(message.get(DiagMessage::state).ok_or_else(short)?);
     let sent = Sent::read(attributes);
     let socket = Socket::of(state, message, sent.info);
     fill_identity(record, message, state).ok_or_else(short)?;
@@ -173,28 +216,28 @@ pub fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>, sender
         fill_owner(record, message, sender).ok_or_else(short)?;
     }
     record.set_if(key::cc, sent.cc.map(name));
-    record.set_if(key::cgroup, sent.cgroup.u64(0));
-    record.set_if(key::mark, sent.mark.u32(0));
-    record.set_if(key::class_id, sent.class.u32(0));
+    record.set_if(key::cgroup, sent.cgroup.first());
+    record.set_if(key::mark, sent.mark.first());
+    record.set_if(key::class_id, sent.class.first());
     record.set_if(key::ulp, sent.ulp.map(name));
     // The group Identity is complete, as the verdict wants it.
     match filter.map(|filter| filter.verdict_by_identity(record)) {
         Some(Verdict::NoMatch) => return Ok(false),
         None | Some(Verdict::Match | Verdict::Unknown) => (),
     }
-    let wqueue = message.u32(60).ok_or_else(short)?;
+    let wqueue = message.get(DiagMessage::wqueue).ok_or_else(short)?;
     fill_queues(record, message, state, socket).ok_or_else(short)?;
     fill_memory(record, sent.memory);
     let is_ipv4 = record.get(key::ipver) == Some(4);
-    record.set_if(key::tos, if is_ipv4 { sent.tos.u8(0) } else { sent.tclass.u8(0) });
-    record.set_if(key::shutdown, sent.shutdown.u8(0));
-    record.set_if(key::sockopt, sent.options.at(0).map(socket_options));
+    record.set_if(key::tos, if is_ipv4 { sent.tos.first() } else { sent.tclass.first() });
+    record.set_if(key::shutdown, sent.shutdown.first());
+    record.set_if(key::sockopt, sent.options.first().map(socket_options));
     if state != State::LISTEN {
         if let Some((fill_congestion, info)) = sent.congestion {
             fill_congestion(record, info);
         }
         // In the first nothing is missing, and so nothing is looked for: a third of the work.
-        match sent.info.0.first_chunk::<INFO_LEN>() {
+        match sent.info.0.first_chunk::<{ TcpInfo::LEN }>() {
             Some(whole) => tcp_info::fill(record, Bytes(whole), state, wqueue),
             None => tcp_info::fill(record, sent.info, state, wqueue),
         }
@@ -203,21 +246,23 @@ pub fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>, sender
 }
 
 fn fill_identity(record: &mut Record, message: Bytes<'_>, state: State) -> Option<()> {
-    let mapped = |offset: usize| -> Option<[u8; 16]> {
-        if message.u8(0)? == Family::Inet.number() { message.at(offset).map(ipv4) } else { message.at(offset) }
+    let mapped = |at: At<[u8; 16]>| -> Option<[u8; 16]> {
+        let address = message.get(at)?;
+        let is_ipv4 = message.get(DiagMessage::family)? == Family::Inet.number();
+        Some(if is_ipv4 { ipv4(*address.first_chunk()?) } else { address })
     };
-    let (laddr, faddr) = (mapped(8)?, mapped(24)?);
+    let (laddr, faddr) = (mapped(DiagMessage::src)?, mapped(DiagMessage::dst)?);
     let is_ipv4 = mapped_ipv4(laddr).is_some();
-    let cookie = message.u64(44)?;
+    let cookie = message.get(DiagMessage::cookie).map(u64::from_ne_bytes)?;
     // All ones is INET_DIAG_NOCOOKIE.
     record.set_if(key::gencnt, (cookie != u64::MAX).then_some(cookie));
     record.set(key::laddr, laddr);
-    record.set(key::lport, message.at(4).map(u16::from_be_bytes)?);
+    record.set(key::lport, message.get(DiagMessage::sport).map(u16::from_be_bytes)?);
     record.set(key::faddr, faddr);
-    record.set(key::fport, message.at(6).map(u16::from_be_bytes)?);
+    record.set(key::fport, message.get(DiagMessage::dport).map(u16::from_be_bytes)?);
     record.set(key::ipver, if is_ipv4 { 4 } else { 6 });
     record.set(key::state, state);
-    let ifindex = Some(message.u32(40)?).filter(|index| *index != 0);
+    let ifindex = Some(message.get(DiagMessage::interface)?).filter(|index| *index != 0);
     record.set_if(key::ifindex, ifindex);
     // The kernel binds a socket to the interface of such an address.  Other addresses have no zone, whatever the socket
     // is bound to.
@@ -225,18 +270,8 @@ fn fill_identity(record: &mut Record, message: Bytes<'_>, state: State) -> Optio
     Some(())
 }
 
-/// Whether an address means something else on every interface: link-local, and
-/// the interface-local and link-local groups.
-fn is_scoped(address: [u8; 16]) -> bool {
-    match address {
-        [0xfe, second, ..] => second & 0xc0 == 0x80,
-        [0xff, second, ..] => matches!(second & 0x0f, 1 | 2),
-        _ => false,
-    }
-}
-
 fn fill_owner(record: &mut Record, message: Bytes<'_>, sender: Sender) -> Option<()> {
-    let (uid, inode) = (message.u32(64)?, message.u32(68)?);
+    let (uid, inode) = (message.get(DiagMessage::uid)?, message.get(DiagMessage::inode)?);
     // Without an inode no process has the socket open.
     let is_known = uid != 0 || inode != 0 || sender.keeps_owner;
     record.set_if(key::uid, is_known.then_some(uid));
@@ -245,7 +280,7 @@ fn fill_owner(record: &mut Record, message: Bytes<'_>, sender: Sender) -> Option
 }
 
 fn fill_queues(record: &mut Record, message: Bytes<'_>, state: State, socket: Socket) -> Option<()> {
-    let (rqueue, wqueue) = (message.u32(56)?, message.u32(60)?);
+    let (rqueue, wqueue) = (message.get(DiagMessage::rqueue)?, message.get(DiagMessage::wqueue)?);
     match (socket, state) {
         (Socket::Full, State::LISTEN) => {
             record.set(key::qlen, rqueue);
@@ -259,8 +294,8 @@ fn fill_queues(record: &mut Record, message: Bytes<'_>, state: State, socket: So
         }
         (Socket::Request | Socket::Mini, _) => (),
     }
-    let left = message.ms(52)?;
-    match message.u8(2)? {
+    let left = message.ms(DiagMessage::expires)?;
+    match message.get(DiagMessage::timer)? {
         1 => record.set(key::tt_rexmt, left),
         2 => record.set(key::tt_keep, left),
         3 => record.set(key::tt_2msl, left),
@@ -268,7 +303,7 @@ fn fill_queues(record: &mut Record, message: Bytes<'_>, state: State, socket: So
         _ => (),
     }
     // Of the SYN with ACK; a full socket has the number in tcp_info.
-    record.set_if(key::retransmits, message.u8(3).filter(|_| socket == Socket::Request));
+    record.set_if(key::retransmits, message.get(DiagMessage::retrans).filter(|_| socket == Socket::Request));
     Some(())
 }
 
@@ -353,6 +388,6 @@ fn fill_memory(record: &mut Record, memory: Bytes<'_>) {
         key::drops,
     ];
     for (i, key) in order.into_iter().enumerate() {
-        record.set_if(key, memory.u32(4 * i));
+        record.set_if(key, memory.get(At::new(size_of::<u32>() * i)));
     }
 }

@@ -10,20 +10,23 @@ mod bytecode;
 mod captures;
 mod congestion;
 mod inet_diag;
+mod layout;
 mod netlink;
 mod tcp_info;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
 
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use tcpstats::frame::flag;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats::{Field, Filter, Header, Record};
 
 use self::bytecode::Family;
 use self::inet_diag::{Dump, SOCK_DIAG_BY_FAMILY, Sender, fill};
-use self::netlink::{Bytes, DumpError, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
+use self::layout::Bytes;
+use self::netlink::{DumpError, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
 use crate::system::{System, mono_ns, wall_ns};
 use crate::{Place, Sample, Sentence, Source};
 
@@ -74,25 +77,21 @@ impl SockDiag {
     }
 
     fn socket() -> Result<File, Sentence> {
-        // SAFETY: socket(2) takes no pointers.
-        let fd =
-            unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_SOCK_DIAG) };
-        if fd < 0 {
-            let error = io::Error::last_os_error();
-            return Err(match error.raw_os_error() {
-                Some(libc::EPROTONOSUPPORT) => format!(
-                    "source sock_diag: the kernel has no socket diagnostics (CONFIG_INET_DIAG): {error}; \
-                     try modprobe inet_diag tcp_diag"
-                ),
-                Some(libc::EAFNOSUPPORT | libc::EPERM | libc::EACCES) => format!(
-                    "source sock_diag: netlink sockets are not allowed here: {error}; \
-                     allow AF_NETLINK, in systemd by RestrictAddressFamilies="
-                ),
-                _ => format!("source sock_diag: {error}"),
-            });
-        }
-        // SAFETY: `fd` is open and nobody else has it.
-        Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+        let protocol = SockProtocol::NetlinkSockDiag;
+        let opened = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol);
+        opened.map(File::from).map_err(|error| match error {
+            Errno::EPROTONOSUPPORT => format!(
+                "source sock_diag: the kernel has no socket diagnostics (CONFIG_INET_DIAG): {}; \
+                 try modprobe inet_diag tcp_diag",
+                io::Error::from(error)
+            ),
+            Errno::EAFNOSUPPORT | Errno::EPERM | Errno::EACCES => format!(
+                "source sock_diag: netlink sockets are not allowed here: {}; \
+                 allow AF_NETLINK, in systemd by RestrictAddressFamilies=",
+                io::Error::from(error)
+            ),
+            _ => format!("source sock_diag: {}", io::Error::from(error)),
+        })
     }
 
     /// Asks for a dump and reads it; gives whether the kernel said that it was
@@ -123,7 +122,7 @@ impl SockDiag {
                 match message.kind {
                     NLMSG_DONE | NLMSG_ERROR => {
                         // Both begin with zero or a negated errno.
-                        let code = Bytes(message.payload).i32(0).unwrap_or(0);
+                        let code = Bytes(message.payload).first::<i32>().unwrap_or(0);
                         return if code < 0 {
                             Err(io::Error::from_raw_os_error(-code).into())
                         } else {
@@ -215,24 +214,25 @@ impl Source for SockDiag {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixDatagram;
 
     use tcpstats::{FIELDS, key};
 
-    use super::inet_diag::{DIAG_MESSAGE_LEN, INET_DIAG_INFO};
-    use super::netlink::HEADER_LEN;
-    use super::tcp_info::INFO_LEN;
+    use super::inet_diag::{DiagMessage, INET_DIAG_INFO};
+    use super::netlink::MessageHeader;
+    use super::tcp_info::TcpInfo;
     use super::*;
 
     fn message(kind: u16, flags: u16, request: u32, payload: &[u8]) -> Vec<u8> {
-        let len = u32::try_from(HEADER_LEN + payload.len()).unwrap();
+        let len = u32::try_from(MessageHeader::LEN + payload.len()).unwrap();
         let head = [kind.to_ne_bytes(), flags.to_ne_bytes()].concat();
         [&len.to_ne_bytes(), &head[..], &request.to_ne_bytes(), &[0; 4], payload].concat()
     }
 
     /// An established IPv4 connection whose `tcp_info` has so many bytes, none of them zero.
     fn connection(info_len: usize) -> Vec<u8> {
-        let mut payload = vec![1; DIAG_MESSAGE_LEN];
+        let mut payload = vec![1; DiagMessage::LEN];
         payload[0] = Family::Inet.number();
         payload[8..12].copy_from_slice(&[192, 0, 2, 1]);
         let mut info: Vec<u8> = (1..=200_u8).cycle().take(info_len).collect();
@@ -263,7 +263,7 @@ mod tests {
             let padding = vec![0; value.len().next_multiple_of(4) - value.len()];
             [&len.to_ne_bytes(), &kind.to_ne_bytes()[..], value, &padding].concat()
         };
-        let mut payload = connection(INFO_LEN);
+        let mut payload = connection(TcpInfo::LEN);
         // Congestion control, memory, mark, class, control group, options, BBR.
         for (kind, value) in [(4, &b"bbr\0"[..]), (7, &[3; 36]), (15, &[5; 4]), (17, &[6; 4]), (21, &[7; 8])] {
             payload.extend(attribute(kind, value));
@@ -307,7 +307,7 @@ mod tests {
 
     /// Replies to one dump after another, each a connection and the end.
     fn dumps(flags: impl Fn(u32) -> u16, count: u32) -> Vec<Vec<u8>> {
-        let one = |request| message(SOCK_DIAG_BY_FAMILY, flags(request), request, &connection(INFO_LEN));
+        let one = |request| message(SOCK_DIAG_BY_FAMILY, flags(request), request, &connection(TcpInfo::LEN));
         let end = |request| message(NLMSG_DONE, 0, request, &[0; 4]);
         (1..=count).map(|request| [one(request), end(request)].concat()).collect()
     }
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn replies_to_an_earlier_request_are_not_taken() {
-        let late = message(SOCK_DIAG_BY_FAMILY, 0, 77, &connection(INFO_LEN));
+        let late = message(SOCK_DIAG_BY_FAMILY, 0, 77, &connection(TcpInfo::LEN));
         let (snapshot, _) = sample(&[&[late][..], &dumps(|_| 0, 2)].concat());
         assert_eq!(snapshot.unwrap().written(), 2);
     }
@@ -351,9 +351,9 @@ mod tests {
 
     #[test]
     fn what_an_older_kernel_does_not_send_is_absent_and_the_rest_the_same() {
-        let whole = filled(&connection(INFO_LEN));
+        let whole = filled(&connection(TcpInfo::LEN));
         let mut present = 0;
-        for len in 0..INFO_LEN {
+        for len in 0..TcpInfo::LEN {
             let record = filled(&connection(len));
             // Only the last member says whether ECN is AccECN.
             let fields = FIELDS.iter().filter(|field| record.has(field) && field.name != "options");
@@ -364,7 +364,7 @@ mod tests {
         let oldest = filled(&connection(104));
         assert!(oldest.get(key::rexmit_packs).is_some(), "the last member in Linux 2.6");
         assert_eq!(oldest.get(key::pacing_rate), None);
-        let newer = filled(&connection(INFO_LEN + 100));
+        let newer = filled(&connection(TcpInfo::LEN + 100));
         assert_eq!(newer, whole, "what is not known yet is skipped");
         let of_info = FIELDS.iter().filter(|field| field.linux.starts_with("tcpi_"));
         assert!(of_info.clone().count() > 50 && of_info.clone().all(|field| whole.has(field)));
@@ -372,10 +372,10 @@ mod tests {
 
     #[test]
     fn a_message_cut_anywhere_is_read_or_refused() {
-        let whole = connection(INFO_LEN);
+        let whole = connection(TcpInfo::LEN);
         for len in 0..whole.len() {
             let read = fill(&mut Record::new(), &whole[..len], None, Sender::of_version(0));
-            assert_eq!(read.is_ok(), len >= DIAG_MESSAGE_LEN, "{len} bytes");
+            assert_eq!(read.is_ok(), len >= DiagMessage::LEN, "{len} bytes");
         }
     }
 }

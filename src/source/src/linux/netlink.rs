@@ -4,13 +4,32 @@
 
 use std::io;
 
+use super::layout::{Bytes, c_struct};
+
 pub const NLMSG_ERROR: u16 = 2;
 pub const NLMSG_DONE: u16 = 3;
 pub const NLM_F_REQUEST: u16 = 0x1;
 pub const NLM_F_DUMP_INTR: u16 = 0x10;
 pub const NLM_F_DUMP: u16 = 0x300;
-pub const HEADER_LEN: usize = 16;
-pub const ATTRIBUTE_HEADER_LEN: usize = 4;
+
+c_struct! {
+    /// `struct nlmsghdr`, without the prefix `nlmsg_` of its members.
+    MessageHeader {
+        len: u32,
+        kind: u16,
+        flags: u16,
+        seq: u32,
+        pid: u32,
+    }
+}
+
+c_struct! {
+    /// `struct nlattr`, without the prefix `nla_` of its members.
+    AttributeHeader {
+        len: u16,
+        kind: u16,
+    }
+}
 
 /// Why a dump did not end well.
 pub enum DumpError {
@@ -39,51 +58,20 @@ impl<'a> Message<'a> {
     pub fn take(rest: &mut &'a [u8]) -> Result<Self, DumpError> {
         let cut = DumpError::Malformed("a message is cut off");
         let head = Bytes(rest);
-        let (Some(len), Some(kind), Some(flags), Some(request)) = (head.u32(0), head.u16(4), head.u16(6), head.u32(8))
-        else {
+        let (Some(len), Some(kind), Some(flags), Some(request)) = (
+            head.get(MessageHeader::len),
+            head.get(MessageHeader::kind),
+            head.get(MessageHeader::flags),
+            head.get(MessageHeader::seq),
+        ) else {
             return Err(cut);
         };
         let len = len as usize;
-        let Some(payload) = rest.get(HEADER_LEN..len) else {
+        let Some(payload) = rest.get(MessageHeader::LEN..len) else {
             return Err(cut);
         };
         *rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         Ok(Self { kind, flags, request, payload })
-    }
-}
-
-/// Bytes in native order, of which any may be missing.
-#[derive(Clone, Copy, Default)]
-pub struct Bytes<'a>(pub &'a [u8]);
-
-impl Bytes<'_> {
-    pub fn at<const N: usize>(self, offset: usize) -> Option<[u8; N]> {
-        self.0.get(offset..)?.first_chunk().copied()
-    }
-
-    pub fn u8(self, offset: usize) -> Option<u8> {
-        self.0.get(offset).copied()
-    }
-
-    pub fn u16(self, offset: usize) -> Option<u16> {
-        self.at(offset).map(u16::from_ne_bytes)
-    }
-
-    pub fn u32(self, offset: usize) -> Option<u32> {
-        self.at(offset).map(u32::from_ne_bytes)
-    }
-
-    pub fn i32(self, offset: usize) -> Option<i32> {
-        self.at(offset).map(i32::from_ne_bytes)
-    }
-
-    pub fn u64(self, offset: usize) -> Option<u64> {
-        self.at(offset).map(u64::from_ne_bytes)
-    }
-
-    /// Milliseconds as microseconds.
-    pub fn ms(self, offset: usize) -> Option<u64> {
-        self.u32(offset).map(|ms| u64::from(ms) * 1000)
     }
 }
 
@@ -98,9 +86,9 @@ impl<'a> Iterator for Attributes<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         /// Flags of a number: that its value has attributes in it, and the byte order.
         const FLAGS: u16 = 0xc000;
-        let len = usize::from(Bytes(self.0).u16(0)?);
-        let kind = Bytes(self.0).u16(2)? & !FLAGS;
-        let value = self.0.get(ATTRIBUTE_HEADER_LEN..len)?;
+        let len = usize::from(Bytes(self.0).get(AttributeHeader::len)?);
+        let kind = Bytes(self.0).get(AttributeHeader::kind)? & !FLAGS;
+        let value = self.0.get(AttributeHeader::LEN..len)?;
         self.0 = self.0.get(len.next_multiple_of(4)..).unwrap_or_default();
         Some((kind, value))
     }

@@ -5,14 +5,90 @@
 use tcpstats::{Record, State, key, name, option};
 
 use super::inet_diag::flags_unacknowledged;
-use super::netlink::Bytes;
+use super::layout::{Bytes, c_struct};
 
 /// What FreeBSD shows while no loss has set the slow start threshold:
 /// `TCP_MAXWIN << TCP_MAX_WINSHIFT`.
 const SSTHRESH_INFINITE: u32 = 65535 << 14;
 
-/// Bytes of `struct tcp_info` of linux/tcp.h as far as they are read.
-pub const INFO_LEN: usize = 280;
+c_struct! {
+    /// `struct tcp_info` of linux/tcp.h, up to Linux 7.0, without the prefix
+    /// `tcpi_` of its members.
+    TcpInfo {
+        state: u8,
+        ca_state: u8,
+        retransmits: u8,
+        probes: u8,
+        backoff: u8,
+        options: u8,
+        // Two bit-fields: snd_wscale, rcv_wscale.
+        wscale: u8,
+        // Bit-fields: delivery_rate_app_limited, fastopen_client_fail.
+        bits: u8,
+        rto: u32,
+        ato: u32,
+        snd_mss: u32,
+        rcv_mss: u32,
+        unacked: u32,
+        sacked: u32,
+        lost: u32,
+        retrans: u32,
+        fackets: u32,
+        last_data_sent: u32,
+        last_ack_sent: u32,
+        last_data_recv: u32,
+        last_ack_recv: u32,
+        pmtu: u32,
+        rcv_ssthresh: u32,
+        rtt: u32,
+        rttvar: u32,
+        snd_ssthresh: u32,
+        snd_cwnd: u32,
+        advmss: u32,
+        reordering: u32,
+        rcv_rtt: u32,
+        rcv_space: u32,
+        total_retrans: u32,
+        pacing_rate: u64,
+        max_pacing_rate: u64,
+        bytes_acked: u64,
+        bytes_received: u64,
+        segs_out: u32,
+        segs_in: u32,
+        notsent_bytes: u32,
+        min_rtt: u32,
+        data_segs_in: u32,
+        data_segs_out: u32,
+        delivery_rate: u64,
+        busy_time: u64,
+        rwnd_limited: u64,
+        sndbuf_limited: u64,
+        delivered: u32,
+        delivered_ce: u32,
+        bytes_sent: u64,
+        bytes_retrans: u64,
+        dsack_dups: u32,
+        reord_seen: u32,
+        rcv_ooopack: u32,
+        snd_wnd: u32,
+        rcv_wnd: u32,
+        rehash: u32,
+        total_rto: u16,
+        total_rto_recoveries: u16,
+        total_rto_time: u32,
+        received_ce: u32,
+        delivered_e1_bytes: u32,
+        delivered_e0_bytes: u32,
+        delivered_ce_bytes: u32,
+        received_e1_bytes: u32,
+        received_e0_bytes: u32,
+        received_ce_bytes: u32,
+        // Bit-fields, of which ecn_mode is the first.
+        accecn_bits: u32,
+    }
+}
+
+const _: () = assert!(TcpInfo::LEN == 280);
 
 /// Fills the record from a `tcp_info` of any length of a connection that is in
 /// that state and whose `idiag_wqueue` is that.
@@ -20,33 +96,39 @@ pub const INFO_LEN: usize = 280;
 #[inline(always)]
 pub fn fill(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
     let is_synchronized = state.0 >= State::ESTABLISHED.0;
-    let Some(mss) = info.u32(16) else {
+    let Some(mss) = info.get(TcpInfo::snd_mss) else {
         return;
     };
     record.set(key::maxseg, mss);
     let segments = |count: u32| count.saturating_mul(mss);
-    record.set_if(key::snd_cwnd, info.u32(80).map(segments));
+    record.set_if(key::snd_cwnd, info.get(TcpInfo::snd_cwnd).map(segments));
     record.set_if(
         key::snd_ssthresh,
-        info.u32(76).map(|count| {
+        info.get(TcpInfo::snd_ssthresh).map(|count| {
             if count >= i32::MAX as u32 { SSTHRESH_INFINITE } else { segments(count).min(SSTHRESH_INFINITE) }
         }),
     );
     // Before the first segment of the peer its window is not known.
-    record.set_if(key::snd_wnd, info.u32(228).filter(|_| state != State::SYN_SENT));
-    record.set_if(key::rcv_wnd, info.u32(232));
+    record.set_if(key::snd_wnd, info.get(TcpInfo::snd_wnd).filter(|_| state != State::SYN_SENT));
+    record.set_if(key::rcv_wnd, info.get(TcpInfo::rcv_wnd));
     if is_synchronized {
         fill_options(record, info);
         // Until there was data, the time is that since the handshake.
         let had_data = |segments: Option<u32>| segments != Some(0);
-        record.set_if(key::idle_snd, info.ms(44).filter(|_| had_data(info.u32(156))));
-        record.set_if(key::idle_rcv, info.ms(52).filter(|_| had_data(info.u32(152))));
-        record.set_if(key::idle_ack, info.ms(56));
+        record.set_if(
+            key::idle_snd,
+            info.ms(TcpInfo::last_data_sent).filter(|_| had_data(info.get(TcpInfo::data_segs_out))),
+        );
+        record.set_if(
+            key::idle_rcv,
+            info.ms(TcpInfo::last_data_recv).filter(|_| had_data(info.get(TcpInfo::data_segs_in))),
+        );
+        record.set_if(key::idle_ack, info.ms(TcpInfo::last_ack_recv));
     }
     fill_times(record, info, is_synchronized);
     fill_queue(record, info, state, wqueue);
     if let (Some(unacked), Some(sacked), Some(lost), Some(retrans)) =
-        (info.u32(24), info.u32(28), info.u32(32), info.u32(36))
+        (info.get(TcpInfo::unacked), info.get(TcpInfo::sacked), info.get(TcpInfo::lost), info.get(TcpInfo::retrans))
     {
         record.set(key::unacked, unacked);
         record.set(key::sacked, sacked);
@@ -57,17 +139,17 @@ pub fn fill(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
         // A SYN or a FIN alone is a segment without data.
         record.set(key::pipe, if record.get(key::inflight) == Some(0) { 0 } else { pipe });
     }
-    if let (Some(sent), Some(again)) = (info.u64(200), info.u64(208)) {
+    if let (Some(sent), Some(again)) = (info.get(TcpInfo::bytes_sent), info.get(TcpInfo::bytes_retrans)) {
         record.set(key::sent_bytes, sent.saturating_sub(again));
         record.set(key::rexmit_bytes, again);
     }
-    record.set_if(key::total_rto_time, info.ms(244));
-    record.set_if(key::total_rto, info.u16(240).map(u32::from));
-    record.set_if(key::total_rto_recoveries, info.u16(242).map(u32::from));
+    record.set_if(key::total_rto_time, info.ms(TcpInfo::total_rto_time));
+    record.set_if(key::total_rto, info.get(TcpInfo::total_rto).map(u32::from));
+    record.set_if(key::total_rto_recoveries, info.get(TcpInfo::total_rto_recoveries).map(u32::from));
     fill_members(record, info);
-    for (key, offset) in [(key::pacing_rate, 104), (key::max_pacing_rate, 112)] {
+    for (key, at) in [(key::pacing_rate, TcpInfo::pacing_rate), (key::max_pacing_rate, TcpInfo::max_pacing_rate)] {
         // All ones: no limit.
-        record.set_if(key, info.u64(offset).filter(|rate| *rate != u64::MAX));
+        record.set_if(key, info.get(at).filter(|rate| *rate != u64::MAX));
     }
     fill_ecn(record, info);
     fill_bits(record, info);
@@ -77,17 +159,18 @@ pub fn fill(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
 /// trip of 0, its initial guess of the variation and a smallest one of all ones.
 #[inline]
 fn fill_times(record: &mut Record, info: Bytes<'_>, is_synchronized: bool) {
-    let srtt = info.u32(68);
-    let rttmin = info.u32(148).filter(|rtt| *rtt != u32::MAX);
+    let srtt = info.get(TcpInfo::rtt);
+    let rttmin = info.get(TcpInfo::min_rtt).filter(|rtt| *rtt != u32::MAX);
     // Less than a microsecond is sent as 0 too.
     let is_measured = srtt.is_some_and(|srtt| srtt != 0) || (is_synchronized && rttmin.is_some());
     record.set_if(key::srtt, srtt.filter(|_| is_measured));
-    record.set_if(key::rttvar, info.u32(72).filter(|_| is_measured));
+    record.set_if(key::rttvar, info.get(TcpInfo::rttvar).filter(|_| is_measured));
     record.set_if(key::rttmin, rttmin.filter(|_| is_measured));
-    record.set_if(key::rto, info.u32(8).filter(|_| is_measured));
-    record.set_if(key::rxtshift, info.u8(4).map(u32::from));
-    for (key, offset) in [(key::ato, 12), (key::rcv_rtt, 92), (key::rcv_space, 96)] {
-        record.set_if(key, info.u32(offset).filter(|value| *value != 0));
+    record.set_if(key::rto, info.get(TcpInfo::rto).filter(|_| is_measured));
+    record.set_if(key::rxtshift, info.get(TcpInfo::backoff).map(u32::from));
+    for (key, at) in [(key::ato, TcpInfo::ato), (key::rcv_rtt, TcpInfo::rcv_rtt), (key::rcv_space, TcpInfo::rcv_space)]
+    {
+        record.set_if(key, info.get(at).filter(|value| *value != 0));
     }
 }
 
@@ -95,7 +178,7 @@ fn fill_times(record: &mut Record, info: Bytes<'_>, is_synchronized: bool) {
 /// SYN is always sent, and a FIN is what is sent last.
 #[inline]
 fn fill_queue(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
-    let Some(unsent) = info.u32(144) else {
+    let Some(unsent) = info.get(TcpInfo::notsent_bytes) else {
         return;
     };
     let flags = flags_unacknowledged(state);
@@ -115,23 +198,25 @@ fn fill_ecn(record: &mut Record, info: Bytes<'_>) {
     /// `tcpi_ecn_mode` of Linux 7.0.  Earlier kernels negotiate no `AccECN`, and what they have there is zero.
     const ECN_MODE_ACCECN: u32 = 2;
     let mode = |bits: u32| if cfg!(target_endian = "big") { bits >> 30 } else { bits & 3 };
-    let is_accurate = info.u32(276).is_some_and(|bits| mode(bits) == ECN_MODE_ACCECN);
+    let is_accurate = info.get(TcpInfo::accecn_bits).is_some_and(|bits| mode(bits) == ECN_MODE_ACCECN);
     if is_accurate && let Some(options) = record.get(key::options) {
         record.set(key::options, options & !option::ECN | option::ACCECN);
     }
     let has_ecn = record.get(key::options).is_some_and(|options| options & option::ECN != 0);
     let is_dctcp = has_ecn && record.get(key::cc) == Some(name(b"dctcp"));
-    record.set_if(key::delivered_ce, info.u32(196).filter(|_| is_accurate || is_dctcp));
-    for (key, offset) in
-        [(key::delivered_e1_bytes, 252), (key::delivered_e0_bytes, 256), (key::delivered_ce_bytes, 260)]
-    {
-        record.set_if(key, info.u32(offset).filter(|_| is_accurate));
+    record.set_if(key::delivered_ce, info.get(TcpInfo::delivered_ce).filter(|_| is_accurate || is_dctcp));
+    for (key, at) in [
+        (key::delivered_e1_bytes, TcpInfo::delivered_e1_bytes),
+        (key::delivered_e0_bytes, TcpInfo::delivered_e0_bytes),
+        (key::delivered_ce_bytes, TcpInfo::delivered_ce_bytes),
+    ] {
+        record.set_if(key, info.get(at).filter(|_| is_accurate));
     }
 }
 
 #[inline]
 fn fill_options(record: &mut Record, info: Bytes<'_>) {
-    let (Some(linux), Some(scales)) = (info.u8(5), info.u8(6)) else {
+    let (Some(linux), Some(scales)) = (info.get(TcpInfo::options), info.get(TcpInfo::wscale)) else {
         return;
     };
     // TCPI_OPT_* of linux/tcp.h; 16 says that a CE mark was seen.
@@ -154,59 +239,53 @@ fn fill_options(record: &mut Record, info: Bytes<'_>) {
 /// Bit fields; a kernel that sends what came with them knows them.
 #[inline]
 fn fill_bits(record: &mut Record, info: Bytes<'_>) {
-    let Some(bits) = info.u8(7) else {
+    let Some(bits) = info.get(TcpInfo::bits) else {
         return;
     };
     let bits = if cfg!(target_endian = "big") { bits.reverse_bits() } else { bits };
     // delivery_rate, Linux 4.9, and snd_wnd, Linux 5.4, stand at the end of the structs that have the bits.
-    let rate = info.u64(160).filter(|rate| *rate != 0);
+    let rate = info.get(TcpInfo::delivery_rate).filter(|rate| *rate != 0);
     record.set_if(key::delivery_rate, rate);
     record.set_if(key::app_limited, rate.map(|_| bits & 1));
-    record.set_if(key::fastopen_client_fail, info.u32(228).map(|_| bits >> 1 & 3));
+    record.set_if(key::fastopen_client_fail, info.get(TcpInfo::snd_wnd).map(|_| bits >> 1 & 3));
 }
 
-/// Members of `tcp_info` that are taken as they are, and where they begin.
+/// Members of `tcp_info` that are taken as they are: the field, the member.
 #[inline]
 fn fill_members(record: &mut Record, info: Bytes<'_>) {
     // Not a loop over a table: it would cost more than all the rest.
     macro_rules! members {
-        ($($read:ident { $($key:ident $offset:literal;)* })*) => {
-            $($(record.set_if(key::$key, info.$read($offset));)*)*
+        ($($key:ident $member:ident;)*) => {
+            $(record.set_if(key::$key, info.get(TcpInfo::$member));)*
         };
     }
     members! {
-        u8 {
-            ca_state 1;
-            retransmits 2;
-            probes 3;
-        }
-        u32 {
-            rcv_mss 20;
-            pmtu 60;
-            rcv_ssthresh 64;
-            advmss 84;
-            reordering 88;
-            rexmit_packs 100;
-            segs_out 136;
-            segs_in 140;
-            data_segs_in 152;
-            data_segs_out 156;
-            delivered 192;
-            dsack_packs 216;
-            reord_seen 220;
-            ooo_packs 224;
-            rehash 236;
-            received_ce 248;
-            received_e1_bytes 264;
-            received_e0_bytes 268;
-            received_ce_bytes 272;
-        }
-        u64 {
-            acked_bytes 120;
-            received_bytes 128;
-            busy_time 168;
-            rwnd_limited 176;
-            sndbuf_limited 184;
-        }
+        ca_state ca_state;
+        retransmits retransmits;
+        probes probes;
+        rcv_mss rcv_mss;
+        pmtu pmtu;
+        rcv_ssthresh rcv_ssthresh;
+        advmss advmss;
+        reordering reordering;
+        rexmit_packs total_retrans;
+        segs_out segs_out;
+        segs_in segs_in;
+        data_segs_in data_segs_in;
+        data_segs_out data_segs_out;
+        delivered delivered;
+        dsack_packs dsack_dups;
+        reord_seen reord_seen;
+        ooo_packs rcv_ooopack;
+        rehash rehash;
+        received_ce received_ce;
+        received_e1_bytes received_e1_bytes;
+        received_e0_bytes received_e0_bytes;
+        received_ce_bytes received_ce_bytes;
+        acked_bytes bytes_acked;
+        received_bytes bytes_received;
+        busy_time busy_time;
+        rwnd_limited rwnd_limited;
+        sndbuf_limited sndbuf_limited;
     }
 }
