@@ -48,7 +48,9 @@ def sentence(status, error):
     """The one sentence of a run that failed, without the program's name and the line break."""
     assert status == 1, (status, error)
     name = "siftr_cdev_logger: "
-    assert error.startswith(name) and error.endswith("\n") and error.count("\n") == 1, error
+    # A filter is printed below, with a caret where it is wrong.
+    lines = 3 if error.startswith(f"{name}filter: ") else 1
+    assert error.startswith(name) and error.endswith("\n") and error.count("\n") == lines, error
     assert "os error" not in error and "panicked" not in error
     return error[len(name) : -1]
 

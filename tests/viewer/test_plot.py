@@ -457,7 +457,7 @@ def test_text_of_the_log_is_text_in_the_picture(tmp_path):
 
 REFUSED = {
     "an ending that is no picture": (["-o", "x.pdf"], "-o x.pdf: expected a name that ends in .svg, .png or .html"),
-    "a filter": (["-e", "port"], "filter at position 5 (the end): expected a number"),
+    "a filter": (["-e", "port"], "filter: expected a number"),
     "a place that cannot be written": (["-o", "/nonexistent/x.svg"], "/nonexistent/x.svg: No such file or directory"),
     "a filter that nothing matches": (["-e", "lport 9"], "x.csv: nothing to draw: of 1 connections none matches"),
 }

@@ -345,7 +345,7 @@ def test_it_ends_after_so_many_samples(connections, terminal):
 
 def test_what_is_wrong_is_said_before_the_screen_is_taken(terminal):
     for arguments, said in [
-        ("-e 'port x'", "filter, at position 6"),
+        ("-e 'port x'", "filter: expected a number"),
         ("-o srt", 'no field is named "srt"'),
         ("-d /nowhere", "source /nowhere: No such file or directory"),
         ("-s 0", "0 is not in 1.."),

@@ -33,6 +33,8 @@ def sentence(done):
     """The one sentence of a run that failed, without the program's name and the line break."""
     error = done.stderr.decode()
     assert done.returncode == 1, done
-    assert error.startswith("tcpstats: ") and error.endswith("\n") and error.count("\n") == 1, error
+    # A filter is printed below, with a caret where it is wrong.
+    lines = 3 if error.startswith("tcpstats: filter: ") else 1
+    assert error.startswith("tcpstats: ") and error.endswith("\n") and error.count("\n") == lines, error
     assert "os error" not in error and "panicked" not in error
     return error.removeprefix("tcpstats: ")[:-1]

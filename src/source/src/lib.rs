@@ -4,6 +4,7 @@
 //! live.  Platforms differ behind this door only.
 
 mod device;
+mod filter;
 #[cfg(target_os = "linux")]
 mod linux;
 mod place;
@@ -12,10 +13,10 @@ pub mod system;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use tcpstats::filter::ParseError;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats::{Field, Filter};
 
+pub use crate::filter::{FilterError, parse_filter};
 pub use crate::place::{FileId, Place, Standing};
 
 /// What went wrong, as one sentence for the user.
@@ -70,14 +71,6 @@ pub trait Source {
     }
 }
 
-/// Reads a filter, in which a zone can be the name of an interface of this host.
-///
-/// # Errors
-/// The first place where the text is wrong.
-pub fn parse_filter(text: &str) -> Result<Filter, ParseError<'_>> {
-    Filter::parse_with_zones(text, &|name| nix::net::if_::if_nametoindex(name).ok())
-}
-
 /// The name of the interface of this host that has that index.
 #[must_use]
 pub fn zone_name(zone: u32) -> Option<String> {
@@ -117,14 +110,7 @@ pub fn without_numbers(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_filter, without_numbers, zone_name};
-
-    #[test]
-    fn a_zone_of_a_filter_is_an_interface_of_this_host() {
-        let name = zone_name(1).expect("the first interface");
-        assert_eq!(parse_filter(&format!("host fe80::1%{name}")), parse_filter("host fe80::1%1"));
-        assert!(parse_filter("host fe80::1%nowhere").is_err());
-    }
+    use super::without_numbers;
 
     #[test]
     fn what_the_system_said_has_no_number() {

@@ -120,34 +120,3 @@ fn is_log(name: &str) -> bool {
     let kind = || Some(metadata(name).ok()?.file_type());
     name == "-" || kind().is_some_and(|kind| kind.is_file() || kind.is_fifo())
 }
-
-/// Reads a filter.
-///
-/// # Errors
-/// A sentence, and below it the text with a caret where it is wrong.
-pub fn filter(text: &str) -> Result<Filter, Sentence> {
-    tcpstats_source::parse_filter(text).map_err(|error| {
-        let before = text.get(..error.position).unwrap_or(text).chars().count();
-        let line: String = text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
-        format!("filter, {error}\n  {line}\n  {:before$}^", "")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::filter;
-
-    #[test]
-    fn a_wrong_filter_has_a_caret_under_the_place() {
-        let sentence = filter("port 22 and\tsrtt > fast").unwrap_err();
-        let lines: Vec<_> = sentence.lines().collect();
-        assert_eq!(lines[1..], ["  port 22 and srtt > fast", "                     ^"]);
-        assert!(lines[0].starts_with("filter, at position 20 (\"fast\"): expected a time"), "{sentence}");
-    }
-
-    #[test]
-    fn a_filter_that_ends_too_early_has_the_caret_behind_it() {
-        assert!(filter("not").unwrap_err().ends_with("\n  not\n     ^"));
-        assert!(filter("host ü").unwrap_err().ends_with("\n  host ü\n       ^"));
-    }
-}

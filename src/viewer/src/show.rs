@@ -11,7 +11,7 @@ use tcpstats::{Columns, Field, Header, Record, json, key};
 use tcpstats_source::Sentence;
 
 use crate::cli;
-use crate::live::{self, Live, Snapshot};
+use crate::live::{Live, Snapshot};
 use crate::output::{self, Stdout};
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
@@ -21,7 +21,8 @@ const COLUMNS: &str = "state,laddr,lport,faddr,fport,srtt,snd_cwnd,inflight,snd_
 
 /// Takes a snapshot and prints it.
 pub fn run(asked: &cli::Show) -> Result<ExitCode, Sentence> {
-    let filter = asked.live.filter.as_deref().map(live::filter).transpose()?;
+    let filter = asked.live.filter.as_deref().map(tcpstats_source::parse_filter).transpose();
+    let filter = filter.map_err(|error| error.to_string())?;
     let columns = match &asked.columns {
         Some(list) => columns(list)?,
         None if asked.json => Columns::all(),

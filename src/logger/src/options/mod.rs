@@ -168,9 +168,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
     values::text_only(&matches)?;
     let filter_text = matches.opt_str("e").unwrap_or_default();
     let filter = match matches.opt_str("e") {
-        Some(text) => {
-            Some(tcpstats_source::parse_filter(&text).map_err(|error| format!("filter \"{text}\": {error}"))?)
-        }
+        Some(text) => Some(tcpstats_source::parse_filter(&text).map_err(|error| error.to_string())?),
         None => None,
     };
     let options = Options {

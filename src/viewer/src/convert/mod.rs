@@ -126,7 +126,7 @@ struct Kept {
 
 impl Kept {
     fn new(text: &str, columns: Option<&Columns>) -> Result<Self, Sentence> {
-        let filter = tcpstats_source::parse_filter(text).map_err(|error| format!("-e: {error}"))?;
+        let filter = tcpstats_source::parse_filter(text).map_err(|error| error.to_string())?;
         let mut buffer = vec![0; 64 + 6 * text.len()];
         let mut note = Text::new(&mut buffer);
         Note { name: CONVERTED, pairs: &[("filter", Pair::Text(text))] }.write(&mut note);

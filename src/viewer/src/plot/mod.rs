@@ -69,7 +69,7 @@ pub fn run(asked: &cli::Plot) -> Result<ExitCode, Sentence> {
         return Err("standard output: cannot write a picture to a terminal; name a file with -o".to_owned());
     }
     let filter = asked.filter.as_deref().map(tcpstats_source::parse_filter).transpose();
-    let filter = filter.map_err(|error| format!("filter {error}"))?;
+    let filter = filter.map_err(|error| error.to_string())?;
     let output = OutputFile::create(&asked.output, &Inputs::of(&asked.logs), asked.force)?;
     let again = Again::of(&asked.logs)?;
     draw(asked, kind, output, &again.logs, filter.as_ref()).map_err(|sentence| again.named(&sentence))

@@ -32,7 +32,7 @@ const FIELDS: &str = "gencnt,vnet,zone,age,iss,irs,inode,laddr,lport,faddr,fport
 /// Reads the logs and tells what is in them.
 pub fn run(asked: &cli::Summary) -> Result<ExitCode, Sentence> {
     let filter = asked.filter.as_deref().map(tcpstats_source::parse_filter).transpose();
-    let filter = filter.map_err(|error| format!("-e: {error}"))?;
+    let filter = filter.map_err(|error| error.to_string())?;
     let mut log = Log::open_all(&asked.logs)?.warning();
     if filter.is_none() {
         log = log.only(&Columns::named(FIELDS).map_err(|error| error.to_string())?);

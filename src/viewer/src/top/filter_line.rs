@@ -126,8 +126,7 @@ impl FilterLine {
         match tcpstats_source::parse_filter(&self.text) {
             Ok(filter) => self.in_force = Some(filter),
             Err(error) => {
-                let column = self.text.get(..error.position).unwrap_or(&self.text).chars().count();
-                self.wrong = Some(Wrong { column, expected: format!("expected {}", error.expected) });
+                self.wrong = Some(Wrong { column: error.column, expected: format!("expected {}", error.expected) });
             }
         }
     }

@@ -32,7 +32,7 @@ use self::filter_line::FilterLine;
 use self::model::{Asked, Model};
 use self::sampler::Sample;
 use self::screen::Screen;
-use crate::live::{self, Live};
+use crate::live::Live;
 use crate::units::has_cursor;
 use crate::{cli, show};
 
@@ -45,7 +45,8 @@ pub fn run(asked: &cli::Top) -> Result<ExitCode, Sentence> {
         return show::run(&cli::Show::in_place_of(asked));
     }
     let text = asked.live.filter.as_deref().unwrap_or_default();
-    let filter = asked.live.filter.as_deref().map(live::filter).transpose()?;
+    let filter = asked.live.filter.as_deref().map(tcpstats_source::parse_filter).transpose();
+    let filter = filter.map_err(|error| error.to_string())?;
     let columns = asked.columns.as_deref().map(show::columns).transpose()?;
     let interval = Duration::from_micros(asked.interval);
     // The filter is changed while top runs, so the source gives everything.
