@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbound
 use nix::sys::stat::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use tcpstats_source::{FileId, Sentence};
+use tcpstats_source::{FileId, Sentence, report};
 
 use crate::daemon::Start;
 use crate::log::{InUse, Log};
@@ -52,7 +52,7 @@ pub fn run(options: &Options) -> Result<(), Sentence> {
     // before the fork, or after it while the caller listens.
     let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     let counters = Arc::new(Counters::new());
-    let mut source = tcpstats_source::open(&options.source, options.filter.clone())?;
+    let mut source = tcpstats_source::open(&options.source, options.filter.clone()).map_err(|error| report(&error))?;
     source.want(&|field| options.wants(field));
     let in_use = in_use(options, pidfile.as_ref(), source.file())?;
     umask(!options.mode);

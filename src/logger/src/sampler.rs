@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tcpstats::stream::SnapshotBuffer;
-use tcpstats_source::{Sample, Sentence, Source};
+use tcpstats_source::{Sample, Sentence, Source, report};
 
 use crate::daemon::Start;
 use crate::gap::Gap;
@@ -87,8 +87,9 @@ impl Sampler {
                     }
                 }
                 Ok(Sample::End) => break,
-                Err(sentence) if taken == 0 || !self.source.comes_back() => return Err(sentence),
-                Err(sentence) => {
+                Err(error) if taken == 0 || !self.source.comes_back() => return Err(report(&error)),
+                Err(error) => {
+                    let sentence = report(&error);
                     ticks.miss();
                     let outage = outage.get_or_insert_with(|| {
                         log::warn!("{sentence}; it is tried again until it gives snapshots");
@@ -159,8 +160,8 @@ impl Sampler {
             return false;
         }
         outage.retry_after = (2 * outage.retry_after).min(RETRY_LONGEST);
-        if let Err(sentence) = self.source.reopen() {
-            log::info!("{sentence}");
+        if let Err(error) = self.source.reopen() {
+            log::info!("{}", report(&error));
         }
         true
     }

@@ -15,7 +15,7 @@ use tcpstats::frame::{Frame, FrameError, FrameKind, HEADER_LEN, flag};
 use tcpstats::stream::{FrameReader, SnapshotBuffer};
 use tcpstats::{Filter, Header, Record, ioctl, key};
 
-use crate::{FileId, Place, Sample, Sentence, Source};
+use crate::{Error, FileId, Place, Sample, Source};
 
 /// An open device or file of frames.
 pub struct Device {
@@ -32,31 +32,34 @@ impl Device {
     /// Opens it, and has a device give the frames that are wanted.
     ///
     /// # Errors
-    /// A sentence that names the path and what the system said.
-    pub fn open(path: &Path, filter: Option<Filter>) -> Result<Self, Sentence> {
+    /// What the system returned, or that it is neither a device nor a file of frames.
+    pub fn open(path: &Path, filter: Option<Filter>) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let said = |error: std::io::Error| format!("source {name}: {error}");
-        let place = Place::of(path).map_err(said)?;
-        let file = place.open(OFlag::O_RDONLY, Mode::empty()).map_err(said)?;
-        let kind = file.metadata().map_err(said)?.file_type();
+        let failed = |cause| Error::System { name: name.clone(), cause };
+        let place = Place::of(path).map_err(failed)?;
+        let file = place.open(OFlag::O_RDONLY, Mode::empty()).map_err(failed)?;
+        let kind = file.metadata().map_err(failed)?.file_type();
         if kind.is_dir() {
-            return Err(format!("source {name}: expected a device or a file of frames, not a directory"));
+            return Err(Error::Directory { name });
         }
         if kind.is_char_device() {
-            set_up(&file, filter.as_ref()).map_err(said)?;
+            set_up(&file, filter.as_ref()).map_err(failed)?;
         } else if kind.is_file() {
-            begins_with_frame(&file).map_err(|what| format!("source {name}: {what}"))?;
+            match first_frame(&file).map_err(failed)? {
+                Ok(()) | Err(FrameError::Short { .. }) => (),
+                Err(cause) => return Err(Error::NotFrames { name, cause }),
+            }
         }
         let endless = kind.is_char_device();
-        let id = if endless { None } else { Some(FileId::of(&file).map_err(said)?) };
+        let id = if endless { None } else { Some(FileId::of(&file).map_err(failed)?) };
         Ok(Self { name, place, file: id, frames: FrameReader::new(file), filter, endless })
     }
 
     /// Copies the records that the filter matches.
-    fn next(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Sentence> {
-        let said = |error| format!("source {}: {error}", self.name);
+    fn next(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
+        let failed = |cause| Error::Frame { name: self.name.clone(), cause };
         loop {
-            let Some(frame) = self.frames.next_frame().map_err(said)? else {
+            let Some(frame) = self.frames.next_frame().map_err(failed)? else {
                 return Ok(Sample::End);
             };
             if frame.kind == FrameKind::Note {
@@ -109,11 +112,11 @@ impl Once {
 }
 
 impl Source for Device {
-    fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Sentence> {
+    fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
         // The device ends every snapshot with a read of nothing.
         match self.next(snapshot)? {
             Sample::End if self.endless => match self.next(snapshot)? {
-                Sample::End => Err(format!("source {}: the device gives no snapshot", self.name)),
+                Sample::End => Err(Error::NoSnapshot { name: self.name.clone() }),
                 taken @ Sample::Taken => Ok(taken),
             },
             sample => Ok(sample),
@@ -124,13 +127,13 @@ impl Source for Device {
         self.endless
     }
 
-    fn reopen(&mut self) -> Result<(), Sentence> {
+    fn reopen(&mut self) -> Result<(), Error> {
         let open = || {
             let file = self.place.open(OFlag::O_RDONLY, Mode::empty())?;
             set_up(&file, self.filter.as_ref())?;
             Ok(file)
         };
-        let file = open().map_err(|error: std::io::Error| format!("source {}: {error}", self.name))?;
+        let file = open().map_err(|cause| Error::System { name: self.name.clone(), cause })?;
         self.frames = FrameReader::new(file);
         Ok(())
     }
@@ -144,15 +147,12 @@ impl Source for Device {
     }
 }
 
-/// Refuses a file that is no log of frames before anything is written for it.
-fn begins_with_frame(mut file: &File) -> Result<(), Sentence> {
+/// Parses the start of a file, which is read again from its start afterwards.
+fn first_frame(mut file: &File) -> std::io::Result<Result<(), FrameError>> {
     let mut head = Vec::new();
-    let read = file.take(HEADER_LEN as u64).read_to_end(&mut head).and_then(|_| file.rewind());
-    read.map_err(|error| error.to_string())?;
-    match Frame::parse(&head) {
-        Ok(_) | Err(FrameError::Short { .. }) => Ok(()),
-        Err(error) => Err(format!("expected a file of frames, as -F bin writes: {error}")),
-    }
+    file.take(HEADER_LEN as u64).read_to_end(&mut head)?;
+    file.rewind()?;
+    Ok(Frame::parse(&head).map(|_| ()))
 }
 
 /// Has the device give frames instead of text, and filter them in the kernel.

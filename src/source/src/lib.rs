@@ -4,6 +4,7 @@
 //! live.  Platforms differ behind this door only.
 
 mod device;
+mod error;
 mod filter;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -16,6 +17,7 @@ use std::path::Path;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats::{Field, Filter};
 
+pub use crate::error::{Error, report};
 pub use crate::filter::{FilterError, parse_filter};
 pub use crate::place::{FileId, Place, Standing};
 
@@ -43,8 +45,8 @@ pub trait Source {
     /// into the buffer, whose memory is used again.
     ///
     /// # Errors
-    /// A sentence that names the source and what it said.
-    fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Sentence>;
+    /// What the source or the system returned.
+    fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error>;
 
     /// Lets the source leave out the fields that are not wanted, where that
     /// saves work.  The filter's fields are to be wanted.
@@ -59,8 +61,8 @@ pub trait Source {
     /// Opens it again.
     ///
     /// # Errors
-    /// A sentence; what was open stays so.
-    fn reopen(&mut self) -> Result<(), Sentence>;
+    /// What the system returned; what was open stays open.
+    fn reopen(&mut self) -> Result<(), Error>;
 
     /// The directory and file that it is opened again from, if it is.
     fn place(&self) -> Option<&Place>;
@@ -80,8 +82,8 @@ pub fn zone_name(zone: u32) -> Option<String> {
 /// Opens the source of that name.
 ///
 /// # Errors
-/// A sentence that names the source and says what was expected.
-pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Box<dyn Source + Send>, Sentence> {
+/// What the system returned, or that the name is not one of a source.
+pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Box<dyn Source + Send>, Error> {
     let name = name.as_ref();
     if name != SOCK_DIAG {
         return Ok(Box::new(device::Device::open(Path::new(name), filter)?));
@@ -89,7 +91,7 @@ pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Box<dyn S
     #[cfg(target_os = "linux")]
     return Ok(Box::new(linux::SockDiag::open(filter)?));
     #[cfg(not(target_os = "linux"))]
-    Err("source sock_diag: only Linux has it; /dev/tcpstats is the source here".into())
+    Err(Error::LinuxOnly)
 }
 
 /// A text without the numbers that [`std::io::Error`] puts behind what the
@@ -106,21 +108,4 @@ pub fn without_numbers(text: &str) -> String {
         }
     }
     said
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_numbers;
-
-    #[test]
-    fn what_the_system_said_has_no_number() {
-        let error = std::io::Error::from_raw_os_error(2);
-        assert!(error.to_string().ends_with(" (os error 2)"));
-        assert_eq!(without_numbers(&format!("log x: {error}")), "log x: No such file or directory");
-        let said = "No such file or directory; No such file or directory!";
-        assert_eq!(without_numbers(&format!("{error}; {error}!")), said);
-        for other in ["log (os error x)", "log (os error 2", "", "(os error 2)"] {
-            assert_eq!(without_numbers(other), other);
-        }
-    }
 }

@@ -246,6 +246,8 @@ impl core::fmt::Display for FrameError {
     }
 }
 
+impl core::error::Error for FrameError {}
+
 /// How the bytes of a record are laid out.
 #[derive(Clone, Copy, Debug)]
 enum Layout {

@@ -160,7 +160,7 @@ pub fn text_frame(text: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Why a stream of frames could not be read on.
+/// Why the next frame of a stream cannot be read.
 #[derive(Debug)]
 pub enum StreamError {
     /// The reader failed.
@@ -182,14 +182,21 @@ pub enum StreamError {
 impl std::fmt::Display for StreamError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Io(error) => error.fmt(f),
+            Self::Io(_) => f.write_str("read error"),
             Self::Bad { offset, error } => write!(f, "at byte {offset}: {error}"),
             Self::Crc { offset } => write!(f, "at byte {offset}: the frame is damaged, its CRC does not fit"),
         }
     }
 }
 
-impl std::error::Error for StreamError {}
+impl std::error::Error for StreamError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Bad { .. } | Self::Crc { .. } => None,
+        }
+    }
+}
 
 impl From<io::Error> for StreamError {
     fn from(error: io::Error) -> Self {

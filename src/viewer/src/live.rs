@@ -9,7 +9,7 @@ use std::path::Path;
 use tcpstats::frame::Frame;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats::{Filter, Header, Record};
-use tcpstats_source::{Sample, Sentence, Source};
+use tcpstats_source::{Sample, Sentence, Source, report};
 
 use crate::boot::Boot;
 use crate::replay::Replay;
@@ -49,7 +49,8 @@ impl Live {
             Some(name) if is_log(name) => Ok(Self::Log(Box::new(Replay::open(Path::new(name), filter)?))),
             name => {
                 units::name_zones();
-                let source = tcpstats_source::open(name.unwrap_or(tcpstats_source::DEFAULT), filter)?;
+                let source = tcpstats_source::open(name.unwrap_or(tcpstats_source::DEFAULT), filter)
+                    .map_err(|error| report(&error))?;
                 Ok(Self::Kernel { source, buffer: SnapshotBuffer::new() })
             }
         }
@@ -70,7 +71,7 @@ impl Live {
     pub fn sample(&mut self) -> Result<Option<Snapshot>, Sentence> {
         match self {
             Self::Log(replay) => replay.next(),
-            Self::Kernel { source, buffer } => match source.sample(buffer)? {
+            Self::Kernel { source, buffer } => match source.sample(buffer).map_err(|error| report(&error))? {
                 Sample::End => Ok(None),
                 Sample::Taken => {
                     let frame = Frame::parse(buffer.bytes()).map_err(|error| error.to_string())?;
@@ -109,7 +110,7 @@ impl Live {
     #[cfg(feature = "top")]
     pub fn reopen(&mut self) -> Result<(), Sentence> {
         match self {
-            Self::Kernel { source, .. } => source.reopen(),
+            Self::Kernel { source, .. } => source.reopen().map_err(|error| report(&error)),
             Self::Log(_) => Ok(()),
         }
     }

@@ -28,7 +28,7 @@ use self::inet_diag::{Dump, SOCK_DIAG_BY_FAMILY, Sender, fill};
 use self::layout::Bytes;
 use self::netlink::{DumpError, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
 use crate::system::{System, mono_ns, wall_ns};
-use crate::{Place, Sample, Sentence, Source};
+use crate::{Error, Place, SOCK_DIAG, Sample, Source};
 
 /// Larger than any reply: the kernel fills at most 32 KiB for a dump.
 const REPLY_MAX: usize = 128 * 1024;
@@ -57,8 +57,8 @@ impl SockDiag {
     /// Opens the socket.
     ///
     /// # Errors
-    /// A sentence with what the kernel said.
-    pub fn open(filter: Option<Filter>) -> Result<Self, Sentence> {
+    /// What the kernel returned.
+    pub fn open(filter: Option<Filter>) -> Result<Self, Error> {
         Ok(Self::on(Self::socket()?, filter))
     }
 
@@ -76,21 +76,13 @@ impl SockDiag {
         }
     }
 
-    fn socket() -> Result<File, Sentence> {
+    fn socket() -> Result<File, Error> {
         let protocol = SockProtocol::NetlinkSockDiag;
         let opened = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol);
-        opened.map(File::from).map_err(|error| match error {
-            Errno::EPROTONOSUPPORT => format!(
-                "source sock_diag: the kernel has no socket diagnostics (CONFIG_INET_DIAG): {}; \
-                 try modprobe inet_diag tcp_diag",
-                io::Error::from(error)
-            ),
-            Errno::EAFNOSUPPORT | Errno::EPERM | Errno::EACCES => format!(
-                "source sock_diag: netlink sockets are not allowed here: {}; \
-                 allow AF_NETLINK, in systemd by RestrictAddressFamilies=",
-                io::Error::from(error)
-            ),
-            _ => format!("source sock_diag: {}", io::Error::from(error)),
+        opened.map(File::from).map_err(|errno| match errno {
+            Errno::EPROTONOSUPPORT => Error::NoDiagnostics(errno.into()),
+            Errno::EAFNOSUPPORT | Errno::EPERM | Errno::EACCES => Error::NotAllowed(errno.into()),
+            _ => Error::System { name: SOCK_DIAG.into(), cause: errno.into() },
         })
     }
 
@@ -160,18 +152,15 @@ impl SockDiag {
 }
 
 impl Source for SockDiag {
-    fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Sentence> {
+    fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
         let mut tries = 0;
         loop {
             snapshot.clear();
             let (wall_ns, mono_start_ns) = (wall_ns(), mono_ns());
             let (seen, interrupted) = self.dump_all(mono_start_ns, snapshot).map_err(|error| match error {
-                DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => format!(
-                    "source sock_diag: the kernel cannot dump TCP sockets, its module tcp_diag is not loaded: {error}; \
-                     load it with modprobe tcp_diag"
-                ),
-                DumpError::Io(error) => format!("source sock_diag: the kernel's dump failed: {error}"),
-                DumpError::Malformed(what) => format!("source sock_diag: the kernel's reply is malformed: {what}"),
+                DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => Error::NoModule(error),
+                DumpError::Io(error) => Error::Dump(error),
+                DumpError::Malformed(what) => Error::Malformed(what),
             })?;
             if interrupted && tries < RETRIES {
                 tries += 1;
@@ -202,7 +191,7 @@ impl Source for SockDiag {
     }
 
     /// Numbers go on where they were.
-    fn reopen(&mut self) -> Result<(), Sentence> {
+    fn reopen(&mut self) -> Result<(), Error> {
         self.socket = Self::socket()?;
         Ok(())
     }
@@ -223,6 +212,7 @@ mod tests {
     use super::netlink::MessageHeader;
     use super::tcp_info::TcpInfo;
     use super::*;
+    use crate::report;
 
     fn message(kind: u16, flags: u16, request: u32, payload: &[u8]) -> Vec<u8> {
         let len = u32::try_from(MessageHeader::LEN + payload.len()).unwrap();
@@ -291,7 +281,7 @@ mod tests {
     }
 
     /// What a source makes of replies that wait for it, and whether they were all read.
-    fn sample(replies: &[Vec<u8>]) -> (Result<SnapshotBuffer, Sentence>, bool) {
+    fn sample(replies: &[Vec<u8>]) -> (Result<SnapshotBuffer, Error>, bool) {
         let (ours, kernel) = UnixDatagram::pair().unwrap();
         for reply in replies {
             kernel.send(reply).unwrap();
@@ -337,10 +327,10 @@ mod tests {
 
     #[test]
     fn what_the_kernel_refuses_and_what_is_no_reply_is_said() {
-        let said = |reply: Vec<u8>| sample(&[reply]).0.err().unwrap();
+        let said = |reply: Vec<u8>| report(&sample(&[reply]).0.err().unwrap());
         assert!(said(message(NLMSG_ERROR, 0, 1, &(-libc::EPERM).to_ne_bytes())).contains("Operation not permitted"));
         let missing = said(message(NLMSG_ERROR, 0, 1, &(-libc::ENOENT).to_ne_bytes()));
-        assert!(missing.contains("module tcp_diag is not loaded") && missing.contains("modprobe tcp_diag"));
+        assert!(missing.contains("modprobe tcp_diag): No such file or directory"));
         let whole = message(SOCK_DIAG_BY_FAMILY, 0, 1, &connection(0));
         assert!(said(whole[..40].to_vec()).contains("a message is cut off"));
         assert!(

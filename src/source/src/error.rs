@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! What can go wrong with a source, and how errors become text.
+
+use std::error::Error as StdError;
+use std::io;
+
+use nix::errno::Errno;
+use tcpstats::frame::FrameError;
+use tcpstats::stream::StreamError;
+use thiserror::Error;
+
+/// Why a source cannot be opened or sampled.
+///
+/// Like any error here it is displayed without its cause; [`report`] makes one
+/// line of both.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A call to the system failed.
+    #[error("source {name}")]
+    System {
+        /// The source.
+        name: String,
+        /// What the system returned.
+        #[source]
+        cause: io::Error,
+    },
+    /// The path is a directory.
+    #[error("source {name}: expected a device or a file of frames, not a directory")]
+    Directory {
+        /// The source.
+        name: String,
+    },
+    /// The file contains something else.
+    #[error("source {name}: expected a file of frames, as -F bin writes")]
+    NotFrames {
+        /// The source.
+        name: String,
+        /// What is at its start.
+        #[source]
+        cause: FrameError,
+    },
+    /// A frame cannot be read.
+    #[error("source {name}")]
+    Frame {
+        /// The source.
+        name: String,
+        /// What is wrong with the frame.
+        #[source]
+        cause: StreamError,
+    },
+    /// A device returned the end of a snapshot twice.
+    #[error("source {name}: the device returned no snapshot")]
+    NoSnapshot {
+        /// The source.
+        name: String,
+    },
+    /// A source of Linux on another system.
+    #[error("source sock_diag: available on Linux only; use /dev/tcpstats")]
+    LinuxOnly,
+    /// The kernel was built without socket diagnostics.
+    #[error(
+        "source sock_diag: the kernel has no socket diagnostics (CONFIG_INET_DIAG; try modprobe inet_diag tcp_diag)"
+    )]
+    NoDiagnostics(#[source] io::Error),
+    /// A sandbox or container forbids netlink sockets.
+    #[error(
+        "source sock_diag: netlink sockets are not allowed (allow AF_NETLINK, in systemd with RestrictAddressFamilies=)"
+    )]
+    NotAllowed(#[source] io::Error),
+    /// The kernel's module for TCP is not loaded.
+    #[error("source sock_diag: the kernel cannot dump TCP sockets (load its module with modprobe tcp_diag)")]
+    NoModule(#[source] io::Error),
+    /// The dump failed.
+    #[error("source sock_diag: the kernel's dump failed")]
+    Dump(#[source] io::Error),
+    /// The reply is not what the protocol says.
+    #[error("source sock_diag: the kernel's reply is malformed: {0}")]
+    Malformed(&'static str),
+}
+
+/// Returns an error and its causes as one line, with colons between.
+///
+/// An error of the system is described as by strerror(3), without the number that
+/// [`io::Error`] appends.
+#[must_use]
+pub fn report(error: &(dyn StdError + 'static)) -> String {
+    let mut text = described(error);
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.extend([": ", &described(error)]);
+        cause = error.source();
+    }
+    text
+}
+
+fn described(error: &(dyn StdError + 'static)) -> String {
+    let system = error.downcast_ref::<io::Error>();
+    match system.and_then(io::Error::raw_os_error) {
+        Some(number) => describe(number),
+        None => error.to_string(),
+    }
+}
+
+/// Returns what an error number means.
+fn describe(number: i32) -> String {
+    match Errno::from_raw(number) {
+        // Not in the list of nix: as the C library describes it.
+        Errno::UnknownErrno => io::Error::from_raw_os_error(number).to_string(),
+        errno => errno.desc().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_one_line_without_error_numbers() {
+        let cause = io::Error::from_raw_os_error(2);
+        assert!(cause.to_string().ends_with(" (os error 2)"));
+        let error = Error::System { name: "/dev/tcpstats".into(), cause };
+        assert_eq!(report(&error), "source /dev/tcpstats: No such file or directory");
+        let cause = StreamError::Bad { offset: 7, error: FrameError::NoMagic };
+        let error = Error::Frame { name: "x.bin".into(), cause };
+        assert_eq!(report(&error), "source x.bin: at byte 7: no frame begins here (no magic)");
+        let error = Error::Dump(io::Error::other("out of replies"));
+        assert_eq!(report(&error), "source sock_diag: the kernel's dump failed: out of replies");
+    }
+}
