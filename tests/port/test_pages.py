@@ -112,7 +112,7 @@ def test_the_log_in_the_page_is_as_the_library_writes_it():
 
 
 def test_the_header_of_a_frame_is_as_the_library_has_it():
-    listed = re.findall(r"^\.It (\d+) Ta (\d+) Ta ", section("tcpstats.5", "FORMATS"), re.MULTILINE)
+    listed = re.findall(r"^\.It (\d+) Ta (\d+) Ta ", section("tcpstats.5", "bin"), re.MULTILINE)
     module = (ROOT / "src/tcpstats/src/frame.rs").read_text()
     documented = re.findall(r"^//! \| (\d+) \| (\d+) \| ", module, re.MULTILINE)
     assert listed == documented and len(listed) == 21
