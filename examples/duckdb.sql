@@ -5,8 +5,8 @@
 CREATE OR REPLACE VIEW records AS
     SELECT * FROM read_parquet('fleet/host=*/*.parquet', hive_partitioning = true);
 
--- The runs of the logger.  A run numbers its snapshots from 1, and continues to
--- count in the next file of a rotated log.
+-- The runs of the logger.  A run numbers its snapshots from 1, across all files of
+-- a rotated log.
 CREATE OR REPLACE VIEW runs AS
     WITH files AS (
         SELECT host, log_start, min(snapshot) AS first, max(snapshot) AS last FROM records GROUP BY ALL
