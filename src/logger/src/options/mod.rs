@@ -167,7 +167,7 @@ fn usage() -> String {
 /// # Errors
 /// Describes the first mistake.
 pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
-    let wrong = |what: String| format!("{what}; -h tells the options");
+    let wrong = |what: String| format!("{what}; use -h for help");
     let matches = getopts().parse(arguments.iter().map(|argument| bytes::encode(argument)));
     let matches = matches.map_err(|fail| wrong(bytes::display(&fail.to_string())))?;
     if matches.opt_present("h") {
@@ -178,7 +178,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
     }
     if let Some(extra) = matches.free.first() {
         let extra = bytes::display(extra);
-        return Err(wrong(format!("\"{extra}\" is no option, and no other argument is expected")));
+        return Err(wrong(format!("\"{extra}\": unexpected argument")));
     }
     values::text_only(&matches)?;
     let filter_text = matches.opt_str("e").unwrap_or_default();
@@ -217,7 +217,7 @@ fn keyframe_every(matches: &Matches) -> Result<Option<Duration>, Sentence> {
     let every = values::seconds(matches, "k")?;
     if !matches.opt_present("x") {
         return match every {
-            Some(_) => Err("-k goes with -x: without it every snapshot is whole".into()),
+            Some(_) => Err("-k requires -x".into()),
             None => Ok(None),
         };
     }
@@ -226,7 +226,7 @@ fn keyframe_every(matches: &Matches) -> Result<Option<Duration>, Sentence> {
 
 fn level(matches: &Matches) -> Result<LevelFilter, Sentence> {
     match (matches.opt_present("v"), matches.opt_present("quiet")) {
-        (true, true) => Err("-v and --quiet contradict each other; give one of them".into()),
+        (true, true) => Err("-v and --quiet cannot be combined".into()),
         (true, false) => Ok(LevelFilter::Info),
         (false, true) => Ok(LevelFilter::Error),
         (false, false) => Ok(LevelFilter::Warn),
@@ -237,24 +237,24 @@ fn level(matches: &Matches) -> Result<LevelFilter, Sentence> {
 fn agree(matches: &Matches, options: &Options) -> Result<(), Sentence> {
     let Output::File(path) = &options.output else {
         return match ["o", "m", "y"].into_iter().find(|flag| matches.opt_present(flag)) {
-            Some(flag) => Err(format!("-{flag} goes with a log in a file, and -l sends the records to syslog instead")),
+            Some(flag) => {
+                Err(format!("-{flag} cannot be combined with -l, which sends records to syslog instead of a file"))
+            }
             None => Ok(()),
         };
     };
     if options.pidfile.as_deref().is_some_and(|pidfile| is_same_name(pidfile, path)) {
-        return Err(format!("-p and -o name the same file, {}; a pidfile holds a process id alone", path.display()));
+        return Err(format!("-p and -o name the same file, {}; use different files", path.display()));
     }
     let to_standard_output = path.as_os_str() == "-";
     if to_standard_output && options.background {
-        return Err("-b leaves the terminal, and with it the standard output that -o - asks for; name a file".into());
+        return Err("-b cannot be combined with -o -, because a daemon has no standard output; name a file".into());
     }
     if to_standard_output && options.sync_every.is_some() {
-        return Err("-y goes with a log in a file; standard output has no disk to reach".into());
+        return Err("-y requires a log file; standard output cannot be synced to disk".into());
     }
     if options.keyframe_every.is_some() && options.format == Format::Siftr {
-        return Err(
-            "-x goes with csv, json and bin; the format siftr cannot say that a connection opened or closed".into()
-        );
+        return Err("-x requires csv, json or bin; siftr cannot represent that a connection opened or closed".into());
     }
     Ok(())
 }
