@@ -204,8 +204,8 @@ Module {
         "Highest sequence number that the peer is allowed to send"
         "rcv_adv" "";
     inflight     U32     Bytes        Sequence  basic
-        "Bytes sent but not acknowledged, snd_max - snd_una"
-        "snd_max - snd_una" "idiag_wqueue - tcpi_notsent_bytes";
+        "Payload sent but not acknowledged"
+        "snd_max - snd_una, without SYN and FIN" "idiag_wqueue - tcpi_notsent_bytes";
     pipe         U32     Bytes        Sequence  basic
         "Estimate of the data in the network (RFC 6675 pipe)"
         "tcp_compute_pipe()"
@@ -216,13 +216,13 @@ Module {
 
     sent_bytes   U64     Bytes        Totals    basic
         "Payload sent, without retransmissions"
-        "t_sndbytes" "tcpi_bytes_sent - tcpi_bytes_retrans";
+        "t_sndbytes, corrected with snd_max - iss" "tcpi_bytes_sent - tcpi_bytes_retrans";
     acked_bytes  U64     Bytes        Totals    basic
         "Payload sent and acknowledged (RFC 4898 ThruOctetsAcked)"
-        "t_sndbytes - inflight" "tcpi_bytes_acked";
+        "sent_bytes - inflight" "tcpi_bytes_acked";
     rexmit_bytes U64     Bytes        Totals    basic
         "Payload retransmitted"
-        "t_snd_rxt_bytes" "tcpi_bytes_retrans";
+        "t_sndbytes + t_snd_rxt_bytes - sent_bytes" "tcpi_bytes_retrans";
     dsack_bytes  U64     Bytes        Totals    more
         "Payload that the peer reported as received twice (D-SACK)"
         "t_dsack_bytes" "";
@@ -252,10 +252,10 @@ Module {
         "t_sndtlppack" "";
     delivered_ce U32     Count        Totals    more
         "Segments delivered with a CE mark, as the peer reports"
-        "t_scep" "tcpi_delivered_ce";
+        "t_scep - 5" "tcpi_delivered_ce";
     received_ce  U32     Count        Totals    more
         "Segments received with a CE mark"
-        "t_rcep" "tcpi_received_ce";
+        "t_rcep - 5" "tcpi_received_ce";
 
     snd_cc       U32     Bytes        Buffers   basic
         "Data in the send buffer"

@@ -114,14 +114,15 @@ impl Show {
 }
 
 const CHECK_LONG: &str = "\
-Check whether a log is complete and undamaged.  One line is printed for each problem, with its position, and a last \
-line with the contents of the log.
+Check whether a log is complete and undamaged.  Print one line for each problem, with its position, and a final line \
+that describes the contents of the log.
 
 The following problems are reported: truncated or damaged lines and frames; missing or dropped snapshots; missed \
 ticks; failures of the source; steps of the clock; snapshots that are truncated or during which the kernel's tables \
 changed; a number of records that differs from the one stated for the snapshot; duplicate records in a snapshot \
 (checked for its first 1,048,576 records); a missing closing line; and an empty log.  If several logs are given, logs \
-that overlap, are given twice, lack a neighbour, or come from another host or from after a reboot are also reported.
+that overlap, are given twice, or come from another host or from after a reboot are also reported, and so is a missing \
+log between two of them.
 
 The exit status is 0 if no problem was found, and 1 otherwise or if a log cannot be read.";
 
@@ -161,8 +162,8 @@ const CONVERT_LONG: &str = "\
 Convert a log to another format: csv, json, siftr or bin as written by siftr_cdev_logger(8), or Parquet for DuckDB, \
 ClickHouse, Polars and Spark.
 
-The notes of the log are kept.  In csv, bin and Parquet a log has the same contents, and a csv log that is converted \
-to the other two and back is identical byte for byte.
+The notes of the log are kept.  The formats csv, bin and Parquet store the same information: a csv log that is \
+converted to the other two and back is identical byte for byte.
 
 In Parquet, each row is a record.  The column time is a TIMESTAMP in microseconds, and time_ns contains the \
 nanoseconds.  The notes are stored in the file but not as rows.  The file format is documented in tcpstats(5).  \
@@ -220,7 +221,7 @@ percentile of the round-trip time are accurate to within 1 %.
 
 A connection is in slow start while it has data to send and snd_cwnd is below snd_ssthresh.  It is limited by cwnd or \
 by the receiver while data is waiting and no further segment fits into the smaller of snd_cwnd and snd_wnd.  It is \
-limited by the send buffer while the buffer is full and neither window is.  On Linux, the times limited by the \
+limited by the send buffer while no further segment fits into the buffer and neither window limits it.  On Linux, the times limited by the \
 receiver and by the send buffer are the kernel's rwnd_limited and sndbuf_limited.
 
 Listening sockets, closed connections and connections in TIME_WAIT are excluded.  In a log of changes only \
@@ -228,8 +229,8 @@ Listening sockets, closed connections and connections in TIME_WAIT are excluded.
 number of connections, not with the length of the log: 1.5 kB for a connection with a steady round-trip time, 3 kB if \
 it varies by half, and 12 kB if it varies ten thousandfold.
 
-Durations and rates are computed from the monotonic clock in the log.  If there is none, the time of day is used as \
-far as it agrees with the logger's ticks.  Connections of different hosts, and from before and after a reboot, are \
+Durations and rates are computed from the monotonic clock in the log.  If there is none, the time of day is used \
+where it agrees with the logger's ticks.  Connections of different hosts, and from before and after a reboot, are \
 kept apart: totals that decrease between two runs of the logger belong to another connection.
 
 If the log is damaged, the part before the damage is summarized and the exit status is 1.";
@@ -321,8 +322,8 @@ A line is interrupted where the log has no data: the connection is absent, snaps
 set.  Of the values that fall into one column of pixels (on a page, a quarter of a column), the first, lowest, \
 highest and last are drawn, so the size of the output does not depend on the length of the log.
 
-Throughput is computed from the first field that is available of acked_bytes, sent_bytes and snd_una, and of \
-received_bytes and rcv_nxt; the plot names the field.  It is averaged over intervals of at most a second, or of two \
+Throughput is computed from the first available of acked_bytes, sent_bytes and snd_una for sending, and of \
+received_bytes and rcv_nxt for receiving; the plot names the field.  It is averaged over intervals of at most a second, or of two \
 samples if they are further apart, and is interrupted while there is no data.  If none of these fields was logged, \
 the plot says that there is no throughput.
 

@@ -80,11 +80,15 @@ fn put_sentence(prose: &mut String, sentence: &str, names: &[String]) {
 
 /// Returns the macro line for a word that is the name of a value or a page.
 fn request(word: &str, names: &[String]) -> Option<String> {
-    let stem = word.trim_end_matches(['.', ',', ';', ':']);
-    let punctuation: String = word[stem.len()..].chars().flat_map(|mark| [' ', mark]).collect();
+    let split = |marks: &[char]| {
+        let stem = word.trim_end_matches(marks);
+        (stem, word[stem.len()..].chars().flat_map(|mark| [' ', mark]).collect::<String>())
+    };
+    let (stem, punctuation) = split(&['.', ',', ';', ':', ')']);
     if names.iter().any(|name| name == stem) {
         return Some(format!(".Ar {}{punctuation}", stem.to_lowercase()));
     }
+    let (stem, punctuation) = split(&['.', ',', ';', ':']);
     let (page, section) = stem.strip_suffix(')')?.split_once('(')?;
     let is_page = !page.is_empty() && section.len() == 1 && section.starts_with(|digit: char| digit.is_ascii_digit());
     is_page.then(|| format!(".Xr {page} {section}{punctuation}"))
@@ -232,6 +236,6 @@ fn values_and_pages_in_prose_are_macros() {
         prose("Exit after COUNT samples, see tcpstats(5)", &names),
         "Exit after\n.Ar count\nsamples, see\n.Xr tcpstats 5 .\n"
     );
-    assert_eq!(prose("Print at most COUNT", &names), "Print at most\n.Ar count .\n");
+    assert_eq!(prose("Print rows (at most COUNT)", &names), "Print rows (at most\n.Ar count ) .\n");
     assert_eq!(prose("A call of f(x) (5)", &names), "A call of f(x) (5).\n");
 }

@@ -118,7 +118,7 @@ fn getopts() -> Getopts {
         )
         .optopt("s", "interval", "sample every USEC microseconds (default: 50000)", "USEC")
         .optopt("c", "count", "exit after COUNT snapshots", "COUNT")
-        .optopt("t", "time", "exit after SECONDS", "SECONDS")
+        .optopt("t", "time", "exit after SECONDS seconds", "SECONDS")
         .optopt("F", "format", "write FORMAT: csv, json, siftr or bin (default: csv)", "FORMAT")
         .optopt(
             "O",
@@ -129,9 +129,14 @@ fn getopts() -> Getopts {
         .optopt("d", "source", "read from SOURCE: sock_diag, a device, or a file of binary frames", "SOURCE")
         .optopt("e", "filter", "log only connections that match FILTER", "FILTER")
         .optflag("x", "changed-only", "log only records that changed since they were last written")
-        .optopt("k", "keyframe", "with -x, log all records every SECONDS (default: 60)", "SECONDS")
-        .optopt("q", "queue", "queue up to SNAPSHOTS for a slow log (default: 64)", "SNAPSHOTS")
-        .optopt("y", "sync", "sync the log to disk every SECONDS (default: at rotation and exit only)", "SECONDS")
+        .optopt("k", "keyframe", "with -x, log all records every SECONDS seconds (default: 60)", "SECONDS")
+        .optopt("q", "queue", "queue up to SNAPSHOTS snapshots for a slow log (default: 64)", "SNAPSHOTS")
+        .optopt(
+            "y",
+            "sync",
+            "sync the log to disk every SECONDS seconds (default: at rotation and exit only)",
+            "SECONDS",
+        )
         .optopt("m", "mode", "set the permissions of the log, in octal (default: 0640)", "MODE")
         .optopt(
             "l",
