@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: BSD-2-Clause
 --
+-- Copyright (c) 2026 The siftr_cdev maintainers
+--
 -- Loads the logs in fleet/host=*/ into a table with a roll-up:
 -- clickhouse local --path clickhouse --multiquery < examples/clickhouse.sql
 -- A server reads files under its user_files_path.

@@ -1,6 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
+# Copyright (c) 2026 The siftr_cdev maintainers
+#
 # collect.sh HOST LOG...: converts the logs of a host, in any format, compressed
 # or not, to fleet/host=HOST/*.parquet.  A file appears completely or not at all.
 # Logs that were converted before and have not changed are skipped, so the script

@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: BSD-2-Clause
 --
+-- Copyright (c) 2026 The siftr_cdev maintainers
+--
 -- Over the logs in fleet/host=*/: duckdb < examples/duckdb.sql
 
 CREATE OR REPLACE VIEW records AS

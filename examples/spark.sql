@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: BSD-2-Clause
 --
+-- Copyright (c) 2026 The siftr_cdev maintainers
+--
 -- Over the logs in fleet/host=*/: spark-sql -f examples/spark.sql
 -- Spark reads unsigned 64-bit integers as decimal(20,0).
 

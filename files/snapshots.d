@@ -1,5 +1,6 @@
 #!/usr/sbin/dtrace -qs
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The siftr_cdev maintainers */
 
 /*
  * Prints every snapshot of /dev/tcpstats: the program that took it, its contents,

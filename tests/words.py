@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """words.py: fails if a tracked text contains a word or phrase that we do not use, and prints what to write instead.
 
 The rules match prose, in documents as well as in comments, messages and names of tests.  A phrase that is broken over

@@ -24,8 +24,11 @@ def section(page, title):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_is_clean_mdoc(page):
-    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "style", page], capture_output=True, text=True)
+    # Which other pages are installed depends on the machine.
+    elsewhere = ("referenced manual not found", "mandoc.db", ".../share/man")
+    lines = (done.stdout + done.stderr).splitlines()
+    assert [line for line in lines if not any(each in line for each in elsewhere)] == []
     assert f".Dt {page.stem.upper()} {page.suffix[1:]}\n" in page.read_text()
 
 
