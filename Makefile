@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The FreeBSD port.  Its sources are the tree that it stands in.  Where there is
-# no ports tree, freebsd/tree.mk builds and installs the same with bsd.kmod.mk
-# and cargo alone.  On Linux: GNUmakefile.
+# Copyright (c) 2026 The siftr_cdev maintainers
+#
+# The FreeBSD port.  Its sources are the directory that contains it.  Without a
+# ports tree, freebsd/tree.mk builds and installs the same files with bsd.kmod.mk
+# and cargo.  On Linux, GNUmakefile is used.
 
 PORTNAME=	siftr_cdev
 DISTVERSION=	2.0.0
 CATEGORIES=	net net-mgmt
-MASTER_SITES=	# the crates have their own
-DISTFILES=	# the crates alone
+MASTER_SITES=	# only those of the crates
+DISTFILES=	# only the crates
 
+# Until the project has a home: the committer replaces MAINTAINER with their own
+# address and WWW with the address of the project.
 MAINTAINER=	ports@FreeBSD.org
-COMMENT=	Live statistics of every TCP connection, as device and logger
+COMMENT=	Live statistics of every TCP connection: device, logger and viewer
 WWW=		http://caia.swin.edu.au/urp/newtcp/tools.html
 
 LICENSE=	BSD2CLAUSE
 LICENSE_FILE=	${WRKSRC}/LICENSE
 
-IGNORE_FreeBSD_13=	the kernel module needs FreeBSD 14 to 16
-IGNORE_FreeBSD_17=	the kernel module needs FreeBSD 14 to 16
+IGNORE_FreeBSD_13=	the kernel module requires FreeBSD 14 to 16
+IGNORE_FreeBSD_17=	the kernel module requires FreeBSD 14 to 16
 ONLY_FOR_ARCHS=	aarch64 amd64
-ONLY_FOR_ARCHS_REASON=	the kernel module is built for these
+ONLY_FOR_ARCHS_REASON=	the kernel module supports only these
 
 USES=		cargo kmod llvm:build,noexport
 
@@ -40,7 +44,7 @@ RUSTFLAGS+=	--remap-path-prefix=${WRKSRC}=${PORTNAME}
 OPTIONS_DEFINE=		DOCS EXAMPLES VIEWER
 OPTIONS_DEFAULT=	VIEWER
 OPTIONS_SUB=		yes
-VIEWER_DESC=		tcpstats(1), which shows, sums up and converts logs
+VIEWER_DESC=		tcpstats(1), which shows, summarizes and converts logs
 VIEWER_LIB_DEPENDS=	libzstd.so:archivers/zstd
 VIEWER_VARS=		CARGO_BUILD_ARGS+=--package=tcpstats_viewer \
 			CARGO_TEST_ARGS+=--package=tcpstats_viewer
@@ -51,7 +55,7 @@ PROGRAMS=	${CARGO_TARGET_DIR}/${CARGO_BUILD_TARGET}/release
 GEN=		${PROGRAMS}/siftr_cdev_gen
 KMODULE=	${WRKDIR}/kmod/siftr_cdev.ko
 HEADER=		${WRKDIR}/kmod/tcpstats.h
-# One that runs here.
+# A viewer that runs on the build host.
 VIEWER?=	${PROGRAMS}/tcpstats
 
 COMPLETIONS=	bash:bash-completion/completions/tcpstats \

@@ -1,20 +1,22 @@
 -- SPDX-License-Identifier: BSD-2-Clause
 --
--- The logs in fleet/host=*/, in a table with a roll-up:
+-- Copyright (c) 2026 The siftr_cdev maintainers
+--
+-- Loads the logs in fleet/host=*/ into a table with a roll-up:
 -- clickhouse local --path clickhouse --multiquery < examples/clickhouse.sql
 -- A server reads files under its user_files_path.
 
 CREATE DATABASE IF NOT EXISTS tcpstats;
 
--- A row is a record.  Names and units are those of tcpstats(5); more of them can be added.
+-- Each row is a record.  Names and units are those of tcpstats(5); add more columns as needed.
 CREATE TABLE IF NOT EXISTS tcpstats.records
 (
     host LowCardinality(String),
     time DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD),
-    -- The run of the logger, by the order of their times.
+    -- The number of the run of the logger, in order of time.
     run UInt32,
-    -- Of run, network stack, gencnt, addresses and ports: gencnt is unique in a
-    -- network stack while the kernel runs.
+    -- A hash of run, network stack, gencnt, addresses and ports.  gencnt is unique in
+    -- a network stack until a reboot.
     connection UInt64,
     vnet Nullable(UInt64),
     gencnt UInt64,
@@ -35,7 +37,7 @@ CREATE TABLE IF NOT EXISTS tcpstats.records
     snd_cc Nullable(UInt32) CODEC(T64, ZSTD),
     acked_bytes Nullable(UInt64) CODEC(T64, ZSTD),
     rexmit_bytes Nullable(UInt64) CODEC(T64, ZSTD),
-    -- Since the previous record of the same connection.
+    -- Differences to the previous record of the same connection.
     acked Int64 CODEC(T64, ZSTD),
     rexmit Int64 CODEC(T64, ZSTD)
 )
@@ -43,7 +45,7 @@ ENGINE = MergeTree
 PARTITION BY toDate(time)
 ORDER BY (host, connection, time);
 
--- Per minute and network, /24 of IPv4 and /48 of IPv6; it follows every insert.
+-- Per minute and network, /24 for IPv4 and /48 for IPv6; updated by every insert.
 CREATE TABLE IF NOT EXISTS tcpstats.per_minute
 (
     host LowCardinality(String),
@@ -70,8 +72,8 @@ SELECT
 FROM tcpstats.records
 GROUP BY host, minute, network;
 
--- All hosts at once; the path tells which one.  A run of the logger numbers its
--- snapshots from 1, and continues to count in the next file of a rotated log.
+-- Loads all hosts; the path contains the name of the host.  A run of the logger
+-- numbers its snapshots from 1, across all files of a rotated log.
 INSERT INTO tcpstats.records
 WITH
     logs AS
@@ -114,7 +116,7 @@ FROM logs INNER JOIN runs USING (host, log_start)
 WHERE state NOT IN ('LISTEN', 'CLOSED', 'TIME_WAIT')
 WINDOW history AS (PARTITION BY host, connection ORDER BY snapshot, time_ns ROWS BETWEEN 1 PRECEDING AND CURRENT ROW);
 
--- What the roll-up has.
+-- The contents of the roll-up.
 SELECT
     host, minute, network,
     uniqExactMerge(connections) AS connections,

@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# collect.sh HOST LOG...: converts logs of a host, in any format and compressed
-# or not, to fleet/host=HOST/*.parquet.  A file is there complete or not at all.
-# Logs that were converted already and have not changed since are skipped, so
-# that it can be run again after every rotation, and after a failure.
+# Copyright (c) 2026 The siftr_cdev maintainers
+#
+# collect.sh HOST LOG...: converts the logs of a host, in any format, compressed
+# or not, to fleet/host=HOST/*.parquet.  A file appears completely or not at all.
+# Logs that were converted before and have not changed are skipped, so the script
+# can be run again after every rotation and after a failure.
 set -eu
 
 host=$1
@@ -22,10 +24,10 @@ is_parquet() {
 }
 
 for log; do
-	# Rotated logs change their names; the time with which they start stays.
+	# Rotated logs change their names, but not the time at which they start.
 	start=$("$tcpstats" convert -F json "$log" - 2>/dev/null | sed -n '/"time":/{s/.*"time":\([0-9.]*\).*/\1/p;q;}')
 	if [ -z "$start" ]; then
-		# Prints why.
+		# Prints the reason.
 		"$tcpstats" summary "$log" >/dev/null && echo "collect.sh: $log: the log is empty" >&2
 		status=1
 		continue
@@ -34,10 +36,10 @@ for log; do
 	if is_parquet "$out" && [ -z "$(find -L "$log" -newer "$out")" ]; then
 		continue
 	fi
-	# Queries and Spark pass over a name that starts with a dot.
+	# Queries and Spark skip names that start with a dot.
 	part=$fleet/.$start.parquet.part
 	touch -r "$log" "$part.time"
-	# What precedes a damage is kept; a file that the disk had no room for is not.
+	# Keep the part of a log before damage, but not a file that did not fit on the disk.
 	"$tcpstats" convert -f -F parquet -O all "$log" "$part" || status=1
 	if is_parquet "$part"; then
 		touch -r "$part.time" "$part"

@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: BSD-2-Clause
 --
+-- Copyright (c) 2026 The siftr_cdev maintainers
+--
 -- Over the logs in fleet/host=*/: duckdb < examples/duckdb.sql
 
 CREATE OR REPLACE VIEW records AS
     SELECT * FROM read_parquet('fleet/host=*/*.parquet', hive_partitioning = true);
 
--- The runs of the logger.  A run numbers its snapshots from 1, and continues to
--- count in the next file of a rotated log.
+-- The runs of the logger.  A run numbers its snapshots from 1, across all files of
+-- a rotated log.
 CREATE OR REPLACE VIEW runs AS
     WITH files AS (
         SELECT host, log_start, min(snapshot) AS first, max(snapshot) AS last FROM records GROUP BY ALL

@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: BSD-2-Clause
 --
+-- Copyright (c) 2026 The siftr_cdev maintainers
+--
 -- Over the logs in fleet/host=*/: spark-sql -f examples/spark.sql
--- Spark takes unsigned integers of 64 bits for decimal(20,0).
+-- Spark reads unsigned 64-bit integers as decimal(20,0).
 
 CREATE OR REPLACE TEMPORARY VIEW records USING parquet OPTIONS (path 'fleet', pathGlobFilter '*.parquet');
 
--- The runs of the logger.  A run numbers its snapshots from 1, and continues to
--- count in the next file of a rotated log.
+-- The runs of the logger.  A run numbers its snapshots from 1, across all files of
+-- a rotated log.
 CREATE OR REPLACE TEMPORARY VIEW runs AS
     WITH files AS (
         SELECT host, log_start, min(snapshot) AS first, max(snapshot) AS last FROM records GROUP BY host, log_start
@@ -15,9 +17,8 @@ CREATE OR REPLACE TEMPORARY VIEW runs AS
     )
     SELECT host, log_start, count_if(first <= before) OVER (PARTITION BY host ORDER BY log_start) AS run FROM pairs;
 
--- What happened since the previous record of the same connection.  gencnt is
--- unique in a network stack while the kernel runs: after a reboot it may start
--- again, which is another run.
+-- Differences to the previous record of the same connection.  gencnt is unique in
+-- a network stack until a reboot; after a reboot it may start again, in another run.
 CREATE OR REPLACE TEMPORARY VIEW changes AS
     SELECT *,
         date_trunc('minute', time) AS minute,

@@ -1,9 +1,10 @@
 #!/usr/sbin/dtrace -qs
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The siftr_cdev maintainers */
 
 /*
- * Every snapshot of /dev/tcpstats: who took it, what it held, how long the walk
- * over the connections took.  See siftr_cdev(4).
+ * Prints every snapshot of /dev/tcpstats: the program that took it, its contents,
+ * and the duration of the walk over the connections.  See siftr_cdev(4).
  */
 
 dtrace:::BEGIN

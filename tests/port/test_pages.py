@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The manual pages: clean mdoc, complete both ways, and examples that work."""
+"""The manual pages: clean mdoc, complete in both directions, and examples that work."""
 
 import pathlib
 import re
@@ -17,63 +17,69 @@ GOLDEN = ROOT / "src/tcpstats/tests/golden"
 
 
 def section(page, title):
-    """The mdoc source of a section."""
+    """The mdoc source of a section or subsection, up to the next heading."""
     text = (ROOT / "man" / page).read_text()
-    return re.search(rf"^\.Sh {title}\n(.*?)(?=^\.Sh |\Z)", text, re.MULTILINE | re.DOTALL)[1]
+    return re.search(rf"^\.S[hs] {title}\n(.*?)(?=^\.S[hs] |\Z)", text, re.MULTILINE | re.DOTALL)[1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_is_clean_mdoc(page):
-    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "style", page], capture_output=True, text=True)
+    # Which other pages are installed depends on the machine.
+    elsewhere = ("referenced manual not found", "mandoc.db", ".../share/man")
+    lines = (done.stdout + done.stderr).splitlines()
+    assert [line for line in lines if not any(each in line for each in elsewhere)] == []
     assert f".Dt {page.stem.upper()} {page.suffix[1:]}\n" in page.read_text()
 
 
-def test_pages_name_only_pages_that_are_there():
+def test_the_pages_refer_only_to_pages_that_exist():
     ours = {f"{page.stem} {page.suffix[1:]}" for page in PAGES}
     assert {"siftr_cdev 4", "siftr_cdev_logger 8", "tcpstats 5"} <= ours
     named = {name for page in PAGES for name in re.findall(r"^\.Xr ((?:siftr_|tcpstats)\w* \d)", page.read_text(), re.MULTILINE)}
     assert len(named) >= 3 and named <= ours
 
 
-def test_every_sysctl_is_told_and_every_one_told_exists():
+def variables(title):
+    """The variables that a subsection of siftr_cdev(4) documents."""
+    items = re.findall(r"^\.It (Va .*)$", section("siftr_cdev.4", title), re.MULTILINE)
+    return [name for line in items for name in re.findall(r"\bVa (\w+)", line)]
+
+
+def test_the_documented_sysctls_are_those_that_exist():
     defined = set(re.findall(r"^SYSCTL_\w+\(_net_inet_siftr_cdev, OID_AUTO, (\w+),", MODULE, re.MULTILINE))
     defined |= set(re.findall(r'^COUNTER\((\w+), "', MODULE, re.MULTILINE))
-    items = re.findall(r"^\.It (Va .*)$", section("siftr_cdev.4", "SYSCTL VARIABLES"), re.MULTILINE)
-    told = [name for line in items for name in re.findall(r"\bVa (\w+)", line)]
     assert len(defined) >= 16
-    assert sorted(told) == sorted(defined)
+    assert sorted(variables("Loader tunables") + variables("Sysctl variables")) == sorted(defined)
 
 
-def test_tunables_are_marked_and_no_other_is():
-    tunable = set(re.findall(r"OID_AUTO, (\w+), CTLFLAG_\w+TUN,", MODULE))
-    marked = re.findall(r"^\.It (Va .*)\nT[:,]", section("siftr_cdev.4", "SYSCTL VARIABLES"), re.MULTILINE)
+def test_the_documented_tunables_are_those_that_exist():
+    tunable = re.findall(r"OID_AUTO, (\w+), CTLFLAG_\w+TUN,", MODULE)
     assert len(tunable) == 10
-    assert {name for line in marked for name in re.findall(r"\bVa (\w+)", line)} == tunable
+    assert sorted(variables("Loader tunables")) == sorted(tunable)
 
 
-def test_every_ioctl_is_told_and_every_one_told_exists(tmp_path):
+def test_the_documented_ioctls_are_those_that_exist(tmp_path):
     header = tmp_path / "tcpstats.h"
     subprocess.run([ROOT / "target/release/siftr_cdev_gen", "header", header], check=True)
     defined = dict(re.findall(r"^#define\t(TCPSTATS_\w+)\t_IO[WR]*\('T', \d+(?:, ([\w ]+))?\)$", header.read_text(), re.MULTILINE))
-    items = re.findall(r"^\.It Dv (TCPSTATS_\w+)(?: Pq Vt (.*))?$", section("siftr_cdev.4", "IOCTLS"), re.MULTILINE)
+    items = re.findall(r"^\.It Dv (TCPSTATS_\w+)(?: Pq Vt (.*))?$", section("siftr_cdev.4", "Ioctls"), re.MULTILINE)
     assert len(defined) == 7
     assert dict(items) == defined
 
 
-def test_every_probe_is_told_and_every_one_told_exists():
+def test_the_documented_probes_are_those_that_exist():
     defined = {name.replace("__", "-"): int(count) for count, name in re.findall(r"^SDT_PROBE_DEFINE(\d)\(siftr_cdev, , , (\w+),", MODULE, re.MULTILINE)}
-    items = re.findall(r"^\.It Fn siftr_cdev:::(\S+) (.*)$", section("siftr_cdev.4", "DTRACE PROBES"), re.MULTILINE)
+    items = re.findall(r"^\.It Fn siftr_cdev:::(\S+) (.*)$", section("siftr_cdev.4", "DTrace probes"), re.MULTILINE)
     assert len(defined) == 3
     assert {name: len(re.findall(r'"[^"]+"', arguments)) for name, arguments in items} == defined
 
 
-def test_every_message_of_the_module_is_told_and_every_one_told_exists():
+def test_the_documented_messages_are_those_that_the_module_prints():
     printed = re.findall(r'printf\("(siftr_cdev: (?:[^"]|"\s*")*)\\n"', MODULE)
     printed = {re.sub(r'"\s*"', "", message) for message in printed}
-    told = set(re.findall(r'^\.It "(.*)"$', section("siftr_cdev.4", "DIAGNOSTICS"), re.MULTILINE))
-    assert len(told) >= 3
-    assert told == printed
+    documented = set(re.findall(r'^\.It "(.*)"$', section("siftr_cdev.4", "DIAGNOSTICS"), re.MULTILINE))
+    assert len(documented) >= 3
+    assert documented == printed
 
 
 def examples(page):
@@ -109,9 +115,9 @@ def test_the_log_in_the_page_is_as_the_library_writes_it():
 
 
 def test_the_header_of_a_frame_is_as_the_library_has_it():
-    listed = re.findall(r"^\.It (\d+) Ta (\d+) Ta ", section("tcpstats.5", "FORMATS"), re.MULTILINE)
+    listed = re.findall(r"^\.It (\d+) Ta (\d+) Ta ", section("tcpstats.5", "bin"), re.MULTILINE)
     module = (ROOT / "src/tcpstats/src/frame.rs").read_text()
-    documented = re.findall(r"^//! \| (\d+) \| (\d+) \| ", module, re.MULTILINE)
-    assert listed == documented and len(listed) == 21
+    declared = [int(bits) // 8 for bits in re.findall(r'^ +\w+: u(\d+) = "', module, re.MULTILINE)]
+    assert [int(size) for _, size in listed] == declared and len(listed) == 21
     ends = [int(at) + int(size) for at, size in listed]
-    assert [int(at) for at, _ in listed[1:]] == ends[:-1] and f"HEADER_LEN: usize = {ends[-1]};" in module
+    assert [int(at) for at, _ in listed[1:]] == ends[:-1] and ends[-1] == sum(declared)

@@ -75,7 +75,7 @@ def test_zsh_reads_its_script(scripts):
 
 
 def test_every_command_and_option_is_in_the_manual():
-    sections = dict(re.findall(r"^\.Ss tcpstats (\w+)\n(.*?)(?=^\.Ss |\Z)", part("COMMANDS"), re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^\.Ss tcpstats (\w+)\n(.*?)(?=^\.Ss |\Z)", part("DESCRIPTION"), re.MULTILINE | re.DOTALL))
     assert sorted(sections) == sorted(commands())
     for command, text in sections.items():
         items = re.findall(r"^\.It (Fl .*)$", text, re.MULTILINE)

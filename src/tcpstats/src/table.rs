@@ -2,21 +2,21 @@
 
 //! The one table of fields.
 //!
-//! A row says everything about a statistic: the record's layout, the CSV
-//! header, the JSON keys, the filter's names and the field list of the manual
+//! A row defines everything about a statistic: the layout of the record, the CSV
+//! header, the JSON keys, the names in filters and the field list of the manual
 //! page are derived from it.
 //!
-//! The table has two parts.  The rows of the module's part are the statistics
-//! that the kernel module can send, those of the Linux part only Linux has.
-//! Each part of a record has bytes and presence bits of its own (see
-//! [`crate::frame`]), so a new row is appended to either part and nothing that
-//! is already there moves.
+//! The table has two parts.  The module's part contains the statistics that the
+//! kernel module can send; the Linux part contains those that only Linux has.
+//! Each part of a record has its own bytes and presence bits (see
+//! [`crate::frame`]), so a new row is appended to its part and no existing field
+//! moves.
 
 use crate::field::{Field, Group, Key, Kind, Part, Unit, layout};
 use crate::record::PREAMBLE_LEN;
 use crate::state::State;
 
-/// The Rust type of a kind's value.
+/// The Rust type of the value of a kind.
 macro_rules! value_type {
     (U8) => {
         u8
@@ -74,10 +74,10 @@ macro_rules! table {
             offset: 0,
         },)*)*]);
 
-        /// A typed key for every field, named as the field.
+        /// A typed key for every field, with the name of the field.
         pub mod key {
-            #![allow(non_upper_case_globals, reason = "a key is named as its field")]
-            #![allow(clippy::doc_markdown, reason = "the meanings are prose for people")]
+            #![allow(non_upper_case_globals, reason = "a key has the name of its field")]
+            #![allow(clippy::doc_markdown, reason = "the meanings are prose")]
             use super::{Key, ROWS, Row, State};
             $($(
                 #[doc = $meaning]
@@ -93,7 +93,7 @@ macro_rules! table {
 table! {
 Module {
     gencnt       U64     None         Identity  basic
-        "Number of the connection, unique in its network stack while the kernel runs"
+        "Number of the connection, unique in its network stack until the host reboots"
         "inp_gencnt" "idiag_cookie";
     laddr        Address None         Identity  basic
         "Local address"
@@ -117,16 +117,16 @@ Module {
         "Routing table (FIB) of the connection"
         "inp_inc.inc_fibnum" "";
     uid          U32     None         Identity  basic
-        "User id of the socket's creator"
-        "inp_cred->cr_uid" "idiag_uid; none in TIME_WAIT";
+        "User ID of the socket's creator"
+        "inp_cred->cr_uid" "idiag_uid; absent in TIME_WAIT";
     jid          U32     None         Identity  more
-        "Jail of the socket's creator, 0 for the host"
+        "Jail ID of the socket's creator; 0 for the host"
         "inp_cred->cr_prison->pr_id" "";
     flowid       U32     None         Identity  basic
-        "Flow id that the network interface or the stack gave"
+        "Flow ID assigned by the network interface or the stack"
         "inp_flowid" "";
     flowtype     U32     None         Identity  basic
-        "How the flow id was computed, M_HASHTYPE_* of sys/mbuf.h"
+        "Hash type of the flow ID, M_HASHTYPE_* in sys/mbuf.h"
         "inp_flowtype" "";
     cc           Name16  None         Identity  basic
         "Congestion control algorithm"
@@ -136,10 +136,10 @@ Module {
         "t_fb->tfb_tcp_block_name" "";
 
     t_flags      Hex32   None         Flags     basic
-        "Flags of the connection, TF_* of netinet/tcp_var.h"
+        "Flags of the connection, TF_* in netinet/tcp_var.h"
         "t_flags" "";
     t_flags2     Hex32   None         Flags     basic
-        "More flags of the connection, TF2_* of netinet/tcp_var.h"
+        "More flags of the connection, TF2_* in netinet/tcp_var.h"
         "t_flags2" "";
     options      Options None         Flags     basic
         "TCP options in use: ts, sack, wscale, ecn, accecn, tfo, toe"
@@ -157,7 +157,7 @@ Module {
         "Slow start threshold; 1073725440 until a loss sets it"
         "snd_ssthresh" "tcpi_snd_ssthresh * tcpi_snd_mss";
     snd_wnd      U32     Bytes        Window    basic
-        "Send window that the peer offers"
+        "Send window offered by the peer"
         "snd_wnd" "tcpi_snd_wnd";
     rcv_wnd      U32     Bytes        Window    basic
         "Receive window offered to the peer"
@@ -173,7 +173,7 @@ Module {
         "Variation of the round-trip time"
         "t_rttvar" "tcpi_rttvar";
     rttmin       U32     Microseconds Time      basic
-        "Smallest round-trip time seen"
+        "Minimum round-trip time"
         "t_rttlow" "tcpi_min_rtt";
     rto          U32     Microseconds Time      basic
         "Retransmission timeout"
@@ -189,7 +189,7 @@ Module {
         "t_rcvtime" "tcpi_last_data_recv";
 
     snd_una      U32     None         Sequence  more
-        "Oldest sequence number sent and not acknowledged"
+        "Oldest sequence number sent but not acknowledged"
         "snd_una" "";
     snd_nxt      U32     None         Sequence  more
         "Next sequence number to send"
@@ -201,13 +201,13 @@ Module {
         "Next sequence number expected"
         "rcv_nxt" "";
     rcv_adv      U32     None         Sequence  more
-        "Highest sequence number that the peer was allowed to send"
+        "Highest sequence number that the peer is allowed to send"
         "rcv_adv" "";
     inflight     U32     Bytes        Sequence  basic
-        "Sent and not acknowledged, snd_max - snd_una"
-        "snd_max - snd_una" "idiag_wqueue - tcpi_notsent_bytes";
+        "Payload sent but not acknowledged"
+        "snd_max - snd_una, without SYN and FIN" "idiag_wqueue - tcpi_notsent_bytes";
     pipe         U32     Bytes        Sequence  basic
-        "Estimate of what is in the network (RFC 6675 pipe)"
+        "Estimate of the data in the network (RFC 6675 pipe)"
         "tcp_compute_pipe()"
         "(tcpi_unacked - tcpi_sacked - tcpi_lost + tcpi_retrans) * tcpi_snd_mss";
     segq_len     U32     Count        Sequence  basic
@@ -216,15 +216,15 @@ Module {
 
     sent_bytes   U64     Bytes        Totals    basic
         "Payload sent, without retransmissions"
-        "t_sndbytes" "tcpi_bytes_sent - tcpi_bytes_retrans";
+        "t_sndbytes, corrected with snd_max - iss" "tcpi_bytes_sent - tcpi_bytes_retrans";
     acked_bytes  U64     Bytes        Totals    basic
-        "Sent and acknowledged (RFC 4898 ThruOctetsAcked)"
-        "t_sndbytes - inflight" "tcpi_bytes_acked";
+        "Payload sent and acknowledged (RFC 4898 ThruOctetsAcked)"
+        "sent_bytes - inflight" "tcpi_bytes_acked";
     rexmit_bytes U64     Bytes        Totals    basic
         "Payload retransmitted"
-        "t_snd_rxt_bytes" "tcpi_bytes_retrans";
+        "t_sndbytes + t_snd_rxt_bytes - sent_bytes" "tcpi_bytes_retrans";
     dsack_bytes  U64     Bytes        Totals    more
-        "Reported by the peer as received twice (D-SACK)"
+        "Payload that the peer reported as received twice (D-SACK)"
         "t_dsack_bytes" "";
     tlp_bytes    U64     Bytes        Totals    more
         "Payload sent in tail loss probes"
@@ -242,7 +242,7 @@ Module {
         "Consecutive duplicate acknowledgements received"
         "t_dupacks" "";
     sack_blocks  U32     Count        Totals    more
-        "SACK blocks held for the peer"
+        "SACK blocks currently reported to the peer"
         "rcv_numsacks" "";
     dsack_packs  U32     Count        Totals    more
         "D-SACKs received"
@@ -252,10 +252,10 @@ Module {
         "t_sndtlppack" "";
     delivered_ce U32     Count        Totals    more
         "Segments delivered with a CE mark, as the peer reports"
-        "t_scep" "tcpi_delivered_ce";
+        "t_scep - 5" "tcpi_delivered_ce";
     received_ce  U32     Count        Totals    more
         "Segments received with a CE mark"
-        "t_rcep" "tcpi_received_ce";
+        "t_rcep - 5" "tcpi_received_ce";
 
     snd_cc       U32     Bytes        Buffers   basic
         "Data in the send buffer"
@@ -270,39 +270,39 @@ Module {
         "Size of the receive buffer"
         "so_rcv.sb_hiwat" "SK_MEMINFO_RCVBUF";
     qlen         U32     Count        Buffers   more
-        "Listener: connections that wait for accept(2)"
+        "Listener: connections waiting for accept(2)"
         "sol_qlen" "idiag_rqueue";
     qlimit       U32     Count        Buffers   more
-        "Listener: the most that may wait"
+        "Listener: maximum of qlen"
         "sol_qlimit" "idiag_wqueue";
 
     rxtshift     U32     Count        Timers    more
         "Exponential backoff of the retransmission timer, as a shift"
         "t_rxtshift" "tcpi_backoff";
     tt_rexmt     U64     Microseconds Timers    more
-        "Left on the retransmission timer"
+        "Time left on the retransmission timer"
         "t_timers[TT_REXMT]" "idiag_expires, idiag_timer 1";
     tt_persist   U64     Microseconds Timers    more
-        "Left on the persist timer"
+        "Time left on the persist timer"
         "t_timers[TT_PERSIST]" "idiag_expires, idiag_timer 4";
     tt_keep      U64     Microseconds Timers    more
-        "Left on the keepalive timer"
+        "Time left on the keepalive timer"
         "t_timers[TT_KEEP]" "idiag_expires, idiag_timer 2";
     tt_2msl      U64     Microseconds Timers    more
-        "Left on the 2MSL timer"
+        "Time left on the 2MSL timer"
         "t_timers[TT_2MSL]" "idiag_expires, idiag_timer 3";
     tt_delack    U64     Microseconds Timers    more
-        "Left on the delayed acknowledgement timer"
+        "Time left on the delayed acknowledgement timer"
         "t_timers[TT_DELACK]" "";
 
     vnet         U64     None         Identity  basic
-        "Network stack of the connection; 0 is the host's, others are unique while the kernel runs"
+        "Network stack (VNET): 0 for the host's, otherwise unique until the host reboots"
         "curvnet" "";
     pacing_rate  U64     BytesPerSecond Window  more
-        "Rate at which sending is paced; absent where it is not limited"
+        "Rate at which sending is paced; absent if it is not limited"
         "t_pacing_rate" "tcpi_pacing_rate";
     zone         U32     None         Identity  basic
-        "Zone of a link-local or interface-local IPv6 address: index of its interface"
+        "Zone of a link-local or interface-local IPv6 address, an interface index"
         "bytes 2 and 3 of in6p_laddr or in6p_faddr" "idiag_if";
     iss          U32     None         Sequence  more
         "Initial sequence number for sending"
@@ -311,28 +311,28 @@ Module {
         "Initial sequence number of the peer"
         "irs" "";
     max_sndwnd   U32     Bytes        Window    more
-        "Largest window that the peer has offered"
+        "Largest window offered by the peer"
         "max_sndwnd" "";
     softerror    U32     None         Flags     more
-        "Error that was received and not reported yet, an errno value; 0 for none"
+        "Pending error that was not reported yet, an errno value; 0 if none"
         "t_softerror" "";
     incqlen      U32     Count        Buffers   more
-        "Listener: connections that are not complete yet"
+        "Listener: connections whose handshake is incomplete"
         "sol_incqlen" "";
     encaps_port  U16     None         Identity  more
         "Remote port of UDP encapsulation; 0 without encapsulation"
         "t_port" "";
     tos          U8      None         Flags     more
-        "IPv4 type of service or IPv6 traffic class of packets sent"
+        "IPv4 type of service or IPv6 traffic class of sent packets"
         "inp_ip_tos, ip6po_tclass" "INET_DIAG_TOS, INET_DIAG_TCLASS";
     log_id       Name64  None         Identity  more
-        "Identifier for BBLog that the application set (TCP_LOGID)"
+        "BBLog identifier set by the application (TCP_LOGID)"
         "t_lib->tlb_id" "";
 }
 
 Linux {
     received_bytes  U64 Bytes          Totals basic
-        "Received in order (RFC 4898 ThruOctetsReceived)"
+        "Payload received in order (RFC 4898 ThruOctetsReceived)"
         "" "tcpi_bytes_received";
     delivery_rate   U64 BytesPerSecond Window more
         "Most recent rate at which data was delivered"
@@ -356,7 +356,7 @@ Linux {
         "Time spent in recovery from retransmission timeouts"
         "" "tcpi_total_rto_time";
     cgroup          U64 None           Identity more
-        "Id of the socket's control group"
+        "ID of the socket's control group"
         "" "INET_DIAG_CGROUP_ID";
     segs_out        U32 Count          Totals more
         "Segments sent (RFC 4898 SegsOut)"
@@ -374,22 +374,22 @@ Linux {
         "Segments delivered to the peer, retransmissions included"
         "" "tcpi_delivered";
     notsent_bytes   U32 Bytes          Buffers more
-        "In the send buffer and not yet sent"
+        "Data in the send buffer that was not sent yet"
         "" "tcpi_notsent_bytes";
     unacked         U32 Count          Sequence more
-        "Segments sent and not acknowledged"
+        "Segments sent but not acknowledged"
         "" "tcpi_unacked";
     sacked          U32 Count          Sequence more
         "Segments acknowledged by SACK only"
         "" "tcpi_sacked";
     lost            U32 Count          Sequence more
-        "Segments taken as lost"
+        "Segments assumed to be lost"
         "" "tcpi_lost";
     retrans         U32 Count          Sequence more
         "Retransmitted segments not yet acknowledged"
         "" "tcpi_retrans";
     reordering      U32 Count          Window more
-        "Reordering tolerated before loss is inferred, in segments"
+        "Reordering tolerated before a loss is inferred, in segments"
         "" "tcpi_reordering";
     reord_seen      U32 Count          Totals more
         "Reordering events seen"
@@ -398,145 +398,145 @@ Linux {
         "Maximum segment size advertised to the peer"
         "" "tcpi_advmss";
     rcv_mss         U32 Bytes          Window more
-        "Estimate of the size of segments received"
+        "Estimated size of received segments"
         "" "tcpi_rcv_mss";
     pmtu            U32 Bytes          Window more
         "Path MTU"
         "" "tcpi_pmtu";
     rcv_rtt         U32 Microseconds   Time more
-        "Round-trip time that the receiver estimates"
+        "Round-trip time estimated by the receiver"
         "" "tcpi_rcv_rtt";
     rcv_ssthresh    U32 Bytes          Window more
-        "Limit of the receive window for now"
+        "Current limit of the receive window"
         "" "tcpi_rcv_ssthresh";
     rcv_space       U32 Bytes          Window more
-        "Receive buffer space that the application drains in a round trip"
+        "Receive buffer space that the application drains per round trip"
         "" "tcpi_rcv_space";
     ato             U32 Microseconds   Timers more
         "Delayed acknowledgement timeout"
         "" "tcpi_ato";
     rehash          U32 Count          Totals more
-        "Times the flow hash was changed to find another path"
+        "Number of times the flow hash was changed to find another path"
         "" "tcpi_rehash";
     total_rto       U32 Count          Totals more
         "Retransmission timeouts"
         "" "tcpi_total_rto";
     total_rto_recoveries U32 Count     Totals more
-        "Recoveries begun by a retransmission timeout"
+        "Recoveries started by a retransmission timeout"
         "" "tcpi_total_rto_recoveries";
     delivered_e1_bytes U32 Bytes       Totals more
-        "AccECN: delivered with ECT(1), as the peer reports"
+        "AccECN: bytes delivered with ECT(1), as the peer reports"
         "" "tcpi_delivered_e1_bytes";
     delivered_e0_bytes U32 Bytes       Totals more
-        "AccECN: delivered with ECT(0), as the peer reports"
+        "AccECN: bytes delivered with ECT(0), as the peer reports"
         "" "tcpi_delivered_e0_bytes";
     delivered_ce_bytes U32 Bytes       Totals more
-        "AccECN: delivered with CE, as the peer reports"
+        "AccECN: bytes delivered with CE, as the peer reports"
         "" "tcpi_delivered_ce_bytes";
     received_e1_bytes  U32 Bytes       Totals more
-        "AccECN: received with ECT(1)"
+        "AccECN: bytes received with ECT(1)"
         "" "tcpi_received_e1_bytes";
     received_e0_bytes  U32 Bytes       Totals more
-        "AccECN: received with ECT(0)"
+        "AccECN: bytes received with ECT(0)"
         "" "tcpi_received_e0_bytes";
     received_ce_bytes  U32 Bytes       Totals more
-        "AccECN: received with CE"
+        "AccECN: bytes received with CE"
         "" "tcpi_received_ce_bytes";
     rmem_alloc      U32 Bytes          Buffers more
-        "Memory of the receive queue"
+        "Memory used by the receive queue"
         "" "SK_MEMINFO_RMEM_ALLOC";
     wmem_alloc      U32 Bytes          Buffers more
-        "Memory of what is handed to the network layer"
+        "Memory used by data that was handed to the network layer"
         "" "SK_MEMINFO_WMEM_ALLOC";
     fwd_alloc       U32 Bytes          Buffers more
-        "Memory reserved and not yet used"
+        "Memory reserved but not used yet"
         "" "SK_MEMINFO_FWD_ALLOC";
     wmem_queued     U32 Bytes          Buffers more
-        "Memory of the send queue"
+        "Memory used by the send queue"
         "" "SK_MEMINFO_WMEM_QUEUED";
     optmem          U32 Bytes          Buffers more
-        "Memory of socket options"
+        "Memory used by socket options"
         "" "SK_MEMINFO_OPTMEM";
     backlog         U32 Bytes          Buffers more
-        "Memory of segments that wait for the socket's lock"
+        "Memory used by segments that wait for the socket lock"
         "" "SK_MEMINFO_BACKLOG";
     drops           U32 Count          Totals more
         "Segments dropped at the socket"
         "" "SK_MEMINFO_DROPS";
     inode           U32 None           Identity more
-        "Inode of the socket; none once the process has closed it"
+        "Inode of the socket; absent after the process has closed it"
         "" "idiag_inode";
     mark            Hex32 None         Identity more
-        "Firewall mark (SO_MARK); given to CAP_NET_ADMIN"
+        "Firewall mark (SO_MARK); requires CAP_NET_ADMIN"
         "" "INET_DIAG_MARK";
     ifindex         U32 None           Identity more
-        "Interface that the socket is bound to"
+        "Index of the interface to which the socket is bound"
         "" "idiag_if";
     ca_state        U8  None           Flags more
-        "0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss"
+        "Congestion state: 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss"
         "" "tcpi_ca_state";
     retransmits     U8  Count          Timers more
-        "Retransmission timeouts in a row, unanswered"
+        "Consecutive unanswered retransmission timeouts"
         "" "tcpi_retransmits";
     probes          U8  Count          Timers more
-        "Window or keepalive probes unanswered"
+        "Unanswered window or keepalive probes"
         "" "tcpi_probes";
     app_limited     U8  None           Flags more
-        "1 when delivery_rate was limited by the application"
+        "1 if delivery_rate was limited by the application"
         "" "tcpi_delivery_rate_app_limited";
     fastopen_client_fail U8 None       Flags more
-        "TCP Fast Open, why the client failed; 0 not known"
+        "Reason why TCP Fast Open failed on the client; 0 if not known"
         "" "tcpi_fastopen_client_fail";
     shutdown        U8  None           Flags more
-        "What is shut down: 1 receiving, 2 sending, 3 both"
+        "Directions that are shut down: 1 receive, 2 send, 3 both"
         "" "INET_DIAG_SHUTDOWN";
     dctcp_enabled   U8  None           Flags more
-        "DCTCP: 1 if it is in use, 0 if it fell back to Reno for want of ECN"
+        "DCTCP: 1 if it is in use, 0 if it fell back to Reno because ECN is missing"
         "" "dctcp_enabled of INET_DIAG_DCTCPINFO";
     dctcp_ce_state  U8  None           Flags more
-        "DCTCP: 1 if the last segment received had a CE mark"
+        "DCTCP: 1 if the last received segment had a CE mark"
         "" "dctcp_ce_state of INET_DIAG_DCTCPINFO";
     vegas_enabled   U8  None           Flags more
-        "Vegas and its relatives: 1 while the delay controls the window"
+        "Vegas family: 1 while the delay controls the window"
         "" "tcpv_enabled of INET_DIAG_VEGASINFO";
     sockopt         Hex32 None         Flags more
-        "Options of the socket: the bits of struct inet_diag_sockopt in linux/inet_diag.h"
+        "Socket options, the bits of struct inet_diag_sockopt in linux/inet_diag.h"
         "" "INET_DIAG_SOCKOPT";
     class_id        Hex32 None         Identity more
         "Class of the socket's packets: net_cls class or socket priority"
         "" "INET_DIAG_CLASS_ID";
     ulp             Name16 None        Identity more
-        "Upper layer protocol in the kernel, such as tls or mptcp"
+        "Upper layer protocol in the kernel, for example tls or mptcp"
         "" "INET_ULP_INFO_NAME";
     bbr_bw          U64 BytesPerSecond Window more
-        "BBR: estimate of the bottleneck's bandwidth"
+        "BBR: estimated bottleneck bandwidth"
         "" "bbr_bw of INET_DIAG_BBRINFO";
     bbr_min_rtt     U32 Microseconds   Time more
-        "BBR: smallest round-trip time of late"
+        "BBR: recent minimum of the round-trip time"
         "" "bbr_min_rtt of INET_DIAG_BBRINFO";
     bbr_pacing_gain U32 None           Window more
-        "BBR: factor of the pacing rate, in 1/256"
+        "BBR: gain of the pacing rate, in 1/256"
         "" "bbr_pacing_gain of INET_DIAG_BBRINFO";
     bbr_cwnd_gain   U32 None           Window more
-        "BBR: factor of the congestion window, in 1/256"
+        "BBR: gain of the congestion window, in 1/256"
         "" "bbr_cwnd_gain of INET_DIAG_BBRINFO";
     dctcp_alpha     U32 None           Window more
-        "DCTCP: estimate of the fraction of marked data, in 1/1024"
+        "DCTCP: estimated fraction of marked data, in 1/1024"
         "" "dctcp_alpha of INET_DIAG_DCTCPINFO";
     dctcp_ab_ecn    U32 Bytes          Window more
-        "DCTCP: acknowledged with a mark in this observation window"
+        "DCTCP: bytes acknowledged with a mark in this observation window"
         "" "dctcp_ab_ecn of INET_DIAG_DCTCPINFO";
     dctcp_ab_tot    U32 Bytes          Window more
-        "DCTCP: acknowledged in this observation window"
+        "DCTCP: bytes acknowledged in this observation window"
         "" "dctcp_ab_tot of INET_DIAG_DCTCPINFO";
     vegas_rttcnt    U32 Count          Time more
-        "Vegas and its relatives: round trips measured in this window"
+        "Vegas family: round trips measured in this window"
         "" "tcpv_rttcnt of INET_DIAG_VEGASINFO";
     vegas_rtt       U32 Microseconds   Time more
-        "Vegas and its relatives: round-trip time measured"
+        "Vegas family: measured round-trip time"
         "" "tcpv_rtt of INET_DIAG_VEGASINFO";
     vegas_minrtt    U32 Microseconds   Time more
-        "Vegas and its relatives: smallest round-trip time"
+        "Vegas family: minimum round-trip time"
         "" "tcpv_minrtt of INET_DIAG_VEGASINFO";
 }
 }
@@ -547,7 +547,7 @@ pub static FIELDS: [Field; Row::Count as usize] = ROWS;
 /// Number of fields in the table.
 pub const FIELD_COUNT: usize = ROWS.len();
 
-/// How many rows the module's part has; those of the Linux part follow.
+/// Number of rows in the module's part; those of the Linux part follow.
 const MODULE_FIELDS: usize = {
     let mut count = 0;
     while count < FIELD_COUNT && matches!(ROWS[count].part, Part::Module) {
@@ -557,7 +557,7 @@ const MODULE_FIELDS: usize = {
 };
 
 impl Part {
-    /// The rows of that part, in order.
+    /// Returns the rows of the part, in order.
     pub(crate) fn fields(self) -> &'static [Field] {
         let (module, linux) = FIELDS.split_at(MODULE_FIELDS);
         match self {

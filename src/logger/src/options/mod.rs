@@ -18,56 +18,56 @@ use tcpstats_source::Sentence;
 use crate::privileges::Identity;
 use crate::syslog::Target;
 
-/// What the command line asks for.
+/// What the command line requests.
 pub enum Request {
-    /// To print this and end.
+    /// Print this text and exit.
     Tell(String),
-    /// To sample and log.
+    /// Sample and log.
     Run(Box<Options>),
 }
 
 /// How to sample and log.
 pub struct Options {
-    /// Where the records go.
+    /// The destination of the records.
     pub output: Output,
-    /// Permissions of the log's file.
+    /// Permissions of the log file.
     pub mode: Mode,
-    /// Time between two ticks.
+    /// Time between two samples.
     pub interval: Duration,
-    /// End after so many snapshots.
+    /// Number of snapshots after which to exit.
     pub count: Option<u64>,
-    /// End after so long.
+    /// Time after which to exit.
     pub duration: Option<Duration>,
-    /// The log's format.
+    /// The format of the log.
     pub format: Format,
-    /// `-O` as it was given.
+    /// The argument of `-O`.
     pub columns_text: String,
-    /// Where the statistics come from.
+    /// The source of the statistics.
     pub source: OsString,
-    /// What is logged; everything where there is none.
+    /// The connections to log; `None` logs all of them.
     pub filter: Option<Filter>,
-    /// `-e` as it was given, empty without one.
+    /// The argument of `-e`, or an empty string.
     pub filter_text: String,
-    /// Log only what changed, and everything this often.
+    /// With `-x`, the time between two keyframes; `None` logs every record.
     pub keyframe_every: Option<Duration>,
-    /// Have the log reach the disk at least this often.
+    /// Maximum time between two calls of `fsync`(2).
     pub sync_every: Option<Duration>,
-    /// Snapshots that may wait for the log.
+    /// Maximum number of queued snapshots.
     pub queue: usize,
     /// Run in the background.
     pub background: bool,
-    /// The file that holds the process's number, locked while it lives.
+    /// The file that holds the process ID and is locked while the process runs.
     pub pidfile: Option<PathBuf>,
-    /// Who to run as.
+    /// The user to run as.
     pub identity: Option<Identity>,
-    /// What of the logger's own messages is told.
+    /// The least severe level of the logger's own messages that is logged.
     pub level: LevelFilter,
-    /// Give up every right that is not needed.
+    /// Enter the sandbox.
     pub sandbox: bool,
 }
 
 impl Options {
-    /// Returns whether the log or the filter may have that field.
+    /// Returns whether the log or the filter may use the field.
     pub fn wants(&self, field: &Field) -> bool {
         let is_logged = match &self.format {
             Format::Csv(columns) | Format::Json(columns) | Format::Pairs(columns) => {
@@ -76,16 +76,16 @@ impl Options {
             Format::Siftr => false,
             Format::Bin => true,
         };
-        // A name that is also part of another word is wanted once too often.
+        // A name that is part of another word only costs an unneeded field.
         is_logged || self.filter_text.contains(field.name)
     }
 }
 
-/// Where the records go.
+/// The destination of the records.
 pub enum Output {
-    /// To a file; `-` is standard output.
+    /// A file; `-` is standard output.
     File(PathBuf),
-    /// To a syslog daemon.
+    /// A syslog daemon.
     Syslog(Target),
 }
 
@@ -96,7 +96,7 @@ pub enum Format {
     Csv(Columns),
     /// JSON Lines of these columns.
     Json(Columns),
-    /// As siftr(4) logs.
+    /// The log format of siftr(4).
     Siftr,
     /// Binary frames.
     Bin,
@@ -110,49 +110,69 @@ const WITH_VALUE: [&str; 15] = ["o", "s", "c", "t", "F", "O", "d", "e", "k", "q"
 fn getopts() -> Getopts {
     let mut options = Getopts::new();
     options
-        .optopt("o", "output", "log to FILE, - for standard output (tcpstats.log)", "FILE")
-        .optopt("s", "interval", "microseconds between two samples (50000)", "MICROSECONDS")
-        .optopt("c", "count", "end after COUNT snapshots", "COUNT")
-        .optopt("t", "time", "end after SECONDS", "SECONDS")
-        .optopt("F", "format", "csv, json, siftr or bin (csv)", "FORMAT")
-        .optopt("O", "columns", "basic, all, or field names with commas between (basic)", "COLUMNS")
-        .optopt("d", "source", "sock_diag, a device, or a file of frames", "SOURCE")
+        .optopt(
+            "o",
+            "output",
+            "write the log to FILE, or to standard output if FILE is - (default: tcpstats.log)",
+            "FILE",
+        )
+        .optopt("s", "interval", "sample every USEC microseconds (default: 50000)", "USEC")
+        .optopt("c", "count", "exit after COUNT snapshots", "COUNT")
+        .optopt("t", "time", "exit after SECONDS seconds", "SECONDS")
+        .optopt("F", "format", "write FORMAT: csv, json, siftr or bin (default: csv)", "FORMAT")
+        .optopt(
+            "O",
+            "columns",
+            "log COLUMNS: basic, all, or a comma-separated list of fields (default: basic)",
+            "COLUMNS",
+        )
+        .optopt("d", "source", "read from SOURCE: sock_diag, a device, or a file of binary frames", "SOURCE")
         .optopt("e", "filter", "log only connections that match FILTER", "FILTER")
         .optflag("x", "changed-only", "log only records that changed since they were last written")
-        .optopt("k", "keyframe", "with -x, log everything every SECONDS (60)", "SECONDS")
-        .optopt("q", "queue", "snapshots that may wait for a slow log (64)", "SNAPSHOTS")
-        .optopt("y", "sync", "have the log reach the disk every SECONDS (only at rotation and end)", "SECONDS")
-        .optopt("m", "mode", "permissions of the log, in octal (0640)", "MODE")
-        .optopt("l", "syslog", "log to syslog: @HOST:PORT by UDP, @@HOST:PORT by TCP", "FACILITY[.LEVEL][@HOST]")
-        .optflag("b", "background", "run as a daemon")
-        .optopt("p", "pidfile", "write the process id to FILE, and lock it", "FILE")
-        .optopt("u", "user", "give up root for USER", "USER[:GROUP]")
-        .optflag("", "no-sandbox", "keep the rights that are not needed")
-        .optflag("v", "verbose", "tell also what is no trouble")
-        .optflag("", "quiet", "tell errors only")
-        .optflag("h", "help", "print this and end")
-        .optflag("V", "version", "print the version and end");
+        .optopt("k", "keyframe", "with -x, log all records every SECONDS seconds (default: 60)", "SECONDS")
+        .optopt("q", "queue", "queue up to SNAPSHOTS snapshots for a slow log (default: 64)", "SNAPSHOTS")
+        .optopt(
+            "y",
+            "sync",
+            "sync the log to disk every SECONDS seconds (default: at rotation and exit only)",
+            "SECONDS",
+        )
+        .optopt("m", "mode", "set the permissions of the log, in octal (default: 0640)", "MODE")
+        .optopt(
+            "l",
+            "syslog",
+            "log to the local syslog daemon, to @HOST:PORT over UDP, or to @@HOST:PORT over TCP",
+            "FACILITY[.LEVEL][@HOST]",
+        )
+        .optflag("b", "background", "run in the background")
+        .optopt("p", "pidfile", "write the process ID to FILE and lock it", "FILE")
+        .optopt("u", "user", "drop root privileges and run as USER", "USER[:GROUP]")
+        .optflag("", "no-sandbox", "do not enter the sandbox")
+        .optflag("v", "verbose", "also log informational messages")
+        .optflag("", "quiet", "log only errors")
+        .optflag("h", "help", "print this help and exit")
+        .optflag("V", "version", "print the version and exit");
     options
 }
 
 fn usage() -> String {
     let brief = format!(
-        "usage: siftr_cdev_logger [-bhVvx] [-o FILE] [-s MICROSECONDS] [-c COUNT] [-t SECONDS]\n    \
+        "usage: siftr_cdev_logger [-bhVvx] [-o FILE] [-s USEC] [-c COUNT] [-t SECONDS]\n    \
          [-F FORMAT] [-O COLUMNS] [-d SOURCE] [-e FILTER] [-k SECONDS] [-q SNAPSHOTS]\n    \
          [-y SECONDS] [-m MODE] [-l FACILITY[.LEVEL][@HOST]] [-p FILE] [-u USER[:GROUP]]\n    \
          [--no-sandbox] [--quiet]\n\n\
-         Logs the statistics of every TCP connection. The source is {} unless -d names another.",
+         Log the statistics of every TCP connection. The default source is {}.",
         tcpstats_source::DEFAULT
     );
     getopts().usage(&brief)
 }
 
-/// Reads the command line.
+/// Parses the command line.
 ///
 /// # Errors
-/// A sentence about the first thing that is wrong.
+/// Describes the first mistake.
 pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
-    let wrong = |what: String| format!("{what}; -h tells the options");
+    let wrong = |what: String| format!("{what}; use -h for help");
     let matches = getopts().parse(arguments.iter().map(|argument| bytes::encode(argument)));
     let matches = matches.map_err(|fail| wrong(bytes::display(&fail.to_string())))?;
     if matches.opt_present("h") {
@@ -163,7 +183,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
     }
     if let Some(extra) = matches.free.first() {
         let extra = bytes::display(extra);
-        return Err(wrong(format!("\"{extra}\" is no option, and no other argument is expected")));
+        return Err(wrong(format!("\"{extra}\": unexpected argument")));
     }
     values::text_only(&matches)?;
     let filter_text = matches.opt_str("e").unwrap_or_default();
@@ -202,7 +222,7 @@ fn keyframe_every(matches: &Matches) -> Result<Option<Duration>, Sentence> {
     let every = values::seconds(matches, "k")?;
     if !matches.opt_present("x") {
         return match every {
-            Some(_) => Err("-k goes with -x: without it every snapshot is whole".into()),
+            Some(_) => Err("-k requires -x".into()),
             None => Ok(None),
         };
     }
@@ -211,41 +231,41 @@ fn keyframe_every(matches: &Matches) -> Result<Option<Duration>, Sentence> {
 
 fn level(matches: &Matches) -> Result<LevelFilter, Sentence> {
     match (matches.opt_present("v"), matches.opt_present("quiet")) {
-        (true, true) => Err("-v and --quiet contradict each other; give one of them".into()),
+        (true, true) => Err("-v and --quiet cannot be combined".into()),
         (true, false) => Ok(LevelFilter::Info),
         (false, true) => Ok(LevelFilter::Error),
         (false, false) => Ok(LevelFilter::Warn),
     }
 }
 
-/// Whether options that were given go together.
+/// Checks that the given options can be combined.
 fn agree(matches: &Matches, options: &Options) -> Result<(), Sentence> {
     let Output::File(path) = &options.output else {
         return match ["o", "m", "y"].into_iter().find(|flag| matches.opt_present(flag)) {
-            Some(flag) => Err(format!("-{flag} goes with a log in a file, and -l sends the records to syslog instead")),
+            Some(flag) => {
+                Err(format!("-{flag} cannot be combined with -l, which sends records to syslog instead of a file"))
+            }
             None => Ok(()),
         };
     };
     if options.pidfile.as_deref().is_some_and(|pidfile| is_same_name(pidfile, path)) {
-        return Err(format!("-p and -o name the same file, {}; a pidfile holds a process id alone", path.display()));
+        return Err(format!("-p and -o name the same file, {}; use different files", path.display()));
     }
     let to_standard_output = path.as_os_str() == "-";
     if to_standard_output && options.background {
-        return Err("-b leaves the terminal, and with it the standard output that -o - asks for; name a file".into());
+        return Err("-b cannot be combined with -o -, because a daemon has no standard output; name a file".into());
     }
     if to_standard_output && options.sync_every.is_some() {
-        return Err("-y goes with a log in a file; standard output has no disk to reach".into());
+        return Err("-y requires a log file; standard output cannot be synced to disk".into());
     }
     if options.keyframe_every.is_some() && options.format == Format::Siftr {
-        return Err(
-            "-x goes with csv, json and bin; the format siftr cannot say that a connection opened or closed".into()
-        );
+        return Err("-x requires csv, json or bin; siftr cannot represent that a connection opened or closed".into());
     }
     Ok(())
 }
 
-/// Whether two names, of which no file need exist, are the same name in one
-/// directory.
+/// Returns whether two paths have the same file name in the same directory.  The
+/// files need not exist.
 fn is_same_name(one: &Path, other: &Path) -> bool {
     let resolved = |path: &Path| {
         let path = std::path::absolute(path).ok()?;
