@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> Result<(), Sentence> {
     source.want(&|field| options.wants(field));
     let in_use = in_use(options, pidfile.as_ref(), source.file())?;
     umask(!options.mode);
-    let mut log = Log::open(options, in_use, Arc::clone(&counters))?;
+    let mut log = Log::open(options, source.comes_back(), in_use, Arc::clone(&counters))?;
     let terminal = if options.background { Terminal::none() } else { Terminal::find() };
     let start = if options.background { Start::background()? } else { Start::Foreground };
     // The fork set another one.

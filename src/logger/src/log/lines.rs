@@ -48,14 +48,19 @@ struct Part {
 }
 
 impl Lines {
-    /// None yet.
-    pub fn new(options: &Options) -> Self {
+    /// None yet; `is_live` says that the source is this system.
+    pub fn new(options: &Options, is_live: bool) -> Self {
+        let mut system = System::this();
+        if !is_live {
+            // Frames that were taken before may be of another boot.
+            system.boot = None;
+        }
         Self {
             format: options.format.clone(),
             header_row: header_row(&options.format),
             sandbox: String::new(),
             batch: Batch::default(),
-            system: System::this(),
+            system,
             source: options.source.display().to_string(),
             interval: options.interval,
             columns: options.columns_text.clone(),
@@ -117,6 +122,9 @@ impl Lines {
             ("filter", Pair::Text(&self.filter)),
             ("sandbox", Pair::Text(&self.sandbox)),
         ];
+        if let Some(boot) = &self.system.boot {
+            pairs.push(("boot", Pair::Text(boot)));
+        }
         if let Some(every) = self.keyframe_every {
             pairs.push(("keyframe_us", Pair::Number(u64::try_from(every.as_micros()).unwrap_or(u64::MAX))));
         }

@@ -71,12 +71,17 @@ pub struct Log {
 
 impl Log {
     /// Opens or continues the log that the options name; nothing is written
-    /// yet.
+    /// yet.  `is_live` says that the source is this system.
     ///
     /// # Errors
     /// A sentence; a log that cannot be continued is left as it is.
-    pub fn open(options: &Options, in_use: Vec<InUse>, counters: Arc<Counters>) -> Result<Self, Sentence> {
-        let lines = Lines::new(options);
+    pub fn open(
+        options: &Options,
+        is_live: bool,
+        in_use: Vec<InUse>,
+        counters: Arc<Counters>,
+    ) -> Result<Self, Sentence> {
+        let lines = Lines::new(options, is_live);
         let (sink, found) = match &options.output {
             Output::Syslog(target) => (Sink::Syslog(Records::open(target)?), Found::default()),
             Output::File(path) => {
