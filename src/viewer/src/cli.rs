@@ -213,7 +213,8 @@ Sum a log up: how long each connection was in it, bytes and throughput, round-tr
 limited it.  The worst come first.
 
 Reported is what the log has: what a connection did before it, and fields that were not logged, are not in it.  Bytes \
-sent are those acknowledged.  The mean throughput \
+sent are those acknowledged.  Where the log has no acked_bytes, sent_bytes or snd_una counts them; where it has no \
+received_bytes, rcv_nxt does.  The mean throughput \
 is over the whole time, the greatest over at least a second.  Of the round-trip times the median and that of 95 % are \
 right within 1 %.
 
@@ -324,8 +325,12 @@ Throughput is computed from acked_bytes, else sent_bytes, else snd_una, and from
 names the field.  It is averaged over intervals of at most a second, or of two samples of a log that has fewer, and \
 a time without data breaks it.  Without any of these fields there is no throughput, and the picture says so.
 
-Logs are read twice; standard input is put into a temporary file for it.  Of a damaged log the rest is drawn; the exit \
-status is then 1.";
+Several logs are read as one, in the order of their content.  Connections of different hosts, and from before and after a \
+reboot, are drawn apart.  The axis of time has the time that passed, as in summary: a clock that was set does not move it, \
+and is reported.
+
+Logs are read twice; pipes and standard input are put into temporary files for it.  Of a damaged log the rest is drawn; \
+the exit status is then 1.";
 
 /// `tcpstats plot`
 #[cfg(feature = "plot")]
