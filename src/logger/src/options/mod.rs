@@ -40,8 +40,9 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// The log's format.
     pub format: Format,
-    /// `-O` as it was given.
+    /// `-O` as it was given, and whether it was.
     pub columns_text: String,
+    pub has_columns: bool,
     /// Where the statistics come from.
     pub source: OsString,
     /// What is logged; everything where there is none.
@@ -69,15 +70,8 @@ pub struct Options {
 impl Options {
     /// Returns whether the log or the filter may have that field.
     pub fn wants(&self, field: &Field) -> bool {
-        let is_logged = match &self.format {
-            Format::Csv(columns) | Format::Json(columns) | Format::Pairs(columns) => {
-                columns.fields().any(|column| column.index == field.index)
-            }
-            Format::Siftr => false,
-            Format::Bin => true,
-        };
         // A name that is also part of another word is wanted once too often.
-        is_logged || self.filter_text.contains(field.name)
+        self.format.shows(field) || self.filter_text.contains(field.name)
     }
 }
 
@@ -102,6 +96,19 @@ pub enum Format {
     Bin,
     /// Lines of `key=value` of these columns, for syslog.
     Pairs(Columns),
+}
+
+impl Format {
+    /// Returns whether a log of the format has that field.
+    pub fn shows(&self, field: &Field) -> bool {
+        match self {
+            Self::Csv(columns) | Self::Json(columns) | Self::Pairs(columns) => {
+                columns.fields().any(|column| column.index == field.index)
+            }
+            Self::Siftr => false,
+            Self::Bin => true,
+        }
+    }
 }
 
 /// The options that take a value.
@@ -181,6 +188,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
         count: values::number(&matches, "c", "a number of snapshots")?,
         duration: values::seconds(&matches, "t")?,
         format: values::format(&matches)?,
+        has_columns: matches.opt_present("O"),
         columns_text: matches.opt_str("O").unwrap_or_else(|| "basic".into()),
         source: values::path(&matches, "d").unwrap_or_else(|| tcpstats_source::DEFAULT.into()).into(),
         filter,
