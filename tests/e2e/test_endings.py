@@ -169,6 +169,82 @@ def test_a_log_of_another_format_or_other_columns_is_refused_and_left(tmp_path, 
         assert path.read_bytes() == before, other
 
 
+OLD = "gencnt,laddr,lport,faddr,fport,state,srtt,snd_cwnd,rto"
+
+
+def old_log(path, loopback, *arguments, columns=OLD):
+    """A log as a version with another default set of columns left it; gives its bytes."""
+    run("-o", path, "-c", 2, "-s", 10_000, "-e", f"port {loopback.port}", "-O", columns, *arguments)
+    return path.read_bytes()
+
+
+def missing(columns):
+    basic = run("-o", "-", "-c", 1, "-e", "port 1").splitlines()[1].split(",")[2:]
+    return ", ".join(name for name in basic if name not in columns.split(","))
+
+
+@pytest.mark.parametrize("changes", [[], ["-x"]])
+def test_a_csv_log_of_an_earlier_default_is_continued_with_its_own_columns(tmp_path, loopback, changes):
+    path = tmp_path / "x.csv"
+    before = old_log(path, loopback, *changes)
+    logger = ["-o", path, "-c", 2, "-s", 10_000, "-e", f"port {loopback.port}", *changes]
+    done = subprocess.run(command(*logger), capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0 and done.stderr == (
+        f"siftr_cdev_logger: log {path}: it has other columns than the default; continuing with its own until "
+        f"the next rotation, without {missing(OLD)}\n"
+    )
+    assert path.read_bytes().startswith(before)
+    log = CsvLog(path.read_text())
+    assert log.header[2:] == OLD.split(",") and len(log.lines) > before.count(b"\n")
+    assert [note["columns"] for note in log.noted("log")] == [OLD, OLD]
+    ends = log.noted("end")
+    assert ends[0]["records"] + ends[1]["records"] == len(log.rows) and ends[1]["records"] >= 17
+    busy = [row for row in log.rows if row["state"] == "ESTABLISHED"]
+    assert all(row["snd_cwnd"].isdigit() and row["srtt"].isdigit() and row["gencnt"].isdigit() for row in busy)
+    # A third run says it again, and nothing else changes.
+    assert "continuing with its own" in subprocess.run(command(*logger), capture_output=True, text=True).stderr
+
+
+def test_columns_that_are_not_in_the_default_are_sampled_for_a_log_that_has_them(tmp_path, loopback):
+    path = tmp_path / "x.csv"
+    columns = OLD + ",tos"
+    old_log(path, loopback, columns=columns)
+    done = subprocess.run(command("-o", path, "-c", 1, "-e", f"port {loopback.port}"), capture_output=True, timeout=20)
+    assert done.returncode == 0
+    rows = [row for row in CsvLog(path.read_text()).rows if row["state"] == "ESTABLISHED"]
+    assert len({tuple(name for name in row if row[name]) for row in rows}) == 1 and rows[-1]["tos"]
+
+
+@pytest.mark.parametrize("columns", [["-O", "basic"], ["-O", "all"], ["-O", OLD.replace("srtt", "rttvar")]])
+def test_columns_that_were_asked_for_are_not_replaced_by_those_of_the_log(tmp_path, loopback, columns):
+    path = tmp_path / "x.csv"
+    before = old_log(path, loopback)
+    said = refuse("-o", path, "-c", 1, *columns)
+    assert said == (
+        f"log {path}: it holds something other than the CSV with the columns asked for, which would not fit behind it; "
+        "name another file, or move this one away"
+    )
+    assert path.read_bytes() == before
+
+
+def test_a_log_with_columns_of_a_later_version_is_refused_and_left(tmp_path, loopback):
+    path = tmp_path / "x.csv"
+    later = old_log(path, loopback).replace(b"time,snapshot,gencnt,", b"time,snapshot,newer,")
+    path.write_bytes(later)
+    assert "it holds something other than the CSV" in refuse("-o", path, "-c", 1)
+    assert path.read_bytes() == later
+
+
+@pytest.mark.parametrize("form", ["json", "siftr", "bin"])
+def test_in_other_formats_a_record_says_itself_what_it_has(tmp_path, loopback, form):
+    path = tmp_path / "x"
+    columns = ["-O", OLD] if form == "json" else []
+    run("-o", path, "-F", form, "-c", 1, "-e", f"port {loopback.port}", *columns)
+    before = path.read_bytes()
+    run("-o", path, "-F", form, "-c", 1, "-e", f"port {loopback.port}")
+    assert path.read_bytes().startswith(before) and len(path.read_bytes()) > len(before)
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_that_is_no_log_is_refused_and_left(tmp_path, form):
     path = tmp_path / "file"

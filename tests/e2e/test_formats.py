@@ -2,9 +2,13 @@
 """CSV and JSON open in the tools that people have, and say the same."""
 
 import json
+import pathlib
+import re
+import time
 
 import duckdb
 import pytest
+from bin_log import snapshots
 from logger import CsvLog, log, replay, run
 
 TYPES = {
@@ -94,3 +98,30 @@ def test_a_log_says_how_it_was_made_and_ends_with_its_sums(loopback):
     assert (end["snapshots"], end["records"]) == (3, 3 * 17) == (3, len(logged.rows))
     times = [row["time"] for row in logged.rows]
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_snapshot_has_the_monotonic_clock_and_a_log_its_boot(form, tmp_path):
+    path = tmp_path / "x"
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    run("-c", 3, "-s", 20_000, "-F", form, "-o", path)
+    after = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    lines = path.read_text().splitlines()
+    if form == "json":
+        found = [json.loads(line, parse_float=str) for line in lines if line.startswith('{"note"')]
+    else:
+        found = CsvLog(path.read_text()).notes
+        written = [re.search(r" mono=(\d+\.\d{9})$", line)[1] for line in lines if line.startswith("# snapshot ")]
+        assert [note["mono"] for note in found if "mono" in note] == [float(mono) for mono in written]
+    mono = [float(note["mono"]) for note in found if note["note"] == "snapshot"]
+    assert len(mono) == 3 and before / 1e9 < mono[0] < mono[1] < mono[2] < after / 1e9
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert [note["boot"] for note in found if note["note"] == "log"] == [boot]
+
+
+def test_replayed_frames_keep_their_monotonic_clock_and_are_of_no_known_boot(frames):
+    logged = replay(frames)
+    mono = [shot["mono_ns"] for shot in snapshots(frames.read_bytes())]
+    lines = [line for line in logged.lines if line.startswith("# snapshot ")]
+    assert [line.split(" mono=")[1] for line in lines] == [f"{ns // 10**9}.{ns % 10**9:09d}" for ns in mono]
+    assert "boot" not in logged.noted("log")[0]

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from bin_log import SNAPSHOT, whole
-from logger import CsvLog, wait_for
+from logger import CsvLog, run, wait_for
 from running import Running, wait_for_snapshots
 from sockets import Connections
 
@@ -139,3 +139,40 @@ def test_a_long_interval_does_not_delay_the_rotation(tmp_path):
         wait_for(lambda: path.stat().st_size > 0, "the first lines")
         assert [note["note"] for note in CsvLog(path.read_text()).notes] == ["log"]
         logger.stop()
+
+
+@pytest.mark.parametrize("changes", [[], ["-x"]])
+def test_a_log_with_columns_of_its_own_has_them_until_it_is_rotated(loopback, tmp_path, changes):
+    path, only = tmp_path / "x.csv", ["-e", f"port {loopback.port}", *changes]
+    run("-o", path, "-c", 1, "-O", "laddr,lport,faddr,fport,snd_cwnd", *only)
+    with Running(tmp_path, "-o", path, "-s", 10_000, *only) as logger:
+        wait_for_snapshots(path, 5)
+        rotate(logger, path, 1)
+        wait_for_snapshots(path, 3)
+        # A file that comes in its place, with columns that the source is not asked for.
+        other = "laddr,lport,faddr,fport,tos"
+        incoming = tmp_path / "other.csv"
+        run("-o", incoming, "-c", 1, "-O", other, *only)
+        third = path.with_name("x.csv.000002")
+        path.rename(third)
+        incoming.rename(path)
+        held = path.read_bytes()
+        logger.send(signal.SIGHUP)
+        wait_for(lambda: "it goes on in the file that it has" in logger.messages(), "a refusal")
+        assert path.read_bytes() == held
+        # And with fewer columns.
+        path.unlink()
+        run("-o", path, "-c", 1, "-O", "laddr,lport,faddr,fport,srtt", *only)
+        logger.send(signal.SIGHUP)
+        wait_for(lambda: logger.messages().count("continuing with its own") == 2, "a warning")
+        wait_for_snapshots(path, 4)
+        logger.stop()
+    first, second, last = (CsvLog(part.read_text()) for part in (path.with_name("x.csv.000001"), third, path))
+    default = run("-o", "-", "-c", 1, "-e", "port 1").splitlines()[1].split(",")
+    assert (first.header[2:], second.header) == (["laddr", "lport", "faddr", "fport", "snd_cwnd"], default)
+    assert last.header[2:] == ["laddr", "lport", "faddr", "fport", "srtt"]
+    about = [[note["columns"] for note in part.noted("log")] for part in (first, second, last)]
+    assert about == [["laddr,lport,faddr,fport,snd_cwnd"] * 2, ["basic"], ["laddr,lport,faddr,fport,srtt"] * 2]
+    assert all(part.lines[-1].startswith(f"# {end} ") for part, end in ((first, "rotated"), (second, "rotated"), (last, "end")))
+    for part, name in (first, "snd_cwnd"), (second, "acked_bytes"), (last, "srtt"):
+        assert any(row[name].isdigit() for row in part.rows[-17:])

@@ -2,10 +2,12 @@
 """Clocks that are set while the logger runs: what took how long stays right."""
 
 import json
+import time
 
 import pytest
 from bin_log import snapshots
-from synthetic import START, write
+from drawing import Picture
+from synthetic import FLOW, START, write
 from terminal import Terminal
 from viewer import run, start
 
@@ -86,6 +88,55 @@ def test_top_shows_possible_rates_of_a_log_whose_clock_was_set(tmp_path, clock):
             screen = terminal.wait_for(lambda screen: "no more snapshots" in screen, "the end of the log")
         (row,) = [line.split() for line in screen.splitlines() if "192.0.2.2" in line]
         assert row[3:5] == ["8.00k", "4.00k"], screen
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize("mono", [(), range(500, 520)])
+@pytest.mark.parametrize("form", ["csv", "bin"])
+def test_a_plot_has_the_time_that_passed(tmp_path, clock, mono, form):
+    log = log_of(tmp_path, CLOCKS[clock], mono=mono)
+    if form == "bin":
+        run("convert", log, log.with_suffix(".bin"))
+        log = log.with_suffix(".bin")
+    done = start("plot", log)
+    drawn = Picture(done.stdout)
+    assert done.returncode == 0 and "· 19 s ·" in drawn.texts[1]
+    assert drawn.texts[1].startswith(time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(START))) or clock == "often"
+    for label in "snd_cwnd", "srtt", "inflight":
+        (piece,) = drawn.curve(label)
+        assert [round(at) for at, _ in piece] == list(range(20))
+    for label, rate in ("acked_bytes", 8000), ("received_bytes", 4000):
+        (piece,) = drawn.curve(label)
+        assert [at for at, _ in piece] == sorted(at for at, _ in piece)
+        assert all(value == pytest.approx(rate, rel=0.02) for _, value in piece)
+    (warning,) = done.stderr.decode().splitlines()
+    assert warning.startswith("tcpstats: warning: the clock stepped ")
+    said = warning.removeprefix("tcpstats: warning: ")
+    assert f"{said}; the axis of time does not count that" in drawn.texts
+    assert said.encode() in start("plot", "--html", log).stdout
+
+
+def test_a_plot_of_a_siftr_log_does_not_run_back(tmp_path):
+    """The format has neither ticks nor a monotonic clock: what passed where the clock went back is not known."""
+    lines = []
+    for i, second in enumerate(CLOCKS["back"]):
+        cells = ["o", f"{second}.000000", FLOW["laddr"], FLOW["lport"], FLOW["faddr"], FLOW["fport"], 1073725440, 1000 + i]
+        lines.append(",".join(map(str, [*cells, 0, 65535, 65535, 7, 7, 4, 1448, 20000, 1, 0, 230000, *[0] * 8])))
+    log = tmp_path / "x.siftr"
+    log.write_text("\n".join(lines) + "\n")
+    done = start("plot", log)
+    drawn = Picture(done.stdout)
+    assert done.returncode == 0 and f"the clock stepped back by 3599.000 s at {START + 9}.000\n" in done.stderr.decode()
+    points = [point for piece in drawn.curve("snd_cwnd") for point in piece]
+    assert [round(at) for at, _ in points] == [*range(10), *range(9, 19)]
+    assert [round(value) for _, value in points] == [pytest.approx(1000 + i, abs=5) for i in range(20)]
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_check_counts_the_time_that_passed(tmp_path, clock):
+    done = start("check", log_of(tmp_path, CLOCKS[clock], mono=range(500, 520)))
+    verdict = done.stdout.decode().splitlines()[-1]
+    assert done.returncode == 1 and ": 20 snapshots, 20 records, 19.000 s from " in verdict
 
 
 def test_the_monotonic_clock_of_real_frames_decides(tmp_path, transfer):

@@ -44,6 +44,26 @@ def test_every_order_of_names_gives_the_same_result(tmp_path):
         assert run("convert", "-F", "csv", *order, "-").decode() == "".join([head, row, *(line for line in rest if line != row)])
 
 
+def test_every_order_of_names_gives_the_same_plot(tmp_path):
+    logs = parts(tmp_path)
+    whole = write(tmp_path / "whole.csv", [(START + i, [{"acked_bytes": 1000 * i, "rexmit_packs": i}]) for i in range(30)])
+    expected = run("plot", whole)
+    for order in itertools.permutations(logs):
+        assert run("plot", *order) == expected
+    shell = f"{TCPSTATS} plot <(cat {logs[2]}) {logs[0]} <(cat {logs[1]})"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, timeout=20)
+    assert (done.returncode, done.stderr, done.stdout) == (0, b"", expected)
+
+
+def test_a_plot_warns_of_what_does_not_fit(tmp_path):
+    one = write(tmp_path / "one", steady(20))
+    other = write(tmp_path / "other", steady(20, begin=10))
+    done = start("plot", one, "-", one, input=other.read_bytes())
+    overlap, twice = f"standard input: begins at {START + 10}.000, before {one} ends at {START + 19}.000", "given twice"
+    assert done.returncode == 0 and overlap in done.stderr.decode() and twice in done.stderr.decode()
+    assert done.stderr.decode().count("overlap") == 1, "the second reading says nothing again"
+
+
 def test_the_order_is_that_of_the_content_in_every_format_and_compressed(tmp_path):
     logs = parts(tmp_path)
     expected = only_row(*logs)

@@ -4,6 +4,8 @@
 import json
 
 import pytest
+from drawing import Picture
+from handmade import CHANGES_ONLY
 from synthetic import FLOW, START, lines, write
 from terminal import Terminal
 from viewer import run, start
@@ -118,3 +120,81 @@ def test_a_replay_has_the_rates_of_each_boot(tmp_path):
     log = tmp_path / "log.csv"
     log.write_text("".join(lines([(START, [{}, {"gencnt": 9, "lport": 1}])]) + lines([(START + 60, [{}])])))
     assert len(run("show", "--json", "-d", log).splitlines()) == 1
+
+
+BOOTS = {
+    "totals": {},
+    "monotonic clock": {"after": (5_000_000, 5_050_000), "mono": ((9000, 9001), (50, 51))},
+    "host": {"after": (5_000_000, 5_050_000), "host": "other"},
+    "boot": {"after": (5_000_000, 5_050_000), "boot": ("a", "b")},
+}
+
+
+def marked(logs, boots):
+    for log, boot in zip(logs, boots, strict=True):
+        log.write_text(log.read_text().replace(' system="Linux"', f' system="Linux" boot="{boot}"'))
+
+
+@pytest.mark.parametrize("case", BOOTS)
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("form", ["csv", "bin", "one file"])
+def test_a_plot_has_two_traces_of_before_and_after_a_reboot(tmp_path, case, turned, form):
+    more = dict(BOOTS[case])
+    ids = more.pop("boot", None)
+    logs = boots(tmp_path, **more)
+    if ids:
+        marked(logs, ids)
+    if form == "one file":
+        (tmp_path / "both.csv").write_text("".join(log.read_text() for log in logs))
+        logs = [tmp_path / "both.csv"]
+    elif form == "bin":
+        for log in logs:
+            run("convert", log, log.with_suffix(".bin"))
+        logs = [log.with_suffix(".bin") for log in logs]
+    done = start("plot", "-n", 8, *(logs[::-1] if turned else logs))
+    picture = Picture(done.stdout)
+    name = "192.0.2.1:40000 → 192.0.2.2:5001"
+    windows, rates = picture.panel("congestion window").curves, picture.panel("throughput").curves
+    assert windows.keys() == rates.keys() == {f"{name} (1)", f"{name} (2)"}
+    before, after = windows[f"{name} (1)"], windows[f"{name} (2)"]
+    assert len(before) == len(after) == 1, "each is one piece, with its own records"
+    if case != "host":
+        assert before[0][-1][0] < after[0][0][0]
+    for number, rate in (1, 1_000_000), (2, 50_000):
+        (piece,) = rates[f"{name} ({number})"]
+        assert all(value / 8 == pytest.approx(rate, rel=0.1, abs=5000) for _, value in piece)
+    assert "2 TCP connections" in picture.texts
+    assert any(text.startswith("numbered in the order of time: connections of the same name") for text in picture.texts)
+    # One of them alone is the one that sent most, and nothing of the other.
+    alone = Picture(start("plot", *logs).stdout)
+    assert sum(map(len, alone.curve("snd_cwnd"))) == 2
+    assert "the one that sent most of 2 connections" in alone.texts
+
+
+def test_a_plot_joins_what_a_logger_that_was_started_again_sees(tmp_path):
+    logs = boots(tmp_path, after=(3_000_000, 4_000_000), more={"rexmit_packs": 90})
+    for ids in None, ("a", "a"):
+        if ids:
+            marked(logs, ids)
+        picture = Picture(run("plot", *logs))
+        assert picture.texts[0] == "192.0.2.1:40000 → 192.0.2.2:5001"
+        assert [len(piece) for piece in picture.curve("snd_cwnd")] == [2, 2]
+
+
+@pytest.mark.parametrize("ids", [("a", "b"), ("a", "a")])
+def test_the_boot_in_the_notes_decides(tmp_path, ids):
+    logs = boots(tmp_path, after=(5_000_000, 6_000_000), more={"rexmit_packs": 90})
+    marked(logs, ids)
+    apart = [(1_000_000, 0, 1.0), (1_000_000, 5, 1.0)]
+    assert sums(*logs) == (apart if ids[0] != ids[1] else [(5_000_000, 85, 3601.0)])
+
+
+def test_after_a_reboot_nothing_that_was_there_before_holds(tmp_path):
+    """The keyframe of the second run is lost."""
+    before = lines([(START, [{"acked_bytes": 5000}, {"gencnt": 9, "lport": 1}])])
+    after = lines([(START + 60, [{"gencnt": 8, "lport": 2}])], first=2)
+    after = [line.replace("flags=0", f"flags={CHANGES_ONLY}") for line in after]
+    log = tmp_path / "log.csv"
+    log.write_text("".join(before + after))
+    rows = [json.loads(row) for row in start("show", "--json", "-d", log).stdout.splitlines()]
+    assert [row["gencnt"] for row in rows] == [8]

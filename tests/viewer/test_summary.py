@@ -8,6 +8,7 @@ import json
 import duckdb
 import pytest
 from logs import frames, real  # noqa: F401
+from synthetic import FLOW, START, write
 from viewer import refuse, run, start
 
 # The rules of the summary once more: a record holds until the next one of its connection.
@@ -198,3 +199,62 @@ def test_a_wrong_filter_and_a_wrong_measure_are_refused(real):  # noqa: F811
     assert refuse("summary", "-e", "rtt > 1", real / "all.csv").endswith("\n  rtt > 1\n  ^")
     done = start("summary", "--worst", "rtt", real / "all.csv")
     assert done.returncode != 0 and b"srtt-p95" in done.stderr
+
+
+def counted(folder, monkeypatch, count, counters):
+    """The row of a log whose only byte counters are those; each grows from its value by its rate in a second."""
+    for name in "acked_bytes", "received_bytes":
+        monkeypatch.delitem(FLOW, name)
+    for name in counters:
+        monkeypatch.setitem(FLOW, name, "")
+    values = [{name: value(i) for name, value in counters.items()} for i in range(count)]
+    log = write(folder / "counted.csv", [(START + i, [row]) for i, row in enumerate(values)])
+    return json.loads(run("summary", "--json", log))
+
+
+SEND = ("sent_bytes", "send_mean_bytes_per_s", "send_max_bytes_per_s")
+RECEIVE = ("received_bytes", "receive_mean_bytes_per_s", "receive_max_bytes_per_s")
+
+
+def test_received_bytes_of_freebsd_are_those_of_the_sequence_number(tmp_path, monkeypatch):
+    """FreeBSD has no received_bytes: rcv_nxt counts, across its wrap and more than once."""
+    step = 900_000_000
+    row = counted(tmp_path, monkeypatch, 11, {
+        "acked_bytes": lambda i: 1000 * i,
+        "received_bytes": lambda i: "",
+        "rcv_nxt": lambda i: (2**32 - 5 + step * i) % 2**32,
+    })  # fmt: skip
+    assert [row[name] for name in RECEIVE] == [10 * step, step, step] and row["received_bytes"] > 2**33
+    assert [row[name] for name in SEND] == [10_000, 1000, 1000]
+
+
+def test_without_totals_the_sequence_numbers_count(tmp_path, monkeypatch):
+    row = counted(tmp_path, monkeypatch, 5, {
+        "snd_una": lambda i: (2**32 - 100 + 50 * i) % 2**32,
+        "rcv_nxt": lambda i: 7000 if i < 3 else 7000 + 400 * (i - 2),
+    })  # fmt: skip
+    assert [row[name] for name in SEND] == [200, 50, 50]
+    assert [row[name] for name in RECEIVE] == [800, 200, 400]
+
+
+def test_the_preferred_counter_is_that_of_plot_and_top(tmp_path, monkeypatch):
+    row = counted(tmp_path, monkeypatch, 5, {
+        "received_bytes": lambda i: 10 * i,
+        "rcv_nxt": lambda i: 999 * i,
+        "sent_bytes": lambda i: 20 * i,
+        "snd_una": lambda i: 888 * i,
+    })  # fmt: skip
+    assert (row["sent_bytes"], row["received_bytes"]) == (80, 40)
+
+
+def test_before_a_connection_is_established_its_sequence_number_counts_nothing(tmp_path, monkeypatch):
+    row = counted(tmp_path, monkeypatch, 5, {
+        "state": lambda i: "ESTABLISHED" if i else "SYN_SENT",
+        "rcv_nxt": lambda i: 3_000_000_000 + 100 * i if i else 0,
+    })  # fmt: skip
+    assert row["received_bytes"] == 300 and "sent_bytes" not in row
+
+
+def test_a_log_without_byte_counters_has_no_bytes(tmp_path, monkeypatch):
+    row = counted(tmp_path, monkeypatch, 5, {})
+    assert not row.keys() & {*SEND, *RECEIVE}

@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbound
 use nix::sys::stat::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
+use tcpstats::{FIELDS, Field, FieldSet};
 use tcpstats_source::{FileId, Sentence, report};
 
 use crate::daemon::Start;
@@ -53,10 +54,15 @@ pub fn run(options: &Options) -> Result<(), Sentence> {
     let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     let counters = Arc::new(Counters::new());
     let mut source = tcpstats_source::open(&options.source, options.filter.clone()).map_err(|error| report(&error))?;
-    source.want(&|field| options.wants(field));
     let in_use = in_use(options, pidfile.as_ref(), source.file())?;
     umask(!options.mode);
-    let mut log = Log::open(options, in_use, Arc::clone(&counters))?;
+    let mut log = Log::open(options, source.comes_back(), in_use, Arc::clone(&counters))?;
+    // A log that is continued may have columns of its own.
+    let wants = |field: &Field| options.wants(field) || log.shows(field);
+    source.want(&wants);
+    let mut sampled = FieldSet::EMPTY;
+    FIELDS.iter().filter(|field| wants(field)).for_each(|field| sampled.insert(field));
+    log.sampled(sampled);
     let terminal = if options.background { Terminal::none() } else { Terminal::find() };
     let start = if options.background { Start::background()? } else { Start::Foreground };
     // The fork set another one.

@@ -64,6 +64,8 @@ pub struct System {
     /// The version as one number: `__FreeBSD_version`, or Linux's
     /// `LINUX_VERSION_CODE`.
     pub version: u64,
+    /// What no other boot of any host has, absent where the system does not tell.
+    pub boot: Option<String>,
 }
 
 impl System {
@@ -74,11 +76,32 @@ impl System {
         match uname() {
             Ok(uts) => {
                 let release = text(uts.release());
-                Self { name: text(uts.sysname()), host: text(uts.nodename()), version: version(&release) }
+                Self { name: text(uts.sysname()), host: text(uts.nodename()), version: version(&release), boot: boot() }
             }
-            Err(_) => Self { name: String::new(), host: String::new(), version: 0 },
+            Err(_) => Self { name: String::new(), host: String::new(), version: 0, boot: boot() },
         }
     }
+}
+
+/// Random bytes that the kernel has chosen when it was booted.
+#[cfg(target_os = "linux")]
+fn boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim_ascii().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// Random bytes that the kernel has chosen when it was booted.  `kern.boottime`
+/// would not do: it changes where the clock is set.
+#[cfg(target_os = "freebsd")]
+fn boot() -> Option<String> {
+    let mut id = [0u8; 16];
+    let mut len = id.len();
+    // SAFETY: the name ends with a zero, and `id` has `len` bytes; nothing is set.
+    let failed = unsafe {
+        libc::sysctlbyname(c"kern.boot_id".as_ptr(), id.as_mut_ptr().cast(), &raw mut len, std::ptr::null(), 0)
+    };
+    let is_known = failed == 0 && len == id.len() && id != [0; 16];
+    is_known.then(|| id.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
 /// The number of a release such as `6.18.44-x` or `14.2-RELEASE`.
@@ -95,6 +118,13 @@ fn version(release: &str) -> u64 {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    #[test]
+    fn a_boot_has_one_id() {
+        let ids = [super::boot(), super::boot()];
+        assert_eq!(ids[0], ids[1]);
+        assert!(ids[0].as_ref().is_some_and(|id| id.len() == 36 && !id.contains(char::is_whitespace)), "{ids:?}");
+    }
+
     #[test]
     fn a_release_becomes_linux_version_code() {
         assert_eq!(super::version("6.18.44-amd64"), 0x06_12_2c);

@@ -57,21 +57,22 @@ impl Note<'_> {
 }
 
 /// What is said after the records of every snapshot; lends the note to `use_it`.
+/// The monotonic clock is in it where it is known.
 pub fn snapshot<R>(header: &Header, use_it: impl FnOnce(&Note<'_>) -> R) -> R {
-    use_it(&Note {
-        name: "snapshot",
-        pairs: &[
-            ("snapshot", Pair::Number(header.sequence)),
-            ("time", Pair::Seconds(header.wall_ns)),
-            ("walk_us", Pair::Number(header.walk_ns / 1000)),
-            ("seen", Pair::Number(header.seen)),
-            ("matched", Pair::Number(header.matched)),
-            ("records", Pair::Number(header.written)),
-            ("missed", Pair::Number(header.missed)),
-            ("missed_ticks", Pair::Number(header.missed_ticks)),
-            ("flags", Pair::Number(header.flags.into())),
-        ],
-    })
+    let pairs = [
+        ("snapshot", Pair::Number(header.sequence)),
+        ("time", Pair::Seconds(header.wall_ns)),
+        ("walk_us", Pair::Number(header.walk_ns / 1000)),
+        ("seen", Pair::Number(header.seen)),
+        ("matched", Pair::Number(header.matched)),
+        ("records", Pair::Number(header.written)),
+        ("missed", Pair::Number(header.missed)),
+        ("missed_ticks", Pair::Number(header.missed_ticks)),
+        ("flags", Pair::Number(header.flags.into())),
+        ("mono", Pair::Seconds(header.mono_ns)),
+    ];
+    let known = pairs.len() - usize::from(header.mono_ns == 0);
+    use_it(&Note { name: "snapshot", pairs: pairs.get(..known).unwrap_or(&pairs) })
 }
 
 /// A note's text taken apart.
@@ -146,6 +147,7 @@ impl<'a> NoteText<'a> {
         Some(Header {
             sequence: self.number("snapshot")?,
             wall_ns: self.seconds("time")?,
+            // Version 2.0.0 writes it, and development versions before it did not.
             mono_ns: self.seconds("mono").unwrap_or_default(),
             walk_ns: self.number("walk_ns").or(self.number("walk_us")?.checked_mul(1000))?,
             seen: self.number("seen")?,

@@ -464,6 +464,7 @@ mod tests {
         let header = crate::Header {
             sequence: 42,
             wall_ns: WALL_NS,
+            mono_ns: 987_654_321,
             walk_ns: 1_500_000,
             seen: 3,
             matched: 2,
@@ -473,9 +474,14 @@ mod tests {
             flags: 17,
             ..crate::Header::default()
         };
-        let mut buffer = [0; 256];
-        let mut text = Text::new(&mut buffer);
-        note::snapshot(&header, |note| note.write(&mut text));
-        assert_eq!(NoteText::read(text.finish().unwrap()).unwrap().snapshot(), Some(header));
+        // Also where the monotonic clock is not known.
+        for header in [header, crate::Header { mono_ns: 0, ..header }] {
+            let mut buffer = [0; 256];
+            let mut text = Text::new(&mut buffer);
+            note::snapshot(&header, |note| note.write(&mut text));
+            let text = text.finish().unwrap();
+            assert_eq!(text.contains(" mono="), header.mono_ns > 0);
+            assert_eq!(NoteText::read(text).unwrap().snapshot(), Some(header));
+        }
     }
 }

@@ -11,7 +11,7 @@
 use std::path::PathBuf;
 
 use tcpstats::frame::{Frame, flag};
-use tcpstats::note::{self, Note, Pair};
+use tcpstats::note::{self, Note, NoteText, Pair};
 use tcpstats::stream::{FrameReader, SnapshotBuffer, is_intact, note_frame, seal};
 use tcpstats::text::Text;
 use tcpstats::{
@@ -181,6 +181,15 @@ fn rows_of_version_1(file: &str) -> Vec<String> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().filter(|line| !line.starts_with(['#']) && !line.contains("\"note\"")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_note_of_version_1_has_no_monotonic_clock_and_is_read() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-all.csv");
+    let text = std::fs::read_to_string(path).unwrap();
+    let note = text.lines().find_map(|line| line.strip_prefix("# snapshot ")).unwrap();
+    let read = NoteText::read(&format!("snapshot {note}")).unwrap().snapshot();
+    assert_eq!(read, Some(Header { mono_ns: 0, hz: 0, osversion: 0, ..header() }));
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub struct Boots {
     is_rotated: bool,
     /// What the notes since the last snapshot say.
     noted: Boot,
+    /// They say that another run has the same boot.
+    is_same_boot: bool,
 }
 
 impl Boots {
@@ -38,7 +40,8 @@ impl Boots {
                 let boot = note.value("boot").map(str::to_owned);
                 let differ =
                     |one: &Option<String>, other: &Option<String>| one.is_some() && other.is_some() && one != other;
-                let is_continued = std::mem::take(&mut self.is_rotated) || boot.is_some() && boot == self.boot;
+                self.is_same_boot = boot.is_some() && boot == self.boot;
+                let is_continued = std::mem::take(&mut self.is_rotated) || self.is_same_boot;
                 if differ(&host, &self.host) || differ(&boot, &self.boot) {
                     self.noted = Boot::Other;
                 } else if !is_continued && self.noted == Boot::Same {
@@ -54,7 +57,7 @@ impl Boots {
 
     /// Takes the next snapshot.
     pub fn snapshot(&mut self, header: &Header) -> Boot {
-        let noted = std::mem::take(&mut self.noted);
+        let (noted, is_same_boot) = (std::mem::take(&mut self.noted), std::mem::take(&mut self.is_same_boot));
         let Some(last) = self.last.replace(*header) else {
             return Boot::Same;
         };
@@ -63,6 +66,7 @@ impl Boots {
             Boot::Other => Boot::Other,
             _ if has_mono && is_back => Boot::Other,
             Boot::Unsure if has_mono && is_same(&last, header) => Boot::Same,
+            Boot::Same if is_same_boot => Boot::Same,
             // The format of siftr(4) has no numbers.
             Boot::Same if header.sequence > 0 && header.sequence < last.sequence => Boot::Unsure,
             noted => noted,
@@ -109,6 +113,19 @@ mod tests {
         assert_eq!(after(&["log host=\"b\""], header(1, 10, 0), header(1, 11, 0)), Boot::Other);
         assert_eq!(after(&["log host=\"a\""], header(9, 100, 50), header(1, 160, 20)), Boot::Other);
         assert_eq!(after(&[], header(9, 100, 50), header(10, 160, 20)), Boot::Other);
+    }
+
+    #[test]
+    fn the_boot_in_the_notes_decides() {
+        let after = |boot, second| {
+            let mut boots = Boots::default();
+            boots.note(&NoteText::read("log host=\"a\" boot=\"x\"").unwrap());
+            boots.snapshot(&header(9, 100, 50));
+            boots.note(&NoteText::read(&format!("log host=\"a\" boot=\"{boot}\"")).unwrap());
+            boots.snapshot(&second)
+        };
+        assert_eq!(after("x", header(1, 9000, 60)), Boot::Same, "the clock was set");
+        assert_eq!(after("y", header(1, 110, 60)), Boot::Other, "it has run as long");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::clock::{late_ns, slewed_ns};
 use crate::identity::Identity;
 use crate::log::{Item, Log};
 use crate::output::{self, Inputs, Stdout, seconds};
+use crate::timeline::{Moment, Timeline};
 
 /// Problems that are printed; more are counted.
 const SHOWN_MAX: u64 = 20;
@@ -113,8 +114,11 @@ struct Check {
     problems: Vec<String>,
     snapshots: u64,
     records: u64,
-    begin_ns: Option<u64>,
-    end_ns: u64,
+    /// When it begins by the clock of the day, and how long it is by a clock that
+    /// is not set.
+    begin_wall_ns: Option<u64>,
+    timeline: Timeline<()>,
+    span_ns: u64,
     changes_only: bool,
     has_notes: bool,
     /// Records since the last snapshot, and the number that they have.
@@ -159,25 +163,33 @@ impl Check {
     fn item(&mut self, item: &Item<'_>) {
         match item {
             Item::Record { time_ns, snapshot, record } => {
-                self.record(*time_ns, *snapshot);
+                let moment = self.timeline.record(*snapshot, *time_ns);
+                self.see(*time_ns, moment);
+                self.record(*snapshot);
                 self.doubled(record);
             }
-            Item::Snapshot(header) => self.snapshot(*header),
+            Item::Snapshot(header) => {
+                for moment in self.timeline.snapshot(header) {
+                    self.see(header.wall_ns, moment);
+                }
+                self.snapshot(*header);
+            }
             Item::Note(text) => {
                 if let Some(note) = NoteText::read(text) {
+                    let moment = self.timeline.note(&note, None);
+                    self.passed(moment);
                     self.note(&note);
                 }
             }
         }
     }
 
-    fn record(&mut self, time_ns: u64, snapshot: u64) {
+    fn record(&mut self, snapshot: u64) {
         if self.waiting > 0 && self.waiting_for != snapshot {
             self.unfinished();
         }
         self.records += 1;
         self.closed = None;
-        self.see(time_ns);
         // Numbers begin at 1; siftr's format has none.
         if snapshot > 0 {
             self.waiting += 1;
@@ -200,9 +212,13 @@ impl Check {
         }
     }
 
-    fn see(&mut self, time_ns: u64) {
-        self.begin_ns.get_or_insert(time_ns);
-        self.end_ns = self.end_ns.max(time_ns);
+    fn see(&mut self, wall_ns: u64, moment: Option<Moment<()>>) {
+        self.begin_wall_ns.get_or_insert(wall_ns);
+        self.passed(moment);
+    }
+
+    fn passed(&mut self, moment: Option<Moment<()>>) {
+        self.span_ns = self.span_ns.max(moment.map_or(0, |moment| moment.time_ns));
     }
 
     /// Says that records stand there whose snapshot was never closed.
@@ -247,7 +263,6 @@ impl Check {
         }
         self.changes_only |= is_changes;
         self.follows(&header);
-        self.see(header.wall_ns);
         self.snapshots += 1;
         self.closed = None;
         let counted = match self.run.counted {
@@ -374,6 +389,8 @@ impl Check {
 
     /// Checks the end of the log; `is_whole` says that nothing was wrong before it.
     fn end(&mut self, is_whole: bool) {
+        let moment = self.timeline.unfinished();
+        self.passed(moment);
         if self.waiting > 0 {
             self.unfinished();
         }
@@ -386,9 +403,8 @@ impl Check {
 
     /// What the log has, in a line.
     fn content(&self) -> String {
-        let span = self.begin_ns.map_or(String::new(), |begin_ns| {
-            format!(", {} s from {}", seconds(self.end_ns.saturating_sub(begin_ns)), seconds(begin_ns))
-        });
+        let begin = self.begin_wall_ns.map(seconds);
+        let span = begin.map_or(String::new(), |begin| format!(", {} s from {begin}", seconds(self.span_ns)));
         let kind = if self.changes_only { ", changes only" } else { "" };
         format!("{} snapshots, {} records{span}{kind}", self.snapshots, self.records)
     }

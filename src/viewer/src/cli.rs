@@ -215,7 +215,8 @@ Summarize a log: for each connection, its duration, bytes and throughput, round-
 limited it.  The worst connections are listed first.
 
 The summary covers only what the log contains: activity before the log started and fields that were not logged are \
-not included.  Bytes sent are acked_bytes, or sent_bytes if the log does not contain that field.  The mean throughput \
+not included.  Bytes sent are the first available of acked_bytes, sent_bytes and snd_una; bytes received are \
+received_bytes or rcv_nxt.  The mean throughput \
 is computed over the whole duration, the maximum over intervals of at least a second.  The median and the 95th \
 percentile of the round-trip time are accurate to within 1 %.
 
@@ -327,8 +328,12 @@ received_bytes and rcv_nxt for receiving; the plot names the field.  It is avera
 samples if they are further apart, and is interrupted while there is no data.  If none of these fields was logged, \
 the plot says that there is no throughput.
 
-The logs are read twice; standard input is copied to a temporary file.  If a log is damaged, the rest is plotted and \
-the exit status is 1.";
+Several logs are ordered by their content and read as one log.  Connections of different hosts, and from before and \
+after a reboot, are plotted separately.  The time axis shows elapsed time, as in summary: setting the clock does not \
+move it, and is reported.
+
+The logs are read twice; pipes and standard input are copied to temporary files.  If a log is damaged, the rest is \
+plotted and the exit status is 1.";
 
 /// `tcpstats plot`
 #[cfg(feature = "plot")]

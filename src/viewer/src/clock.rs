@@ -36,16 +36,26 @@ pub struct Clock {
     /// The first one: times of several hosts are since then.
     first_ns: Option<u64>,
     host: Option<String>,
+    boot: Option<String>,
     interval_ns: Option<u64>,
     /// How much later than its tick the last snapshot was.
     late_ns: u64,
     /// Between the last two snapshots.
     usual_ns: Option<u64>,
     is_rotated: bool,
-    /// Since the last snapshot there was nothing to count ticks by.
-    is_interrupted: bool,
+    /// Whether there was nothing to count ticks by since the last snapshot.
+    interruption: Option<Interruption>,
     is_other_host: bool,
     steps: Steps,
+}
+
+/// Why there are no ticks to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interruption {
+    /// The kernel has run all the time, and its monotonic clock with it.
+    SameBoot,
+    /// The host may have been booted again.
+    Unknown,
 }
 
 /// What is known of the steps of a log's clock.
@@ -60,6 +70,8 @@ struct Step {
     is_back: bool,
     by_ns: u64,
     between: (u64, u64),
+    /// When it was, by the clock before it.
+    at_ns: u64,
 }
 
 impl Clock {
@@ -68,13 +80,19 @@ impl Clock {
         match note.name {
             "log" => {
                 self.interval_ns = interval_ns(note);
-                self.is_interrupted |= !std::mem::take(&mut self.is_rotated);
                 let host = note.text("host").map(str::to_owned);
                 self.is_other_host |= self.host.is_some() && host.is_some() && self.host != host;
                 self.host = host.or(self.host.take());
+                let boot = note.value("boot").map(str::to_owned);
+                let is_same_boot = boot.is_some() && self.boot == boot;
+                self.boot = boot.or(self.boot.take());
+                if !std::mem::take(&mut self.is_rotated) {
+                    self.interruption = Some(if is_same_boot { Interruption::SameBoot } else { Interruption::Unknown });
+                }
             }
             "rotated" => self.is_rotated = true,
-            "source_lost" => self.is_interrupted = true,
+            // The logger has run on.
+            "source_lost" => _ = self.interruption.get_or_insert(Interruption::SameBoot),
             _ => (),
         }
     }
@@ -82,7 +100,7 @@ impl Clock {
     /// Takes the next snapshot; returns the time that has passed when it begins,
     /// in nanoseconds.
     pub fn snapshot(&mut self, header: &Header) -> u64 {
-        let is_interrupted = std::mem::take(&mut self.is_interrupted);
+        let interruption = self.interruption.take();
         let mut header = *header;
         if let (true, Some((last, _))) = (header.flags & flag::UNFINISHED != 0, self.last) {
             // Its closing line would have counted the ticks.
@@ -90,7 +108,7 @@ impl Clock {
         }
         let now_ns = match self.last {
             Some((last, at_ns)) if !std::mem::take(&mut self.is_other_host) => {
-                let passed_ns = self.passed(&last, &header, is_interrupted);
+                let passed_ns = self.passed(&last, &header, interruption);
                 at_ns.saturating_add(passed_ns)
             }
             _ => header.wall_ns.saturating_sub(*self.first_ns.get_or_insert(header.wall_ns)),
@@ -115,7 +133,8 @@ impl Clock {
     }
 
     /// How long it was from one snapshot to the next.
-    fn passed(&mut self, last: &Header, header: &Header, is_interrupted: bool) -> u64 {
+    fn passed(&mut self, last: &Header, header: &Header, interruption: Option<Interruption>) -> u64 {
+        let is_interrupted = interruption.is_some();
         let by_wall = header.wall_ns.checked_sub(last.wall_ns);
         let by_mono = header.mono_ns.checked_sub(last.mono_ns).filter(|_| last.mono_ns > 0);
         let ticks = header.sequence.checked_sub(last.sequence).filter(|ticks| *ticks > 0 && !is_interrupted);
@@ -123,7 +142,7 @@ impl Clock {
         let due = ticks.and_then(|ticks| Some(self.interval_ns.or(self.usual_ns)?.saturating_mul(ticks)));
         let (passed_ns, allowed_ns) = match (by_mono, by_wall, due) {
             // After a reboot the monotonic clock begins again, and may have gone as far.
-            (Some(mono), ..) if !is_interrupted => (mono, slewed_ns(mono)),
+            (Some(mono), ..) if interruption != Some(Interruption::Unknown) => (mono, slewed_ns(mono)),
             (Some(mono), None, _) => (mono, 0),
             (_, Some(wall), _) if is_interrupted => {
                 self.late_ns = 0;
@@ -142,7 +161,8 @@ impl Clock {
             None => (true, (last.wall_ns - header.wall_ns).saturating_add(passed_ns)),
         };
         if step_ns.1 > allowed_ns {
-            self.steps.add(Step { is_back: step_ns.0, by_ns: step_ns.1, between: (last.sequence, header.sequence) });
+            let between = (last.sequence, header.sequence);
+            self.steps.add(Step { is_back: step_ns.0, by_ns: step_ns.1, between, at_ns: last.wall_ns });
         }
         if !is_interrupted {
             self.usual_ns = Some(passed_ns / ticks.unwrap_or(1).max(1));
@@ -174,7 +194,7 @@ impl Steps {
 
     /// The message, if there are steps.
     pub fn message(&self) -> Option<String> {
-        let Step { is_back, by_ns, between: (before, after) } = self.first?;
+        let Step { is_back, by_ns, between, at_ns } = self.first?;
         let direction = if is_back { "back" } else { "forward" };
         let more = match self.count {
             1 => String::new(),
@@ -182,7 +202,12 @@ impl Steps {
             count => format!(", and {} more times", count - 1),
         };
         let by = seconds(by_ns);
-        Some(format!("the clock stepped {direction} by {by} s between snapshots {before} and {after}{more}"))
+        let place = match between {
+            // The format of siftr(4) numbers no snapshots.
+            (0, 0) => format!("at {}", seconds(at_ns)),
+            (before, after) => format!("between snapshots {before} and {after}"),
+        };
+        Some(format!("the clock stepped {direction} by {by} s {place}{more}"))
     }
 }
 
@@ -250,6 +275,24 @@ mod tests {
         assert!(clock.steps().message().is_none());
         clock.note(&NoteText::read("log host=\"other\" interval_us=1000000").unwrap());
         assert_eq!(clock.snapshot(&header(1, 12, 0)), 2 * S, "another host's log of the same time");
+    }
+
+    #[test]
+    fn between_runs_of_one_boot_the_monotonic_clock_decides() {
+        let passed = |boots: [&str; 2]| {
+            let mut clock = Clock::default();
+            for (boot, (wall_s, mono_s)) in boots.into_iter().zip([(7200, 50), (3700, 150)]) {
+                clock.note(&NoteText::read(&format!("log host=\"h\" interval_us=1000000 boot=\"{boot}\"")).unwrap());
+                clock.snapshot(&header(1, wall_s, mono_s * S));
+            }
+            clock.snapshot(&header(2, 3701, 151 * S)) / S
+        };
+        assert_eq!(passed(["a", "a"]), 101);
+        let mut clock = clock();
+        clock.note(&NoteText::read("log host=\"h\" boot=\"a\"").unwrap());
+        clock.snapshot(&header(1, 7200, 50 * S));
+        clock.note(&NoteText::read("log host=\"h\" boot=\"b\"").unwrap());
+        assert_eq!(clock.snapshot(&header(1, 7500, 60 * S)), 300 * S, "it began again, and went farther");
         assert!(clock.steps().message().is_none());
     }
 }

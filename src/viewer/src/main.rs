@@ -9,6 +9,7 @@ mod clock;
 #[cfg(feature = "convert")]
 mod convert;
 mod identity;
+mod lifetimes;
 mod live;
 mod log;
 #[cfg(all(test, feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
@@ -20,8 +21,8 @@ mod replay;
 mod show;
 mod summary;
 mod table;
-#[cfg(any(feature = "plot", feature = "top"))]
 mod throughput;
+mod timeline;
 #[cfg(feature = "top")]
 mod top;
 mod units;

@@ -64,6 +64,13 @@ struct Connections {
 }
 
 impl Connections {
+    /// Forgets the connections of a kernel that was booted again, or may have been.
+    fn forget(&mut self) {
+        self.all.clear();
+        self.changed.clear();
+        self.is_known = false;
+    }
+
     /// Takes a snapshot's records, and leaves none.
     fn take(&mut self, header: &Header, records: &mut Vec<Timed>) {
         if header.flags & flag::CHANGED_ONLY == 0 {
@@ -178,7 +185,11 @@ impl Replay {
     /// Takes the records that were read as that snapshot's; returns its header, by
     /// a clock that is not set.
     fn take(&mut self, mut header: Header) -> Header {
-        self.boot = self.boot.max(self.boots.snapshot(&header));
+        let boot = self.boots.snapshot(&header);
+        if boot != Boot::Same {
+            self.now.forget();
+        }
+        self.boot = self.boot.max(boot);
         // Times in the log are since any start.
         header.mono_ns = self.clock.snapshot(&header);
         self.now.take(&header, &mut self.reading);

@@ -26,39 +26,49 @@ enum Count {
 pub struct ByteCounter {
     /// The name of the field.
     pub field: &'static str,
+    /// How far behind the preferred one it is.
+    rank: u8,
     count: Count,
 }
 
 impl ByteCounter {
     /// Returns the counter of bytes sent.
     pub fn sent(record: &Record) -> Option<Self> {
-        let total = |field, bytes: Option<u64>| bytes.map(|bytes| Self { field, count: Count::Total(bytes) });
-        total(SENT[0], record.get(key::acked_bytes))
-            .or_else(|| total(SENT[1], record.get(key::sent_bytes)))
-            .or_else(|| Self::sequence(SENT[2], record, record.get(key::snd_una)))
+        Self::total(&SENT, 0, record.get(key::acked_bytes))
+            .or_else(|| Self::total(&SENT, 1, record.get(key::sent_bytes)))
+            .or_else(|| Self::sequence(&SENT, 2, record, record.get(key::snd_una)))
     }
 
     /// Returns the counter of bytes received.
     pub fn received(record: &Record) -> Option<Self> {
-        let total = record.get(key::received_bytes);
-        total
-            .map(|bytes| Self { field: RECEIVED[0], count: Count::Total(bytes) })
-            .or_else(|| Self::sequence(RECEIVED[1], record, record.get(key::rcv_nxt)))
+        Self::total(&RECEIVED, 0, record.get(key::received_bytes))
+            .or_else(|| Self::sequence(&RECEIVED, 1, record, record.get(key::rcv_nxt)))
+    }
+
+    fn total(fields: &[&'static str], rank: u8, bytes: Option<u64>) -> Option<Self> {
+        bytes.map(|bytes| Self { field: fields[usize::from(rank)], rank, count: Count::Total(bytes) })
     }
 
     /// Returns a sequence number.  Before the connection is established it jumps.
-    fn sequence(field: &'static str, record: &Record, number: Option<u32>) -> Option<Self> {
+    fn sequence(fields: &[&'static str], rank: u8, record: &Record, number: Option<u32>) -> Option<Self> {
+        let number = number?;
         let is_synchronized = record.get(key::state).is_none_or(|state| state.0 >= State::ESTABLISHED.0);
-        number.filter(|_| is_synchronized).map(|number| Self { field, count: Count::Sequence(number) })
+        let counter = || Self { field: fields[usize::from(rank)], rank, count: Count::Sequence(number) };
+        is_synchronized.then(counter)
+    }
+
+    /// Returns whether another counter of the direction is preferred to it.
+    pub fn is_less_preferred(self, other: Self) -> bool {
+        self.rank > other.rank
     }
 
     /// Returns whether it counts less than before, which happens only where the
     /// two are of different connections.
-    #[cfg(feature = "top")]
     pub fn is_less(self, before: Self) -> bool {
         /// What a SYN and a FIN in flight make of a difference.
         const FLAGS: u64 = 2;
         match (before.count, self.count) {
+            _ if self.rank != before.rank => false,
             (Count::Total(before), Count::Total(now)) => now.saturating_add(FLAGS) < before,
             _ => false,
         }
@@ -68,7 +78,7 @@ impl ByteCounter {
     /// if the two cannot be compared.
     pub fn since(self, earlier: Self) -> Option<u64> {
         match (earlier.count, self.count) {
-            _ if self.field != earlier.field => None,
+            _ if self.rank != earlier.rank => None,
             // A SYN or a FIN in flight makes a difference of FreeBSD's one less for a while.
             (Count::Total(before), Count::Total(now)) => Some(now.saturating_sub(before)),
             (Count::Sequence(before), Count::Sequence(now)) => {

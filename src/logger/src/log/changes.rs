@@ -15,6 +15,14 @@ use tcpstats::{Compared, Record, key};
 
 use crate::options::Format;
 
+/// The fields whose changes are changes in a log of that format.
+fn compared_by(format: &Format) -> Compared {
+    match format {
+        Format::Csv(columns) | Format::Json(columns) | Format::Pairs(columns) => Compared::by(columns.fields()),
+        Format::Siftr | Format::Bin => Compared::by_all(),
+    }
+}
+
 /// Which connection a record is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Connection {
@@ -84,12 +92,8 @@ struct Undo {
 impl Changes {
     /// Compares what that format shows.
     pub fn new(format: &Format, keyframe_every: Duration) -> Self {
-        let compared = match format {
-            Format::Csv(columns) | Format::Json(columns) | Format::Pairs(columns) => Compared::by(columns.fields()),
-            Format::Siftr | Format::Bin => Compared::by_all(),
-        };
         Self {
-            compared,
+            compared: compared_by(format),
             is_binary: *format == Format::Bin,
             keyframe_every,
             keyframe_due_ns: None,
@@ -102,8 +106,10 @@ impl Changes {
         }
     }
 
-    /// Has the next snapshot be written whole.
-    pub fn keyframe(&mut self) {
+    /// Has the next snapshot be written whole, in a file that may show other
+    /// columns.
+    pub fn keyframe(&mut self, format: &Format) {
+        self.compared = compared_by(format);
         self.keyframe_due_ns = None;
     }
 
@@ -207,7 +213,7 @@ mod tests {
         assert_eq!(look(&mut changes, 1, &[record(1, 10), record(2, 20)]), (vec![2], vec![], vec![], false));
         assert_eq!(look(&mut changes, 2, &[record(2, 20), record(3, 10)]), (vec![3], vec![3], vec![1], false));
         assert_eq!(look(&mut changes, 60, &[record(2, 20), record(3, 10)]), (vec![2, 3], vec![], vec![], true));
-        changes.keyframe();
+        changes.keyframe(&Format::Bin);
         assert_eq!(look(&mut changes, 61, &[record(2, 20)]), (vec![2], vec![], vec![3], true));
     }
 

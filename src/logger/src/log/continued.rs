@@ -7,8 +7,33 @@ use std::io::{BufRead, BufReader, Read, Result, Seek, SeekFrom};
 
 use tcpstats::frame::{Frame, FrameError, HEADER_LEN, MAGIC};
 use tcpstats::stream::is_intact;
+use tcpstats::{Columns, FieldSet, csv};
 
 use crate::options::Format;
+
+/// What a log is to have, if it exists.
+pub struct Expected {
+    /// Its format.
+    pub format: Format,
+    /// Its header row, empty where the format has none.
+    pub header_row: String,
+    /// Whether a csv log of other columns is continued with its own, because
+    /// nobody has asked for any.
+    pub takes_other_columns: bool,
+    /// The fields that the source gives, once that is settled.
+    pub sampled: Option<FieldSet>,
+}
+
+impl Expected {
+    /// The columns of a csv log with that header row, if it is continued with
+    /// them.
+    fn other_columns(&self, row: &[u8]) -> Option<Columns> {
+        let names = str::from_utf8(row).ok()?.strip_prefix(csv::TIME_COLUMNS)?.strip_prefix(',')?;
+        let columns = Columns::named(names).ok().filter(|_| self.takes_other_columns)?;
+        let is_sampled = self.sampled.is_none_or(|sampled| columns.fields().all(|field| sampled.has(field)));
+        is_sampled.then_some(columns)
+    }
+}
 
 /// What a file holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +44,8 @@ pub enum Content {
         whole: u64,
         /// Whether its header row, where the format has one, is among that.
         continued: bool,
+        /// The columns that it is continued with, if they are others than expected.
+        columns: Option<Columns>,
     },
     /// A log of the format that is damaged there, so that nothing appended to
     /// it could be read.
@@ -28,9 +55,10 @@ pub enum Content {
 }
 
 /// Inspects a file of that length.
-pub fn content(file: &File, len: u64, format: &Format, header: &str) -> Result<Content> {
+pub fn content(file: &File, len: u64, expected: &Expected) -> Result<Content> {
+    let format = &expected.format;
     let starts: &[&[u8]] = match format {
-        Format::Csv(_) => &[b"# log version=", b"# torn bytes=", header.as_bytes()],
+        Format::Csv(_) => &[b"# log version=", b"# torn bytes=", csv::TIME_COLUMNS.as_bytes()],
         Format::Json(_) => &[b"{\"note\":", b"{\"time\":"],
         Format::Siftr => &[b"enable_time_secs="],
         Format::Bin => &[&MAGIC.to_ne_bytes()],
@@ -47,7 +75,7 @@ pub fn content(file: &File, len: u64, format: &Format, header: &str) -> Result<C
     }
     match format {
         Format::Bin => frames(file, len),
-        Format::Csv(_) | Format::Json(_) | Format::Siftr | Format::Pairs(_) => lines(file, len, format, header, starts),
+        Format::Csv(_) | Format::Json(_) | Format::Siftr | Format::Pairs(_) => lines(file, len, expected, starts),
     }
 }
 
@@ -91,7 +119,7 @@ fn whole_lines(mut file: &File, len: u64) -> Result<u64> {
 }
 
 /// Inspects text.
-fn lines(mut file: &File, len: u64, format: &Format, header: &str, starts: &[&[u8]]) -> Result<Content> {
+fn lines(mut file: &File, len: u64, expected: &Expected, starts: &[&[u8]]) -> Result<Content> {
     let whole = whole_lines(file, len)?;
     let mut first = Vec::new();
     file.seek(SeekFrom::Start(0))?;
@@ -101,17 +129,22 @@ fn lines(mut file: &File, len: u64, format: &Format, header: &str, starts: &[&[u
     if !starts.iter().any(begins) {
         return Ok(Content::Other);
     }
-    if !matches!(format, Format::Csv(_)) {
-        return Ok(Content::Log { whole, continued: whole > 0 });
+    if !matches!(expected.format, Format::Csv(_)) {
+        return Ok(Content::Log { whole, continued: whole > 0, columns: None });
     }
     file.seek(SeekFrom::Start(0))?;
     let mut rows = BufReader::new(file.take(whole))
         .split(b'\n')
         .filter(|line| !matches!(line, Ok(line) if line.starts_with(b"# ")));
     Ok(match rows.next().transpose()? {
-        None => Content::Log { whole, continued: false },
-        Some(row) if row == header.trim_end().as_bytes() => Content::Log { whole, continued: true },
-        Some(_) => Content::Other,
+        None => Content::Log { whole, continued: false, columns: None },
+        Some(row) if row == expected.header_row.trim_end().as_bytes() => {
+            Content::Log { whole, continued: true, columns: None }
+        }
+        Some(row) => match expected.other_columns(&row) {
+            Some(columns) => Content::Log { whole, continued: true, columns: Some(columns) },
+            None => Content::Other,
+        },
     })
 }
 
@@ -143,7 +176,7 @@ fn frames(mut file: &File, len: u64) -> Result<Content> {
     if !Frame::parse(&bytes).is_ok_and(|frame| is_intact(&frame)) {
         whole = last;
     }
-    Ok(Content::Log { whole, continued: whole > 0 })
+    Ok(Content::Log { whole, continued: whole > 0, columns: None })
 }
 
 /// Whether a frame may begin somewhere in that part of the file; a part too

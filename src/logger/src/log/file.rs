@@ -11,10 +11,11 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown};
+use tcpstats::{Columns, FieldSet};
 use tcpstats_source::system::standard_output_was_closed;
 use tcpstats_source::{FileId, Place, Sentence, Standing};
 
-use super::continued::{Content, content};
+use super::continued::{Content, Expected, content};
 use crate::options::Format;
 
 /// An open log.
@@ -58,7 +59,7 @@ pub struct Next {
 }
 
 /// What a file held when it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Whether whole lines or frames stand in it, and the header row where the
     /// format has one.
@@ -66,21 +67,17 @@ pub struct Found {
     /// Bytes of a torn line or frame that an earlier run left at its end, and
     /// that were removed.
     pub torn_bytes: u64,
+    /// The columns that it is continued with, if they are others than expected.
+    pub columns: Option<Columns>,
 }
 
 impl LogFile {
-    /// Opens the log.  One that is not empty must be of that format and, in
-    /// CSV, have that header row; one that is damaged is moved aside.
+    /// Opens the log.  One that is not empty must be as expected; one that is
+    /// damaged is moved aside.
     ///
     /// # Errors
     /// A sentence; the file is as it was.
-    pub fn open(
-        path: &Path,
-        mode: Mode,
-        format: &Format,
-        header: &str,
-        in_use: Vec<InUse>,
-    ) -> Result<(Self, Found), Sentence> {
+    pub fn open(path: &Path, mode: Mode, expected: &Expected, in_use: Vec<InUse>) -> Result<(Self, Found), Sentence> {
         let name = path.display().to_string();
         let said = |error: io::Error| format!("log {name}: {error}");
         let is_standard_output = STANDARD_OUTPUT.iter().any(|name| path == Path::new(name));
@@ -111,7 +108,7 @@ impl LogFile {
             Self { file, place, name, mode, in_use, granted: None, is_regular, is_standard_output, torn_bytes: 0 };
         let mut found = Found::default();
         if let Some(place) = &log.place {
-            (log.file, found) = log.take(log.file.try_clone().map_err(said)?, place, format, header)?;
+            (log.file, found) = log.take(log.file.try_clone().map_err(said)?, place, expected)?;
         }
         Ok((log, found))
     }
@@ -120,7 +117,7 @@ impl LogFile {
     ///
     /// # Errors
     /// A sentence; the log continues in the old file.
-    pub fn open_next(&self, format: &Format, header: &str) -> Result<Option<Next>, Sentence> {
+    pub fn open_next(&self, expected: &Expected) -> Result<Option<Next>, Sentence> {
         let Some(held) = &self.place else {
             return Ok(None);
         };
@@ -161,7 +158,7 @@ impl LogFile {
             return Err(format!("log {}: what has its name now is no regular file", self.name));
         }
         refuse_in_use(&file, &self.name, &self.in_use)?;
-        let (file, found) = self.take(file, place.as_ref().unwrap_or(held), format, header)?;
+        let (file, found) = self.take(file, place.as_ref().unwrap_or(held), expected)?;
         Ok(Some(Next { file, place, found }))
     }
 
@@ -182,7 +179,7 @@ impl LogFile {
 
     /// Locks the file and removes a truncated end; a damaged one is moved aside
     /// and a new one opened.
-    fn take(&self, file: File, place: &Place, format: &Format, header: &str) -> Result<(File, Found), Sentence> {
+    fn take(&self, file: File, place: &Place, expected: &Expected) -> Result<(File, Found), Sentence> {
         let name = &self.name;
         let said = |error: io::Error| format!("log {name}: {error}");
         lock(&file, name)?;
@@ -190,12 +187,15 @@ impl LogFile {
         if len == 0 {
             return Ok((file, Found::default()));
         }
-        match content(&file, len, format, header).map_err(said)? {
-            Content::Log { whole, continued } => {
+        match content(&file, len, expected).map_err(said)? {
+            Content::Log { whole, continued, columns } => {
                 if whole < len {
                     file.set_len(whole).map_err(said)?;
                 }
-                Ok((file, Found { continued, torn_bytes: len - whole }))
+                if let (Some(found), Format::Csv(wanted)) = (&columns, &expected.format) {
+                    log::warn!("log {name}: {}", continues_with(found, wanted));
+                }
+                Ok((file, Found { continued, torn_bytes: len - whole, columns }))
             }
             Content::Damaged(at) => {
                 let aside = move_aside(place).map_err(|error| {
@@ -209,7 +209,7 @@ impl LogFile {
             Content::Other => Err(format!(
                 "log {name}: it holds something other than the {} asked for, which would not fit behind it; \
                  name another file, or move this one away",
-                match format {
+                match expected.format {
                     Format::Csv(_) => "CSV with the columns",
                     Format::Json(_) => "JSON Lines",
                     Format::Siftr => "siftr log",
@@ -310,6 +310,17 @@ impl LogFile {
     pub fn name(&self) -> &str {
         &self.name
     }
+}
+
+/// Says that a log has other columns than the ones that it would have been given.
+fn continues_with(found: &Columns, wanted: &Columns) -> String {
+    let found = FieldSet::of(found);
+    let missing: Vec<_> = wanted.fields().filter(|field| !found.has(field)).map(|field| field.name).collect();
+    let without = match missing.as_slice() {
+        [] => String::new(),
+        missing => format!(", without {}", missing.join(", ")),
+    };
+    format!("it has other columns than the default; continuing with its own until the next rotation{without}")
 }
 
 fn open_regular(place: &Place, mode: Mode) -> io::Result<File> {

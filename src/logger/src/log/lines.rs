@@ -10,10 +10,11 @@ use std::time::Duration;
 use tcpstats::frame::Frame;
 use tcpstats::note::{self, Note, Pair};
 use tcpstats::text::Text;
-use tcpstats::{Columns, FIELDS, Record, csv, json, pairs, siftr};
+use tcpstats::{Columns, FIELDS, Field, Record, csv, json, pairs, siftr};
 use tcpstats_source::system::{System, wall_ns};
 
 use super::batch::Batch;
+use super::continued::Expected;
 use super::file::Found;
 use crate::options::{Format, Options};
 use crate::status::Counters;
@@ -23,17 +24,19 @@ const EVENT_FIELDS: [&str; 10] = ["gencnt", "laddr", "lport", "faddr", "fport", 
 
 /// Lines or frames that are to be written, and what is needed to make them.
 pub struct Lines {
-    /// The log's format.
+    /// What is expected of a log that exists.
+    pub expected: Expected,
+    /// The format of the log, which may have columns of its own.
     pub format: Format,
-    /// Its header row, empty where it has none.
-    pub header_row: String,
     /// What the process is confined by.
     pub sandbox: String,
     batch: Batch,
     system: System,
     source: String,
     interval: Duration,
+    /// The columns as `-O` has them, and those of the log if it has its own.
     columns: String,
+    own_columns: Option<String>,
     filter: String,
     keyframe_every: Option<Duration>,
     part: Part,
@@ -48,17 +51,28 @@ struct Part {
 }
 
 impl Lines {
-    /// None yet.
-    pub fn new(options: &Options) -> Self {
+    /// None yet; `is_live` says that the source is this system.
+    pub fn new(options: &Options, is_live: bool) -> Self {
+        let mut system = System::this();
+        if !is_live {
+            // Frames that were taken before may be of another boot.
+            system.boot = None;
+        }
         Self {
+            expected: Expected {
+                format: options.format.clone(),
+                header_row: header_row(&options.format),
+                takes_other_columns: !options.has_columns,
+                sampled: None,
+            },
             format: options.format.clone(),
-            header_row: header_row(&options.format),
             sandbox: String::new(),
             batch: Batch::default(),
-            system: System::this(),
+            system,
             source: options.source.display().to_string(),
             interval: options.interval,
             columns: options.columns_text.clone(),
+            own_columns: None,
             filter: options.filter_text.clone(),
             keyframe_every: options.keyframe_every,
             part: Part::default(),
@@ -85,9 +99,16 @@ impl Lines {
         self.part.lost_records += records;
     }
 
-    /// Counts anew: another file begins.
-    pub fn begin_file(&mut self) {
+    /// Counts anew: another file begins, or is continued with columns of its own.
+    pub fn begin_file(&mut self, found: &Found) {
         self.part = Part::default();
+        self.own_columns = found.columns.as_ref().map(names);
+        self.format = found.columns.clone().map_or_else(|| self.expected.format.clone(), Format::Csv);
+    }
+
+    /// Whether the log shows that field.
+    pub fn shows(&self, field: &Field) -> bool {
+        self.format.shows(field)
     }
 
     /// A note.
@@ -96,7 +117,7 @@ impl Lines {
     }
 
     /// The first lines of a run or a file.
-    pub fn head(&mut self, found: Found) {
+    pub fn head(&mut self, found: &Found) {
         let format = &self.format;
         if *format == Format::Siftr {
             let (name, version) = (&self.system.name, self.system.version);
@@ -113,16 +134,19 @@ impl Lines {
             ("system", Pair::Text(&self.system.name)),
             ("source", Pair::Text(&self.source)),
             ("interval_us", Pair::Number(u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX))),
-            ("columns", Pair::Text(&self.columns)),
+            ("columns", Pair::Text(self.own_columns.as_ref().unwrap_or(&self.columns))),
             ("filter", Pair::Text(&self.filter)),
             ("sandbox", Pair::Text(&self.sandbox)),
         ];
+        if let Some(boot) = &self.system.boot {
+            pairs.push(("boot", Pair::Text(boot)));
+        }
         if let Some(every) = self.keyframe_every {
             pairs.push(("keyframe_us", Pair::Number(u64::try_from(every.as_micros()).unwrap_or(u64::MAX))));
         }
         self.batch.note(format, &Note { name: "log", pairs: &pairs });
         if !found.continued {
-            self.batch.bytes(self.header_row.as_bytes());
+            self.batch.bytes(self.expected.header_row.as_bytes());
         }
     }
 
@@ -196,6 +220,11 @@ impl Lines {
         pairs.extend(fields.map(|field| (field.name, Pair::Value(record, field))));
         self.note(&Note { name, pairs: &pairs });
     }
+}
+
+/// The names of columns with commas between, which mean the same in every version.
+fn names(columns: &Columns) -> String {
+    columns.fields().map(|field| field.name).collect::<Vec<_>>().join(",")
 }
 
 /// The header row of a format, empty where it has none.

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use tcpstats::frame::Frame;
 use tcpstats::note::{Note, Pair};
 use tcpstats::stream::seal;
+use tcpstats::{Field, FieldSet};
 use tcpstats_source::system::wall_ns;
 use tcpstats_source::{Place, Sentence, without_numbers};
 
@@ -71,23 +72,29 @@ pub struct Log {
 
 impl Log {
     /// Opens or continues the log that the options name; nothing is written
-    /// yet.
+    /// yet.  `is_live` says that the source is this system.
     ///
     /// # Errors
     /// A sentence; a log that cannot be continued is left as it is.
-    pub fn open(options: &Options, in_use: Vec<InUse>, counters: Arc<Counters>) -> Result<Self, Sentence> {
-        let lines = Lines::new(options);
+    pub fn open(
+        options: &Options,
+        is_live: bool,
+        in_use: Vec<InUse>,
+        counters: Arc<Counters>,
+    ) -> Result<Self, Sentence> {
+        let mut lines = Lines::new(options, is_live);
         let (sink, found) = match &options.output {
             Output::Syslog(target) => (Sink::Syslog(Records::open(target)?), Found::default()),
             Output::File(path) => {
-                let (file, found) = LogFile::open(path, options.mode, &lines.format, &lines.header_row, in_use)?;
+                let (file, found) = LogFile::open(path, options.mode, &lines.expected, in_use)?;
                 (Sink::File(file), found)
             }
         };
+        lines.begin_file(&found);
         Ok(Self {
             sink,
+            changes: options.keyframe_every.map(|every| Changes::new(&lines.format, every)),
             lines,
-            changes: options.keyframe_every.map(|every| Changes::new(&options.format, every)),
             due: Some(found),
             gap: None,
             queue_gap: None,
@@ -117,6 +124,17 @@ impl Log {
             Sink::File(file) => file.place(),
             Sink::Syslog(_) => None,
         }
+    }
+
+    /// Returns whether the log shows that field, also if nobody has asked for it.
+    pub fn shows(&self, field: &Field) -> bool {
+        self.lines.shows(field)
+    }
+
+    /// From now on the source gives those fields: a log that shows others is not
+    /// continued.
+    pub fn sampled(&mut self, fields: FieldSet) {
+        self.lines.expected.sampled = Some(fields);
     }
 
     /// From now on a sandbox lets the log be opened in its directories alone.
@@ -240,7 +258,7 @@ impl Log {
                 records.reconnect();
                 return Ok(());
             }
-            Sink::File(file) => file.open_next(&self.lines.format, &self.lines.header_row),
+            Sink::File(file) => file.open_next(&self.lines.expected),
         };
         let next = match opened {
             Ok(Some(opened)) => opened,
@@ -262,14 +280,14 @@ impl Log {
             }
         }
         self.sync();
-        self.due = Some(next.found);
+        self.lines.begin_file(&next.found);
+        self.due = Some(next.found.clone());
         if let Sink::File(file) = &mut self.sink {
             drop(file.replace(next));
         }
         log::info!("{}: it goes on in a new file", self.name());
-        self.lines.begin_file();
         if let Some(changes) = &mut self.changes {
-            changes.keyframe();
+            changes.keyframe(&self.lines.format);
         }
         self.compose();
         self.append_or_wait()
@@ -309,7 +327,7 @@ impl Log {
     /// Begins a batch with the first lines and the gaps, where they are due.
     fn compose(&mut self) {
         self.lines.clear();
-        if let Some(found) = self.due {
+        if let Some(found) = &self.due {
             self.lines.head(found);
         }
         for gap in [&self.gap, &self.queue_gap].into_iter().flatten() {

@@ -42,6 +42,8 @@ pub struct Options {
     pub format: Format,
     /// The argument of `-O`.
     pub columns_text: String,
+    /// Whether `-O` was given.
+    pub has_columns: bool,
     /// The source of the statistics.
     pub source: OsString,
     /// The connections to log; `None` logs all of them.
@@ -69,15 +71,8 @@ pub struct Options {
 impl Options {
     /// Returns whether the log or the filter may use the field.
     pub fn wants(&self, field: &Field) -> bool {
-        let is_logged = match &self.format {
-            Format::Csv(columns) | Format::Json(columns) | Format::Pairs(columns) => {
-                columns.fields().any(|column| column.index == field.index)
-            }
-            Format::Siftr => false,
-            Format::Bin => true,
-        };
         // A name that is part of another word only costs an unneeded field.
-        is_logged || self.filter_text.contains(field.name)
+        self.format.shows(field) || self.filter_text.contains(field.name)
     }
 }
 
@@ -102,6 +97,19 @@ pub enum Format {
     Bin,
     /// Lines of `key=value` of these columns, for syslog.
     Pairs(Columns),
+}
+
+impl Format {
+    /// Returns whether a log of the format has that field.
+    pub fn shows(&self, field: &Field) -> bool {
+        match self {
+            Self::Csv(columns) | Self::Json(columns) | Self::Pairs(columns) => {
+                columns.fields().any(|column| column.index == field.index)
+            }
+            Self::Siftr => false,
+            Self::Bin => true,
+        }
+    }
 }
 
 /// The options that take a value.
@@ -201,6 +209,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
         count: values::number(&matches, "c", "a number of snapshots")?,
         duration: values::seconds(&matches, "t")?,
         format: values::format(&matches)?,
+        has_columns: matches.opt_present("O"),
         columns_text: matches.opt_str("O").unwrap_or_else(|| "basic".into()),
         source: values::path(&matches, "d").unwrap_or_else(|| tcpstats_source::DEFAULT.into()).into(),
         filter,

@@ -129,14 +129,21 @@ trait Reader {
 pub struct Log {
     name: String,
     reader: Option<Box<dyn Reader + Send>>,
+    /// How messages name a file.
+    name_of: NameOf,
     /// The files that follow, the next one last.
     following: Vec<PathBuf>,
+    /// How many were opened.
+    opened: usize,
     current: Current,
     progress: Progress,
     continuity: Continuity,
     is_several: bool,
     warnings: Warnings,
 }
+
+/// How messages name a file.
+pub type NameOf = Box<dyn Fn(&Path) -> String + Send>;
 
 /// What is done with what does not fit, but does not keep a log from being
 /// read.
@@ -155,10 +162,16 @@ impl Log {
     /// # Errors
     /// A sentence that names the path and what the system said.
     pub fn open(path: &Path) -> Result<Self, Sentence> {
+        Self::open_named(path, Box::new(name))
+    }
+
+    fn open_named(path: &Path, name_of: NameOf) -> Result<Self, Sentence> {
         let mut log = Self {
             name: String::new(),
             reader: None,
+            name_of,
             following: Vec::new(),
+            opened: 0,
             current: Current {
                 record: Record::new(),
                 note: String::new(),
@@ -182,9 +195,17 @@ impl Log {
     /// # Errors
     /// A message that names a path and what the system said.
     pub fn open_all(paths: &[PathBuf]) -> Result<Self, Sentence> {
+        Self::open_all_named(paths, Box::new(name))
+    }
+
+    /// As [`Log::open_all`], of files that messages name so.
+    ///
+    /// # Errors
+    /// As [`Log::open_all`], with the path of the file.
+    pub fn open_all_named(paths: &[PathBuf], name_of: NameOf) -> Result<Self, Sentence> {
         let ordered = in_order(paths)?;
         let (first, following) = ordered.logs.split_first().ok_or("expected the name of a log")?;
-        let mut log = Self::open(first)?;
+        let mut log = Self::open_named(first, name_of)?;
         following.iter().rev().try_for_each(|path| log.follow_with(path))?;
         log.is_several = !following.is_empty();
         log.warnings = Warnings::Keep(ordered.findings);
@@ -220,7 +241,7 @@ impl Log {
 
     /// Has a file, which must be there, follow before the others that do.
     fn follow_with(&mut self, path: &Path) -> Result<(), Sentence> {
-        self.progress.add(path).map_err(|what| format!("{}: {what}", input::name(path)))?;
+        self.progress.add(path).map_err(|what| format!("{}: {what}", (self.name_of)(path)))?;
         self.following.push(path.to_path_buf());
         Ok(())
     }
@@ -240,6 +261,21 @@ impl Log {
         }
     }
 
+    /// Prints no warnings.
+    #[cfg(feature = "plot")]
+    #[must_use]
+    pub fn without_warnings(mut self) -> Self {
+        self.warnings = Warnings::Drop;
+        self
+    }
+
+    /// Which of the files the last item is in, in the order in which they are
+    /// read, from 0.
+    #[cfg(feature = "plot")]
+    pub fn file_number(&self) -> usize {
+        self.opened.saturating_sub(1)
+    }
+
     /// Prints neither progress nor warnings.
     pub fn quiet(&mut self) {
         self.progress.quiet();
@@ -256,7 +292,8 @@ impl Log {
         let Some(path) = self.following.pop() else {
             return Ok(false);
         };
-        self.name = input::name(&path);
+        self.name = (self.name_of)(&path);
+        self.opened += 1;
         let content = input::open(&path, &self.progress).map_err(|what| format!("{}: {what}", self.name))?;
         if let Some(finding) = self.continuity.begin(&self.name) {
             self.misfit(finding);

@@ -3,75 +3,168 @@
 //! Which connections are drawn: those that sent most.  The logs are read once
 //! for it, and a second time for what is drawn.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::fmt;
+use std::ops::Range;
 
+use tcpstats::note::NoteText;
 use tcpstats::{Filter, Record, State, key};
 use tcpstats_source::Sentence;
 
-use super::reading::{self, Damage, Fields};
+use super::reading::{Again, Damage, Reading};
 use super::spacing::Spacing;
 use crate::identity::Identity;
+use crate::lifetimes::{Lifetimes, Marks};
 use crate::log::Item;
 use crate::throughput::ByteCounter;
+use crate::timeline::{Entry, Moment, Timeline};
+
+/// What one record says.
+struct Sample {
+    marks: Marks,
+    is_wanted: bool,
+}
 
 /// What the first reading says of a connection.
 struct Seen {
-    connection: Identity,
     first_ns: u64,
+    /// The same by the clock of the day.
+    first_wall_ns: u64,
     last_ns: u64,
     records: u64,
     is_wanted: bool,
     sent: u64,
     received: u64,
-    before: (Option<ByteCounter>, Option<ByteCounter>),
+    before: Marks,
+    /// The moments in which records of its name are its own.
+    moments: Range<u64>,
 }
 
 impl Seen {
-    fn of(connection: Identity, at_ns: u64) -> Self {
-        let before = (None, None);
-        let (sent, received) = (0, 0);
-        Self { connection, first_ns: at_ns, last_ns: at_ns, records: 0, is_wanted: false, sent, received, before }
+    fn new(entry: &Entry<Sample>, moment: u64) -> Self {
+        Self {
+            first_ns: entry.time_ns,
+            first_wall_ns: entry.wall_ns,
+            last_ns: entry.time_ns,
+            records: 0,
+            is_wanted: false,
+            sent: 0,
+            received: 0,
+            before: Marks::default(),
+            moments: moment..u64::MAX,
+        }
     }
 
-    fn add(&mut self, at_ns: u64, record: &Record) {
+    fn add(&mut self, at_ns: u64, sample: &Sample) {
         self.first_ns = self.first_ns.min(at_ns);
         self.last_ns = self.last_ns.max(at_ns);
         self.records += 1;
-        let now = (ByteCounter::sent(record), ByteCounter::received(record));
+        self.is_wanted |= sample.is_wanted;
         let since = |before: Option<ByteCounter>, now: Option<ByteCounter>| now?.since(before?);
-        self.sent = self.sent.saturating_add(since(self.before.0, now.0).unwrap_or(0));
-        self.received = self.received.saturating_add(since(self.before.1, now.1).unwrap_or(0));
-        self.before = now;
+        let (before, now) = (&self.before, &sample.marks);
+        self.sent = self.sent.saturating_add(since(before.sent, now.sent).unwrap_or(0));
+        self.received = self.received.saturating_add(since(before.received, now.received).unwrap_or(0));
+        self.before = *now;
     }
 }
 
-/// A log with something to draw.
-#[derive(Debug)]
+/// A connection to draw.
+#[derive(Clone, Debug)]
 pub struct Chosen {
-    /// Where it is.
-    pub path: PathBuf,
-    /// The time that usually passes between two of its snapshots, in nanoseconds.
-    pub interval_ns: u64,
-    /// The time of its first record.
-    start_ns: u64,
+    /// What it is called.
+    pub connection: Identity,
+    /// The moments in which records of that name are its own: after a reboot they
+    /// are another connection's.
+    pub moments: Range<u64>,
+    /// Which of those of that name it is, from 1, if several are drawn.
+    pub number: Option<usize>,
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.connection)?;
+        self.number.map_or(Ok(()), |number| write!(f, " ({number})"))
+    }
 }
 
 /// What is drawn, and from where.
 #[derive(Debug)]
 pub struct Choice {
     /// The connections, that which sent most first.
-    pub connections: Vec<Identity>,
+    pub connections: Vec<Chosen>,
     /// How many there were to choose from.
     pub of: usize,
-    /// From the first of their records, in nanoseconds since the UNIX epoch.
+    /// The first of their records, in time that passed in the logs, in
+    /// nanoseconds.
     pub start_ns: u64,
+    /// The same by the clock of the day, since the UNIX epoch.
+    pub start_wall_ns: u64,
     /// To the last, in nanoseconds.
     pub span_ns: u64,
-    /// The logs, the earliest first.
-    pub logs: Vec<Chosen>,
-    /// What of them could not be read.
+    /// The time that usually passes between two snapshots of each file, in
+    /// nanoseconds, in the order in which they are read.
+    pub intervals_ns: Vec<u64>,
+    /// What is to be said of a clock that was set.
+    pub stepped: Option<String>,
+    /// What of the logs could not be read.
     pub damage: Damage,
+}
+
+/// What was read of the logs.
+struct Choosing {
+    timeline: Timeline<Sample>,
+    connections: Lifetimes<Seen>,
+    spacings: Vec<Spacing>,
+    records: u64,
+}
+
+impl Choosing {
+    fn item(&mut self, file: usize, item: &Item<'_>, columns: Option<&tcpstats::Columns>, filter: Option<&Filter>) {
+        match *item {
+            Item::Record { time_ns, snapshot, record } => {
+                if let Some(moment) = self.timeline.record(snapshot, time_ns) {
+                    self.moment(file, moment);
+                }
+                self.records += 1;
+                if is_drawable(record) {
+                    let is_wanted = filter.is_none_or(|filter| filter.matches(record));
+                    let sample = Sample { marks: Marks::of(record), is_wanted };
+                    self.timeline.add(time_ns, Identity::of(record), Some(sample));
+                }
+            }
+            Item::Snapshot(ref header) => {
+                self.timeline.snapshot(header).into_iter().flatten().for_each(|moment| self.moment(file, moment));
+            }
+            Item::Note(text) => {
+                let moment = NoteText::read(text).and_then(|note| self.timeline.note(&note, columns));
+                if let Some(moment) = moment {
+                    self.moment(file, moment);
+                }
+            }
+        }
+    }
+
+    fn moment(&mut self, file: usize, moment: Moment<Sample>) {
+        let mut spacing = self.spacings.get_mut(file);
+        // The format of siftr(4) numbers no snapshots.
+        let is_numbered = moment.header.sequence > 0;
+        if let Some(spacing) = spacing.as_mut().filter(|_| is_numbered) {
+            spacing.see(moment.header.sequence, moment.time_ns);
+        }
+        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.identity, sample.marks));
+        let end = |seen: &mut Seen| seen.moments.end = moment.number;
+        self.connections.begin(moment.boot, moment.entries.iter().filter_map(marks), end);
+        for entry in &moment.entries {
+            if let Some(sample) = &entry.sample {
+                let new = || Seen::new(entry, moment.number);
+                let seen = self.connections.see(entry.identity, &sample.marks, new, end);
+                if let Some(spacing) = spacing.as_mut().filter(|_| !is_numbered) {
+                    spacing.add(entry.time_ns.saturating_sub(seen.last_ns));
+                }
+                seen.add(entry.time_ns, sample);
+            }
+        }
+        self.timeline.give_back(moment.entries);
+    }
 }
 
 impl Choice {
@@ -80,63 +173,55 @@ impl Choice {
     ///
     /// # Errors
     /// A sentence: a log cannot be read, or nothing in it can be drawn.
-    pub fn of(logs: &[PathBuf], filter: Option<&Filter>, count: u8) -> Result<Self, Sentence> {
-        let mut connections: HashMap<Identity, Seen> = HashMap::new();
-        let mut chosen = Vec::new();
-        let mut records = 0u64;
+    pub fn of(logs: &Again, filter: Option<&Filter>, count: u8) -> Result<Self, Sentence> {
+        let mut choosing = Choosing {
+            timeline: Timeline::default(),
+            connections: Lifetimes::default(),
+            spacings: (0..logs.count()).map(|_| Spacing::new()).collect(),
+            records: 0,
+        };
         let mut damage = Damage::default();
-        // A filter can ask for any field.
-        let fields = if filter.is_some() { Fields::All } else { Fields::Drawn };
-        for path in logs {
-            let mut start_ns = u64::MAX;
-            let mut spacing = Spacing::new();
-            reading::each(path, fields, &mut damage, |item| {
-                let (time_ns, snapshot, record) = match *item {
-                    Item::Record { time_ns, snapshot, record } => (time_ns, snapshot, record),
-                    Item::Snapshot(header) => return spacing.see(header.sequence, header.wall_ns),
-                    Item::Note(_) => return,
-                };
-                if snapshot > 0 {
-                    spacing.see(snapshot, time_ns);
-                }
-                records += 1;
-                start_ns = start_ns.min(time_ns);
-                if is_drawable(record) {
-                    let connection = Identity::of(record);
-                    let seen = connections.entry(connection).or_insert_with(|| Seen::of(connection, time_ns));
-                    // The format of siftr(4) numbers no snapshots.
-                    if snapshot == 0 {
-                        spacing.add(time_ns.saturating_sub(seen.last_ns));
-                    }
-                    seen.add(time_ns, record);
-                    seen.is_wanted |= filter.is_none_or(|filter| filter.matches(record));
-                }
-            })?;
-            // Where nothing follows another, nothing is too far apart.
-            let interval_ns = spacing.usual_ns().unwrap_or(u64::MAX);
-            chosen.push(Chosen { path: path.clone(), interval_ns, start_ns });
+        let (reading, mut last_file) = (if filter.is_some() { Reading::Filter } else { Reading::Choose }, 0);
+        logs.each(reading, &mut damage, |file, item, columns| {
+            last_file = file;
+            choosing.item(file, item, columns.text.as_ref(), filter);
+        })?;
+        if let Some(moment) = choosing.timeline.unfinished() {
+            choosing.moment(last_file, moment);
         }
-        chosen.sort_by(|one, other| (one.start_ns, &one.path).cmp(&(other.start_ns, &other.path)));
-        let wanted = connections.values().filter(|seen| seen.is_wanted && seen.first_ns < seen.last_ns);
-        let mut wanted: Vec<_> = wanted.collect();
+        let Choosing { timeline, connections, spacings, records } = choosing;
+        let all: Vec<_> = connections.into_all().collect();
+        let is_wanted = |seen: &Seen| seen.is_wanted && seen.first_ns < seen.last_ns;
+        let mut wanted: Vec<_> = all.iter().filter(|(_, seen)| is_wanted(seen)).collect();
         let by = |seen: &Seen| (seen.sent, seen.received, seen.records);
-        wanted.sort_by(|one, other| {
-            by(other).cmp(&by(one)).then_with(|| one.connection.to_string().cmp(&other.connection.to_string()))
+        wanted.sort_by(|(one_name, one), (other_name, other)| {
+            let by_name = || one_name.to_string().cmp(&other_name.to_string());
+            by(other).cmp(&by(one)).then_with(by_name).then_with(|| one.moments.start.cmp(&other.moments.start))
         });
         let of = wanted.len();
         wanted.truncate(usize::from(count));
-        let start_ns = wanted.iter().map(|seen| seen.first_ns).min();
-        let end_ns = wanted.iter().map(|seen| seen.last_ns).max();
-        let (Some(start_ns), Some(end_ns)) = (start_ns, end_ns) else {
-            let why = || why(records, connections.len(), filter.is_some());
-            return Err(damage.told().unwrap_or_else(|| nothing(logs, &why())));
+        let start = wanted.iter().map(|(_, seen)| (seen.first_ns, seen.first_wall_ns)).min();
+        let end_ns = wanted.iter().map(|(_, seen)| seen.last_ns).max();
+        let (Some((start_ns, start_wall_ns)), Some(end_ns)) = (start, end_ns) else {
+            let why = || why(records, all.len(), filter.is_some());
+            return Err(damage.told().unwrap_or_else(|| logs.nothing(&why())));
+        };
+        let chosen = |(connection, seen): &&(Identity, Seen)| {
+            let name = connection.to_string();
+            let of_name = || wanted.iter().filter(|(other, _)| other.to_string() == name);
+            let before = of_name().filter(|(_, other)| other.moments.start < seen.moments.start).count();
+            let number = (of_name().count() > 1).then_some(before + 1);
+            Chosen { connection: *connection, moments: seen.moments.clone(), number }
         };
         Ok(Self {
-            connections: wanted.iter().map(|seen| seen.connection).collect(),
+            connections: wanted.iter().map(chosen).collect(),
             of,
             start_ns,
+            start_wall_ns,
             span_ns: end_ns - start_ns,
-            logs: chosen,
+            // Where nothing follows another, nothing is too far apart.
+            intervals_ns: spacings.iter().map(|spacing| spacing.usual_ns().unwrap_or(u64::MAX)).collect(),
+            stepped: timeline.steps().message(),
             damage,
         })
     }
@@ -146,12 +231,6 @@ impl Choice {
 fn is_drawable(record: &Record) -> bool {
     let values = [record.get(key::snd_cwnd), record.get(key::inflight), record.get(key::srtt)];
     values.iter().any(Option::is_some) && record.get(key::state) != Some(State::LISTEN)
-}
-
-/// A sentence for that there is nothing to draw.
-pub fn nothing(logs: &[PathBuf], why: &str) -> Sentence {
-    let names: Vec<_> = logs.iter().map(|path| path.display().to_string()).collect();
-    format!("{}: nothing to draw: {why}", names.join(", "))
 }
 
 /// Why nothing was chosen.

@@ -141,13 +141,14 @@ impl Figure {
     pub fn of(choice: &Choice, traces: Vec<Trace>, bin_ns: u64, time: TimeAxis) -> Self {
         let many = traces.len();
         let title = match traces.as_slice() {
-            [trace] => trace.connection.to_string(),
+            [trace] => trace.chosen.to_string(),
             _ => format!("{many} TCP connections"),
         };
         let names: std::collections::BTreeSet<_> = traces.iter().flat_map(|trace| trace.names.iter()).collect();
         let names: Vec<_> = names.into_iter().filter(|name| !name.is_empty()).map(String::as_str).collect();
         let records: u64 = traces.iter().map(|trace| trace.records).sum();
-        let mut subtitle = vec![wall_clock(choice.start_ns), duration(choice.span_ns), format!("{records} records")];
+        let mut subtitle =
+            vec![wall_clock(choice.start_wall_ns), duration(choice.span_ns), format!("{records} records")];
         if !names.is_empty() {
             subtitle.push(names.join(", "));
         }
@@ -156,6 +157,12 @@ impl Figure {
             let which =
                 if many == 1 { "the one that sent most".to_owned() } else { format!("the {many} that sent most") };
             notes.push(format!("{which} of {} connections", choice.of));
+        }
+        if choice.connections.iter().any(|chosen| chosen.number.is_some()) {
+            notes.push("numbered in the order of time: connections of the same name before and after a reboot".into());
+        }
+        if let Some(stepped) = &choice.stepped {
+            notes.push(format!("{stepped}; the axis of time does not count that"));
         }
         let has_counter = traces.iter().any(Trace::has_counter);
         let (legend, panels) = if many == 1 {
@@ -174,7 +181,7 @@ impl Figure {
             panels.clear();
         }
         let subtitle = subtitle.join(" · ");
-        Self { title, subtitle, notes, start_ns: choice.start_ns, span_ns: choice.span_ns, time, legend, panels }
+        Self { title, subtitle, notes, start_ns: choice.start_wall_ns, span_ns: choice.span_ns, time, legend, panels }
     }
 }
 
@@ -290,7 +297,7 @@ fn side_by_side(traces: Vec<Trace>, bin_ns: u64) -> (Vec<(String, Look)>, Vec<Pa
     let mut legend = Vec::new();
     for (number, (trace, look)) in traces.into_iter().zip(CONNECTIONS).enumerate() {
         let look = Look { marker: Some(number), ..look };
-        let label = trace.connection.to_string();
+        let label = trace.chosen.to_string();
         let moved = if is_receiver { trace.received } else { trace.sent };
         let curves = [
             (Form::Line, trace.snd_cwnd.finish()),

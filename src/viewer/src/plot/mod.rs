@@ -19,7 +19,7 @@ mod svg;
 mod trace;
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use tcpstats::Filter;
@@ -33,7 +33,7 @@ pub use self::figure::MOST;
 use self::reading::Again;
 pub use self::svg::Size;
 use crate::cli;
-use crate::output::{Inputs, OutputFile};
+use crate::output::{Inputs, OutputFile, warn};
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,14 +72,14 @@ pub fn run(asked: &cli::Plot) -> Result<ExitCode, Sentence> {
     let filter = filter.map_err(|error| error.to_string())?;
     let output = OutputFile::create(&asked.output, &Inputs::of(&asked.logs), asked.force)?;
     let again = Again::of(&asked.logs)?;
-    draw(asked, kind, output, &again.logs, filter.as_ref()).map_err(|sentence| again.named(&sentence))
+    draw(asked, kind, output, &again, filter.as_ref()).map_err(|sentence| again.named(&sentence))
 }
 
 fn draw(
     asked: &cli::Plot,
     kind: Kind,
     output: OutputFile,
-    logs: &[PathBuf],
+    logs: &Again,
     filter: Option<&Filter>,
 ) -> Result<ExitCode, Sentence> {
     let choice = Choice::of(logs, filter, asked.count)?;
@@ -87,16 +87,16 @@ fn draw(
     // A page is looked at closer.
     let columns = u64::from(size.width) * if kind == Kind::Html { 4 } else { 1 };
     let bin_ns = bin_of(&choice);
-    let traces = trace::read(&choice, columns, bin_ns)?;
+    let traces = trace::read(logs, &choice, columns, bin_ns)?;
     let ticks = f64::from(size.width) / 90.0;
     let time = if asked.utc {
-        TimeAxis::utc(choice.start_ns, choice.span_ns, ticks)
+        TimeAxis::utc(choice.start_wall_ns, choice.span_ns, ticks)
     } else {
         TimeAxis::since_start(choice.span_ns, ticks)
     };
     let figure = Figure::of(&choice, traces, bin_ns, time);
     if figure.panels.is_empty() {
-        return Err(choice::nothing(logs, "the values that it has are not set"));
+        return Err(logs.nothing("the values that it has are not set"));
     }
     let bytes = match kind {
         Kind::Svg => svg::draw(&figure, size).into_bytes(),
@@ -104,6 +104,9 @@ fn draw(
         Kind::Html => page::write(&figure, asked.utc).into_bytes(),
     };
     let written = output.write(&bytes)?;
+    if let Some(stepped) = &choice.stepped {
+        warn(stepped);
+    }
     // What could be read is drawn; what could not is said.
     choice.damage.told().map_or(Ok(written), Err)
 }
@@ -116,7 +119,7 @@ const LONGEST_S: f64 = 1.0;
 /// about 150 in the picture of one connection, of at least two records each.
 fn bin_of(choice: &Choice) -> u64 {
     let count = if choice.connections.len() == 1 { 150.0 } else { 60.0 };
-    let intervals = choice.logs.iter().map(|log| log.interval_ns).filter(|ns| *ns < u64::MAX);
+    let intervals = choice.intervals_ns.iter().copied().filter(|ns| *ns < u64::MAX);
     let interval = intervals.min().map_or(0.0, seconds);
     let least = (seconds(choice.span_ns) / count).min(LONGEST_S).max(interval * 1.9);
     let width = axis::round_up(least.max(1e-6));

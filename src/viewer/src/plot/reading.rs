@@ -3,6 +3,7 @@
 //! Logs as they are read for a picture: more than once, and past what is
 //! damaged.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,11 +11,18 @@ use tcpstats::Columns;
 use tcpstats_source::Sentence;
 use tempfile::NamedTempFile;
 
-use crate::log::{Item, Log, said};
+use crate::lifetimes::Marks;
+use crate::log::{self, Item, Log, LogColumns, said};
 
-/// What pictures are made of.
-const DRAWN: &str = "vnet,gencnt,jid,laddr,lport,faddr,fport,state,cc,stack,snd_cwnd,snd_ssthresh,snd_wnd,inflight,\
-    srtt,rttvar,acked_bytes,snd_una,sent_bytes,received_bytes,rcv_nxt,rexmit_packs";
+/// What connections are told apart by, and their bytes.
+const COMMON: &str =
+    "vnet,zone,gencnt,jid,laddr,lport,faddr,fport,state,acked_bytes,snd_una,sent_bytes,received_bytes,rcv_nxt";
+
+/// What else connections are chosen by.
+const CHOSEN: &str = "snd_cwnd,inflight,srtt";
+
+/// What else pictures are made of.
+const DRAWN: &str = "cc,stack,snd_cwnd,snd_ssthresh,snd_wnd,inflight,srtt,rttvar,rexmit_packs";
 
 /// What of logs cannot be read.
 #[derive(Debug, Default)]
@@ -43,65 +51,115 @@ impl Damage {
     }
 }
 
-/// The fields that are looked at.
+/// What the logs are read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fields {
-    /// Every one.
-    All,
-    /// What pictures are made of.
-    Drawn,
+pub enum Reading {
+    /// Which connections to draw, by a filter that may need any field.
+    Filter,
+    /// Which connections to draw.
+    Choose,
+    /// What to draw of them, which reports nothing again.
+    Draw,
 }
 
-/// Lends every item of a log, past what is damaged.
-///
-/// # Errors
-/// A sentence: the log cannot be opened.
-pub fn each(path: &Path, fields: Fields, damage: &mut Damage, mut lend: impl FnMut(&Item<'_>)) -> Result<(), Sentence> {
-    let mut log = Log::open(path)?;
-    if fields == Fields::Drawn {
-        log = log.only(&Columns::named(DRAWN).map_err(|unknown| unknown.to_string())?);
-    }
-    loop {
-        match log.next() {
-            Ok(Some(item)) => lend(&item),
-            Ok(None) => return Ok(()),
-            Err(what) => damage.add(what),
+impl Reading {
+    /// The fields that it needs; `None` for all.
+    fn fields(self) -> Option<String> {
+        match self {
+            Self::Filter => None,
+            Self::Choose => Some(format!("{COMMON},{CHOSEN},{}", Marks::FIELDS)),
+            Self::Draw => Some(format!("{COMMON},{DRAWN}")),
         }
     }
 }
 
-/// Logs that can be read more than once: standard input is put into a file,
-/// which goes when this goes.
+/// Logs that can be read more than once: what cannot, such as standard input, is
+/// put into a file, which goes when this goes.
 pub struct Again {
-    /// Where they are.
-    pub logs: Vec<PathBuf>,
-    file: Option<NamedTempFile>,
+    logs: Vec<PathBuf>,
+    /// What was put into files, by the name that it was given.
+    files: Vec<(String, NamedTempFile)>,
 }
 
 impl Again {
-    /// Puts standard input aside, where it is among the logs.
+    /// Puts aside what cannot be read twice.
     ///
     /// # Errors
     /// A sentence: it cannot be read, or put aside.
     pub fn of(logs: &[PathBuf]) -> Result<Self, Sentence> {
-        let mut again = Self { logs: logs.to_vec(), file: None };
-        for path in again.logs.iter_mut().filter(|path| path.as_os_str() == "-") {
-            let failed = |error: io::Error| format!("standard input cannot be put into a file: {}", said(&error));
+        let mut again = Self { logs: logs.to_vec(), files: Vec::new() };
+        for path in again.logs.iter_mut().filter(|path| is_read_once(path)) {
+            let name = log::name(path);
+            let failed = |error: io::Error| format!("{name} cannot be put into a file: {}", said(&error));
             let mut file = NamedTempFile::new().map_err(failed)?;
-            io::copy(&mut io::stdin().lock(), &mut file).and_then(|_| file.flush()).map_err(failed)?;
+            let copied = if path.as_os_str() == "-" {
+                io::copy(&mut io::stdin().lock(), &mut file)
+            } else {
+                File::open(&path).and_then(|mut pipe| io::copy(&mut pipe, &mut file))
+            };
+            copied.and_then(|_| file.flush()).map_err(failed)?;
             *path = file.path().to_path_buf();
-            again.file = Some(file);
+            again.files.push((name, file));
         }
         Ok(again)
     }
 
     /// A sentence about the logs, with their names as they were given.
     pub fn named(&self, sentence: &str) -> Sentence {
-        match &self.file {
-            Some(file) => sentence.replace(&file.path().display().to_string(), "standard input"),
-            None => sentence.to_owned(),
+        let replace = |sentence: String, (name, file): &(String, NamedTempFile)| {
+            sentence.replace(&file.path().display().to_string(), name)
+        };
+        self.files.iter().fold(sentence.to_owned(), replace)
+    }
+
+    /// A sentence for that there is nothing to draw.
+    pub fn nothing(&self, why: &str) -> Sentence {
+        let names: Vec<_> = self.logs.iter().map(|path| path.display().to_string()).collect();
+        format!("{}: nothing to draw: {why}", names.join(", "))
+    }
+
+    /// How many files there are.
+    pub fn count(&self) -> usize {
+        self.logs.len()
+    }
+
+    /// Reads the logs, the oldest first, past what is damaged; lends every item
+    /// with the columns that the log has there, and the number of the file in
+    /// which the item before it is.
+    ///
+    /// # Errors
+    /// A sentence: a log cannot be opened.
+    pub fn each(
+        &self,
+        reading: Reading,
+        damage: &mut Damage,
+        mut lend: impl FnMut(usize, &Item<'_>, &LogColumns),
+    ) -> Result<(), Sentence> {
+        let names: Vec<_> = self.files.iter().map(|(name, file)| (file.path().to_path_buf(), name.clone())).collect();
+        let name_of = move |path: &Path| {
+            let given = names.iter().find(|(file, _)| file == path);
+            given.map_or_else(|| log::name(path), |(_, name)| name.clone())
+        };
+        let mut log = Log::open_all_named(&self.logs, Box::new(name_of))?;
+        log = if reading == Reading::Draw { log.without_warnings() } else { log.warning() };
+        if let Some(fields) = reading.fields() {
+            log = log.only(&Columns::named(&fields).map_err(|unknown| unknown.to_string())?);
+        }
+        let mut file = log.file_number();
+        loop {
+            match log.next_with_columns() {
+                Ok(Some((item, columns))) => lend(file, &item, columns),
+                Ok(None) => return Ok(()),
+                Err(what) => damage.add(what),
+            }
+            file = log.file_number();
         }
     }
+}
+
+/// Whether it is a pipe, or another thing that is gone when it was read.
+fn is_read_once(path: &Path) -> bool {
+    path.as_os_str() == "-" || path.metadata().is_ok_and(|file| !file.is_file() && !file.is_dir())
 }
 
 #[cfg(test)]
@@ -110,7 +168,9 @@ mod tests {
 
     #[test]
     fn what_pictures_are_made_of_are_fields() {
-        assert!(Columns::named(DRAWN).is_ok());
+        for reading in [Reading::Choose, Reading::Draw] {
+            assert!(Columns::named(&reading.fields().unwrap()).is_ok());
+        }
     }
 
     #[test]

@@ -6,17 +6,20 @@
 use std::collections::BTreeSet;
 
 use tcpstats::frame::flag;
+use tcpstats::note::NoteText;
 use tcpstats::text::Text;
 use tcpstats::{Field, Header, Record, key};
 use tcpstats_source::Sentence;
 
 use super::bins::Bins;
-use super::choice::Choice;
+use super::choice::{Choice, Chosen};
 use super::line::{Columns, Line};
-use super::reading::{self, Damage, Fields};
+use super::reading::{Again, Damage, Reading};
+use crate::boot::Boot;
 use crate::identity::Identity;
 use crate::log::Item;
 use crate::throughput::ByteCounter;
+use crate::timeline::{Moment, Timeline};
 
 /// What `snd_ssthresh` is before a loss, and `snd_cwnd` before a connection:
 /// no threshold, no window.
@@ -29,7 +32,7 @@ const LONG: u64 = 10;
 /// One connection over time.  Bytes, microseconds, segments.
 pub struct Trace {
     /// Which.
-    pub connection: Identity,
+    pub chosen: Chosen,
     /// The congestion controls and stacks that it had.
     pub names: BTreeSet<String>,
     /// Its records.
@@ -67,11 +70,11 @@ pub struct Trace {
 }
 
 impl Trace {
-    fn new(connection: Identity, columns: Columns, bin_ns: u64) -> Self {
+    fn new(chosen: Chosen, columns: Columns, bin_ns: u64) -> Self {
         let line = || Line::new(columns);
         let bins = || Bins::new(columns, bin_ns);
         Self {
-            connection,
+            chosen,
             names: BTreeSet::new(),
             records: 0,
             snd_cwnd: line(),
@@ -192,13 +195,9 @@ impl Trace {
         }
     }
 
-    /// Whether a note names the connection.
-    fn is_named(&self, note: &str) -> bool {
-        let Some((_, record)) = &self.last else { return false };
-        let pairs = note.split(' ').filter_map(|pair| pair.split_once('='));
-        let mut fields = pairs.filter_map(|(key, value)| Some((Field::by_name(key)?, value))).peekable();
-        let is_told = fields.peek().is_some();
-        is_told && fields.all(|(field, value)| !record.has(field) || text_of(record, field) == value)
+    /// Whether the record of that name in that moment is its own.
+    fn is_of(&self, connection: &Identity, moment: u64) -> bool {
+        self.chosen.connection == *connection && self.chosen.moments.contains(&moment)
     }
 }
 
@@ -218,54 +217,85 @@ fn text_of(record: &Record, field: &Field) -> String {
 /// The chosen connections, while the logs are read.
 struct Drawing<'a> {
     choice: &'a Choice,
-    /// A time without a record that breaks a line.
-    long_ns: u64,
+    timeline: Timeline<Record>,
     traces: Vec<Trace>,
-    /// Number and time of the snapshot that was read last or is being read.
+    /// Number and time of the snapshot that ended last.
     snapshot: Option<(u64, u64)>,
 }
 
 impl Drawing<'_> {
-    fn read(&mut self, item: &Item<'_>) {
-        match item {
+    fn item(&mut self, file: usize, item: &Item<'_>, columns: Option<&tcpstats::Columns>) {
+        match *item {
             Item::Record { time_ns, snapshot, record } => {
-                let at_ns = self.go_on(*time_ns, *snapshot);
+                if let Some(moment) = self.timeline.record(snapshot, time_ns) {
+                    self.moment(file, moment);
+                }
                 let connection = Identity::of(record);
-                if let Some(trace) = self.traces.iter_mut().find(|trace| trace.connection == connection) {
-                    let silent_ns = trace.last.as_ref().map_or(0, |(last_ns, _)| at_ns.saturating_sub(*last_ns));
-                    if silent_ns > self.long_ns {
-                        trace.cut();
-                    }
-                    trace.add(at_ns, record);
+                if self.traces.iter().any(|trace| trace.chosen.connection == connection) {
+                    self.timeline.add(time_ns, connection, Some(record.clone()));
                 }
             }
-            Item::Snapshot(header) => {
-                let at_ns = self.go_on(header.wall_ns, header.sequence);
-                for trace in &mut self.traces {
-                    trace.end_snapshot(at_ns, header);
+            Item::Snapshot(ref header) => {
+                self.timeline.snapshot(header).into_iter().flatten().for_each(|moment| self.moment(file, moment));
+            }
+            Item::Note(text) => {
+                let moment = NoteText::read(text).and_then(|note| self.timeline.note(&note, columns));
+                if let Some(moment) = moment {
+                    self.moment(file, moment);
                 }
             }
-            Item::Note(note) if note.starts_with("close ") => {
-                for trace in self.traces.iter_mut().filter(|trace| trace.is_named(note)) {
-                    trace.close();
-                }
-            }
-            Item::Note(_) => {}
         }
     }
 
-    /// Goes on to that snapshot; gives the time since the start.  Where
-    /// snapshots are missing, the lines break.
-    fn go_on(&mut self, time_ns: u64, number: u64) -> u64 {
-        let at_ns = time_ns.saturating_sub(self.choice.start_ns).min(self.choice.span_ns);
-        if let Some((before, before_ns)) = self.snapshot
-            && number != before
-            && (number != before + 1 || at_ns.saturating_sub(before_ns) > self.long_ns)
-        {
+    /// A snapshot has ended.
+    fn moment(&mut self, file: usize, mut moment: Moment<Record>) {
+        let long_ns =
+            self.choice.intervals_ns.get(file).map_or(u64::MAX, |interval_ns| interval_ns.saturating_mul(LONG));
+        let at_ns = self.at(moment.time_ns);
+        self.cut_after_gap(&moment, at_ns, long_ns);
+        for trace in self.traces.iter_mut().filter(|trace| trace.chosen.moments.end == moment.number) {
+            trace.close();
+        }
+        for entry in moment.entries.drain(..) {
+            let at_ns = self.at(entry.time_ns);
+            let mut traces = self.traces.iter_mut();
+            let Some(trace) = traces.find(|trace| trace.is_of(&entry.identity, moment.number)) else { continue };
+            let Some(record) = entry.sample else {
+                trace.close();
+                continue;
+            };
+            let silent_ns = trace.last.as_ref().map_or(0, |(last_ns, _)| at_ns.saturating_sub(*last_ns));
+            if silent_ns > long_ns {
+                trace.cut();
+            }
+            trace.add(at_ns, &record);
+        }
+        for trace in &mut self.traces {
+            if moment.is_finished() {
+                trace.end_snapshot(at_ns, &moment.header);
+            }
+            trace.is_in_snapshot = false;
+        }
+        self.timeline.give_back(moment.entries);
+    }
+
+    /// Breaks the lines where snapshots are missing, or where the logger was
+    /// started again.
+    fn cut_after_gap(&mut self, moment: &Moment<Record>, at_ns: u64, long_ns: u64) {
+        let number = moment.header.sequence;
+        let is_gap = |(before, before_ns): (u64, u64)| {
+            let is_late = || at_ns.saturating_sub(before_ns) > long_ns;
+            number != before && (number != before + 1 || is_late())
+        };
+        if moment.boot != Boot::Same || self.snapshot.is_some_and(is_gap) {
             self.traces.iter_mut().for_each(Trace::cut);
         }
         self.snapshot = Some((number, at_ns));
-        at_ns
+    }
+
+    /// The time in the picture.
+    fn at(&self, time_ns: u64) -> u64 {
+        time_ns.saturating_sub(self.choice.start_ns).min(self.choice.span_ns)
     }
 }
 
@@ -273,15 +303,18 @@ impl Drawing<'_> {
 ///
 /// # Errors
 /// A sentence: a log cannot be read.
-pub fn read(choice: &Choice, columns: u64, bin_ns: u64) -> Result<Vec<Trace>, Sentence> {
+pub fn read(logs: &Again, choice: &Choice, columns: u64, bin_ns: u64) -> Result<Vec<Trace>, Sentence> {
     let columns = Columns { span_ns: choice.span_ns, count: columns };
-    let traces = choice.connections.iter().map(|connection| Trace::new(*connection, columns, bin_ns)).collect();
-    let mut drawing = Drawing { choice, long_ns: 0, traces, snapshot: None };
+    let traces = choice.connections.iter().map(|chosen| Trace::new(chosen.clone(), columns, bin_ns)).collect();
+    let mut drawing = Drawing { choice, timeline: Timeline::default(), traces, snapshot: None };
     // What is damaged was told by the first reading.
-    let mut damage = Damage::default();
-    for log in &choice.logs {
-        drawing.long_ns = log.interval_ns.saturating_mul(LONG);
-        reading::each(&log.path, Fields::Drawn, &mut damage, |item| drawing.read(item))?;
+    let (mut damage, mut last_file) = (Damage::default(), 0);
+    logs.each(Reading::Draw, &mut damage, |file, item, columns| {
+        last_file = file;
+        drawing.item(file, item, columns.text.as_ref());
+    })?;
+    if let Some(moment) = drawing.timeline.unfinished() {
+        drawing.moment(last_file, moment);
     }
     Ok(drawing.traces)
 }

@@ -6,6 +6,7 @@ use tcpstats::{Record, State, key};
 
 use super::roundtrips::RoundTrips;
 use super::sample::{Limits, Sample};
+use crate::throughput::ByteCounter;
 
 /// Whether a record is of a connection over which data can go: no listener,
 /// and none that is over.
@@ -29,10 +30,6 @@ impl Total {
         }
     }
 
-    fn last(&self) -> Option<u64> {
-        self.range.map(|(_, last)| last)
-    }
-
     /// How much it grew.
     pub fn grown(&self) -> Option<u64> {
         self.range.map(|(first, last)| last.saturating_sub(first))
@@ -42,37 +39,60 @@ impl Total {
 /// Bytes of one direction.
 #[derive(Clone, Copy, Default)]
 pub struct Bytes {
-    pub total: Total,
-    /// Where the time began over which the next throughput is taken.
-    begin: Option<(u64, u64)>,
+    /// The counter as it was last.
+    last: Option<ByteCounter>,
+    /// How much it grew.
+    grown: u64,
+    /// Where the time began over which the next throughput is taken, and what
+    /// it had grown by then.
+    begin: (u64, u64),
     max_per_s: Option<f64>,
 }
 
 impl Bytes {
-    fn see(&mut self, time_ns: u64, now: Option<u64>) {
-        self.total.see(now);
+    fn see(&mut self, time_ns: u64, now: Option<ByteCounter>) {
         let Some(now) = now else {
             return;
         };
-        let (begin_ns, before) = *self.begin.get_or_insert((time_ns, now));
+        match self.last {
+            None => self.begin = (time_ns, 0),
+            // One that is less preferred cannot be compared with it.
+            Some(last) if now.is_less_preferred(last) => return,
+            Some(last) => self.grown = self.grown.saturating_add(now.since(last).unwrap_or(0)),
+        }
+        // A total that is less for a while is counted once.
+        if self.last.is_none_or(|last| now.since(last) != Some(0)) {
+            self.last = Some(now);
+        }
+        self.pass(time_ns);
+    }
+
+    /// Takes a throughput where the time for one has passed.
+    fn pass(&mut self, time_ns: u64) {
+        let (begin_ns, before) = self.begin;
         let passed = time_ns.saturating_sub(begin_ns);
         if passed >= WINDOW_NS {
-            let per_s = per_second(now.saturating_sub(before), passed);
+            let per_s = per_second(self.grown - before, passed);
             self.max_per_s = Some(self.max_per_s.map_or(per_s, |max| max.max(per_s)));
-            self.begin = Some((time_ns, now));
+            self.begin = (time_ns, self.grown);
         }
     }
 
     /// Says that nothing was added between those times.
     fn hold(&mut self, from_ns: u64, until_ns: u64) {
-        let Some(((_, now), (begin_ns, _))) = self.total.range.zip(self.begin) else {
+        if self.last.is_none() {
             return;
-        };
-        for time_ns in [begin_ns.saturating_add(WINDOW_NS).max(from_ns), until_ns] {
+        }
+        for time_ns in [self.begin.0.saturating_add(WINDOW_NS).max(from_ns), until_ns] {
             if time_ns <= until_ns {
-                self.see(time_ns, Some(now));
+                self.pass(time_ns);
             }
         }
+    }
+
+    /// How many, `None` if nothing counted them.
+    pub fn grown(&self) -> Option<u64> {
+        self.last.map(|_| self.grown)
     }
 
     /// The greatest throughput over at least a second; that of all its time
@@ -83,7 +103,7 @@ impl Bytes {
 
     /// The throughput over all its time.
     pub fn mean_per_s(&self, duration_ns: u64) -> Option<f64> {
-        self.total.grown().filter(|_| duration_ns > 0).map(|bytes| per_second(bytes, duration_ns))
+        self.grown().filter(|_| duration_ns > 0).map(|bytes| per_second(bytes, duration_ns))
     }
 }
 
@@ -137,8 +157,6 @@ pub struct Connection {
     pub last_ns: u64,
     /// The same by the clock of the day.
     pub wall_ns: (u64, u64),
-    /// The run of the logger in which it was seen last.
-    pub run: u32,
     pub sent: Total,
     pub rexmit_bytes: Total,
     pub rexmit_packs: Total,
@@ -150,9 +168,6 @@ pub struct Connection {
     pub receiver_limited: Spent,
     pub buffer_limited: Spent,
     held: Option<Held>,
-    age_us: Option<u64>,
-    /// What a connection has for all its time, once it has it; 0 until then.
-    constants: [u32; 3],
 }
 
 /// How a log is to be understood at some place.
@@ -172,7 +187,6 @@ impl Connection {
             first_ns: time_ns,
             last_ns: time_ns,
             wall_ns: (wall_ns, wall_ns),
-            run: 0,
             sent: Total::default(),
             rexmit_bytes: Total::default(),
             rexmit_packs: Total::default(),
@@ -184,8 +198,6 @@ impl Connection {
             receiver_limited: Spent::default(),
             buffer_limited: Spent::default(),
             held: None,
-            age_us: None,
-            constants: [0; 3],
         }
     }
 
@@ -195,36 +207,14 @@ impl Connection {
 
         self.last_ns = self.last_ns.max(time_ns);
         self.wall_ns.1 = wall_ns;
-        self.sent.see(sample.sent);
-        self.rexmit_bytes.see(sample.rexmit_bytes);
-        self.rexmit_packs.see(sample.rexmit_packs.map(u64::from));
-        self.sends.see(time_ns, sample.acked.or(sample.sent));
-        self.receives.see(time_ns, sample.received);
-        self.age_us = sample.age_us.or(self.age_us);
-        for (constant, now) in self.constants.iter_mut().zip(sample.constants) {
-            *constant = if now == 0 { *constant } else { now };
-        }
+        let marks = &sample.marks;
+        self.sent.see(marks.sent_bytes);
+        self.rexmit_bytes.see(marks.rexmit_bytes);
+        self.rexmit_packs.see(marks.rexmit_packs.map(u64::from));
+        self.sends.see(time_ns, marks.sent);
+        self.receives.see(time_ns, marks.received);
         let &Sample { limits, srtt, counted, .. } = sample;
         self.held = Some(Held { time_ns, at: place.snapshots, limits, srtt, counted });
-    }
-
-    /// Whether the record must be of another connection, which the kernel gave
-    /// the same number after a reboot: what only grows is less, or what stays is
-    /// another.
-    pub fn is_another(&self, sample: &Sample) -> bool {
-        /// What a SYN and a FIN in flight make of acknowledged bytes.
-        const FLAGS: u64 = 2;
-        let less = |before: Option<u64>, now: Option<u64>, slack| {
-            before.zip(now).is_some_and(|(before, now)| now.saturating_add(slack) < before)
-        };
-        let differ = |(before, now): (&u32, &u32)| *before != 0 && *now != 0 && before != now;
-        self.constants.iter().zip(&sample.constants).any(differ)
-            || less(self.sent.last(), sample.sent, 0)
-            || less(self.sends.total.last(), sample.acked.or(sample.sent), FLAGS)
-            || less(self.receives.total.last(), sample.received, FLAGS)
-            || less(self.rexmit_bytes.last(), sample.rexmit_bytes, 0)
-            || less(self.rexmit_packs.last(), sample.rexmit_packs.map(u64::from), 0)
-            || less(self.age_us, sample.age_us, 0)
     }
 
     /// Says that the record that was seen last held until that time.
@@ -363,35 +353,27 @@ mod tests {
     }
 
     #[test]
-    fn a_total_that_is_less_is_of_another_connection() {
-        let mut before = record();
-        before.set(key::acked_bytes, 1000);
-        before.set(key::rexmit_packs, 3);
-        let mut connection = Connection::new(0, 0);
-        connection.see(0, 0, &Sample::of(&before, false), Place::default());
-        let is_another = |change: &dyn Fn(&mut Record)| {
-            let mut after = before.clone();
-            change(&mut after);
-            connection.is_another(&Sample::of(&after, false))
+    fn bytes_are_those_of_the_preferred_counter_that_there_was() {
+        let grown = |records: &[&[(&str, u64)]]| {
+            let mut connection = Connection::new(0, 0);
+            for (number, fields) in (0..).zip(records) {
+                let mut record = Record::new();
+                record.set(key::state, State::ESTABLISHED);
+                for (name, value) in *fields {
+                    record.set_number(tcpstats::Field::by_name(name).unwrap(), *value).unwrap();
+                }
+                connection.see(number * S, number * S, &Sample::of(&record, false), Place::default());
+            }
+            (connection.sends.grown(), connection.receives.grown())
         };
-        assert!(!is_another(&|_| ()));
-        assert!(!is_another(&|record| record.set(key::acked_bytes, 999)), "a FIN is in flight");
-        assert!(is_another(&|record| record.set(key::acked_bytes, 900)));
-        assert!(is_another(&|record| record.set(key::rexmit_packs, 2)));
-        before.set(key::iss, 1234);
-        connection.see(1, 1, &Sample::of(&before, false), Place::default());
-        let is_another = |iss| {
-            let mut after = before.clone();
-            after.set(key::iss, iss);
-            connection.is_another(&Sample::of(&after, false))
-        };
-        assert!(is_another(1235) && !is_another(1234) && !is_another(0));
-        let is_another = |change: &dyn Fn(&mut Record)| {
-            let mut after = before.clone();
-            change(&mut after);
-            connection.is_another(&Sample::of(&after, false))
-        };
-        assert!(!is_another(&Record::clear), "what is absent says nothing");
+        let wrapped = u64::from(u32::MAX) - 99;
+        assert_eq!(grown(&[&[("rcv_nxt", wrapped)], &[("rcv_nxt", 100)], &[("rcv_nxt", 150)]]), (None, Some(250)));
+        assert_eq!(grown(&[&[("snd_una", 7)], &[("snd_una", 9)], &[("snd_una", 8)]]).0, Some(2), "it cannot go back");
+        let absent: &[_] = &[("snd_una", 5000)];
+        assert_eq!(grown(&[&[("acked_bytes", 1)], absent, &[("acked_bytes", 500)]]).0, Some(499));
+        assert_eq!(grown(&[absent, &[("acked_bytes", 100)], &[("acked_bytes", 500)]]).0, Some(400));
+        assert_eq!(grown(&[&[("acked_bytes", 9)], &[("acked_bytes", 8)], &[("acked_bytes", 10)]]).0, Some(1), "a FIN");
+        assert_eq!(grown(&[&[]]), (None, None));
     }
 
     #[test]

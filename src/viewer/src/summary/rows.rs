@@ -97,10 +97,10 @@ impl Row {
             last_ns: connection.last_ns,
             wall_ns: connection.wall_ns,
             duration_ns,
-            sent: connection.sends.total.grown(),
+            sent: connection.sends.grown(),
             send_mean: connection.sends.mean_per_s(duration_ns),
             send_max: connection.sends.max_per_s(duration_ns),
-            received: connection.receives.total.grown(),
+            received: connection.receives.grown(),
             receive_mean: connection.receives.mean_per_s(duration_ns),
             receive_max: connection.receives.max_per_s(duration_ns),
             sent_once: connection.sent.grown(),
@@ -220,9 +220,8 @@ pub fn write(mut seen: Seen, asked: &cli::Summary) -> Result<ExitCode, Sentence>
 
 /// The rows, in any order.
 fn collect(seen: &mut Seen, asked: &cli::Summary) -> Vec<Row> {
-    let (connections, ended) = (std::mem::take(&mut seen.connections), std::mem::take(&mut seen.ended));
-    let rows = connections.into_iter().chain(ended);
-    let rows = rows.map(|(identity, connection)| Row::of(Name::of(&identity, asked), *connection));
+    let connections = std::mem::take(&mut seen.connections).into_all();
+    let rows = connections.map(|(identity, connection)| Row::of(Name::of(&identity, asked), connection));
     if asked.by == By::Connection {
         // Two of one name are of before and after a reboot.
         return rows.collect();
@@ -346,7 +345,7 @@ fn write_table(
         _ => String::new(),
     };
     writeln!(out, "{all} {what}, {records} records in {snapshots} snapshots over {time} s{shown}")?;
-    if let Some(stepped) = seen.clock.steps().message() {
+    if let Some(stepped) = seen.timeline.steps().message() {
         writeln!(out, "{stepped}; durations do not count that")?;
     }
     writeln!(out)?;

@@ -2,18 +2,14 @@
 
 //! What one record says of a connection, as far as a summary needs it.
 
-use tcpstats::{Key, Record, key};
+use tcpstats::{Record, key};
+
+use crate::lifetimes::Marks;
 
 /// What one record says of a connection.
 #[derive(Clone, Copy, Default)]
 pub struct Sample {
-    pub sent: Option<u64>,
-    pub acked: Option<u64>,
-    pub received: Option<u64>,
-    pub rexmit_bytes: Option<u64>,
-    pub rexmit_packs: Option<u32>,
-    pub age_us: Option<u64>,
-    pub constants: [u32; 3],
+    pub marks: Marks,
     pub srtt: Option<u32>,
     pub limits: Limits,
     /// Linux's own counts of time limited by receiver and buffer, microseconds.
@@ -23,18 +19,11 @@ pub struct Sample {
 impl Sample {
     /// That of the record.
     pub fn of(record: &Record, is_linux: bool) -> Self {
-        let get = |key: Key<u64>| record.get(key);
         Self {
-            sent: get(key::sent_bytes),
-            acked: get(key::acked_bytes),
-            received: get(key::received_bytes),
-            rexmit_bytes: get(key::rexmit_bytes),
-            rexmit_packs: record.get(key::rexmit_packs),
-            age_us: get(key::age),
-            constants: [key::iss, key::irs, key::inode].map(|key| record.get(key).unwrap_or(0)),
+            marks: Marks::of(record),
             srtt: record.get(key::srtt),
             limits: Limits::of(record, is_linux),
-            counted: get(key::rwnd_limited).zip(get(key::sndbuf_limited)),
+            counted: record.get(key::rwnd_limited).zip(record.get(key::sndbuf_limited)),
         }
     }
 }

@@ -10,6 +10,7 @@ use tcpstats::{Header, Record, key};
 
 use crate::boot::Boot;
 use crate::identity::Identity;
+use crate::lifetimes::Marks;
 use crate::live::Snapshot;
 use crate::throughput::ByteCounter;
 use crate::units::NO_THRESHOLD;
@@ -119,6 +120,7 @@ struct Known {
     snapshot: u64,
     at_ns: u64,
     totals: Totals,
+    marks: Marks,
     history: Arc<History>,
 }
 
@@ -129,7 +131,7 @@ impl Tracker {
         let header = snapshot.header;
         let is_another = |record: &Record| {
             let known = self.known.get(&Identity::of(record));
-            known.is_some_and(|known| Totals::of(record).is_less(&known.totals))
+            known.is_some_and(|known| known.marks.contradict(&Marks::of(record)))
         };
         let is_booted = match snapshot.boot {
             Boot::Same => false,
@@ -148,12 +150,17 @@ impl Tracker {
     fn row(&mut self, header: &Header, record: Record, points: usize) -> Row {
         let (identity, totals) = (Identity::of(&record), Totals::of(&record));
         let at_ns = header.mono_ns.saturating_add(record.at_ns);
+        let mut marks = Marks::of(&record);
         let (rates, history) = match self.known.get(&identity) {
             None => (Rates::default(), Arc::default()),
-            Some(known) => (totals.since(&known.totals, at_ns.saturating_sub(known.at_ns)), known.history.clone()),
+            Some(known) => {
+                let now = std::mem::replace(&mut marks, known.marks);
+                marks.see(&now);
+                (totals.since(&known.totals, at_ns.saturating_sub(known.at_ns)), known.history.clone())
+            }
         };
         let trend = add_point(&history, &record, at_ns, rates, points);
-        self.known.insert(identity, Known { snapshot: self.snapshots, at_ns, totals, history: history.clone() });
+        self.known.insert(identity, Known { snapshot: self.snapshots, at_ns, totals, marks, history: history.clone() });
         Row { identity, at_ns, record, rates, trend, history }
     }
 }
@@ -206,16 +213,6 @@ impl Totals {
             received: ByteCounter::received(record),
             rexmit_packs: record.get(key::rexmit_packs),
         }
-    }
-
-    /// Whether a total is less than before, which is so of another connection
-    /// only.
-    fn is_less(&self, before: &Self) -> bool {
-        let less = |before: Option<ByteCounter>, now: Option<ByteCounter>| {
-            before.zip(now).is_some_and(|(before, now)| now.is_less(before))
-        };
-        let is_less = less(before.sent, self.sent) || less(before.received, self.received);
-        is_less || self.rexmit_packs.zip(before.rexmit_packs).is_some_and(|(now, before)| now < before)
     }
 
     #[allow(clippy::cast_precision_loss, reason = "a rate is read to three digits")]

@@ -155,9 +155,6 @@ fn snapshot_note(header: &Header) -> String {
     if !header.walk_ns.is_multiple_of(1000) {
         text.str(" walk_ns=").number(header.walk_ns);
     }
-    if header.mono_ns != 0 {
-        text.str(" mono=").seconds9(header.mono_ns);
-    }
     if header.hz != 0 {
         text.str(" hz=").number(header.hz.into());
     }

@@ -102,7 +102,7 @@ scenarios! {
                 lines.next(),
                 Some(
                     "# snapshot snapshot=1 time=1700001000.000000000 walk_us=0 seen=1 matched=1 records=1 missed=0 \
-                     missed_ticks=0 flags=0"
+                     missed_ticks=0 flags=0 mono=1000.000000000"
                 )
             );
             assert_eq!(lines.next(), None);
