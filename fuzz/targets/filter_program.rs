@@ -23,8 +23,7 @@ fuzz_target!(|input: &[u8]| {
     };
     assert_eq!(filter.to_bytes(), program);
 
-    // Repeating the input as a record makes the record contain the filter's own
-    // operands.
+    // Repeating the input as a record makes the record contain the filter's own operands.
     let mut any_present: Vec<u8> = input.iter().copied().cycle().take(RECORD_LEN).collect();
     let mut all_present = any_present.clone();
     all_present[8..PREAMBLE_LEN].fill(0xff);

@@ -29,8 +29,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens a device or a file of frames.  A device is set to return frames
-    /// that the filter matches.
+    /// Opens a device or a file of frames.  A device is configured to return
+    /// frames and to apply the filter.
     ///
     /// # Errors
     /// Returns the error of the system, or an error if the path is neither a
@@ -158,8 +158,8 @@ fn first_frame(mut file: &File) -> std::io::Result<Result<(), FrameError>> {
     Ok(Frame::parse(&head).map(|_| ()))
 }
 
-/// Sets a device to return frames instead of text, and to filter them in the
-/// kernel.
+/// Configures a device to return frames instead of text, and to apply the
+/// filter in the kernel.
 fn set_up(file: &File, filter: Option<&Filter>) -> std::io::Result<()> {
     set(file, ioctl::SET_FORMAT, &ioctl::BINARY.to_ne_bytes())?;
     filter.map_or(Ok(()), |filter| set(file, ioctl::SET_FILTER, &filter.to_bytes()))

@@ -49,14 +49,14 @@ pub trait Source {
     /// Returns the error of the source or the system.
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error>;
 
-    /// Allows the source to leave out the fields that are not wanted, if that
-    /// saves work.  The fields of the filter must be wanted.
+    /// Allows the source to omit fields that are not wanted, if that saves
+    /// work.  The fields of the filter must be wanted.
     fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool) {
         let _ = is_wanted;
     }
 
     /// Returns whether a source that failed may work again after
-    /// [`Source::reopen`]: a kernel may, a damaged file does not.
+    /// [`Source::reopen`]: a kernel may work again, a damaged file never does.
     fn comes_back(&self) -> bool;
 
     /// Reopens the source.

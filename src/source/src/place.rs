@@ -14,7 +14,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
 use nix::sys::stat::{Mode, fstat, fstatat};
 
-/// Names are only looked up in the directory, which need not be readable.
+/// Directories are only opened for looking up names, so they need not be
+/// readable.
 #[cfg(target_os = "linux")]
 const SEARCH: OFlag = OFlag::O_PATH;
 #[cfg(target_os = "freebsd")]
@@ -46,7 +47,8 @@ impl FileId {
     }
 }
 
-/// Whether the path of a place still leads to the directories that are open.
+/// Whether the path of a [`Place`] still leads to the directories that are
+/// open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It does, or the sandbox does not allow the check.
@@ -197,8 +199,7 @@ impl Place {
     pub fn standing(&self) -> Standing {
         for hop in &self.hops {
             match hop.standing(&self.root) {
-                // If the link was changed, the directories after it no longer
-                // matter.
+                // If the link was changed, the directories after it no longer matter.
                 Standing::Current if hop.is_unchanged() => (),
                 standing => return standing,
             }

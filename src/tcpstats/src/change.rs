@@ -33,7 +33,7 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Compares these fields, except those in [`ALWAYS_MOVING`].
+    /// Creates a comparison of these fields, except those in [`ALWAYS_MOVING`].
     pub fn by<'a>(fields: impl Iterator<Item = &'a Field>) -> Self {
         let mut compared = Self { present: FieldSet::EMPTY, body: [0; BODY_LEN] };
         for field in fields.filter(|field| !ALWAYS_MOVING.contains(&field.name)) {
@@ -45,7 +45,7 @@ impl Compared {
         compared
     }
 
-    /// Compares every field that is not in [`ALWAYS_MOVING`].
+    /// Creates a comparison of all fields that are not in [`ALWAYS_MOVING`].
     #[must_use]
     pub fn by_all() -> Self {
         Self::by(FIELDS.iter())

@@ -57,13 +57,13 @@ impl Columns {
         columns
     }
 
-    /// Returns the fields that the table marks as basic.
+    /// Returns the basic fields of the table.
     #[must_use]
     pub fn basic() -> Self {
         Self::choose(|field| field.basic)
     }
 
-    /// Returns every field.
+    /// Returns all fields.
     #[must_use]
     pub fn all() -> Self {
         Self::choose(|_| true)
@@ -97,7 +97,7 @@ impl Columns {
         Ok(columns)
     }
 
-    /// Writes the list from which [`Columns::parse`] returns these columns.
+    /// Writes the columns as a list that [`Columns::parse`] accepts.
     pub fn write(&self, text: &mut Text<'_>) {
         if *self == Self::basic() {
             text.str("basic");

@@ -127,8 +127,8 @@ pub fn read_header(line: &str) -> Option<Result<Columns, UnknownColumn<'_>>> {
 /// since the UNIX epoch and the number of its snapshot.
 ///
 /// # Errors
-/// Returns the position of the first cell that is not valid in its column.
-/// Cells that are not wanted are only counted.
+/// Returns the position of the first cell that is not a valid value of its
+/// column.  Cells that are not wanted are only counted.
 pub fn read_row(
     line: &[u8],
     columns: &Columns,
@@ -144,8 +144,7 @@ pub fn read_row(
     let snapshot = read::number(number).ok_or(wrong(after_time, Expected::Snapshot))?;
     for field in columns.fields() {
         let bytes = rest.ok_or(wrong(&[], expected))?;
-        // Most cells are numbers, which are parsed while searching for their
-        // end.
+        // Most cells are numbers, which are parsed while searching for their end.
         let (digits, number) = if field.kind.is_text() { (0, 0) } else { leading_number(bytes) };
         match bytes.get(digits..) {
             Some([b',', after @ ..]) => rest = Some(after),
@@ -223,8 +222,8 @@ fn leading_number(bytes: &[u8]) -> (usize, u64) {
 #[inline]
 const fn leading_of_eight(bytes: [u8; 8]) -> (usize, u64) {
     let values = u64::from_le_bytes(bytes) ^ 0x3030_3030_3030_3030;
-    // The highest bit of each byte above 9.  A carry only reaches bytes after
-    // it.
+    // Sets the highest bit of each byte above 9.  A carry only affects the
+    // bytes after such a byte, which do not matter.
     let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
     let digits = others.trailing_zeros() / 8;
     if digits == 0 {
@@ -246,7 +245,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_number_is_read_to_its_end(zeros in 0..3_usize, number in 0..10_u64.pow(16), shift in 0..16_u32, rest in any::<[u8; 9]>(), len in 0..9_usize) {
+        fn leading_digits_are_parsed_as_a_number(zeros in 0..3_usize, number in 0..10_u64.pow(16), shift in 0..16_u32, rest in any::<[u8; 9]>(), len in 0..9_usize) {
             let text = format!("{}{}", &"000"[..zeros], number / 10_u64.pow(shift));
             let mut bytes = std::vec::Vec::from(text.as_bytes());
             bytes.extend(&rest[..len]);

@@ -81,7 +81,7 @@ pub enum Unit {
     Bytes,
     /// Bytes per second.
     BytesPerSecond,
-    /// A number of things.
+    /// A count.
     Count,
     /// Microseconds.
     Microseconds,
@@ -102,7 +102,7 @@ impl Unit {
     }
 }
 
-/// What a field is about.
+/// The topic of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Group {
@@ -118,7 +118,7 @@ pub enum Group {
 
 /// The part of a record to which a field belongs.
 ///
-/// Each part has its own room, so that a field can be appended to either.
+/// Each part has its own space, so that fields can be appended to either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Fields that the kernel module can send, including those that Linux has
@@ -147,7 +147,7 @@ pub struct Field {
     pub kind: Kind,
     /// Unit of a number.
     pub unit: Unit,
-    /// What the field is about.
+    /// The topic of the field.
     pub group: Group,
     /// The part of the record to which the field belongs.
     pub part: Part,

@@ -4,8 +4,8 @@
 //!
 //! A frame is a header and a payload.  The payload of a snapshot is its
 //! records, each of `record_len` bytes; the payload of a note is its text.
-//! Everything is in the byte order of the machine that wrote it, which the
-//! magic shows.
+//! Everything is in the byte order of the machine that wrote it, which a reader
+//! recognizes by the magic.
 //!
 //! A record is a preamble of 40 bytes, then the module's part of `module_len`
 //! bytes, then the Linux part.  The preamble is the time and a mask of the
@@ -57,7 +57,7 @@ pub mod flag {
     /// The kernel reported that its tables changed during the walk in a way
     /// that may have hidden or duplicated connections.
     pub const INTERRUPTED: u32 = 1 << 2;
-    /// The CRC is filled in.
+    /// The header contains a CRC.
     pub const CRC: u32 = 1 << 3;
     /// The snapshot contains only the records that changed since they were last
     /// written.
@@ -67,23 +67,23 @@ pub mod flag {
     pub const UNFINISHED: u32 = 1 << 5;
 }
 
-/// What a frame's payload is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
-    /// Records.
+    /// A snapshot, whose payload is records.
     Snapshot,
-    /// Text.
+    /// A note, whose payload is text.
     Note,
 }
 
 /// A member of the header layout.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderMember {
-    /// Its name.
+    /// Name.
     pub name: &'static str,
-    /// Its offset in bytes.
+    /// Offset in bytes.
     pub offset: usize,
-    /// Its length in bytes: 2, 4 or 8.
+    /// Length in bytes: 2, 4 or 8.
     pub len: usize,
     /// Meaning, with the unit.
     pub meaning: &'static str,
@@ -190,7 +190,7 @@ header! {
     snapshot {}
 }
 
-/// Writes the bytes at the start of `to`, and returns what follows them.
+/// Writes `bytes` to the start of `to`, and returns the rest of `to`.
 fn put<'a>(to: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
     match to.split_at_mut_checked(bytes.len()) {
         Some((start, rest)) => {
@@ -247,7 +247,7 @@ impl core::fmt::Display for FrameError {
                 write!(f, "the frame has layout version {version}; expected version {VERSION} or 1")
             }
             Self::Lengths => f.write_str("the lengths in the frame's header contradict each other"),
-            Self::UnknownKind(kind) => write!(f, "unknown kind of frame, {kind}; expected 1 or 2"),
+            Self::UnknownKind(kind) => write!(f, "the frame has the unknown kind {kind}; expected 1 or 2"),
         }
     }
 }
@@ -266,7 +266,7 @@ enum Layout {
 /// A frame in borrowed bytes, with checked lengths.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
-    /// What the payload is.
+    /// The kind of the frame.
     pub kind: FrameKind,
     /// The header.
     pub header: Header,
@@ -275,7 +275,7 @@ pub struct Frame<'a> {
     /// Length of a record in bytes.
     pub record_len: usize,
     layout: Layout,
-    /// Whether the writer had the other byte order.
+    /// Whether the frame is in the other byte order.
     pub swapped: bool,
     bytes: &'a [u8],
 }
@@ -382,7 +382,7 @@ impl<'a> Frame<'a> {
 }
 
 /// Returns the bytes of a header, with CRC 0, for a payload of this kind and
-/// length. Records have the layout of this version.
+/// length.  Records have the layout of this version.
 #[must_use]
 pub fn header_bytes(kind: FrameKind, header: &Header, record_len: u32, payload_len: u64) -> [u8; HEADER_LEN] {
     #[allow(clippy::cast_possible_truncation, reason = "both are small")]

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The ioctls of `/dev/tcpstats`, numbered as in FreeBSD's `sys/ioccom.h`.
+//! The ioctls of `/dev/tcpstats`, encoded as in FreeBSD's `sys/ioccom.h`.
 //!
-//! The ioctls that set something take effect with the next snapshot: the rest
-//! of the snapshot that is being read is dropped, so the next read(2) starts a
-//! new one.
+//! Settings take effect with the next snapshot: the rest of the snapshot that
+//! is being read is dropped, so the next read(2) starts a new one.
 
 use crate::field::{Field, Kind, Unit};
 use crate::filter::{FILTER_LEN, MAX_OPS};
@@ -120,9 +119,9 @@ pub fn info(version: &str) -> [u8; INFO_LEN] {
 ///
 /// It starts with 32-bit numbers in native byte order: the number of the row,
 /// its bit in the presence mask, its offset in a record and its length in
-/// bytes. One byte each follows for the kind, the unit, whether the field is
-/// basic and whether FreeBSD fills it.  The name is at byte 20 and the meaning
-/// at byte 52, both terminated by zeros.
+/// bytes.  It continues with one byte each for the kind, the unit, whether the
+/// field is basic and whether FreeBSD fills it.  The name is at byte 20 and the
+/// meaning at byte 52, both terminated by zeros.
 #[must_use]
 pub fn field(request: &[u8]) -> Option<[u8; FIELD_LEN]> {
     let index = usize::try_from(u32::from_ne_bytes(*request.first_chunk()?)).ok()?;

@@ -79,9 +79,9 @@ pub fn read_row(line: &[u8], wanted: &FieldSet, record: &mut Record) -> Result<(
     read_known(line, wanted, record, |at, _| Err(RowError { at, expected: Expected::Key }))
 }
 
-/// Reads like [`read_row`], but calls `unknown` with the position and the key
-/// for every key that is not the name of a field.  If `unknown` returns `Ok`,
-/// the key and its value are skipped.
+/// Reads the line of a record like [`read_row`], but calls `unknown` with the
+/// position and the key for every key that is not the name of a field.  If
+/// `unknown` returns `Ok`, the key and its value are skipped.
 ///
 /// # Errors
 /// Returns the errors of [`read_row`] and of `unknown`.
@@ -95,7 +95,7 @@ pub fn read_known(
     let mut object = Object::new(line);
     object.begin()?;
     let (mut time_ns, mut snapshot) = (None, None);
-    // Keys are usually in the order of the table.
+    // Keys are usually in the order of the table, so the search starts after the previous field.
     let mut next_field = 0;
     loop {
         let (at, key) = object.string()?;

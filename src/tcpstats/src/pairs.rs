@@ -3,7 +3,7 @@
 //! One line of `key=value` pairs per record, for syslog.
 //!
 //! No value contains a space or a line break, so a line can be split at its
-//! spaces. An absent field has no key.  The line of a note starts with its
+//! spaces.  An absent field has no key.  The line of a note starts with its
 //! name; the line of a record has no name.
 
 use crate::columns::Columns;

@@ -37,7 +37,7 @@ pub enum Expected {
     Cells(usize),
     /// The name of a field.
     Key,
-    /// The text.
+    /// The element that the text describes.
     Text(&'static str),
 }
 
@@ -246,22 +246,22 @@ mod tests {
     }
 
     /// Returns a record with only the fields of the columns.
-    fn cut(record: &Record, columns: &Columns, at_ns: u64) -> Record {
-        let mut cut = Record::new();
-        cut.at_ns = at_ns;
+    fn select(record: &Record, columns: &Columns, at_ns: u64) -> Record {
+        let mut selected = Record::new();
+        selected.at_ns = at_ns;
         for field in columns.fields() {
             if let Some(number) = record.number(field) {
-                cut.set_number(field, number).unwrap();
+                selected.set_number(field, number).unwrap();
             } else if let Some(bytes) = record.bytes(field) {
                 match field.kind {
-                    Kind::Name64 => cut.put(field, name::<64>(bytes)),
-                    Kind::Name32 => cut.put(field, name::<32>(bytes)),
-                    Kind::Name16 => cut.put(field, name::<16>(bytes)),
-                    _ => cut.put(field, <[u8; 16]>::try_from(bytes).unwrap()),
+                    Kind::Name64 => selected.put(field, name::<64>(bytes)),
+                    Kind::Name32 => selected.put(field, name::<32>(bytes)),
+                    Kind::Name16 => selected.put(field, name::<16>(bytes)),
+                    _ => selected.put(field, <[u8; 16]>::try_from(bytes).unwrap()),
                 }
             }
         }
-        cut
+        selected
     }
 
     proptest! {
@@ -271,7 +271,7 @@ mod tests {
             let mut read = Record::new();
             let found = csv::read_row(row.as_bytes(), &columns, &FieldSet::ALL, &mut read).unwrap();
             prop_assert_eq!(found, (WALL_NS + record.at_ns, snapshot));
-            prop_assert_eq!(read, cut(&record, &columns, 0));
+            prop_assert_eq!(read, select(&record, &columns, 0));
         }
 
         #[test]
@@ -280,7 +280,7 @@ mod tests {
             let mut read = Record::new();
             let found = json::read_row(row.as_bytes(), &FieldSet::ALL, &mut read).unwrap();
             prop_assert_eq!(found, (WALL_NS + record.at_ns, snapshot));
-            prop_assert_eq!(read, cut(&record, &columns, 0));
+            prop_assert_eq!(read, select(&record, &columns, 0));
         }
 
         #[test]
@@ -300,7 +300,7 @@ mod tests {
             let mut read = Record::new();
             csv::read_row(row.as_bytes(), &columns, &FieldSet::of(&wanted), &mut read).unwrap();
             if let Ok(both) = Columns::named(&both.join(",")) {
-                prop_assert_eq!(&read, &cut(&record, &both, 0));
+                prop_assert_eq!(&read, &select(&record, &both, 0));
             }
             let row = line(|text| json::row(text, &columns, WALL_NS, 1, &record));
             let mut again = record;
@@ -374,7 +374,7 @@ mod tests {
         }
 
         #[test]
-        fn a_note_is_the_same_in_csv_and_in_json(
+        fn a_note_survives_the_conversion_between_csv_and_json(
             numbers: [u64; 2], written: String, record in any_record(), field in prop::sample::select(&FIELDS[..]),
         ) {
             let mut pairs = vec![

@@ -18,7 +18,7 @@ const _: () = assert!(size_of::<Record>() == RECORD_LEN);
 
 /// One connection at one instant: the fields that a source could fill.
 ///
-/// A field that was not set is *absent*, which differs from zero.
+/// A field that has not been set is *absent*, which is different from zero.
 ///
 /// ```
 /// use tcpstats::{Record, key};
@@ -28,9 +28,9 @@ const _: () = assert!(size_of::<Record>() == RECORD_LEN);
 /// assert_eq!(record.get(key::srtt), None);
 /// ```
 ///
-/// The layout in memory is the layout on the wire.  `BODY` is the length of the
-/// fields in bytes: all fields, or only those that the kernel module sends.
-/// Fields beyond it are never present.
+/// A record has the same layout in memory and on the wire.  `BODY` is the
+/// length of the fields in bytes: all fields, or only those that the kernel
+/// module sends.  Fields beyond it are never present.
 #[derive(Clone, PartialEq, Eq)]
 #[repr(C)]
 pub struct Record<const BODY: usize = BODY_LEN> {
@@ -70,7 +70,7 @@ impl Record {
 
     /// Reads a record in the layout of this version.  Fields beyond the end of
     /// `bytes` are absent.  `swapped` means that the bytes have the other byte
-    /// order. This never fails: fewer bytes than a preamble are a record
+    /// order.  This never fails: fewer bytes than a preamble are a record
     /// without fields.
     #[must_use]
     pub fn from_bytes(bytes: &[u8], swapped: bool) -> Self {
@@ -90,8 +90,7 @@ impl Record {
             if swapped { word.swap_bytes() } else { word }
         };
         let mut present = FieldSet { words: core::array::from_fn(|i| word(1 + i)) };
-        // Records of this version, with or without the Linux part, are copied
-        // as one block.
+        // Records of this version, with or without the Linux part, are copied as one block.
         let body = match (sent.first_chunk(), sent.first_chunk::<MODULE_BODY_LEN>()) {
             (Some(own), _) if module_len == MODULE_BODY_LEN => {
                 present.keep_first(0, Part::Module.fields().len());
@@ -205,8 +204,8 @@ impl<const BODY: usize> Record<BODY> {
         }
     }
 
-    /// Sets a field to a value that the source may not have.  With `None` the
-    /// field is absent and its bytes are zero.
+    /// Sets a field, or makes it absent and clears its bytes if `value` is
+    /// `None`.
     #[inline]
     pub fn set_if<T: Value>(&mut self, key: Key<T>, value: Option<T>) {
         if let Some(value) = value {
@@ -287,7 +286,7 @@ impl<const BODY: usize> core::fmt::Debug for Record<BODY> {
     }
 }
 
-/// A type of the values of a field.
+/// A type that the value of a field can have.
 pub trait Value: Copy {
     /// Length of a value on the wire, in bytes.
     const LEN: usize;

@@ -99,7 +99,8 @@ pub fn row(text: &mut Text<'_>, wall_ns: u64, record: &Record) {
 /// is in use, because the other options are unknown.
 ///
 /// # Errors
-/// Returns the position of the first cell that is not valid in its column.
+/// Returns the position of the first cell that is not a valid value of its
+/// column.
 pub fn read_row(line: &[u8], record: &mut Record) -> Result<u64, RowError> {
     record.clear();
     let mut start = 0;
@@ -134,7 +135,7 @@ pub fn read_row(line: &[u8], record: &mut Record) -> Result<u64, RowError> {
 
 /// Writes the line that siftr(4) writes when it is disabled, up to and
 /// including `flow_list=`.  Entries from [`flow`] and a line break follow.
-/// Every record counts as an outbound packet, like its direction.
+/// Every record counts as an outbound packet, because its direction is `o`.
 pub fn disable(text: &mut Text<'_>, wall_ns: u64, records: u64, skipped: u64) {
     text.str("disable_time_secs=").number(wall_ns / 1_000_000_000);
     text.str("\tdisable_time_usecs=").microseconds6(wall_ns);

@@ -24,7 +24,8 @@ impl SnapshotBuffer {
         Self::default()
     }
 
-    /// Creates an empty buffer with capacity for `len` bytes and a reserve.
+    /// Creates an empty buffer with capacity for `len` bytes and an eighth
+    /// more.
     #[must_use]
     pub fn with_room_for(len: usize) -> Self {
         Self { bytes: Vec::with_capacity(len + len / 8), ..Self::default() }
@@ -42,8 +43,7 @@ impl SnapshotBuffer {
         if self.bytes.is_empty() {
             self.clear();
         }
-        // Appends the parts directly, without assembling the record's bytes
-        // first.
+        // Appends the parts directly, without assembling the record's bytes first.
         self.bytes.extend_from_slice(&record.at_ns.to_ne_bytes());
         self.bytes.extend(record.present.words.iter().flat_map(|word| word.to_ne_bytes()));
         self.bytes.extend_from_slice(&record.body);
@@ -51,12 +51,12 @@ impl SnapshotBuffer {
     }
 
     /// Converts the times of the records from times since an epoch to times
-    /// since `begin_ns`, for a source that learns when a snapshot started only
+    /// since `start_ns`, for a source that learns the start of a snapshot only
     /// after its records.
-    pub fn rebase(&mut self, begin_ns: u64) {
+    pub fn rebase(&mut self, start_ns: u64) {
         for record in self.bytes.get_mut(HEADER_LEN..).unwrap_or_default().chunks_exact_mut(RECORD_LEN) {
             if let Some(at_ns) = record.first_chunk_mut() {
-                *at_ns = u64::from_ne_bytes(*at_ns).wrapping_sub(begin_ns).to_ne_bytes();
+                *at_ns = u64::from_ne_bytes(*at_ns).wrapping_sub(start_ns).to_ne_bytes();
             }
         }
     }
@@ -187,7 +187,7 @@ impl std::fmt::Display for StreamError {
         match self {
             Self::Io(_) => f.write_str("read error"),
             Self::Bad { offset, error } => write!(f, "at byte {offset}: {error}"),
-            Self::Crc { offset } => write!(f, "at byte {offset}: the frame is damaged: its CRC does not match"),
+            Self::Crc { offset } => write!(f, "at byte {offset}: the frame is damaged (CRC mismatch)"),
         }
     }
 }

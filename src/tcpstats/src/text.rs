@@ -67,7 +67,7 @@ impl<'a> Text<'a> {
         self.len == 0
     }
 
-    /// Appends bytes that the caller knows to be UTF-8.
+    /// Appends bytes, which must be UTF-8.
     #[inline]
     fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         match self.buffer.get_mut(self.len..).and_then(|free| free.get_mut(..bytes.len())) {
@@ -150,7 +150,7 @@ impl<'a> Text<'a> {
         self.digits(ns % 1_000_000_000 / 1000, 6)
     }
 
-    /// Appends text in quotes, with the escapes of JSON.
+    /// Appends text in quotes, escaped as in JSON.
     pub fn quoted(&mut self, text: &str) -> &mut Self {
         self.char(b'"');
         for char in text.chars() {
@@ -310,8 +310,8 @@ const fn hex_digit(number: u32) -> u8 {
     HEX[(number & 15) as usize]
 }
 
-/// Returns the start and length of the first longest run of at least two zero
-/// groups, or length 0 if there is no such run.
+/// Returns the start and length of the longest run of at least two zero groups,
+/// the first one if there are several, or length 0 if there is no such run.
 fn longest_zeros(groups: [u16; 8]) -> (usize, usize) {
     let (mut best, mut best_len, mut len) = (0, 1, 0);
     for (i, group) in groups.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Records of layout version 1, which had a single part: 65 rows that FreeBSD
+//! Records of layout version 1, which have a single part: 65 rows that FreeBSD
 //! can fill, then those of Linux, and a presence mask of three words.
 
 use crate::field::{Field, Part};

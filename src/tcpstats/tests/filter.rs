@@ -192,8 +192,7 @@ fn near_address() -> impl Strategy<Value = IpAddr> {
 /// Any two addresses with any number of leading bits in common.
 fn any_two_addresses() -> impl Strategy<Value = (IpAddr, IpAddr)> {
     let four = |bits: u32| IpAddr::from(Ipv4Addr::from(bits));
-    // IPv4-mapped addresses count as IPv4, so the address is made one of
-    // 2000::/3.
+    // IPv4-mapped addresses count as IPv4, so the address is made one of 2000::/3.
     let six = |bits: u128| IpAddr::from(Ipv6Addr::from(bits >> 3 | 1 << 125));
     prop_oneof![
         (any::<u32>(), any::<u32>(), 0..=32_u32)

@@ -54,8 +54,7 @@ fn records() -> [Record; 3] {
     listener.set(key::qlen, 3);
     listener.set(key::qlimit, 128);
 
-    // Every value is derived from the bit of its field, which is the same in
-    // every version.
+    // Every value is derived from the bit of its field, which is the same in every version.
     let mut bytes = vec![0; tcpstats::RECORD_LEN];
     bytes[8..PREAMBLE_LEN].fill(0xff);
     for field in &FIELDS {

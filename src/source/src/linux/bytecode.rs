@@ -11,7 +11,7 @@
 use tcpstats::filter::Condition;
 use tcpstats::{Filter, ipv4, mapped_ipv4};
 
-/// A family of sockets, which has its own dump.
+/// An address family.  Each family has its own dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     Inet,
@@ -95,7 +95,8 @@ const D_COND: u8 = 8;
 const OP_LEN: usize = 4;
 
 /// Returns an `inet_diag_bc_op`: `yes` is the distance in bytes to the next
-/// operation, `no` is the distance to continue at if the condition fails.
+/// operation, `no` is the distance to the operation to continue with if the
+/// condition fails.
 ///
 /// A program accepts a socket if it ends exactly at its end, and rejects it if
 /// it jumps one operation's length past its end.
@@ -124,7 +125,7 @@ fn port(is_local: bool, least: u16, most: u16) -> Selection {
     }
 }
 
-/// Returns `None` if the network does not mean the same to the kernel as in a
+/// Returns `None` if the kernel interprets the network differently from a
 /// filter.
 fn network(is_local: bool, len: u8, address: [u8; 16], family: Family) -> Option<Selection> {
     /// The value of `inet_diag_hostcond.port` for any port.
@@ -132,7 +133,7 @@ fn network(is_local: bool, len: u8, address: [u8; 16], family: Family) -> Option
     let ipv4_len = len.checked_sub(96);
     let (network_family, len, bytes) = match (mapped_ipv4(address), ipv4_len) {
         (Some(ipv4), Some(len)) => (Family::Inet, len, ipv4.to_vec()),
-        // The kernel also finds IPv4-mapped addresses in this network.
+        // To the kernel, IPv4-mapped addresses are in this network too.
         _ if holds(address, len, ipv4([0; 4])) => return if family == Family::Inet { Some(Nothing) } else { None },
         _ => (Family::Inet6, len, address.to_vec()),
     };
@@ -145,8 +146,8 @@ fn network(is_local: bool, len: u8, address: [u8; 16], family: Family) -> Option
     Some(Program(alone(if is_local { S_COND } else { D_COND }, &operand)))
 }
 
-/// Returns whether the network contains the other address, without regard to
-/// its family.
+/// Returns whether the network contains the other address, regardless of its
+/// family.
 fn holds(network: [u8; 16], len: u8, other: [u8; 16]) -> bool {
     let differing = u128::from_be_bytes(network) ^ u128::from_be_bytes(other);
     differing.leading_zeros() >= len.into()
@@ -182,8 +183,7 @@ impl Selection {
         match (self, other) {
             (All, _) | (_, All) => All,
             (Nothing, selection) | (selection, Nothing) => selection,
-            // If the first program accepts, it skips the second; otherwise it
-            // continues with the second.
+            // If the first program accepts, it skips the second; otherwise it continues with the second.
             (Program(mut first), Program(second)) => {
                 first.extend(op(JMP, OP_LEN, OP_LEN + second.len()));
                 first.extend(second);
@@ -268,7 +268,7 @@ mod tests {
             })
     }
 
-    /// Networks that mean the same to the kernel as in a filter.
+    /// Networks that the kernel interprets like a filter.
     const EXACT: [&str; 5] = ["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "10.1.2.3/32", "::ffff:0:0/96"];
     const OTHERS: [&str; 6] = ["::/0", "::/64", "::/1", "2001:db8::/32", "2001:db8::1/128", "8000::/1"];
 

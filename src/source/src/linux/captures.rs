@@ -5,8 +5,8 @@
 //!
 //! The captures (`*.pcap` of link type 253, each with the output of `ss -tane
 //! -iom` in `*.ss`) are not part of the project.  Without them the test is
-//! skipped.  They are searched in the directory `TCPSTATS_NETLINK_CAPTURES`, or
-//! in `../shared/netlink` beside the checkout.
+//! skipped.  The test looks for them in the directory
+//! `TCPSTATS_NETLINK_CAPTURES`, or in `../shared/netlink` beside the checkout.
 
 use std::collections::HashMap;
 use std::fs;
@@ -193,8 +193,7 @@ impl Printed {
                 self.memory(value);
                 return true;
             }
-            // Processes, the name of the control group, and words that are
-            // compared elsewhere.
+            // Processes, the name of the control group, and words that are compared elsewhere.
             "users" | "cgroup" | "sk" | "timer" | "v6only" | "tos" | "tclass" => return true,
             _ => return false,
         };
@@ -218,8 +217,7 @@ impl Printed {
                 "delivery_rate" => rate("delivery_rate"),
                 // Computed by ss.
                 "send" => _ = words.next(),
-                // A CE mark was received; the socket is open in both
-                // directions.
+                // A CE mark was received; the socket is open in both directions.
                 "ecnseen" | "<->" => (),
                 word => match word.split_once(':') {
                     Some((key, value)) => assert!(printed.pair(key, value), "unknown word {word}"),
@@ -310,8 +308,7 @@ fn compare(record: &Record, words: &[String]) -> usize {
     }
     for (field, value) in &printed.values {
         let number = record.number(Field::by_name(field).unwrap());
-        // A value that was not measured is absent in the record, but an initial
-        // value in ss.
+        // A value that was not measured is absent in the record, but an initial value in ss.
         let is_absent = match *field {
             "rttvar" | "rto" => printed.values.get("srtt").is_none_or(|srtt| *srtt == 0),
             "idle_snd" => !printed.values.contains_key("data_segs_out"),

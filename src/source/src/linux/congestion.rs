@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Statistics of congestion controls: `union tcp_cc_info` in
+//! Statistics of congestion control algorithms: `union tcp_cc_info` in
 //! `linux/inet_diag.h`, of which a socket has at most one member.
 
 use tcpstats::{Record, key};

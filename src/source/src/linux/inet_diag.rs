@@ -165,16 +165,17 @@ fn state(linux: u8) -> State {
     }
 }
 
-/// Differences between versions of the kernel.
+/// Behaviour that differs between versions of the kernel.
 #[derive(Clone, Copy)]
 pub struct KernelTraits {
     /// Whether a socket keeps its owner while no process has it open, which is
-    /// before accept(2) and after close(2).  Before Linux 6.17 the uid is 0 then.
+    /// before accept(2) and after close(2).  Before Linux 6.17 the kernel
+    /// reports uid 0 in this case.
     pub keeps_owner: bool,
 }
 
 impl KernelTraits {
-    /// Returns the differences for this `LINUX_VERSION_CODE`.
+    /// Returns the behaviour of the kernel with this `LINUX_VERSION_CODE`.
     pub const fn of_version(version: u64) -> Self {
         Self { keeps_owner: version >= 0x06_11_00 }
     }
@@ -242,7 +243,7 @@ pub fn fill(
         if let Some((fill_congestion, info)) = sent.congestion {
             fill_congestion(record, info);
         }
-        // A complete struct is handled by a copy without length checks, which
+        // For a complete struct the compiler omits the length checks, which
         // saves a third of the work.
         match sent.info.0.first_chunk::<{ TcpInfo::LEN }>() {
             Some(whole) => tcp_info::fill(record, Bytes(whole), state, wqueue),
@@ -295,8 +296,7 @@ fn fill_queues(record: &mut Record, message: Bytes<'_>, state: State, socket: So
         }
         (Socket::Full, _) => {
             record.set(key::rcv_cc, rqueue.saturating_sub(fin_received(state)));
-            // In SYN_RCVD a SYN is counted after a simultaneous open, but not
-            // with TCP Fast Open.
+            // In SYN_RCVD a SYN is counted after a simultaneous open, but not with TCP Fast Open.
             let data = wqueue.saturating_sub(flags_unacknowledged(state));
             record.set_if(key::snd_cc, (state != State::SYN_RCVD).then_some(data));
         }
@@ -315,14 +315,14 @@ fn fill_queues(record: &mut Record, message: Bytes<'_>, state: State, socket: So
     Some(())
 }
 
-/// Returns the sequence numbers of a received FIN in the receive queue: 1 until
-/// the application has read the end of the data.
+/// Returns the number of sequence numbers that a received FIN occupies in the
+/// receive queue: 1 until the application has read the end of the data.
 fn fin_received(state: State) -> u32 {
     u32::from(matches!(state, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK))
 }
 
-/// Returns the sequence numbers of a SYN or FIN in the send queue: 1 until the
-/// peer has acknowledged it.
+/// Returns the number of sequence numbers that a SYN or FIN occupies in the
+/// send queue: 1 until the peer has acknowledged it.
 pub fn flags_unacknowledged(state: State) -> u32 {
     u32::from(matches!(state, State::SYN_SENT | State::FIN_WAIT_1 | State::CLOSING | State::LAST_ACK))
 }

@@ -228,7 +228,7 @@ mod tests {
         payload[0] = Family::Inet.number();
         payload[8..12].copy_from_slice(&[192, 0, 2, 1]);
         let mut info: Vec<u8> = (1..=200_u8).cycle().take(info_len).collect();
-        // The unsent bytes must not exceed the length of the queue.
+        // The number of unsent bytes must not exceed the length of the queue.
         if let Some(unsent) = info.get_mut(144..148) {
             unsent.copy_from_slice(&1_u32.to_ne_bytes());
         }
@@ -289,7 +289,7 @@ mod tests {
         for reply in replies {
             kernel.send(reply).unwrap();
         }
-        // A source that waits for more replies fails after a second.
+        // Waiting for more replies fails after a second instead of blocking.
         ours.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
         let mut source = SockDiag::on(File::from(OwnedFd::from(ours.try_clone().unwrap())), None);
         let mut snapshot = SnapshotBuffer::new();

@@ -195,8 +195,8 @@ fn fill_queue(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
 /// Fills the CE marks that the peer reports.
 ///
 /// With RFC 3168 the peer does not report their number, and `tcpi_delivered_ce`
-/// counts everything acknowledged until the peer learns of the response.  With
-/// DCTCP and `AccECN` the peer reports each mark.
+/// counts everything acknowledged until the peer receives CWR.  With DCTCP and
+/// `AccECN` the peer reports each mark.
 #[inline]
 fn fill_ecn(record: &mut Record, info: Bytes<'_>) {
     /// `tcpi_ecn_mode` in Linux 7.0.  Earlier kernels do not support `AccECN`
@@ -260,7 +260,7 @@ fn fill_bits(record: &mut Record, info: Bytes<'_>) {
 /// Fills the fields that are copied from members of `tcp_info`.
 #[inline]
 fn fill_members(record: &mut Record, info: Bytes<'_>) {
-    // A loop over a table would cost more than the rest of this file.
+    // Not a loop over a table, which would cost more than the rest of this file.
     macro_rules! members {
         ($($key:ident $member:ident;)*) => {
             $(record.set_if(key::$key, info.get(TcpInfo::$member));)*

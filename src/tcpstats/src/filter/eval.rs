@@ -19,7 +19,7 @@ pub enum Verdict {
 }
 
 /// The stack of truth values of a running filter.  The lowest bits are the top
-/// of the stack.  A value that is not known can be both true and false.
+/// of the stack.  An unknown value has both bits set.
 #[derive(Clone, Copy, Default)]
 struct Stack {
     can_hold: u32,
@@ -120,8 +120,9 @@ impl Filter {
     /// Returns what the identity of the record decides.  All other fields count
     /// as unknown, even if they are present.
     ///
-    /// With this a source need not fill a record that cannot match.  All fields
-    /// of the identity that the record will have must already be set.
+    /// This lets a source skip a record that cannot match before filling it.
+    /// All fields of the identity that the record will have must already be
+    /// set.
     #[must_use]
     pub fn verdict_by_identity<const BODY: usize>(&self, record: &Record<BODY>) -> Verdict {
         self.run(record, self.of_identity())

@@ -98,8 +98,8 @@ impl Filter {
         stack.pop()
     }
 
-    /// Returns whether a record in which only the field `known` is known can
-    /// match the filter.
+    /// Returns whether a record can match the filter if only its field `known`
+    /// is known.
     #[must_use]
     pub fn can_match_by(&self, record: &Record, known: &Field) -> bool {
         let asks = |op: &Op| matches!(op, Op::Number { field, .. } if usize::from(*field) == known.bit);

@@ -15,7 +15,7 @@ pub(super) enum Symbol {
     Open,
     Close,
     Compare(Comparison),
-    /// A lone `&` or `|`.
+    /// A single `&` or `|`.
     Stray,
     End,
 }
@@ -45,7 +45,7 @@ pub(super) struct Lexer<'a> {
     rest: &'a str,
 }
 
-/// The signs.  A sign precedes those that are its prefixes.
+/// Operators and parentheses, longer ones before their prefixes.
 const SIGNS: [(&str, Symbol); 14] = [
     ("&&", Symbol::And),
     ("||", Symbol::Or),

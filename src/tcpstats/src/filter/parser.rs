@@ -46,7 +46,7 @@ impl core::fmt::Display for Expected {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Condition => f.write_str("a condition, such as port 443 or srtt > 100ms"),
-            Self::Continuation => f.write_str("and, or, or the end"),
+            Self::Continuation => f.write_str("and, or, or the end of the filter"),
             Self::Close => f.write_str("and, or, or )"),
             Self::Equality { name } => write!(f, "= or !=, because values of {name} have no order"),
             Self::Number { name, unit } => match unit {
@@ -534,7 +534,7 @@ mod tests {
             ("ip and", "at position 7 (the end): expected a condition, such as port 443 or srtt > 100ms"),
             ("é rtt", "at position 1 (\"é\"): expected a condition, such as port 443 or srtt > 100ms"),
             ("cc é", "at position 4 (\"é\"): expected a name of at most 16 ASCII characters"),
-            ("ip ip6", "at position 4 (\"ip6\"): expected and, or, or the end"),
+            ("ip ip6", "at position 4 (\"ip6\"): expected and, or, or the end of the filter"),
             ("(ip", "at position 4 (the end): expected and, or, or )"),
             ("port < 5", "at position 6 (\"<\"): expected = or !=, because values of port have no order"),
             ("port 65536", "at position 6 (\"65536\"): expected at most 65535, the maximum of port"),

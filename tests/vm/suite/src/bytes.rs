@@ -231,8 +231,7 @@ fn over_loss(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr), (count, bytes
         assert_eq!(record.get(key::acked_bytes), Some(flow.written));
         assert!(flow.seen(mirror).fins > 0);
     }
-    // The other direction: the counters of the server, the passive side, after
-    // the peer's FIN.
+    // The other direction: the counters of the server, the passive side, after the peer's FIN.
     for flow in &mut flows {
         flow.server.write_all(&[9; 3000]).unwrap();
     }
@@ -329,8 +328,7 @@ fn wrap(mirror: &Mirror, ends: (IpAddr, IpAddr)) {
 pub fn all(tap: &mut Tap, mirror: &Mirror, long: u64) {
     for stack in stacks() {
         for (ends, sack) in ENDS.into_iter().flat_map(|ends| [(ends, 1), (ends, 0)]) {
-            // The other stacks hand a connection without SACK to the base
-            // stack.
+            // The other stacks hand a connection without SACK to the base stack.
             if stack != "freebsd" && sack == 0 {
                 continue;
             }

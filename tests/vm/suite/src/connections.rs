@@ -275,8 +275,7 @@ fn send_syn(from_port: u16, to_port: u16) {
     packet[32] = 5 << 4;
     packet[33] = 2;
     packet[34..36].copy_from_slice(&8192_u16.to_be_bytes());
-    // RFC 9293, section 3.1: the checksum covers the pseudo-header and the
-    // segment.
+    // RFC 9293, section 3.1: the checksum covers the pseudo-header and the segment.
     let words = packet[12..40].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
     let mut sum = words.sum::<u32>() + 6 + 20;
     while sum > 0xffff {

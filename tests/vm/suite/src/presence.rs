@@ -109,8 +109,7 @@ impl Case {
         let unexpected: Vec<_> = found.difference(&expected).collect();
         assert!(missing.is_empty() && unexpected.is_empty(), "{what}: {missing:?} absent, {unexpected:?} present");
         assert_eq!(record.get(key::tt_2msl).is_some(), *state == State::TIME_WAIT, "{what}: tt_2msl");
-        // The kernel initializes these fields with values that are not
-        // measurements.
+        // The kernel initializes these fields with values that are not measurements.
         assert!(record.get(key::snd_cwnd).is_none_or(|cwnd| (1..1 << 24).contains(&cwnd)), "{what}: snd_cwnd");
         assert!(record.get(key::pipe).is_none_or(|pipe| pipe < 1 << 24), "{what}: pipe");
         assert!(record.get(key::srtt).is_none_or(|srtt| (1..5_000_000).contains(&srtt)), "{what}: srtt");
@@ -122,8 +121,7 @@ impl Case {
 }
 
 pub fn all(tap: &mut Tap, mirror: &Mirror) {
-    // Longer than a tick at 100 Hz, because the base stack ignores shorter
-    // round-trip times.
+    // Longer than a tick at 100 Hz, because the base stack ignores shorter round-trip times.
     mirror.set(15_000, 0);
     for stack in stacks() {
         let mut cases = Vec::new();
@@ -220,8 +218,7 @@ fn connected(mirror: &Mirror, cases: &mut Vec<Case>) {
     add("FIN sent", State::FIN_WAIT_1, port, served, before_data());
     server.shutdown(Shutdown::Write).unwrap();
     std::thread::sleep(Duration::from_millis(50));
-    // The server's FIN is delivered when it is retransmitted, the client's is
-    // not.
+    // The server's FIN is delivered when it is retransmitted, the client's is not.
     mirror.policy.closed_port.store(served.into(), Relaxed);
     mirror.policy.closed.store(false, Relaxed);
     add("closed on both sides at once", State::CLOSING, port, served, before_data());

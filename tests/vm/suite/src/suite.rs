@@ -28,8 +28,7 @@ fn address_of(ip: IpAddr) -> [u8; 16] {
 }
 
 fn is_of(record: &Record, local: SocketAddr, foreign: SocketAddr) -> bool {
-    // netinet6 stores the unspecified address of an IPv4 listener as IPv4
-    // zeros.
+    // netinet6 stores the unspecified address of an IPv4 listener as IPv4 zeros.
     record.get(key::lport) == Some(local.port())
         && record.get(key::fport) == Some(foreign.port())
         && record.get(key::laddr) == Some(address_of(local.ip()))

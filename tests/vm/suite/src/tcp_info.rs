@@ -109,8 +109,7 @@ impl TcpInfo {
         }
         let Some(options) = record.number(Field::by_name("options").unwrap()) else { return wrong };
         let options = options & 7;
-        // TCPI_OPT_TIMESTAMPS, _SACK and _WSCALE are bits 0, 1 and 2, like
-        // ours.
+        // TCPI_OPT_TIMESTAMPS, _SACK and _WSCALE are bits 0, 1 and 2, like ours.
         if u64::from(before.options()) != options {
             wrong.push(format!("options are {options:x}, TCP_INFO has {:x}", before.options()));
         }
