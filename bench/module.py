@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the module costs a connection, in the fake kernel: module.py RUN, the program of tests/kmod/fake.
+"""Cost of the module per connection, in the fake kernel.
 
-Time is without that of the fake kernel's own walk.  Instructions are those of the module's functions alone, by
-valgrind's callgrind, so that they compare across machines.
+    module.py RUN
+
+RUN is the program of tests/kmod/fake.  The times exclude the fake kernel's own walk.  The instructions are those of
+the module's functions alone, counted by valgrind's callgrind, so that they can be compared across machines.
 """
 
 import os
@@ -14,20 +16,21 @@ import tempfile
 
 from scale import scale
 
-WAYS = {"binary": "binary, 76 fields", "text": "text, 40 basic columns", "reject": "a filter that rejects"}
+MODES = {"binary": "binary, 76 fields", "text": "text, 40 basic columns", "reject": "a filter that rejects"}
 
-# The module's own functions, as callgrind names them; the C library's copying counts where the module does it.
+# The module's own functions in the output of callgrind.  Copying by the C library is not included.
 OWN = re.compile(r"siftr_cdev|tcpstats|core::")
 
 
 def measure(run, count):
-    """For each way: how often it was read; nanoseconds, bytes, and bytes of memory a connection; the kernel's walk."""
+    """Returns for each mode the number of reads, then per connection: nanoseconds, bytes read, bytes of memory, and the
+    nanoseconds of the kernel's walk."""
     done = subprocess.run([run, "measure", str(count)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return {name: [float(number) for number in rest] for name, *rest in map(str.split, done.stdout.splitlines())}
 
 
 def instructions(run, count, way):
-    """Instructions of the module a connection."""
+    """Returns the number of instructions of the module per connection."""
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "callgrind")
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", run, "measure", str(count), way]
@@ -39,21 +42,21 @@ def instructions(run, count, way):
     rows = re.findall(r"^ *([\d,]+) \([ \d.]+%\)  \S+?:(.*)$", table, re.M)
     own = [int(number.replace(",", "")) for number, name in rows if OWN.search(name) and "kmod_fake" not in name]
     if not own:
-        sys.exit("callgrind names no function of the module")
+        sys.exit("callgrind: no function of the module found")
     return sum(own) / reads / count
 
 
 def main():
     (run,) = sys.argv[1:]
     counts = scale([1000], [1000, 10_000, 100_000], [1000, 10_000, 100_000, 1_000_000])
-    print("the module in the fake kernel, a connection: ns and KiB of memory by connections, and instructions")
+    print("the module in the fake kernel, per connection: time and memory by number of connections, and instructions")
     found = {count: measure(run, count) for count in counts}
     print(f"{'':26}" + "".join(f"{count:>11,}" for count in counts) + f"{'instr.':>10}")
-    for way, what in WAYS.items():
+    for way, what in MODES.items():
         times = "".join(f"{found[count][way][1]:8.0f} ns" for count in counts)
         print(f"{what:26}{times}{instructions(run, scale(100, 2000, 2000), way):10.0f}")
     memory = "".join(f"{found[count]['binary'][3]:9.0f} B" for count in counts)
-    print(f"{'memory of a snapshot':26}{memory}")
+    print(f"{'memory for a snapshot':26}{memory}")
 
 
 if __name__ == "__main__":

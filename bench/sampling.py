@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""CPU time of a snapshot on Linux: the logger beside ss(8), and beside asking the kernel and throwing its answer away.
+"""CPU time of a snapshot on Linux: the logger compared with ss(8), and with requesting a dump and discarding it.
 
     sampling.py LOGGER FOLDER [SOCKETS...]
 
-FOLDER has the programs hold and floor.  By default 1,000 and 10,000 sockets, with BENCH=full 100,000 and 500,000 too.
+FOLDER contains the programs hold and floor.  SOCKETS is 1,000 and 10,000 by default; with BENCH=full also 100,000 and
+500,000.
 """
 
 import collections
@@ -22,15 +23,15 @@ from sockets import Sockets
 
 COUNTS = scale([200], [1000, 10_000], [1000, 10_000, 100_000, 500_000])
 
-# Seconds of CPU time that one measurement is to take about, so that the kernel's accounting is fine enough.
-LEAST_S = scale(0.01, 0.4, 0.4)
+# Approximate CPU time of one measurement in seconds, long enough for the resolution of the kernel's accounting.
+MINIMUM_S = scale(0.01, 0.4, 0.4)
 
-# Fewer snapshots would measure how the first ones find their memory.
-LEAST_SNAPSHOTS = scale(3, 10, 10)
+# With fewer snapshots the memory allocation of the first ones would dominate.
+MINIMUM_SNAPSHOTS = scale(3, 10, 10)
 
 
 def peak_kib(pid, known):
-    """The most memory that the process has had; what is `known` once it has ended."""
+    """Returns the peak memory of a process in KiB, or `known` if the process has ended."""
     try:
         found = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
     except OSError:
@@ -39,10 +40,10 @@ def peak_kib(pid, known):
 
 
 def usage(command, output):
-    """CPU seconds and the most memory, in KiB, of a command that must succeed."""
+    """Returns the CPU time in seconds and the peak memory in KiB of a command, which must succeed."""
     with open(output, "wb") as file:
         process = subprocess.Popen(command, stdout=file, cwd=os.path.dirname(output))
-    # Not wait4's maximum, which begins with that of this program.
+    # The maximum from wait4 is not used, because it starts with the memory of this program.
     peak = 0
     while True:
         peak = peak_kib(process.pid, peak)
@@ -57,11 +58,11 @@ def usage(command, output):
 
 
 def commands(logger, floor, repeats, folder, listener, frame):
-    """Names and command lines that take so many snapshots."""
+    """Yields names and command lines that take `repeats` snapshots."""
     log = str(folder / "log")
     sample = [logger, "-c", str(repeats), "-s", "1000", "-o", log]
-    yield "floor: dumps thrown away", [floor, str(repeats)]
-    yield "floor, and as much written as bin", [floor, str(repeats), str(frame)]
+    yield "floor: dumps discarded", [floor, str(repeats)]
+    yield "floor, writing as much as bin", [floor, str(repeats), str(frame)]
     yield "ss -tinO to a file", ["sh", "-c", f"for i in $(seq {repeats}); do ss -tinO > {log}; done"]
     for name in ("bin", "csv", "json", "siftr"):
         yield f"logger -F {name}", [*sample, "-F", name]
@@ -69,13 +70,13 @@ def commands(logger, floor, repeats, folder, listener, frame):
 
 
 def one_in_100(logger, count):
-    """A filter by a range of ports that a hundredth of the sockets meets, and not much more."""
+    """Returns a filter of a range of ports that matches one hundredth of the sockets or slightly more."""
     command = [logger, "-c", "1", "-O", "lport", "-F", "csv", "-o", "-"]
     log = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     sockets = collections.Counter(int(line.rsplit(",", 1)[1]) for line in log.splitlines() if line[0].isdigit())
     found, ports = 0, []
     for port, each in sorted(sockets.items()):
-        # A server has all its sockets on one port.
+        # All sockets of a server have the same port.
         if each < count / 100:
             ports.append(port)
             found += each
@@ -83,7 +84,7 @@ def one_in_100(logger, count):
             found, ports = 0, []
         if found >= count / 100:
             return f"lport >= {ports[0]} and lport <= {ports[-1]}"
-    sys.exit("no range of ports has a hundredth of the sockets")
+    sys.exit("no range of ports contains one hundredth of the sockets")
 
 
 def measure(logger, programs, count):
@@ -98,19 +99,19 @@ def measure(logger, programs, count):
             return *used, size
 
         once = max(cpu([programs / "floor", "20"])[0] / 20, 1e-5)
-        repeats = max(LEAST_SNAPSHOTS, round(LEAST_S / once))
+        repeats = max(MINIMUM_SNAPSHOTS, round(MINIMUM_S / once))
         rounds = scale(1, 7, 7 if count <= 10_000 else 3)
         *_, frame = cpu([logger, "-c", "1", "-F", "bin", "-o", str(folder / "log")])
         table = dict(commands(logger, programs / "floor", repeats, folder, one_in_100(logger, count), frame))
-        # In turns, so that what else the machine does falls on all of them.
+        # Alternate, so that other load on the machine affects all of them.
         runs = [{name: cpu(command) for name, command in table.items()} for _ in range(rounds)]
     found = {name: [statistics.median(run[name][i] for run in runs) for i in range(3)] for name in table}
     floor, _, ss = (found[name][0] for name in list(table)[:3])
     print(f"{count:,} sockets, {repeats} snapshots, median of {rounds}")
-    print(f"  {'':34}{'CPU ms':>9}{'of floor':>10}{'of ss':>8}{'ns a socket':>13}{'MB':>8}{'RSS MB':>8}")
+    print(f"  {'':34}{'CPU ms':>9}{'of floor':>10}{'of ss':>8}{'ns/socket':>13}{'MB':>8}{'RSS MB':>8}")
     for name, (seconds, rss_kib, size) in found.items():
         numbers = f"{1e3 * seconds / repeats:9.2f}{seconds / floor:10.2f}{seconds / ss:8.2f}"
-        # ss writes its file over each time.
+        # ss overwrites its file each time.
         megabytes = size / 1e6 / (1 if name.startswith("ss") else repeats)
         each = 1e9 * seconds / repeats / count
         print(f"  {name:34}{numbers}{each:13,.0f}{megabytes:8.2f}{rss_kib / 1024:8.1f}")
@@ -125,7 +126,7 @@ def machine():
 
 def main():
     logger, programs, *counts = sys.argv[1:]
-    print(f"CPU time of one snapshot, user and system; {machine()}")
+    print(f"CPU time per snapshot, user and system; {machine()}")
     for count in map(int, counts or COUNTS):
         measure(os.path.abspath(logger), pathlib.Path(programs).resolve(), count)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How much is measured: BENCH=full takes its time, BENCH=smoke sees only that it works."""
+"""Scale of the benchmarks: BENCH=full takes long; BENCH=smoke only checks that they work."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ NAMES = ("smoke", "usual", "full")
 
 
 def scale(smoke, usual, full):
-    """That of the three which BENCH asks for."""
+    """Returns the value that BENCH selects."""
     name = os.environ.get("BENCH", "usual")
     if name not in NAMES:
         sys.exit(f"BENCH={name}: expected one of {', '.join(NAMES)}")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What reading a log costs: tcpstats summary and convert, beside DuckDB that reads the same file's columns.
+"""Cost of reading a log: tcpstats summary and convert, compared with DuckDB reading the columns of the same file.
 
-The log is made of real logged rows that are repeated with later times, 50 MB or, with BENCH=full, 1 GB of it.
-Everything runs on one CPU; DuckDB has one thread."""
+The log consists of real rows that are repeated with later times: 50 MB, or 1 GB with BENCH=full.  Everything runs on
+one CPU; DuckDB has one thread."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SIZE = scale(1_000_000, 50_000_000, 1_000_000_000)
 CONNECTIONS = 100
 REPEATS = scale(1, 3, 5)
 
-# What a summary reads, as far as the log has it.
+# The fields that a summary reads.
 SUMMARY = """gencnt laddr lport faddr fport state snd_cwnd snd_ssthresh snd_wnd maxseg srtt inflight snd_cc snd_hiwat
     rexmit_bytes rexmit_packs""".split()
 
@@ -30,15 +30,15 @@ file, columns, query = json.load(sys.stdin)
 read = f"read_csv('{file}', auto_detect=false, header=true, comment='#', delim=',', columns={columns})"
 db = duckdb.connect(config={"threads": 1, "preserve_insertion_order": True})
 db.execute("SET enable_progress_bar = false")
-begin = time.process_time()
+start = time.process_time()
 db.execute(query.replace("LOG", read)).fetchall()
-cpu = time.process_time() - begin
+cpu = time.process_time() - start
 print(json.dumps([cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 """
 
 
-def logged(logger, path):
-    """Logs connections that work for two seconds."""
+def log_connections(logger, path):
+    """Logs active connections for two seconds."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS)
     clients = [socket.create_connection(listener.getsockname()) for _ in range(CONNECTIONS)]
     servers = [listener.accept()[0] for _ in clients]
@@ -63,11 +63,11 @@ def logged(logger, path):
 
 
 def repeat(source, path, size):
-    """Writes the snapshots of a log again and again, each later and with the next number; gives the rows."""
+    """Repeats the snapshots of a log with later times and consecutive numbers, and returns the number of rows."""
     lines = source.read_text().splitlines(keepends=True)
     first = next(i for i, line in enumerate(lines) if line[0].isdigit())
     last = max(i for i, line in enumerate(lines) if line.startswith("# snapshot "))
-    # Of each line what stands behind time and snapshot.
+    # The part of each line after the time and the snapshot.
     snapshots, rows = [], []
     for line in lines[first : last + 1]:
         if line[0].isdigit():
@@ -82,30 +82,30 @@ def repeat(source, path, size):
             rows, rest = snapshots[number % len(snapshots)]
             number += 1
             time = f"{1_764_000_000 + number // 20}.{number % 20 * 50_000_000:09}"
-            begin = f"{time},{number},"
-            text = begin + begin.join(rows) + f"# snapshot snapshot={number} time={time} {rest}"
+            prefix = f"{time},{number},"
+            text = prefix + prefix.join(rows) + f"# snapshot snapshot={number} time={time} {rest}"
             written += file.write(text)
             count += len(rows)
     return count
 
 
 def run(*command):
-    """CPU seconds and greatest memory in MB of a command on one CPU, which must succeed."""
+    """Returns the CPU time in seconds and the peak memory in MB of a command on one CPU, which must succeed."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {0}))
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        sys.exit(f"{command[0]} {command[1]} failed")
+        sys.exit(f"{command[0]} {command[1]}: exit status {process.returncode}")
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def duckdb(file, header, query):
-    """The same of a query, without what starting costs."""
+    """Returns the CPU time in seconds and the peak memory in MB of a query, without the cost of starting DuckDB."""
     kinds = {"time": "DOUBLE", "snapshot": "UBIGINT", "gencnt": "UBIGINT", "rexmit_bytes": "UBIGINT"}
     text = {"laddr", "faddr", "state", "cc", "stack", "t_flags", "t_flags2", "options"}
     columns = {name: kinds.get(name, "VARCHAR" if name in text else "UINTEGER") for name in header}
-    asked = json.dumps([str(file), columns, query])
-    done = subprocess.run([sys.executable, "-c", DUCKDB], input=asked, capture_output=True, text=True, check=True)
+    request = json.dumps([str(file), columns, query])
+    done = subprocess.run([sys.executable, "-c", DUCKDB], input=request, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -114,13 +114,13 @@ def main():
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as directory:
         directory = pathlib.Path(directory)
         log, out = directory / "x.csv", directory / "out"
-        logged(logger, directory / "real.csv")
+        log_connections(logger, directory / "real.csv")
         rows = repeat(directory / "real.csv", log, SIZE)
         with log.open() as file:
             header = next(line for line in file if not line.startswith("#")).strip().split(",")
         size = log.stat().st_size
-        print(f"a csv log of {size / 1e6:.0f} MB, {rows} records, {2 * CONNECTIONS} connections; one CPU, least of {REPEATS}")
-        print(f"{'':38}{'CPU s':>8}{'ratio':>8}{'rows/s':>12}{'MB/s':>8}{'MB held':>9}")
+        print(f"a csv log of {size / 1e6:.0f} MB, {rows} records, {2 * CONNECTIONS} connections; one CPU, minimum of {REPEATS}")
+        print(f"{'':38}{'CPU s':>8}{'ratio':>8}{'rows/s':>12}{'MB/s':>8}{'peak MB':>9}")
 
         def maxima(names):
             return f"SELECT {', '.join(f'max({name})' for name in names)} FROM LOG"
@@ -140,7 +140,7 @@ def main():
             ],
         ]
         for group in groups:
-            # In turns, so that what else the machine does falls on all.
+            # Alternate, so that other load on the machine affects all of them.
             runs = [[measure() for _, measure in group] for _ in range(REPEATS)]
             least = [min(found) for found in zip(*runs, strict=True)]
             for (name, _), (cpu, held) in zip(group, least, strict=True):

@@ -64,11 +64,12 @@ SKIPPED = (
     "fuzz/seeds/*", "src/tcpstats/tests/golden/*", "src/viewer/vendor/*/*.js", "src/viewer/vendor/*/*.css", "tests/words.py",
 )
 # Not rewritten yet.  This list only gets shorter.
-PENDING = "bench/*.py", "bench/*.rs", "freebsd/*", "fuzz/*", "src/*", "tests/*"
+PENDING = "freebsd/*", "src/*", "tests/*"
 # Of those, what is rewritten.
 DONE = (
-    "*.md", "src/logger/src/options/mod.rs", "src/tcpstats/src/table.rs", "src/viewer/src/cli.rs", "src/viewer/src/manual.rs",
-    "tests/port/test_pages.py",
+    "*.md", "src/logger/src/options/mod.rs", "src/source/*", "src/tcpstats/Cargo.toml", "src/tcpstats/examples/*",
+    "src/tcpstats/src/[!n]*", "src/tcpstats/tests/*", "src/viewer/src/cli.rs", "src/viewer/src/manual.rs", "tests/port/test_pages.py",
+    "tests/vm/*",
 )
 # Names and quotations: the path, and the text around a match.
 ALLOWED = {

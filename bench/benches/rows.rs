@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What a row of text costs, beside what the standard library's formatting of
-//! the same row costs in the same run; and that it allocates nothing.
+//! The cost of formatting a row of text, compared with the standard library's
+//! formatting of the same row in the same run; and a check that formatting does
+//! not allocate.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write;
@@ -12,35 +13,36 @@ use std::time::Instant;
 use tcpstats::text::Text;
 use tcpstats::{Columns, FIELDS, Kind, Record, State, csv, ipv4, json, key, name, siftr};
 
-/// Counts what is allocated.
+/// An allocator that counts allocations.
 struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: every call is the system allocator's own.
+// SAFETY: every call is forwarded to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps GlobalAlloc's contract.
+        // SAFETY: the caller upholds the contract of GlobalAlloc.
         unsafe { System.alloc(layout) }
     }
 
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps GlobalAlloc's contract.
-        unsafe { System.dealloc(place, layout) }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller upholds the contract of GlobalAlloc.
+        unsafe { System.dealloc(pointer, layout) }
     }
 }
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A busy connection: every numeric field has a number of plausible length.
+/// Returns a busy connection: every numeric field has a number of plausible
+/// length.
 fn record() -> Record {
     let mut bytes = vec![0; tcpstats::RECORD_LEN];
     bytes[8..32].fill(0xff);
-    // Numbers of seven digits, as busy connections have them.
-    for place in FIELDS.iter().filter(|field| field.kind.size() >= 4 && field.kind.is_number()) {
-        bytes[tcpstats::PREAMBLE_LEN + place.offset..][..3].copy_from_slice(&1_234_567_u32.to_le_bytes()[..3]);
+    // Numbers of seven digits are typical of busy connections.
+    for field in FIELDS.iter().filter(|field| field.kind.size() >= 4 && field.kind.is_number()) {
+        bytes[tcpstats::PREAMBLE_LEN + field.offset..][..3].copy_from_slice(&1_234_567_u32.to_le_bytes()[..3]);
     }
     let mut record = Record::from_bytes(&bytes, false);
     record.at_ns = 1_234_567;
@@ -55,7 +57,8 @@ fn record() -> Record {
     record
 }
 
-/// Median nanoseconds of one call, and allocations of all calls.
+/// Returns the median time of a call in nanoseconds, and the number of
+/// allocations in all calls.
 fn measure(mut call: impl FnMut()) -> (f64, u64) {
     const CALLS: u32 = 20_000;
     let before = ALLOCATIONS.load(Ordering::Relaxed);
@@ -72,8 +75,8 @@ fn measure(mut call: impl FnMut()) -> (f64, u64) {
     (runs[runs.len() / 2], allocations)
 }
 
-/// The same cells by `core::fmt`.
-fn by_standard_library(line: &mut String, columns: &Columns, record: &Record) {
+/// Formats the same cells with `core::fmt`.
+fn format_with_standard_library(line: &mut String, columns: &Columns, record: &Record) {
     let _ = write!(line, "1764000000.001234567,42");
     for field in columns.fields() {
         line.push(',');
@@ -97,20 +100,20 @@ fn main() {
     let mut buffer = vec![0; csv::ROW_MAX.max(json::ROW_MAX)];
     let mut line = String::with_capacity(8192);
 
-    let (peer, _) = measure(|| {
+    let (baseline, _) = measure(|| {
         line.clear();
-        by_standard_library(&mut line, &basic, black_box(&record));
+        format_with_standard_library(&mut line, &basic, black_box(&record));
         black_box(&line);
     });
     println!("{:<44}{:>11}{:>8}  {:>11}", "row of text", "median ns", "ratio", "allocations");
-    println!("{:<44}{peer:>11.0}{:>8.2}", "csv, basic columns, by core::fmt (the peer)", 1.0);
+    println!("{:<44}{baseline:>11.0}{:>8.2}", "csv, basic columns, with core::fmt (baseline)", 1.0);
     let mut show = |what: &str, write: &dyn Fn(&mut Text<'_>)| {
         let (ns, allocations) = measure(|| {
             let mut text = Text::new(&mut buffer);
             write(&mut text);
             black_box(text.finish());
         });
-        println!("{what:<44}{ns:>11.0}{:>8.2}  {allocations:>11}", ns / peer);
+        println!("{what:<44}{ns:>11.0}{:>8.2}  {allocations:>11}", ns / baseline);
     };
     let record = black_box(&record);
     show("csv, basic columns", &|text| csv::row(text, &basic, 1_764_000_000_000_000_000, 42, record));

@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Nothing to link: the measurements are in `benches/`.
+//! This library is empty: the benchmarks are in `benches/`.

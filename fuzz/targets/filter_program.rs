@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A filter's program, as an ioctl hands it to the kernel.
+//! The program of a filter, as the kernel receives it in an ioctl.
 //!
-//! Whatever is accepted has no second form and can be evaluated on any record;
-//! what the record's identity decides is what the whole record says.
+//! Every program that is accepted has only one form and can be evaluated for
+//! any record; a decision from the record's identity agrees with the complete
+//! record.
 
 #![no_main]
 
@@ -12,7 +13,7 @@ use tcpstats::filter::{FILTER_LEN, Verdict};
 use tcpstats::{Filter, PREAMBLE_LEN, RECORD_LEN, Record};
 
 fuzz_target!(|input: &[u8]| {
-    // Zeros at the end may be left out, so that inputs stay short.
+    // Zeros at the end may be omitted, so that inputs stay short.
     let mut program = [0; FILTER_LEN];
     for (to, from) in program.iter_mut().zip(input) {
         *to = *from;
@@ -22,13 +23,13 @@ fuzz_target!(|input: &[u8]| {
     };
     assert_eq!(filter.to_bytes(), program);
 
-    // The input over and over as a record holds the filter's own operands.
-    let mut some: Vec<u8> = input.iter().copied().cycle().take(RECORD_LEN).collect();
-    let mut every = some.clone();
-    every[8..PREAMBLE_LEN].fill(0xff);
-    some.rotate_left(8);
-    for record in [Record::new(), Record::from_bytes(&some, false), Record::from_bytes(&every, false)] {
-        let whole = if filter.matches(&record) { Verdict::Match } else { Verdict::NoMatch };
-        assert!([Verdict::Unknown, whole].contains(&filter.verdict_by_identity(&record)));
+    // Repeating the input as a record makes the record contain the filter's own operands.
+    let mut any_present: Vec<u8> = input.iter().copied().cycle().take(RECORD_LEN).collect();
+    let mut all_present = any_present.clone();
+    all_present[8..PREAMBLE_LEN].fill(0xff);
+    any_present.rotate_left(8);
+    for record in [Record::new(), Record::from_bytes(&any_present, false), Record::from_bytes(&all_present, false)] {
+        let verdict = if filter.matches(&record) { Verdict::Match } else { Verdict::NoMatch };
+        assert!([Verdict::Unknown, verdict].contains(&filter.verdict_by_identity(&record)));
     }
 });

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A filter's text, as a user gives it.
+//! The text of a filter, as a user types it.
 //!
-//! Text that is accepted has one program, which the kernel would accept and
-//! which gives the filter back; an error stands where it says.
+//! Text that is accepted compiles to a program that the kernel accepts and from
+//! which the same filter can be read.  An error has a valid position.
 
 #![no_main]
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A stream of frames, as a device, a pipe or a file gives it.
+//! A stream of frames from a device, a pipe or a file.
 //!
-//! Every frame is the stream's next bytes, and its snapshot written anew reads
-//! as the same records.
+//! Frames follow one another without gaps, and a snapshot that is written again
+//! has the same records.
 
 #![no_main]
 
@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     let mut rest = input;
     let mut frames = FrameReader::new(input);
     while let Ok(Some(frame)) = frames.next_frame() {
-        rest = rest.strip_prefix(frame.bytes()).expect("a frame is the stream's next bytes");
+        rest = rest.strip_prefix(frame.bytes()).expect("a frame starts where the previous one ends");
         match frame.kind {
             FrameKind::Note => assert_eq!(frame.note(), str::from_utf8(frame.payload()).ok()),
             FrameKind::Snapshot => check_rewritten(&frame),
@@ -33,7 +33,7 @@ fn check_rewritten(frame: &Frame<'_>) {
     }
     snapshot.finish(&frame.header);
     seal(snapshot.bytes_mut());
-    let again = Frame::parse(snapshot.bytes()).expect("what was written is a frame");
+    let again = Frame::parse(snapshot.bytes()).expect("a written snapshot is a frame");
     assert!(is_intact(&again));
     assert_eq!(again.header, Header { flags: frame.header.flags | flag::CRC, ..frame.header });
     assert!(again.records().eq(records));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A record of any bytes, of either byte order and any length.
+//! A record of any bytes, in either byte order and of any length.
 //!
-//! It is kept whole by its binary form, and each text form has it in one line
-//! of as many cells as there are columns.
+//! The binary format preserves the record, and every text format writes it in
+//! one line with one cell per column.
 
 #![no_main]
 
@@ -42,13 +42,13 @@ fuzz_target!(|input: (bool, u64, u64, &[u8])| {
     );
 });
 
-/// Has one line written into so many bytes, and looks at it.
-fn line(max: usize, write: impl FnOnce(&mut Text<'_>), look: impl FnOnce(&str)) {
+/// Writes one line into a buffer of `max` bytes, and checks it.
+fn line(max: usize, write: impl FnOnce(&mut Text<'_>), check: impl FnOnce(&str)) {
     let mut buffer = vec![0; max];
     let mut text = Text::new(&mut buffer);
     write(&mut text);
-    let line = text.finish().expect("a row fits its bound");
+    let line = text.finish().expect("a row fits in its maximum length");
     let line = line.strip_suffix('\n').expect("a row ends with a line break");
     assert!(line.bytes().all(|byte| byte.is_ascii_graphic()));
-    look(line);
+    check(line);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A line of a log in text, of any format.
+//! A line of a log in any text format.
 //!
-//! A record that is read has one line, which reads as the same record; a note
-//! of JSON is the same note in text.
+//! A record that can be read is written as one line, which reads as the same
+//! record.  A note in JSON survives the conversion to text.
 
 #![no_main]
 
@@ -49,30 +49,30 @@ fuzz_target!(|line: &[u8]| {
             let again = again.finish().expect("a line is as long as its note and its quotes").trim_end();
             let mut buffer = vec![0; again.len()];
             let mut same = Text::new(&mut buffer);
-            json::read_note(again, &mut same).expect("what was written is a note");
+            json::read_note(again, &mut same).expect("a written note is a note");
             assert_eq!(same.finish(), Some(text));
         }
     }
 });
 
-/// What a line says: a time, a snapshot, and a record.
-type Place = (u64, u64);
+/// The time in nanoseconds and the number of the snapshot in a line.
+type TimeAndSnapshot = (u64, u64);
 
-/// Has what is read from the line written and read again.
+/// Reads a record from the line, writes it and reads it again.
 fn again(
     line: &[u8],
-    read: impl Fn(&[u8], &mut Record) -> Option<Place>,
-    write: impl Fn(&mut Text<'_>, Place, &Record),
+    read: impl Fn(&[u8], &mut Record) -> Option<TimeAndSnapshot>,
+    write: impl Fn(&mut Text<'_>, TimeAndSnapshot, &Record),
 ) {
     let mut record = Record::new();
-    let Some(place) = read(line, &mut record) else {
+    let Some(time_and_snapshot) = read(line, &mut record) else {
         return;
     };
     let mut buffer = vec![0; json::ROW_MAX];
     let mut text = Text::new(&mut buffer);
-    write(&mut text, place, &record);
-    let written = text.finish().expect("a row fits its bound");
+    write(&mut text, time_and_snapshot, &record);
+    let written = text.finish().expect("a row fits in its maximum length");
     let mut same = Record::new();
-    assert_eq!(read(written.trim_end().as_bytes(), &mut same), Some(place));
+    assert_eq!(read(written.trim_end().as_bytes(), &mut same), Some(time_and_snapshot));
     assert_eq!(same, record);
 }

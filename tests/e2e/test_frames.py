@@ -38,7 +38,7 @@ def test_a_bin_log_cut_anywhere_is_read_up_to_its_last_whole_snapshot(frames, tm
         if end == place:
             run("-d", cut, "-s", 1000, "-o", out)
         else:
-            assert "cut off" in refuse("-d", cut, "-s", 1000, "-o", out)
+            assert "truncated" in refuse("-d", cut, "-s", 1000, "-o", out)
         read = CsvLog(out.read_text())
         assert [note["snapshot"] for note in read.noted("snapshot")] == [shot["sequence"] for shot in expected], place
         assert read.rows == all_rows[: sum(shot["written"] for shot in expected)], place

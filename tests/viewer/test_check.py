@@ -200,8 +200,8 @@ def test_damaged_frames_are_told_and_what_follows_is_read(frames, tmp_path):  # 
     log = tmp_path / "log.bin"
     log.write_bytes(data)
     told = problems(log)
-    assert f"at byte {shots[2]['at']}: the frame is damaged, its CRC does not fit" in told
-    assert f"at byte {shots[4]['at']}: no frame begins here (no magic)" in told
+    assert f"at byte {shots[2]['at']}: the frame is damaged (CRC mismatch)" in told
+    assert f"at byte {shots[4]['at']}: no frame starts here (bad magic)" in told
     assert any("1 snapshots are missing between 2 and 4" in problem for problem in told)
     assert any("1 snapshots are missing between 4 and 6" in problem for problem in told)
     assert f": {len(shots) - 2} snapshots, " in start("check", log).stdout.decode()

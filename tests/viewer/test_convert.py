@@ -163,7 +163,7 @@ def test_a_log_that_is_cut_anywhere_is_read_up_to_there(real, tmp_path, form, to
             said = refuse("convert", cut, out, "-f")
             if form == "bin":
                 at = max(edge for edge in [0, *(frame["end"] for frame in frames_of(data[:place])[0])])
-                assert said == f"{cut}: at byte {at}: the frame is cut off"
+                assert said == f"{cut}: at byte {at}: the frame is truncated"
             else:
                 line = data[:place].count(b"\n") + 1
                 assert said == f"{cut}: line {line}: the line is cut off; expected a line break"
@@ -234,7 +234,7 @@ def test_what_cannot_be_done_is_told_in_a_sentence(real, tmp_path):  # noqa: F81
     assert refuse("convert", tmp_path, out) == f"{tmp_path}: is a directory; expected a log"
     assert refuse("convert", log, tmp_path / "no" / "x.csv").endswith("x.csv: No such file or directory")
     assert refuse("convert", "-e", "port x", log, "-", "-F", "csv").endswith("\n  port x\n       ^")
-    assert refuse("convert", "-O", "rtt", log, "-", "-F", "csv").startswith('-O: no field is named "rtt"')
+    assert refuse("convert", "-O", "rtt", log, "-", "-F", "csv").startswith('-O: unknown field "rtt"')
     assert "changes only, and the format of siftr(4) cannot say that" in refuse(
         "convert", real / "changes.csv", tmp_path / "x.siftr"
     )

@@ -238,10 +238,10 @@ def test_a_time_without_a_unit_is_refused(parquet, tmp_path):
 def test_a_value_that_no_field_has_is_refused_with_its_row(parquet, tmp_path):
     out = tmp_path / "again.parquet"
     for change, said in {
-        "-1::bigint as srtt": "expected srtt, a number of 32 bits",
-        "4294967296::bigint as srtt": "expected srtt, a number of 32 bits",
-        "0.5::double as srtt": "expected srtt, a number of 32 bits",
-        "70000::integer as lport": "expected lport, a number of 16 bits",
+        "-1::bigint as srtt": "expected srtt, a 32-bit number",
+        "4294967296::bigint as srtt": "expected srtt, a 32-bit number",
+        "0.5::double as srtt": "expected srtt, a 32-bit number",
+        "70000::integer as lport": "expected lport, a 16-bit number",
         "'nowhere' as laddr": "expected laddr, an IPv4 or IPv6 address",
         "timestamp '1960-01-01' as time": "expected a time after 1970",
     }.items():

@@ -140,12 +140,12 @@ def test_a_wrong_filter_has_a_caret_under_the_place():
     done = start("show", "-e", "port 22 and srtt > fast")
     assert (done.returncode, done.stdout) == (1, b"")
     sentence, text, caret = done.stderr.decode().splitlines()
-    assert sentence.startswith("tcpstats: filter: expected a time, as srtt is in microseconds")
+    assert sentence.startswith("tcpstats: filter: expected a time for srtt, in microseconds")
     assert text == "  port 22 and srtt > fast" and caret.index("^") == text.index("fast") and caret.strip() == "^"
 
 
 def test_what_is_wrong_is_one_sentence():
-    assert refuse("show", "-o", "srt").startswith('-o "srt": no field is named "srt"')
+    assert refuse("show", "-o", "srt").startswith('-o "srt": unknown field "srt"')
     assert refuse("show", "-d", "/nowhere") == "source /nowhere: No such file or directory"
     assert refuse("show", "-d", "/etc/passwd").startswith("/etc/passwd: not a tcpstats log ")
     with open("/dev/full", "wb") as full:

@@ -151,7 +151,7 @@ def test_a_wrong_filter_is_told_at_its_place_and_undone_by_escape(connections, t
     at = next(at for at, line in enumerate(lines) if line.startswith("filter: "))
     assert lines[at] == "filter: port 443 and srtt > fast or"
     assert lines[at + 1].index("^") == lines[at].index("fast") and lines[at + 1].strip() == "^"
-    assert lines[at + 2] == "expected a time, as srtt is in microseconds; us, ms and s are its suffixes"
+    assert lines[at + 2] == "expected a time for srtt, in microseconds or with the suffix us, ms or s"
     wait_for(lambda: terminal.state() == ("1", "1"), "the cursor where one types")
     terminal.press("Enter")
     terminal.press("Escape")
@@ -346,7 +346,7 @@ def test_it_ends_after_so_many_samples(connections, terminal):
 def test_what_is_wrong_is_said_before_the_screen_is_taken(terminal):
     for arguments, said in [
         ("-e 'port x'", "filter: expected a number"),
-        ("-o srt", 'no field is named "srt"'),
+        ("-o srt", 'unknown field "srt"'),
         ("-d /nowhere", "source /nowhere: No such file or directory"),
         ("-s 0", "0 is not in 1.."),
     ]:

@@ -1,28 +1,29 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# What is tested of siftr_cdev on a running FreeBSD, as TAP.  As root, in a
-# folder that holds siftr_cdev.ko, vmsuite, siftr_cdev_logger and the D scripts:
+# Tests siftr_cdev on a running FreeBSD and prints TAP.  Run it as root in a
+# directory that contains siftr_cdev.ko, vmsuite, siftr_cdev_logger and the D
+# scripts:
 #
 #   sh suite.sh [LOADS [CHURN_SECONDS]]
 #
-# What is tested of an installation needs the tar of `make freebsd`, unpacked
-# over /.  It makes users, jails and network interfaces, and changes rc.conf
-# and more: run it in a machine to throw away.
+# The tests of the installation are skipped unless the archive of `make freebsd`
+# is unpacked in /.  The script creates users, jails and network interfaces, and
+# changes rc.conf and other settings: run it on a disposable machine.
 set -u
 
 loads=${1:-100} churn_s=${2:-30}
 here=$(pwd)
 run=0 failed=0 skipped=0
 
-# test_that NAME COMMAND: passes if the command does.
+# test_that NAME COMMAND: runs a test, which passes if the command succeeds.
 test_that() {
 	name=$1
 	shift
 	run=$((run + 1))
 	if "$@" > out.txt 2>&1; then
 		echo "ok $run - $name"
-		# What a test measured.
+		# Measurements of the test.
 		grep '^# [0-9][0-9]* [a-z]' out.txt
 	else
 		failed=$((failed + 1))
@@ -31,7 +32,8 @@ test_that() {
 	fi
 }
 
-# needs WHAT NAME COMMAND: the same, if this machine has the program or file.
+# needs WHAT NAME COMMAND: runs a test if this machine has the program or file
+# WHAT, otherwise skips it.
 needs() {
 	what=$1
 	shift
@@ -39,7 +41,7 @@ needs() {
 		test_that "$@"
 	else
 		run=$((run + 1)) skipped=$((skipped + 1))
-		echo "ok $run - $1 # SKIP there is no $what"
+		echo "ok $run - $1 # SKIP no $what"
 	fi
 }
 
@@ -50,21 +52,21 @@ is() {
 fails_with() {
 	words=$1
 	shift
-	if "$@" > said.txt 2>&1; then echo "it was to fail: $*"; return 1; fi
-	grep -q "$words" said.txt || { echo "expected \"$words\" in:"; cat said.txt; return 1; }
+	if "$@" > output.txt 2>&1; then echo "expected to fail: $*"; return 1; fi
+	grep -q "$words" output.txt || { echo "expected \"$words\" in:"; cat output.txt; return 1; }
 }
 
-# eventually COMMAND: within 30 seconds.
+# eventually COMMAND: waits up to 30 seconds until the command succeeds.
 eventually() {
 	for _ in $(jot 300); do
 		! "$@" || return 0
 		sleep 0.1
 	done
-	echo "it never was so: $*"
+	echo "did not succeed within 30 s: $*"
 	return 1
 }
 
-# Memory of the malloc type that is in use, 0 when there is none.
+# Prints the memory in use of the module's malloc type.
 memory_in_use() {
 	vmstat -m | awk '$1 == "siftr_cdev" { print $2; found = 1 } END { if (!found) print 0 }'
 }
@@ -82,12 +84,12 @@ loads_and_unloads() {
 	! kldstat -q -m siftr_cdev && is "$(memory_in_use)" 0
 }
 
-says_it_is_there() {
+is_logged_in_dmesg() {
 	dmesg | grep -q 'siftr_cdev: version .*, /dev/tcpstats ready, .* bytes a record' &&
 	    dmesg | grep -q 'siftr_cdev: unloaded after .* snapshots'
 }
 
-second_load_is_refused() {
+second_load_fails() {
 	fails_with 'already loaded\|File exists' kldload ./siftr_cdev.ko
 }
 
@@ -123,7 +125,7 @@ sysctls_are_described() {
 	[ "$(sysctl -N net.inet.siftr_cdev | wc -l)" -ge 14 ]
 }
 
-# Connections of root, and one of user1, held while something is looked at.
+# Opens connections of root and one of user1, which stay open until let_go.
 hold() {
 	mkfifo held.in held.user
 	./vmsuite hold < held.in > held.out &
@@ -146,7 +148,7 @@ visible_to() {
 	su "$1" -c "$here/vmsuite visible $root_port 7001" | tr '\n' ' '
 }
 
-outsider_is_refused() {
+outsider_cannot_read() {
 	fails_with 'Permission denied' su user1 -c 'cat /dev/tcpstats'
 }
 
@@ -165,7 +167,7 @@ others_are_hidden() {
 	is "$found" "$root_port 0 7001 0 " && is "$own" "$root_port 0 7001 1 "
 }
 
-# A root for jails, with a devfs that shows the device.
+# A root directory for jails, whose devfs contains the device.
 jail_root=/tmp/jail
 make_jail_root() {
 	for folder in bin etc lib libexec sbin usr "${here#/}"; do
@@ -183,7 +185,7 @@ unmount_jail_root() {
 	done
 }
 
-# jail_run PARAMETERS SCRIPT: makes jail t, which stays.
+# jail_run PARAMETERS SCRIPT: runs the script in a new persistent jail named t.
 jail_run() {
 	# shellcheck disable=SC2086
 	jail -c name=t path=$jail_root host.hostname=t persist $1 command=/bin/sh -c "$2"
@@ -192,24 +194,24 @@ jail_run() {
 jail_sees_its_own() {
 	(jail_run 'ip4=inherit ip6=inherit' 'nc -l 127.0.0.1 7002 & sleep 1') || return 1
 	found=$(jexec t "$here/vmsuite" visible "$root_port" 7002 | tr '\n' ' ')
-	whole=$(./vmsuite visible "$root_port" 7002 | tr '\n' ' ')
+	host=$(./vmsuite visible "$root_port" 7002 | tr '\n' ' ')
 	jail -r t
-	is "$found" "$root_port 0 7002 1 " && is "$whole" "$root_port 2 7002 1 "
+	is "$found" "$root_port 0 7002 1 " && is "$host" "$root_port 2 7002 1 "
 }
 
 vnet_jail_sees_its_own() {
 	(jail_run 'vnet' 'ifconfig lo0 127.0.0.1/8 up && (nc -l 127.0.0.1 7003 & sleep 1)') || return 1
 	found=$(jexec t "$here/vmsuite" visible "$root_port" 7003 | tr '\n' ' ')
-	whole=$(./vmsuite visible "$root_port" 7003 | tr '\n' ' ')
+	host=$(./vmsuite visible "$root_port" 7003 | tr '\n' ' ')
 	all=$(./vmsuite visible-everywhere "$root_port" 7003 | tr '\n' ' ')
 	refused=$(jexec t "$here/vmsuite" visible-everywhere 7003 2>&1)
 	jail -r t
-	is "$found" "$root_port 0 7003 1 " && is "$whole" "$root_port 2 7003 0 " &&
+	is "$found" "$root_port 0 7003 1 " && is "$host" "$root_port 2 7003 0 " &&
 	    is "${all%[1-9]* }" "$root_port 2 jid 0 7003 1 jid " || return 1
 	case $refused in *'Operation not permitted'*) ;; *) echo "in the jail: $refused"; return 1 ;; esac
 }
 
-vnets_come_and_go() {
+vnets_are_created_and_destroyed() {
 	./vmsuite churn-everywhere 10 > churn.txt 2>&1 &
 	pid=$!
 	for i in 1 2 3 4 5; do
@@ -218,8 +220,8 @@ vnets_come_and_go() {
 	wait $pid || { cat churn.txt; return 1; }
 }
 
-# A jail that comes again, with the number it had, has another network stack: no connection is the same.
-vnets_are_told_apart() {
+# A jail that is created again with the same ID has a new network stack, so no connection has the same identity.
+recreated_jail_has_new_vnet() {
 	rm -f identities.txt
 	for _ in 1 2 3; do
 		jail -c jid=77 vnet persist path=/ && jexec 77 ifconfig lo0 127.0.0.1/8 up || return 1
@@ -259,7 +261,7 @@ logger_logs() {
 	esac
 }
 
-# Connections wait 10 s in TIME_WAIT, not 60: they too come and go, and are gone before the service logs all there are.
+# Connections stay in TIME_WAIT for 10 s instead of 60 s, so that they are gone before the service logs all connections.
 readers_against_churn() {
 	msl=$(sysctl -n net.inet.tcp.msl)
 	for oid in net.inet.tcp.msl net.inet.tcp.msl_local; do
@@ -268,30 +270,30 @@ readers_against_churn() {
 	./vmsuite churn "$churn_s"
 	passed=$?
 	sysctl net.inet.tcp.msl="$msl" > /dev/null
-	[ $passed -eq 0 ] && eventually few_wait
+	[ $passed -eq 0 ] && eventually few_are_in_time_wait
 }
 
-few_wait() {
+few_are_in_time_wait() {
 	[ "$(netstat -an -p tcp | grep -c TIME_WAIT)" -lt 100 ]
 }
 
-# The installation: the rc script, what it says the logger does, and the viewer.
+# The installation: the rc script, the logger as a service, and the viewer.
 script=/usr/local/etc/rc.d/tcpstats_logger
 viewer=/usr/local/bin/tcpstats
 log=/var/log/tcpstats/tcpstats.log
 pidfile=/var/run/siftr_cdev_logger.pid
 
-holds() {
+contains() {
 	grep -q "$1" "$2" 2> /dev/null
 }
 
-# Every snapshot once, in order, with all its rows.
-are_whole() {
+# Reads a log, and succeeds if every snapshot occurs once, in order, with all its rows.
+is_complete() {
 	awk '/^[0-9]/ { rows++ }
 	    /^# snapshot / {
 		split($3, number, "="); for (i = 4; i <= NF; i++) if ($i ~ /^records=/) split($i, records, "=")
 		if (seen && number[2] != last + 1) { print "snapshot " number[2] " follows " last; wrong = 1 }
-		if (rows != records[2]) { print "snapshot " number[2] " has " rows " of " records[2]; wrong = 1 }
+		if (rows != records[2]) { print "snapshot " number[2] " has " rows " rows of " records[2]; wrong = 1 }
 		last = number[2]; seen++; all += rows; rows = 0
 	    }
 	    END { if (seen < 3 || !all) print "only " seen " snapshots, " all " rows"; exit wrong || seen < 3 || !all }'
@@ -302,10 +304,10 @@ service_starts() {
 	sysrc tcpstats_logger_enable=YES tcpstats_logger_interval=100000 > /dev/null || return 1
 	service tcpstats_logger start || return 1
 	kldstat -q -m siftr_cdev && service tcpstats_logger status | grep "is running as pid $(cat $pidfile)" &&
-	    eventually holds '^# snapshot snapshot=3 ' $log && is "$(stat -f '%Sp %Su' $log)" '-rw-r----- nobody'
+	    eventually contains '^# snapshot snapshot=3 ' $log && is "$(stat -f '%Sp %Su' $log)" '-rw-r----- nobody'
 }
 
-second_start_is_refused() {
+second_start_fails() {
 	pid=$(cat $pidfile)
 	service tcpstats_logger start
 	fails_with 'is locked\|already\|another' ./siftr_cdev_logger -b -p $pidfile -o second.log && is "$(cat $pidfile)" "$pid"
@@ -317,16 +319,16 @@ logger_is_confined() {
 }
 
 service_reloads() {
-	mv $log $log.before && service tcpstats_logger reload && eventually holds '^# snapshot ' $log || return 1
-	cat $log.before $log | are_whole
+	mv $log $log.before && service tcpstats_logger reload && eventually contains '^# snapshot ' $log || return 1
+	cat $log.before $log | is_complete
 }
 
 newsyslog_rotates() {
 	cp $log before.log
 	cp /usr/local/etc/newsyslog.conf.d/tcpstats_logger.conf.sample /usr/local/etc/newsyslog.conf.d/tcpstats_logger.conf &&
-	    newsyslog -F $log && eventually holds '^# snapshot ' $log && eventually test -s $log.0.bz2 || return 1
+	    newsyslog -F $log && eventually contains '^# snapshot ' $log && eventually test -s $log.0.bz2 || return 1
 	! grep 'logfile turned over' $log && is "$(stat -f '%Sp %Su' $log)" '-rw-r----- nobody' || return 1
-	bzcat $log.0.bz2 | cat - $log | are_whole &&
+	bzcat $log.0.bz2 | cat - $log | is_complete &&
 	    is "$(bzcat $log.0.bz2 | head -c "$(stat -f %z before.log)" | cmp - before.log)" ''
 }
 
@@ -334,7 +336,7 @@ service_restarts() {
 	pid=$(cat $pidfile)
 	service tcpstats_logger restart || return 1
 	[ "$(cat $pidfile)" != "$pid" ] && ! kill -0 "$pid" && is "$(grep -c '^# end ' $log)" 1 &&
-	    eventually holds '^# end \(.*\)' $log && service tcpstats_logger status
+	    eventually contains '^# end \(.*\)' $log && service tcpstats_logger status
 }
 
 service_stops() {
@@ -342,33 +344,33 @@ service_stops() {
 	! service tcpstats_logger status && [ ! -s $pidfile ] && is "$(tail -1 $log | cut -c 1-6)" '# end '
 }
 
-# Local port, foreign port and state of the connections that stay, in one order.
-as_netstat_has_them() {
+# Prints local port, foreign port and state of the permanent connections, sorted.
+netstat_connections() {
 	netstat -an -p tcp | awk '$NF == "LISTEN" || $NF == "ESTABLISHED" {
 		sub(/.*\./, "", $4); sub(/.*\./, "", $5); print $4, ($5 == "*" ? 0 : $5), $NF }' | sort
 }
 
 viewer_shows() {
 	$viewer "$1" -o lport,fport,state -e 'state listen or state established' > shown.txt || return 1
-	as_netstat_has_them > expected.txt
+	netstat_connections > expected.txt
 	is "$(sed 1d shown.txt | awk '{ print $1, $2, $3 }' | sort | diff - expected.txt)" '' &&
 	    [ "$(grep -c ESTABLISHED expected.txt)" -ge 2 ]
 }
 
-viewer_says_what_is_wrong() {
+viewer_reports_errors() {
 	fails_with 'srt' $viewer show -o srt &&
 	    fails_with '/dev/nowhere' $viewer show -d /dev/nowhere &&
-	    fails_with 'ermission' su user1 -c "$viewer show" && ! grep 'os error' said.txt
+	    fails_with 'ermission' su user1 -c "$viewer show" && ! grep 'os error' output.txt
 }
 
-# All of the first run of the service, which was rotated twice, and the second.
+# Prints the complete log of both runs of the service.  The log of the first run was rotated twice.
 service_log() {
 	bzcat $log.0.bz2 | cat $log.before - $log
 }
 
 viewer_checks() {
 	$viewer check $log.before $log.0.bz2 $log > checked.txt
-	# Late ticks are the machine's, not the log's.
+	# A slow machine may miss ticks, which is not an error of the log.
 	is "$(sed '$d' checked.txt | grep -v ' ticks were missed$')" '' || return 1
 	is "$(sed -n '$s/^.*whole.*: \(.* records\), .*$/\1/p' checked.txt)" "$(service_log |
 	    awk '/^# snapshot / { snapshots++ } /^[0-9]/ { rows++ } END { print snapshots " snapshots, " rows " records" }')" || return 1
@@ -376,11 +378,11 @@ viewer_checks() {
 	fails_with 'there is no closing line' $viewer check unfinished.log
 }
 
-# Ports, and the least and the greatest srtt, of each connection that data can go over.
-viewer_sums_up() {
+# Compares ports, minimum srtt and maximum srtt of each connection that can carry data.
+viewer_summarizes() {
 	$viewer summary --csv $log.before $log.0.bz2 $log | awk -F , '
 	    NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
-	    $at["srtt_min_us"] != "" { print $at["lport"], $at["fport"], $at["srtt_min_us"], $at["srtt_max_us"] }' | sort > summed.txt
+	    $at["srtt_min_us"] != "" { print $at["lport"], $at["fport"], $at["srtt_min_us"], $at["srtt_max_us"] }' | sort > summary.txt
 	service_log | awk -F , '
 	    /^time,/ { for (i = 1; i <= NF; i++) at[$i] = i }
 	    /^[0-9]/ && $at["state"] !~ /LISTEN|CLOSED|TIME_WAIT/ && $at["srtt"] != "" {
@@ -389,10 +391,10 @@ viewer_sums_up() {
 		if (srtt > greatest[key]) greatest[key] = srtt
 	    }
 	    END { for (key in ports) print ports[key], least[key], greatest[key] + 0 }' | sort > expected.txt
-	is "$(diff summed.txt expected.txt)" '' && [ "$(wc -l < expected.txt)" -ge 2 ]
+	is "$(diff summary.txt expected.txt)" '' && [ "$(wc -l < expected.txt)" -ge 2 ]
 }
 
-# What the logger and the viewer make of the same frames; a log that went through all formats is as it was.
+# The logger and the viewer convert the same frames identically, and a log is unchanged after conversion to all formats.
 viewer_converts() {
 	rm -f x.bin x.csv y.csv x.parquet
 	./siftr_cdev_logger -o x.bin -s 50000 -c 5 -F bin && ./siftr_cdev_logger -d x.bin -o y.csv && $viewer convert x.bin x.csv || return 1
@@ -408,83 +410,83 @@ viewer_plots() {
 	    is "$(head -c 4 x.png | tail -c 3)" PNG && is "$(tail -c 7 x.svg)" '</svg>'
 }
 
-syslogd_gets_it() {
+logger_writes_to_syslogd() {
 	touch /var/log/tcpstats.syslog
 	mkdir -p /usr/local/etc/syslog.d && echo 'local3.* /var/log/tcpstats.syslog' > /usr/local/etc/syslog.d/tcpstats.conf
 	service syslogd onerestart && ./siftr_cdev_logger -c 2 -s 100000 -l local3.info &&
-	    eventually holds 'siftr_cdev_logger.*: end ' /var/log/tcpstats.syslog &&
+	    eventually contains 'siftr_cdev_logger.*: end ' /var/log/tcpstats.syslog &&
 	    is "$(grep -c 'siftr_cdev_logger.*: snapshot ' /var/log/tcpstats.syslog)" 2
 }
 
-manual_is_found() {
+man_finds_pages() {
 	is "$(man -w siftr_cdev)" /usr/local/share/man/man4/siftr_cdev.4.gz &&
 	    is "$(man -w siftr_cdev_logger)" /usr/local/share/man/man8/siftr_cdev_logger.8.gz &&
 	    is "$(man -w 5 tcpstats)" /usr/local/share/man/man5/tcpstats.5.gz
 }
 
-manual_is_readable() {
+pages_are_readable() {
 	for page in /usr/local/share/man/man?/siftr_cdev* /usr/local/share/man/man?/tcpstats*; do
 		[ "$(mandoc -T ascii "$page" | wc -l)" -gt 100 ] || { echo "$page"; return 1; }
 	done
 }
 
-nothing_is_left() {
+unloads_without_leak() {
 	kldunload siftr_cdev && [ ! -e /dev/tcpstats ] && is "$(memory_in_use)" 0 && ! sysctl -q net.inet.siftr_cdev > /dev/null
 }
 
 pw useradd user1 2> /dev/null; pw useradd user2 -G wheel 2> /dev/null
 
-test_that "it loads and unloads $loads times and leaves nothing" loads_and_unloads
-test_that 'it says so in dmesg' says_it_is_there
+test_that "the module loads and unloads $loads times without a leak" loads_and_unloads
+test_that 'loading and unloading are logged in dmesg' is_logged_in_dmesg
 kldload ./siftr_cdev.ko || exit 1
-test_that 'a second load is refused' second_load_is_refused
+test_that 'the module cannot be loaded twice' second_load_fails
 test_that 'the device is root:wheel 0440' mode_and_group
-test_that 'mode and group are tunables' mode_by_tunable
+test_that 'tunables set mode and group of the device' mode_by_tunable
 test_that 'every sysctl has a description' sysctls_are_described
-test_that 'cat | head -1 ends' cat_to_head
-test_that 'dd bs=1 is complete' dd_agrees 1
-test_that 'dd bs=1m is complete' dd_agrees 1m
+test_that 'cat | head -1 terminates' cat_to_head
+test_that 'dd bs=1 reads a complete snapshot' dd_agrees 1
+test_that 'dd bs=1m reads a complete snapshot' dd_agrees 1m
 hold
-test_that 'a jail can have the device' make_jail_root
-test_that 'who is not of the group may not read' outsider_is_refused
-test_that 'a user of wheel sees the connections of others' others_are_visible
-test_that 'see_other_uids=0 hides the connections of others' others_are_hidden
+test_that 'the device can be shown in a jail' make_jail_root
+test_that 'users outside the group cannot read the device' outsider_cannot_read
+test_that 'a user in wheel sees the connections of other users' others_are_visible
+test_that 'see_other_uids=0 hides the connections of other users' others_are_hidden
 test_that 'a jail sees its own connections' jail_sees_its_own
-test_that 'a vnet jail sees its own, and root of the host sees all when asked' vnet_jail_sees_its_own
-test_that 'network stacks come and go while all are read' vnets_come_and_go
-test_that 'the network stacks of a jail that comes again are told apart' vnets_are_told_apart
+test_that 'a vnet jail sees its own connections, and root of the host can read all' vnet_jail_sees_its_own
+test_that 'all network stacks can be read while some are created and destroyed' vnets_are_created_and_destroyed
+test_that 'a jail that is created again has a new network stack' recreated_jail_has_new_vnet
 for format in csv json siftr bin; do
 	test_that "the logger logs $format from the device" logger_logs $format
 done
-test_that 'the probes fire' probes_fire
+test_that 'the DTrace probes fire' probes_fire
 let_go
 unmount_jail_root
-test_that 'the suite of vmsuite passes' ./vmsuite
-test_that 'counters of bytes are exact over loss' ./vmsuite values 10
-test_that "readers against connections that come and go for $churn_s s" readers_against_churn
+test_that 'vmsuite passes' ./vmsuite
+test_that 'byte counters are exact with packet loss' ./vmsuite values 10
+test_that "reading works for $churn_s s while connections are opened and closed" readers_against_churn
 hold
 needs $script 'the service loads the module and logs' service_starts
-needs $script 'a second logger of the same pidfile is refused' second_start_is_refused
-needs $script 'the logger is nobody, in a sandbox' logger_is_confined
-needs $script 'the service reloads without loss' service_reloads
+needs $script 'a second logger with the same pidfile fails' second_start_fails
+needs $script 'the logger runs as nobody in a sandbox' logger_is_confined
+needs $script 'the service reopens its log without loss' service_reloads
 needs $script 'newsyslog rotates without loss' newsyslog_rotates
 needs $script 'the service restarts' service_restarts
-needs $script 'the service stops, and the log has its end' service_stops
+needs $script 'the service stops, and its log has an end note' service_stops
 for command in show top; do
-	needs $viewer "tcpstats $command prints what netstat does" viewer_shows $command
+	needs $viewer "tcpstats $command agrees with netstat" viewer_shows $command
 done
-needs $viewer 'tcpstats says what is wrong' viewer_says_what_is_wrong
-needs $viewer 'tcpstats check finds the log whole, and one without its end not' viewer_checks
-needs $viewer 'tcpstats summary has the times that the log has' viewer_sums_up
-needs $viewer 'tcpstats converts as the logger does, and back' viewer_converts
-needs $viewer 'tcpstats plot draws the log' viewer_plots
+needs $viewer 'tcpstats reports errors' viewer_reports_errors
+needs $viewer 'tcpstats check accepts the log and rejects one without its end' viewer_checks
+needs $viewer 'tcpstats summary agrees with the log' viewer_summarizes
+needs $viewer 'tcpstats convert agrees with the logger and is reversible' viewer_converts
+needs $viewer 'tcpstats plot plots the log' viewer_plots
 let_go
-needs syslogd 'the logger logs to syslogd' syslogd_gets_it
-# Where man(1) is and the pages are not, nothing was installed.
+needs syslogd 'the logger logs to syslogd' logger_writes_to_syslogd
+# A machine with man(1) but without our pages has no installation.
 if command -v man > /dev/null; then man=/usr/local/share/man/man4/siftr_cdev.4.gz; else man=man; fi
-needs $man 'man finds the pages' manual_is_found
-needs $script 'the pages can be read' manual_is_readable
-test_that 'it is unloaded and nothing is left' nothing_is_left
+needs $man 'man finds the pages' man_finds_pages
+needs $script 'the pages are readable' pages_are_readable
+test_that 'the module unloads without a leak' unloads_without_leak
 
 echo "1..$run"
 echo "# $((run - failed - skipped)) passed, $failed failed, $skipped skipped"

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! `floor COUNT [BYTES]`: asks Linux's `sock_diag` for all TCP sockets so many
-//! times, with what the logger asks for, and throws the replies away: the least
-//! that a snapshot can cost.  With BYTES it writes so many zeros to standard
-//! output each time: the least that a snapshot can cost whose log takes them.
+//! `floor COUNT [BYTES]`: measures the minimum cost of a snapshot on Linux.
+//!
+//! Requests COUNT dumps of all TCP sockets from `sock_diag`, with the same
+//! attributes as the logger, and discards the replies.  With BYTES it also
+//! writes BYTES zeros to standard output after each dump, which is the minimum
+//! cost of a snapshot that is logged in a format of that size.
 
 use std::error::Error;
 use std::fs::File;
@@ -12,16 +14,16 @@ use std::os::fd::AsFd;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
-/// As many bytes as the logger takes at once.
+/// The size of the logger's buffer.
 const REPLY_MAX: usize = 128 * 1024;
 
-// Numbers of linux/netlink.h, sock_diag.h and inet_diag.h.
+// Constants in linux/netlink.h, linux/sock_diag.h and linux/inet_diag.h.
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const FAMILIES: [u8; 2] = [2, 10];
 
-/// `nlmsghdr` and `inet_diag_req_v2`: all TCP sockets of a family in any state,
-/// with `INET_DIAG_INFO`, `_CONG` and `_SKMEMINFO`.
+/// Returns `nlmsghdr` and `inet_diag_req_v2` for all TCP sockets of a family in
+/// any state, with `INET_DIAG_INFO`, `_CONG` and `_SKMEMINFO`.
 fn request(family: u8) -> [u8; 72] {
     let mut bytes = [0; 72];
     bytes[0..4].copy_from_slice(&72_u32.to_ne_bytes());
@@ -44,12 +46,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             socket.write_all(&request(family))?;
             loop {
                 if socket.read(&mut buffer)? == 0 {
-                    return Err("the kernel said nothing".into());
+                    return Err("the kernel sent an empty reply".into());
                 }
-                // The end of a dump is a reply of its own.
+                // The end of a dump is a separate reply.
                 match u16::from_ne_bytes([buffer[4], buffer[5]]) {
                     NLMSG_DONE => break,
-                    NLMSG_ERROR => return Err("the kernel refused".into()),
+                    NLMSG_ERROR => return Err("the kernel returned an error".into()),
                     _ => (),
                 }
             }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Holds many established connections on loopback.
+//! Keeps many established connections open on loopback.
 //!
-//! `hold SOCKETS [ACTIVE_PER_CENT [PERIOD_MS]]` makes connections with so many
-//! sockets in all (two a connection), says `ready` and a line of numbers, and
-//! holds them until its standard input ends.  Of the connections a share sends
-//! 100 bytes every period.
+//! `hold SOCKETS [ACTIVE_PER_CENT [PERIOD_MS]]` opens `SOCKETS` sockets, two per
+//! connection, prints a line that starts with `ready`, and keeps the
+//! connections open until the end of its standard input.  `ACTIVE_PER_CENT` per
+//! cent of the connections send 100 bytes every `PERIOD_MS` milliseconds.
 //!
-//! As many processes as the limit of descriptors asks for have a part each, on
-//! a loopback address of its own, since an address has 28,000 ports to connect
-//! from.
+//! The connections are distributed over as many processes as the descriptor
+//! limit requires.  Each process uses its own loopback address, because an
+//! address only has 28,000 ports to connect from.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write, stdin, stdout};
@@ -23,13 +23,14 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::Linger;
 
-/// The most connections of a process: some less than an address has ports.
+/// Maximum number of connections per process, below the number of ports of an
+/// address.
 const CONNECTIONS_MAX: u64 = 20_000;
 
-/// Descriptors for other things than connections.
-const SPARE: u64 = 32;
+/// Number of descriptors reserved for other purposes.
+const RESERVED: u64 = 32;
 
-type Done = Result<(), Box<dyn Error>>;
+type Outcome = Result<(), Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -50,13 +51,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts the parts, and ends them when its own input does.
-fn hold(sockets: &str, active: &str, period_ms: &str) -> Done {
+/// Starts the processes, and ends them at the end of standard input.
+fn hold(sockets: &str, active: &str, period_ms: &str) -> Outcome {
     let mut left = sockets.parse::<u64>()? / 2;
     let (_, descriptors) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    let most = (descriptors.saturating_sub(SPARE) / 2).min(CONNECTIONS_MAX);
+    let most = (descriptors.saturating_sub(RESERVED) / 2).min(CONNECTIONS_MAX);
     if most == 0 {
-        return Err(format!("a limit of {descriptors} descriptors is too small").into());
+        return Err(format!("a limit of {descriptors} descriptors is too low").into());
     }
     let mut parts: Vec<Child> = Vec::new();
     while left > 0 {
@@ -88,8 +89,8 @@ fn hold(sockets: &str, active: &str, period_ms: &str) -> Done {
     Ok(())
 }
 
-/// Holds the connections of one process.
-fn part(number: &str, connections: &str, active: &str, period_ms: &str) -> Done {
+/// Keeps the connections of one process open.
+fn part(number: &str, connections: &str, active: &str, period_ms: &str) -> Outcome {
     let (number, connections): (u16, usize) = (number.parse()?, connections.parse()?);
     let (active, period_ms): (usize, u64) = (active.parse()?, period_ms.parse()?);
     let (_, descriptors) = getrlimit(Resource::RLIMIT_NOFILE)?;
@@ -102,7 +103,8 @@ fn part(number: &str, connections: &str, active: &str, period_ms: &str) -> Done 
         let client = TcpStream::connect(to)?;
         let (server, _) = listener.accept()?;
         server.set_nonblocking(true)?;
-        // Closed they are gone, and do not wait in TIME_WAIT for the next measurement.
+        // Reset the connections when they are closed, so that none is left in
+        // TIME_WAIT for the next measurement.
         setsockopt(&client, Linger, &linger { l_onoff: 1, l_linger: 0 })?;
         setsockopt(&server, Linger, &linger { l_onoff: 1, l_linger: 0 })?;
         pairs.push((client, server));
@@ -114,9 +116,10 @@ fn part(number: &str, connections: &str, active: &str, period_ms: &str) -> Done 
     Ok(())
 }
 
-/// Sends on the first connections, evenly over the period, and keeps the others.
+/// Sends on the first `active` connections, evenly distributed over the period,
+/// and keeps the others open.
 fn work(pairs: &mut [(TcpStream, TcpStream)], active: usize, period: Duration) {
-    /// How often a period is begun anew, so that no two seconds are alike in load.
+    /// Number of batches per period, which spread the load evenly.
     const STEPS: u32 = 10;
     let mut next = Instant::now();
     let mut buffer = [0; 4096];
@@ -126,7 +129,7 @@ fn work(pairs: &mut [(TcpStream, TcpStream)], active: usize, period: Duration) {
                 if client.write_all(&[b'x'; 100]).is_err() {
                     return;
                 }
-                // What came before; nothing may have yet.
+                // Read the data that has arrived, if any.
                 match server.read(&mut buffer) {
                     Ok(_) => (),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => (),

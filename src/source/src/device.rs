@@ -21,18 +21,20 @@ use crate::{Error, FileId, Place, Sample, Source};
 pub struct Device {
     name: String,
     place: Place,
-    /// Which file it is, `None` for a device.
+    /// The identity of a file, or `None` for a device.
     file: Option<FileId>,
     frames: FrameReader<File>,
     filter: Option<Filter>,
-    endless: bool,
+    is_kernel: bool,
 }
 
 impl Device {
-    /// Opens it, and has a device give the frames that are wanted.
+    /// Opens a device or a file of frames.  A device is configured to return
+    /// frames and to apply the filter.
     ///
     /// # Errors
-    /// What the system returned, or that it is neither a device nor a file of frames.
+    /// Returns the error of the system, or an error if the path is neither a
+    /// device nor a file of frames.
     pub fn open(path: &Path, filter: Option<Filter>) -> Result<Self, Error> {
         let name = path.display().to_string();
         let failed = |cause| Error::System { name: name.clone(), cause };
@@ -50,9 +52,9 @@ impl Device {
                 Err(cause) => return Err(Error::NotFrames { name, cause }),
             }
         }
-        let endless = kind.is_char_device();
-        let id = if endless { None } else { Some(FileId::of(&file).map_err(failed)?) };
-        Ok(Self { name, place, file: id, frames: FrameReader::new(file), filter, endless })
+        let is_kernel = kind.is_char_device();
+        let id = if is_kernel { None } else { Some(FileId::of(&file).map_err(failed)?) };
+        Ok(Self { name, place, file: id, frames: FrameReader::new(file), filter, is_kernel })
     }
 
     /// Copies the records that the filter matches.
@@ -66,35 +68,36 @@ impl Device {
                 continue;
             }
             snapshot.clear();
-            // The device has filtered already.
-            let filter = self.filter.as_ref().filter(|_| !self.endless);
-            let mut once = Once::of(&frame.header);
+            // A device has already filtered its records.
+            let filter = self.filter.as_ref().filter(|_| !self.is_kernel);
+            let mut unique = UniqueConnections::of(&frame.header);
             for record in frame.records() {
-                if once.is_first(&record) && filter.is_none_or(|filter| filter.matches(&record)) {
+                if unique.is_first(&record) && filter.is_none_or(|filter| filter.matches(&record)) {
                     snapshot.push(&record);
                 }
             }
             let dropped = frame.header.written - snapshot.written();
             let matched = frame.header.matched.saturating_sub(dropped);
-            let seen = frame.header.seen.saturating_sub(once.repeated);
+            let seen = frame.header.seen.saturating_sub(unique.repeated);
             snapshot.finish(&Header { seen, matched, flags: frame.header.flags & !flag::CRC, ..frame.header });
             return Ok(Sample::Taken);
         }
     }
 }
 
-/// The connections of a snapshot, each once.
+/// Removes repeated connections from a snapshot.
 ///
-/// Before FreeBSD 16 the kernel has one list of all connections.  Since then a
-/// walk goes over several, and sees a connection twice that moves between them:
-/// `inp_next()` of `netinet/in_pcb.c`.
-struct Once {
-    /// `vnet` and `gencnt` of those so far, `None` where none comes twice.
+/// Before FreeBSD 16 the kernel has a single list of all connections.  Since
+/// then a walk visits several lists, and sees a connection twice if it moves
+/// from one to another: see `inp_next()` in `netinet/in_pcb.c`.
+struct UniqueConnections {
+    /// `vnet` and `gencnt` of the connections so far, or `None` if no
+    /// connection can be repeated.
     seen: Option<HashSet<(Option<u64>, u64)>>,
     repeated: u64,
 }
 
-impl Once {
+impl UniqueConnections {
     const SEVERAL_LISTS: u32 = 1_600_000;
 
     fn of(header: &Header) -> Self {
@@ -113,9 +116,9 @@ impl Once {
 
 impl Source for Device {
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
-        // The device ends every snapshot with a read of nothing.
+        // A device marks the end of every snapshot with a read of 0 bytes.
         match self.next(snapshot)? {
-            Sample::End if self.endless => match self.next(snapshot)? {
+            Sample::End if self.is_kernel => match self.next(snapshot)? {
                 Sample::End => Err(Error::NoSnapshot { name: self.name.clone() }),
                 taken @ Sample::Taken => Ok(taken),
             },
@@ -124,7 +127,7 @@ impl Source for Device {
     }
 
     fn comes_back(&self) -> bool {
-        self.endless
+        self.is_kernel
     }
 
     fn reopen(&mut self) -> Result<(), Error> {
@@ -139,7 +142,7 @@ impl Source for Device {
     }
 
     fn place(&self) -> Option<&Place> {
-        self.endless.then_some(&self.place)
+        self.is_kernel.then_some(&self.place)
     }
 
     fn file(&self) -> Option<FileId> {
@@ -147,7 +150,7 @@ impl Source for Device {
     }
 }
 
-/// Parses the start of a file, which is read again from its start afterwards.
+/// Parses the start of a file, and rewinds the file.
 fn first_frame(mut file: &File) -> std::io::Result<Result<(), FrameError>> {
     let mut head = Vec::new();
     file.take(HEADER_LEN as u64).read_to_end(&mut head)?;
@@ -155,16 +158,18 @@ fn first_frame(mut file: &File) -> std::io::Result<Result<(), FrameError>> {
     Ok(Frame::parse(&head).map(|_| ()))
 }
 
-/// Has the device give frames instead of text, and filter them in the kernel.
+/// Configures a device to return frames instead of text, and to apply the
+/// filter in the kernel.
 fn set_up(file: &File, filter: Option<&Filter>) -> std::io::Result<()> {
-    ask(file, ioctl::SET_FORMAT, &ioctl::BINARY.to_ne_bytes())?;
-    filter.map_or(Ok(()), |filter| ask(file, ioctl::SET_FILTER, &filter.to_bytes()))
+    set(file, ioctl::SET_FORMAT, &ioctl::BINARY.to_ne_bytes())?;
+    filter.map_or(Ok(()), |filter| set(file, ioctl::SET_FILTER, &filter.to_bytes()))
 }
 
-/// An ioctl that takes `data` as it is.
-fn ask<const LEN: usize>(file: &File, command: u64, data: &[u8; LEN]) -> std::io::Result<()> {
-    debug_assert_eq!(command >> 16 & 0x1fff, LEN as u64, "the command says how much is read");
-    // SAFETY: the ioctl reads as many bytes as its number says, which `data` has.
+/// Calls an ioctl that takes `data` as its argument.
+fn set<const LEN: usize>(file: &File, command: u64, data: &[u8; LEN]) -> std::io::Result<()> {
+    debug_assert_eq!(command >> 16 & 0x1fff, LEN as u64, "the command encodes the length of its argument");
+    // SAFETY: the ioctl reads the number of bytes that is encoded in its
+    // number, which is the length of `data`.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), command as _, data.as_ptr()) };
     if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }

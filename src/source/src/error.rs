@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What can go wrong with a source, and how errors become text.
+//! Errors of a source, and how errors become text.
 
 use std::error::Error as StdError;
 use std::io;
@@ -12,16 +12,16 @@ use thiserror::Error;
 
 /// Why a source cannot be opened or sampled.
 ///
-/// Like any error here it is displayed without its cause; [`report`] makes one
-/// line of both.
+/// Like every error here it is displayed without its cause; [`report`] prints
+/// both in one line.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// A call to the system failed.
+    /// A system call failed.
     #[error("source {name}")]
     System {
         /// The source.
         name: String,
-        /// What the system returned.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
@@ -36,7 +36,7 @@ pub enum Error {
     NotFrames {
         /// The source.
         name: String,
-        /// What is at its start.
+        /// The error at the start of the file.
         #[source]
         cause: FrameError,
     },
@@ -55,7 +55,7 @@ pub enum Error {
         /// The source.
         name: String,
     },
-    /// A source of Linux on another system.
+    /// A source of Linux was requested on another system.
     #[error("source sock_diag: available on Linux only; use /dev/tcpstats")]
     LinuxOnly,
     /// The kernel was built without socket diagnostics.
@@ -68,21 +68,21 @@ pub enum Error {
         "source sock_diag: netlink sockets are not allowed (allow AF_NETLINK, in systemd with RestrictAddressFamilies=)"
     )]
     NotAllowed(#[source] io::Error),
-    /// The kernel's module for TCP is not loaded.
+    /// The kernel module for dumps of TCP sockets is not loaded.
     #[error("source sock_diag: the kernel cannot dump TCP sockets (load its module with modprobe tcp_diag)")]
     NoModule(#[source] io::Error),
     /// The dump failed.
     #[error("source sock_diag: the kernel's dump failed")]
     Dump(#[source] io::Error),
-    /// The reply is not what the protocol says.
+    /// The reply violates the protocol.
     #[error("source sock_diag: the kernel's reply is malformed: {0}")]
     Malformed(&'static str),
 }
 
-/// Returns an error and its causes as one line, with colons between.
+/// Returns an error and its causes as one line, separated by colons.
 ///
-/// An error of the system is described as by strerror(3), without the number that
-/// [`io::Error`] appends.
+/// An error of the system is described as strerror(3) does, without the number
+/// that [`io::Error`] appends.
 #[must_use]
 pub fn report(error: &(dyn StdError + 'static)) -> String {
     let mut text = described(error);
@@ -102,10 +102,10 @@ fn described(error: &(dyn StdError + 'static)) -> String {
     }
 }
 
-/// Returns what an error number means.
+/// Returns the description of an error number.
 fn describe(number: i32) -> String {
     match Errno::from_raw(number) {
-        // Not in the list of nix: as the C library describes it.
+        // Not known to nix: use the description of the C library.
         Errno::UnknownErrno => io::Error::from_raw_os_error(number).to_string(),
         errno => errno.desc().to_owned(),
     }
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(report(&error), "source /dev/tcpstats: No such file or directory");
         let cause = StreamError::Bad { offset: 7, error: FrameError::NoMagic };
         let error = Error::Frame { name: "x.bin".into(), cause };
-        assert_eq!(report(&error), "source x.bin: at byte 7: no frame begins here (no magic)");
+        assert_eq!(report(&error), "source x.bin: at byte 7: no frame starts here (bad magic)");
         let error = Error::Dump(io::Error::other("out of replies"));
         assert_eq!(report(&error), "source sock_diag: the kernel's dump failed: out of replies");
     }

@@ -9,13 +9,14 @@ use tcpstats::filter::Expected;
 
 /// A filter that cannot be parsed.
 ///
-/// It is displayed with the text, and a caret below the place where it is wrong.
+/// It is displayed with the text of the filter, and a caret below the position
+/// of the error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
     text: String,
-    /// Characters of the text before the place.
+    /// Position of the error in the text, in characters from 0.
     pub column: usize,
-    /// What was expected there.
+    /// What was expected at this position.
     pub expected: Expected,
 }
 
@@ -28,10 +29,11 @@ impl fmt::Display for FilterError {
 
 impl std::error::Error for FilterError {}
 
-/// Parses a filter, in which a zone can be the name of an interface of this host.
+/// Parses a filter in which a zone can be the name of an interface of this
+/// host.
 ///
 /// # Errors
-/// [`FilterError`] for the first place where the text is wrong.
+/// Returns [`FilterError`] for the first position at which the text is wrong.
 pub fn parse_filter(text: &str) -> Result<Filter, FilterError> {
     Filter::parse_with_zones(text, &|name| nix::net::if_::if_nametoindex(name).ok()).map_err(|error| FilterError {
         text: text.to_owned(),
@@ -50,7 +52,7 @@ mod tests {
         let text = parse_filter("port 22 and\tsrtt > fast").unwrap_err().to_string();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[1..], ["  port 22 and srtt > fast", "                     ^"]);
-        assert!(lines[0].starts_with("filter: expected a time, as srtt is in microseconds"), "{text}");
+        assert!(lines[0].starts_with("filter: expected a time for srtt, in microseconds"), "{text}");
     }
 
     #[test]

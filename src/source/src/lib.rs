@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Where snapshots come from: what the logger samples and the viewer shows
-//! live.  Platforms differ behind this door only.
+//! Sources of snapshots, which the logger samples and the viewer shows live.
+//! All platform differences are in this crate.
 
 mod device;
 mod error;
@@ -21,68 +21,71 @@ pub use crate::error::{Error, report};
 pub use crate::filter::{FilterError, parse_filter};
 pub use crate::place::{FileId, Place, Standing};
 
-/// What went wrong, as one sentence for the user.
+/// An error message for the user, in one sentence.
 pub type Sentence = String;
 
-/// The source where `-d` names none.
+/// The source that is used without `-d`.
 pub const DEFAULT: &str = if cfg!(target_os = "linux") { SOCK_DIAG } else { "/dev/tcpstats" };
 
 /// The name of Linux's own source.
 const SOCK_DIAG: &str = "sock_diag";
 
-/// Whether there may be more.
+/// The result of taking a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sample {
     /// A snapshot was taken.
     Taken,
-    /// The source has come to its end: a file of frames was read whole.
+    /// The source has ended: a file of frames was read completely.
     End,
 }
 
-/// Something that snapshots can be taken of.
+/// A source of snapshots.
 pub trait Source {
-    /// Takes a snapshot of what the filter matches, whole with its header,
-    /// into the buffer, whose memory is used again.
+    /// Takes a snapshot of the connections that the filter matches, into a
+    /// buffer whose memory is reused.  The frame is complete, including its
+    /// header.
     ///
     /// # Errors
-    /// What the source or the system returned.
+    /// Returns the error of the source or the system.
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error>;
 
-    /// Lets the source leave out the fields that are not wanted, where that
-    /// saves work.  The filter's fields are to be wanted.
+    /// Allows the source to omit fields that are not wanted, if that saves
+    /// work.  The fields of the filter must be wanted.
     fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool) {
         let _ = is_wanted;
     }
 
-    /// Whether a source that failed may give snapshots again after
-    /// [`Source::reopen`]: a kernel's does, a damaged file does not.
+    /// Returns whether a source that failed may work again after
+    /// [`Source::reopen`]: a kernel may work again, a damaged file never does.
     fn comes_back(&self) -> bool;
 
-    /// Opens it again.
+    /// Reopens the source.
     ///
     /// # Errors
-    /// What the system returned; what was open stays open.
+    /// Returns the error of the system.  What was open stays open.
     fn reopen(&mut self) -> Result<(), Error>;
 
-    /// The directory and file that it is opened again from, if it is.
+    /// Returns the directory and file from which the source is reopened, or
+    /// `None` if it is not reopened from a file.
     fn place(&self) -> Option<&Place>;
 
-    /// The file that is read, `None` for a kernel.
+    /// Returns the file that is read, or `None` for a kernel.
     fn file(&self) -> Option<FileId> {
         None
     }
 }
 
-/// The name of the interface of this host that has that index.
+/// Returns the name of the interface of this host with this index.
 #[must_use]
 pub fn zone_name(zone: u32) -> Option<String> {
     nix::net::if_::if_indextoname(zone).ok()?.into_string().ok()
 }
 
-/// Opens the source of that name.
+/// Opens the source with this name.
 ///
 /// # Errors
-/// What the system returned, or that the name is not one of a source.
+/// Returns the error of the system, or an error if the source is not available
+/// on this platform.
 pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Box<dyn Source + Send>, Error> {
     let name = name.as_ref();
     if name != SOCK_DIAG {
@@ -94,18 +97,18 @@ pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Box<dyn S
     Err(Error::LinuxOnly)
 }
 
-/// A text without the numbers that [`std::io::Error`] puts behind what the
-/// system said.
+/// Returns the text without the error numbers that [`std::io::Error`] appends
+/// to descriptions.
 #[must_use]
 pub fn without_numbers(text: &str) -> String {
-    const BEGIN: &str = " (os error ";
-    let mut parts = text.split(BEGIN);
-    let mut said = parts.next().unwrap_or_default().to_owned();
+    const PREFIX: &str = " (os error ";
+    let mut parts = text.split(PREFIX);
+    let mut without = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         match part.split_once(')') {
-            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => said.push_str(rest),
-            _ => said.extend([BEGIN, part]),
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => without.push_str(rest),
+            _ => without.extend([PREFIX, part]),
         }
     }
-    said
+    without
 }

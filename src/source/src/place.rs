@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
 //! The name of a file in directories that are kept open, so that the file can
-//! be reopened after every other right has been given up.
+//! be reopened after privileges have been dropped.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,16 +14,17 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
 use nix::sys::stat::{Mode, fstat, fstatat};
 
-/// Only names are looked up in the directory; its list need not be readable.
+/// Directories are only opened for looking up names, so they need not be
+/// readable.
 #[cfg(target_os = "linux")]
 const SEARCH: OFlag = OFlag::O_PATH;
 #[cfg(target_os = "freebsd")]
 const SEARCH: OFlag = OFlag::O_EXEC;
 
-/// Symbolic links that are followed, as the kernels limit them.
+/// Maximum number of symbolic links to follow, as in the kernels.
 const LINKS_MAX: usize = 40;
 
-/// Which file it is, whatever its names are.
+/// The identity of a file, independent of its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
     device: u64,
@@ -34,7 +35,7 @@ impl FileId {
     /// Returns the identity of an open file.
     ///
     /// # Errors
-    /// What fstat(2) said.
+    /// Returns the error of fstat(2).
     pub fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self { device: metadata.dev(), inode: metadata.ino() })
@@ -46,24 +47,25 @@ impl FileId {
     }
 }
 
-/// Whether the directories of a place are still those that its path names.
+/// Whether the path of a [`Place`] still leads to the directories that are
+/// open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// They are, or the sandbox does not let it be known.
+    /// It does, or the sandbox does not allow the check.
     Current,
-    /// Another directory has the path of this one.
+    /// The path of a directory now leads to another directory.
     Replaced(PathBuf),
-    /// No directory has the path of this one any more.
+    /// The path of a directory no longer exists.
     Gone(PathBuf),
 }
 
 /// A name in an open directory.
 struct Hop {
     directory: OwnedFd,
-    /// The directory's path, absolute.
+    /// The absolute path of the directory.
     path: PathBuf,
     name: OsString,
-    /// Where the name is a symbolic link, its text.
+    /// The target, if the name is a symbolic link.
     link: Option<OsString>,
 }
 
@@ -73,7 +75,8 @@ impl Hop {
         Self { directory, path, name, link }
     }
 
-    /// Follows the link, if it is one that names a file.
+    /// Follows the symbolic link, if the name is one and its target names a
+    /// file.
     fn next(&self) -> io::Result<Option<Self>> {
         let Some(link) = self.link.as_deref().map(Path::new) else {
             return Ok(None);
@@ -94,14 +97,14 @@ impl Hop {
         fstatat(&self.directory, self.name.as_os_str(), flags).map(|status| FileId::from(&status))
     }
 
-    /// Looks the directory's path up from the root directory, which is held as
-    /// well: Capsicum knows no paths of other beginnings.
+    /// Looks up the path of the directory from the root directory, which is
+    /// open too, because Capsicum does not allow absolute paths.
     fn standing(&self, root: &OwnedFd) -> Standing {
         let relative = self.path.strip_prefix("/").unwrap_or(&self.path);
         let relative = if relative == Path::new("") { Path::new(".") } else { relative };
         let named = fstatat(root, relative, AtFlags::empty()).map(|status| FileId::from(&status));
         match (self.id(), named) {
-            (Some(held), Ok(named)) if held != named => Standing::Replaced(self.path.clone()),
+            (Some(open), Ok(named)) if open != named => Standing::Replaced(self.path.clone()),
             (_, Err(Errno::ENOENT | Errno::ENOTDIR)) => Standing::Gone(self.path.clone()),
             _ => Standing::Current,
         }
@@ -112,8 +115,8 @@ impl Hop {
     }
 }
 
-/// A file's name, and the directories that lead to the file: more than one
-/// where the name is a symbolic link.
+/// The name of a file, and the directories that lead to the file: more than one
+/// if the name is a symbolic link.
 pub struct Place {
     path: PathBuf,
     root: OwnedFd,
@@ -121,11 +124,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// Opens the directory that the path lies in and, where it is a symbolic
-    /// link, those that the link leads to.
+    /// Opens the directory of the path and, if the path is a symbolic link, the
+    /// directories to which the link leads.
     ///
     /// # Errors
-    /// What open(2) said, or that the path names no file.
+    /// Returns the error of open(2), or an error if the path does not name a
+    /// file.
     pub fn of(path: &Path) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let name = path.file_name().ok_or(io::Error::from(io::ErrorKind::IsADirectory))?;
@@ -141,7 +145,7 @@ impl Place {
                 Err(_) => break,
             }
         }
-        // The text of a link need not say where it leads: /proc/self/fd has such.
+        // The text of a link need not be a path, for example in /proc/self/fd.
         if let [first, .., last] = &hops[..]
             && first.status(AtFlags::empty()) != last.status(AtFlags::AT_SYMLINK_NOFOLLOW)
         {
@@ -150,14 +154,15 @@ impl Place {
         Ok(Self { path, root, hops })
     }
 
-    /// Opens the file in the directories that are held, wherever they have been
-    /// moved to.
+    /// Opens the file in the directories that are open, even if they have been
+    /// moved.
     ///
     /// # Errors
-    /// What openat(2) said.
+    /// Returns the error of openat(2).
     pub fn open(&self, flags: OFlag, mode: Mode) -> io::Result<File> {
         let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-        // A link is followed here and not by the kernel: Capsicum lets none lead out of its directory.
+        // Links are followed here and not by the kernel, because Capsicum does
+        // not allow a link to leave its directory.
         for hop in self.hops.iter().filter(|_| self.hops.len() > 1) {
             match openat(&hop.directory, hop.name.as_os_str(), flags | OFlag::O_NOFOLLOW, mode) {
                 Err(Errno::ELOOP | Errno::EMLINK) if hop.is_unchanged() => (),
@@ -169,11 +174,11 @@ impl Place {
         Ok(openat(&first.directory, first.name.as_os_str(), flags, mode)?.into())
     }
 
-    /// Renames the file, whose directories are held, to its own name with that
-    /// ending; returns the new name.
+    /// Appends `ending` to the name of the file and returns the new name.  The
+    /// directories stay open.
     ///
     /// # Errors
-    /// What renameat(2) said, or that the name is taken.
+    /// Returns the error of renameat(2), or an error if the name exists.
     pub fn rename(&self, ending: &str) -> io::Result<OsString> {
         let Some(Hop { directory, name, .. }) = self.hops.last() else {
             return Err(io::ErrorKind::NotFound.into());
@@ -189,12 +194,12 @@ impl Place {
         Ok(to)
     }
 
-    /// Returns whether the directories are still those that the path names.
+    /// Returns whether the path still leads to the directories that are open.
     #[must_use]
     pub fn standing(&self) -> Standing {
         for hop in &self.hops {
             match hop.standing(&self.root) {
-                // Where the link was changed, the directories after it do not matter any more.
+                // If the link was changed, the directories after it no longer matter.
                 Standing::Current if hop.is_unchanged() => (),
                 standing => return standing,
             }
@@ -202,32 +207,32 @@ impl Place {
         Standing::Current
     }
 
-    /// Returns which directories these are.
+    /// Returns the identities of the directories.
     #[must_use]
     pub fn directory_ids(&self) -> Vec<FileId> {
         self.hops.iter().filter_map(Hop::id).collect()
     }
 
-    /// Returns the first directory that is not one of those.
+    /// Returns the path of the first directory that is not in `granted`.
     #[must_use]
     pub fn beyond(&self, granted: &[FileId]) -> Option<&Path> {
         let is_granted = |hop: &&Hop| hop.id().is_some_and(|id| granted.contains(&id));
         self.hops.iter().find(|hop| !is_granted(hop)).map(|hop| hop.path.as_path())
     }
 
-    /// Returns the path, absolute.
+    /// Returns the absolute path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the directories that the file is opened in; the first is the
-    /// name's own.
+    /// Returns the directories in which the file is opened.  The first is the
+    /// directory of the name itself.
     pub fn directories(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.hops.iter().map(|hop| hop.directory.as_fd())
     }
 
-    /// Returns the root directory, in which nothing but paths is looked up.
+    /// Returns the root directory, which is only used to look up paths.
     #[must_use]
     pub fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What only the C library tells: clocks, and which system this is.
+//! System services: clocks, the identity of the system, and standard output.
 
 use std::ffi::OsStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,18 +11,18 @@ use nix::time::{ClockId, clock_gettime};
 
 /// Returns the time of a clock in nanoseconds.
 fn clock_ns(clock: ClockId) -> u64 {
-    // Both clocks exist wherever this program runs.
+    // Both clocks exist on every supported system.
     let time = clock_gettime(clock).unwrap_or(TimeSpec::new(0, 0));
     u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec()).unwrap_or(0)
 }
 
-/// Nanoseconds since the UNIX epoch.
+/// Returns the time in nanoseconds since the UNIX epoch.
 #[must_use]
 pub fn wall_ns() -> u64 {
     clock_ns(ClockId::CLOCK_REALTIME)
 }
 
-/// Nanoseconds of the monotonic clock.
+/// Returns the time of the monotonic clock in nanoseconds.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn mono_ns() -> u64 {
@@ -32,30 +32,31 @@ pub fn mono_ns() -> u64 {
 /// Whether standard output was closed when the process was started.
 static OUTPUT_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Runs before main: Rust's runtime opens /dev/null in the place of a standard
-/// stream that is closed, and what is written would vanish.
+/// Runs before main, because Rust's runtime replaces a closed standard stream
+/// with /dev/null, where the output would be lost.
 extern "C" fn inspect_standard_output() {
     // SAFETY: fcntl(2) with F_GETFD takes no pointer.
     let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
     OUTPUT_CLOSED.store(flags == -1, Ordering::Relaxed);
 }
 
-// SAFETY: the loader calls what is in this section, with arguments that the function does not take, before main; the
-// function calls nothing of Rust's runtime.
+// SAFETY: the loader calls the functions in this section before main, with
+// arguments that this function ignores; the function does not use Rust's
+// runtime.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static INSPECT: extern "C" fn() = inspect_standard_output;
 
 /// Returns whether standard output was closed when the process was started, so
-/// that nothing written to it arrives.
+/// that everything written to it is lost.
 #[must_use]
 pub fn standard_output_was_closed() -> bool {
-    // Keeps the entry of the section in every program that asks.
+    // Keeps the section's entry in every program that calls this function.
     std::hint::black_box(INSPECT);
     OUTPUT_CLOSED.load(Ordering::Relaxed)
 }
 
-/// The system that this process runs on, as uname(3) tells.
+/// The system on which this process runs, from uname(3).
 pub struct System {
     /// Name of the operating system.
     pub name: String,
@@ -64,12 +65,12 @@ pub struct System {
     /// The version as one number: `__FreeBSD_version`, or Linux's
     /// `LINUX_VERSION_CODE`.
     pub version: u64,
-    /// What no other boot of any host has, absent where the system does not tell.
+    /// An identifier that is unique to this boot of this host, `None` if unknown.
     pub boot: Option<String>,
 }
 
 impl System {
-    /// Asks the system.
+    /// Returns this system.
     #[must_use]
     pub fn this() -> Self {
         let text = |text: &OsStr| text.to_string_lossy().into_owned();
@@ -83,20 +84,20 @@ impl System {
     }
 }
 
-/// Random bytes that the kernel has chosen when it was booted.
+/// Returns random bytes that the kernel chose at boot.
 #[cfg(target_os = "linux")]
 fn boot() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim_ascii().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// Random bytes that the kernel has chosen when it was booted.  `kern.boottime`
-/// would not do: it changes where the clock is set.
+/// Returns random bytes that the kernel chose at boot.  `kern.boottime` is not
+/// usable: it changes when the clock is set.
 #[cfg(target_os = "freebsd")]
 fn boot() -> Option<String> {
     let mut id = [0u8; 16];
     let mut len = id.len();
-    // SAFETY: the name ends with a zero, and `id` has `len` bytes; nothing is set.
+    // SAFETY: the name is terminated, `id` has `len` bytes, and no new value is passed.
     let failed = unsafe {
         libc::sysctlbyname(c"kern.boot_id".as_ptr(), id.as_mut_ptr().cast(), &raw mut len, std::ptr::null(), 0)
     };
@@ -104,7 +105,7 @@ fn boot() -> Option<String> {
     is_known.then(|| id.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
-/// The number of a release such as `6.18.44-x` or `14.2-RELEASE`.
+/// Returns the number of a release such as `6.18.44-x` or `14.2-RELEASE`.
 fn version(release: &str) -> u64 {
     let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u64>().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_becomes_linux_version_code() {
+    fn a_release_is_converted_to_linux_version_code() {
         assert_eq!(super::version("6.18.44-amd64"), 0x06_12_2c);
         assert_eq!(super::version("5.10"), 0x05_0a_00);
     }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Prints where everything is in what the device gives and takes: structure,
-//! member, offset and bytes; and every number that has a name.
+//! Prints the layout of everything that the device returns and accepts:
+//! structure, member, offset and length in bytes; and every named number.
 //!
-//! The offsets of what has no structure in this crate are found by looking where
-//! a value appears, so they are what the crate does and not what it says.
+//! If this crate has no structure for something, its offsets are found by
+//! searching for a marker value, so they show what the crate does.
 
 use tcpstats::filter::{FILTER_LEN, MAX_OPS};
 use tcpstats::frame::{CRC_OFFSET, FrameKind, HEADER_LEN, MAGIC, VERSION, flag, header_bytes};
 use tcpstats::ioctl;
 use tcpstats::{FIELDS, Field, Filter, Header, MODULE_BODY_LEN, MODULE_RECORD_LEN, PREAMBLE_LEN, Part};
 
-/// The one place where the value is.
+/// Returns the only position of the value.
 fn find(value: &[u8], bytes: &[u8]) -> usize {
-    let places: Vec<_> = (0..=bytes.len() - value.len()).filter(|at| bytes[*at..].starts_with(value)).collect();
-    assert_eq!(places.len(), 1, "{value:?} is not in one place");
-    places[0]
+    let positions: Vec<_> = (0..=bytes.len() - value.len()).filter(|at| bytes[*at..].starts_with(value)).collect();
+    assert_eq!(positions.len(), 1, "{value:?} does not occur exactly once");
+    positions[0]
 }
 
 fn word(number: usize) -> [u8; 4] {
@@ -54,7 +54,7 @@ fn header() {
     member("header", "crc", CRC_OFFSET, 4);
     let bytes = header_bytes(FrameKind::Note, &none, small, mark);
     member("header", "magic", find(&MAGIC.to_ne_bytes(), &bytes), 4);
-    // Of a note: both are 2.
+    // The version and the kind of a note are both 2.
     let both = find(&[VERSION.to_ne_bytes(), 2_u16.to_ne_bytes()].concat(), &bytes);
     member("header", "version", both, 2);
     member("header", "kind", both + 2, 2);
@@ -70,7 +70,7 @@ fn record() {
     record.set(tcpstats::key::gencnt, 0x99aa_bbcc_ddee_ff01);
     let bytes = record.to_bytes();
     member("record", "at_ns", find(&record.at_ns.to_ne_bytes(), &bytes), 8);
-    // gencnt is the first row, so bit 0.
+    // gencnt is the first row, so its bit is 0.
     member("record", "present", find(&1_u64.to_ne_bytes(), &bytes), PREAMBLE_LEN - 8);
     for field in FIELDS.iter().filter(|field| field.part == Part::Module) {
         member("record", field.name, PREAMBLE_LEN + field.offset, field.kind.size());
@@ -109,8 +109,8 @@ fn answers() {
     println!("size field {}", ioctl::FIELD_LEN);
     let field = Field::by_name("stack").expect("a field");
     let index = word(field.index);
-    let bytes = ioctl::field(&index).expect("it is there");
-    // A field's bit is its row.
+    let bytes = ioctl::field(&index).expect("a row");
+    // The bit of a field in the module's part is its row.
     let both = find(&[index, index].concat(), &bytes);
     member("field", "index", both, 4);
     member("field", "bit", both + 4, 4);

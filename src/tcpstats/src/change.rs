@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Whether a connection changed between two looks at it.
+//! Detecting whether a connection changed between two samples.
 
 use crate::field::Field;
 use crate::mask::FieldSet;
 use crate::record::Record;
 use crate::table::{BODY_LEN, FIELDS};
 
-/// What moves also on a connection where nothing happens: the time since
-/// something, and the time left to something.
+/// Fields that change even on an idle connection: the time since an event, and
+/// the time until a timer expires.
 pub const ALWAYS_MOVING: [&str; 9] =
     ["age", "idle_snd", "idle_rcv", "idle_ack", "tt_rexmt", "tt_persist", "tt_keep", "tt_2msl", "tt_delack"];
 
-/// The fields by which two records of a connection are compared.
+/// The fields in which two records of a connection are compared.
 ///
 /// ```
 /// use tcpstats::{Compared, FIELDS, Record, key};
@@ -33,7 +33,7 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Compares by these fields, without those that are [`ALWAYS_MOVING`].
+    /// Creates a comparison of these fields, except those in [`ALWAYS_MOVING`].
     pub fn by<'a>(fields: impl Iterator<Item = &'a Field>) -> Self {
         let mut compared = Self { present: FieldSet::EMPTY, body: [0; BODY_LEN] };
         for field in fields.filter(|field| !ALWAYS_MOVING.contains(&field.name)) {
@@ -45,14 +45,14 @@ impl Compared {
         compared
     }
 
-    /// Compares by every field that does not always move.
+    /// Creates a comparison of all fields that are not in [`ALWAYS_MOVING`].
     #[must_use]
     pub fn by_all() -> Self {
         Self::by(FIELDS.iter())
     }
 
-    /// Whether both records have the same of the compared fields, with the
-    /// same values.
+    /// Returns whether the same compared fields are present in both records,
+    /// with the same values.
     #[must_use]
     pub fn same(&self, one: &Record, other: &Record) -> bool {
         let mask = self.present.words.iter().zip(one.present.words.iter().zip(&other.present.words));
@@ -68,18 +68,18 @@ mod tests {
     use crate::{Columns, key};
 
     #[test]
-    fn what_always_moves_are_fields_of_the_table() {
+    fn fields_that_always_move_are_in_the_table() {
         for name in ALWAYS_MOVING {
             assert!(Field::by_name(name).is_some(), "{name}");
         }
-        let named_for_it = |field: &&Field| field.name.starts_with("idle_") || field.name.starts_with("tt_");
-        for field in FIELDS.iter().filter(named_for_it) {
-            assert!(ALWAYS_MOVING.contains(&field.name), "{} moves always", field.name);
+        let is_clock = |field: &&Field| field.name.starts_with("idle_") || field.name.starts_with("tt_");
+        for field in FIELDS.iter().filter(is_clock) {
+            assert!(ALWAYS_MOVING.contains(&field.name), "{} always moves", field.name);
         }
     }
 
     #[test]
-    fn a_field_that_appears_or_goes_is_a_change() {
+    fn a_field_that_appears_is_a_change() {
         let mut with_zero = Record::new();
         with_zero.set(key::srtt, 0);
         assert!(!Compared::by_all().same(&Record::new(), &with_zero));

@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Which fields text shows.
+//! The columns of a text format.
 
 use crate::field::Field;
 use crate::table::{FIELD_COUNT, FIELDS};
 use crate::text::Text;
 
-/// The fields that a line of text shows, in order.  Time and snapshot stand
-/// before them always.
+/// The fields in a line of text, in order.  The time and the snapshot always
+/// precede them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns {
     indexes: [u8; FIELD_COUNT],
     len: usize,
 }
 
-/// A name that is no field's, or that stands in the list twice.
+/// A name in a list of columns that is unknown or repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownColumn<'a> {
     /// The name as it was given.
     pub name: &'a str,
-    /// Whether it is known and was named before.
+    /// Whether the name is known but occurs a second time.
     pub repeated: bool,
 }
 
 impl core::fmt::Display for UnknownColumn<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         if self.repeated {
-            write!(f, "column \"{}\" is named twice", self.name)
+            write!(f, "column \"{}\" is repeated", self.name)
         } else {
             write!(
                 f,
-                "no field is named \"{}\"; expected basic, all, or field names with commas between, as tcpstats(5) lists them",
+                "unknown field \"{}\"; expected basic, all or a comma-separated list of fields from tcpstats(5)",
                 self.name
             )
         }
@@ -57,22 +57,22 @@ impl Columns {
         columns
     }
 
-    /// What the table marks as basic.
+    /// Returns the basic fields of the table.
     #[must_use]
     pub fn basic() -> Self {
         Self::choose(|field| field.basic)
     }
 
-    /// Every field.
+    /// Returns all fields.
     #[must_use]
     pub fn all() -> Self {
         Self::choose(|_| true)
     }
 
-    /// Reads `basic`, `all`, or names with commas between.
+    /// Parses `basic`, `all` or comma-separated names.
     ///
     /// # Errors
-    /// The first name that is no field's, or that stands there twice.
+    /// Returns the first name that is not a field or is repeated.
     pub fn parse(list: &str) -> Result<Self, UnknownColumn<'_>> {
         match list {
             "basic" => Ok(Self::basic()),
@@ -81,10 +81,10 @@ impl Columns {
         }
     }
 
-    /// Reads names with commas between.
+    /// Parses comma-separated names.
     ///
     /// # Errors
-    /// The first name that is no field's, or that stands there twice.
+    /// Returns the first name that is not a field or is repeated.
     pub fn named(names: &str) -> Result<Self, UnknownColumn<'_>> {
         let mut columns = Self::none();
         for name in names.split(',') {
@@ -97,7 +97,7 @@ impl Columns {
         Ok(columns)
     }
 
-    /// Writes what [`Columns::parse`] reads as these columns.
+    /// Writes the columns as a list that [`Columns::parse`] accepts.
     pub fn write(&self, text: &mut Text<'_>) {
         if *self == Self::basic() {
             text.str("basic");
@@ -110,19 +110,19 @@ impl Columns {
         }
     }
 
-    /// How many columns there are.
+    /// Returns the number of columns.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no columns.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The fields in the order of the columns.
+    /// Returns the fields in the order of the columns.
     pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
         self.indexes.iter().take(self.len).filter_map(|index| FIELDS.get(usize::from(*index)))
     }
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn basic_is_what_siftr_logs_with_identity_and_byte_counters() {
+    fn basic_contains_the_fields_of_siftr_the_identity_and_byte_counters() {
         let columns = Columns::basic();
         for name in "laddr lport faddr fport snd_ssthresh snd_cwnd t_flags2 snd_wnd rcv_wnd snd_scale rcv_scale \
             state maxseg srtt options t_flags rto snd_hiwat snd_cc rcv_hiwat rcv_cc inflight segq_len flowid flowtype \
@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn names_are_taken_in_their_order() {
+    fn columns_keep_the_order_of_the_list() {
         let columns = Columns::parse("srtt,laddr").unwrap();
         let mut fields = columns.fields().map(|field| field.name);
         assert_eq!((fields.next(), fields.next(), fields.next()), (Some("srtt"), Some("laddr"), None));
     }
 
     #[test]
-    fn what_is_written_is_read_as_the_same_columns() {
+    fn a_written_list_parses_to_the_same_columns() {
         for list in ["basic", "all", "srtt", "srtt,laddr,cc"] {
             let mut buffer = [0; 64];
             let mut text = Text::new(&mut buffer);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_list_names_the_wrong_part() {
+    fn an_invalid_list_reports_the_invalid_name() {
         assert_eq!(Columns::parse("srtt,rtt").unwrap_err().name, "rtt");
         assert_eq!(Columns::parse("").unwrap_err().name, "");
         assert!(Columns::parse("srtt,srtt").unwrap_err().repeated);

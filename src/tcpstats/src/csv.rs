@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Comma-separated values: a header row, a row a record, and notes in lines
-//! that begin with `#`.
+//! Comma-separated values: a header row, one row per record, and notes in lines
+//! that start with `#`.
 //!
-//! An absent field is an empty cell.  No value holds a comma, a quote or a
-//! line break, so nothing is ever quoted.
+//! An absent field is an empty cell.  No value contains a comma, a quote or a
+//! line break, so values are never quoted.
 
 use crate::columns::{Columns, UnknownColumn};
 use crate::field::{Field, Kind};
@@ -15,10 +15,10 @@ use crate::record::{Record, is_scoped};
 use crate::table::{FIELD_COUNT, FIELDS, key};
 use crate::text::{Text, longest};
 
-/// The names of the two columns before the fields.
+/// Names of the two columns before the fields.
 pub const TIME_COLUMNS: &str = "time,snapshot";
 
-/// The most bytes that a row of any columns takes.
+/// Maximum length of a row in bytes, with any columns.
 pub const ROW_MAX: usize = {
     let mut len = 20 + 1 + 9 + 1 + 20 + 1;
     let mut i = 0;
@@ -29,7 +29,7 @@ pub const ROW_MAX: usize = {
     len
 };
 
-/// The most bytes that a header row takes.
+/// Maximum length of a header row in bytes.
 pub const HEADER_MAX: usize = {
     let mut len = TIME_COLUMNS.len() + 1;
     let mut i = 0;
@@ -49,16 +49,18 @@ pub fn header(text: &mut Text<'_>, columns: &Columns) {
     text.char(b'\n');
 }
 
-/// Writes a record's row.  `wall_ns` is the time of the snapshot's start in
-/// nanoseconds since the UNIX epoch; the row's time is the record's own.
+/// Writes the row of a record.  `wall_ns` is the start of the snapshot in
+/// nanoseconds since the UNIX epoch; the time in the row is that of the record.
 pub fn row(text: &mut Text<'_>, columns: &Columns, wall_ns: u64, snapshot: u64, record: &Record) {
     row_with(text, columns, wall_ns, snapshot, record, |_, _| {});
 }
 
-/// Writes a record's row for people to read: as [`row`], but a scoped address is
-/// followed by `%` and the name of its zone, or the zone's number if the name is
-/// empty.  The name ends at its first zero.  Readers ignore the `%` and what
-/// follows it, since the zone is a field of its own.
+/// Writes the row of a record for display.
+///
+/// This is [`row`], but a scoped address is followed by `%` and the name of its
+/// zone, or by the number of the zone if the name is empty.  The name ends at
+/// its first zero.  Readers ignore the zone after an address, because the zone
+/// is a field of its own.
 pub fn row_with_zone(
     text: &mut Text<'_>,
     columns: &Columns,
@@ -83,7 +85,7 @@ pub fn row_with_zone(
     });
 }
 
-/// Writes a row, and calls `after_value` after each value.
+/// Writes a row and calls `after_value` after each value.
 #[inline]
 fn row_with(
     text: &mut Text<'_>,
@@ -108,7 +110,8 @@ pub fn note(text: &mut Text<'_>, note: &Note<'_>) {
     text.char(b'\n');
 }
 
-/// Reads a header row, without its line break; none where the line is not one.
+/// Reads a header row, without its line break, or returns `None` if the line is
+/// not a header row.
 #[must_use]
 pub fn read_header(line: &str) -> Option<Result<Columns, UnknownColumn<'_>>> {
     let names = line.strip_prefix(TIME_COLUMNS)?;
@@ -118,13 +121,14 @@ pub fn read_header(line: &str) -> Option<Result<Columns, UnknownColumn<'_>>> {
     })
 }
 
-/// Reads a row, without its line break, that stands under a header row of
-/// those columns: sets the wanted fields of the record, and gives its time in
-/// nanoseconds since the UNIX epoch and the snapshot's number.
+/// Reads a row, without its line break, of a file with the given columns.
+///
+/// Sets the wanted fields of the record, and returns its time in nanoseconds
+/// since the UNIX epoch and the number of its snapshot.
 ///
 /// # Errors
-/// The first cell that is none of its column; cells that are not wanted are
-/// counted only.
+/// Returns the position of the first cell that is not a valid value of its
+/// column.  Cells that are not wanted are only counted.
 pub fn read_row(
     line: &[u8],
     columns: &Columns,
@@ -135,12 +139,12 @@ pub fn read_row(
     let wrong = |rest: &[u8], expected| RowError { at: line.len() - rest.len(), expected };
     let expected = Expected::Cells(2 + columns.len());
     let (time_ns, rest) = time(line).ok_or(wrong(line, Expected::Time))?;
-    let snapshot_begins = rest.unwrap_or_default();
-    let (number, mut rest) = cell(snapshot_begins);
-    let snapshot = read::number(number).ok_or(wrong(snapshot_begins, Expected::Snapshot))?;
+    let after_time = rest.unwrap_or_default();
+    let (number, mut rest) = cell(after_time);
+    let snapshot = read::number(number).ok_or(wrong(after_time, Expected::Snapshot))?;
     for field in columns.fields() {
         let bytes = rest.ok_or(wrong(&[], expected))?;
-        // Most cells are numbers, which are read while their end is looked for.
+        // Most cells are numbers, which are parsed while searching for their end.
         let (digits, number) = if field.kind.is_text() { (0, 0) } else { leading_number(bytes) };
         match bytes.get(digits..) {
             Some([b',', after @ ..]) => rest = Some(after),
@@ -164,7 +168,7 @@ pub fn read_row(
     }
 }
 
-/// The first cell, and what follows its comma.
+/// Returns the first cell and the bytes after its comma.
 #[inline]
 fn cell(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
     match bytes.iter().position(|byte| *byte == b',') {
@@ -173,10 +177,11 @@ fn cell(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The time in the first cell, in nanoseconds, and what follows its comma.
+/// Returns the time in the first cell, in nanoseconds, and the bytes after its
+/// comma.
 #[inline]
 fn time(line: &[u8]) -> Option<(u64, Option<&[u8]>)> {
-    // As it is written, with nine decimals, it is read at once.
+    // Fast path for a time with nine decimals, which is what we write.
     let (digits, seconds) = leading_number(line);
     if let Some([b'.', decimals @ ..]) = line.get(digits..)
         && let (9, ns) = leading_number(decimals)
@@ -189,7 +194,7 @@ fn time(line: &[u8]) -> Option<(u64, Option<&[u8]>)> {
     Some((read::seconds(time)?, rest))
 }
 
-/// How many digits there are first, as long as their number fits, and the
+/// Returns the number of leading digits whose number fits in 64 bits, and that
 /// number.
 #[inline]
 fn leading_number(bytes: &[u8]) -> (usize, u64) {
@@ -211,12 +216,14 @@ fn leading_number(bytes: &[u8]) -> (usize, u64) {
     (digits, number)
 }
 
-/// How many of eight bytes are digits before the first that is none, and their
-/// number: all of them in one word, whose lowest byte is the first.
+/// Returns the number of leading digits in eight bytes, and the number that
+/// they form.  All bytes are processed as one word, whose lowest byte comes
+/// first.
 #[inline]
 const fn leading_of_eight(bytes: [u8; 8]) -> (usize, u64) {
     let values = u64::from_le_bytes(bytes) ^ 0x3030_3030_3030_3030;
-    // The highest bit of a byte above 9; what it carries over is behind it.
+    // Sets the highest bit of each byte above 9.  A carry only affects the
+    // bytes after such a byte, which do not matter.
     let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
     let digits = others.trailing_zeros() / 8;
     if digits == 0 {
@@ -238,7 +245,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_number_is_read_to_its_end(zeros in 0..3_usize, number in 0..10_u64.pow(16), shift in 0..16_u32, rest in any::<[u8; 9]>(), len in 0..9_usize) {
+        fn leading_digits_are_parsed_as_a_number(zeros in 0..3_usize, number in 0..10_u64.pow(16), shift in 0..16_u32, rest in any::<[u8; 9]>(), len in 0..9_usize) {
             let text = format!("{}{}", &"000"[..zeros], number / 10_u64.pow(shift));
             let mut bytes = std::vec::Vec::from(text.as_bytes());
             bytes.extend(&rest[..len]);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What a row of the table says, and how a field is found by name.
+//! The description of a field: one row of the table.
 
 use core::marker::PhantomData;
 
 use crate::FIELDS;
 
-/// How a field's bytes are read and how its text looks.
+/// How the bytes of a field are read and what its text looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// One byte, decimal.
@@ -17,14 +17,14 @@ pub enum Kind {
     U32,
     /// Eight bytes, decimal.
     U64,
-    /// Four bytes of flags, text `0x` and eight hexadecimal digits.
+    /// Four bytes of flags.  The text is `0x` and eight hexadecimal digits.
     Hex32,
-    /// Sixteen bytes of IPv6 address; an IPv4 address is IPv4-mapped
-    /// (RFC 4291, 2.5.5.2) and its text is dotted decimal.
+    /// Sixteen bytes of an IPv6 address.  An IPv4 address is stored IPv4-mapped
+    /// (RFC 4291, section 2.5.5.2) and its text is dotted decimal.
     Address,
-    /// A [`State`](crate::State), text as netstat(1) prints it.
+    /// A [`State`](crate::State).  The text is what netstat(1) prints.
     State,
-    /// Two bytes of [`option`](crate::option) bits, text their names.
+    /// Two bytes of [`option`](crate::option) bits.  The text is their names.
     Options,
     /// A name of up to sixteen bytes, padded with zeros.
     Name16,
@@ -35,7 +35,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Bytes that a value takes in the record.
+    /// Returns the length of a value in the record, in bytes.
     #[must_use]
     pub const fn size(self) -> usize {
         match self {
@@ -49,7 +49,8 @@ impl Kind {
         }
     }
 
-    /// Alignment of a value in bytes; names and addresses are byte strings.
+    /// Returns the alignment of a value, in bytes.  Names and addresses are
+    /// byte strings.
     #[must_use]
     pub const fn align(self) -> usize {
         match self {
@@ -58,13 +59,13 @@ impl Kind {
         }
     }
 
-    /// Whether a value is a number that can be compared by size.
+    /// Returns whether values can be ordered.
     #[must_use]
     pub const fn is_number(self) -> bool {
         matches!(self, Self::U8 | Self::U16 | Self::U32 | Self::U64 | Self::Hex32)
     }
 
-    /// Whether a value's text stands in quotes in JSON.
+    /// Returns whether a value is quoted in JSON.
     #[must_use]
     pub const fn is_text(self) -> bool {
         !matches!(self, Self::U8 | Self::U16 | Self::U32 | Self::U64)
@@ -80,14 +81,15 @@ pub enum Unit {
     Bytes,
     /// Bytes per second.
     BytesPerSecond,
-    /// A number of things.
+    /// A count.
     Count,
     /// Microseconds.
     Microseconds,
 }
 
 impl Unit {
-    /// The unit as a reader of a manual page expects it; empty for none.
+    /// Returns the unit as manual pages print it, or an empty string for no
+    /// unit.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -100,9 +102,9 @@ impl Unit {
     }
 }
 
-/// What a field is about.
+/// The topic of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each variant is named for the section it heads")]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Group {
     Identity,
     Flags,
@@ -114,19 +116,20 @@ pub enum Group {
     Timers,
 }
 
-/// The part of a record that a field belongs to.
+/// The part of a record to which a field belongs.
 ///
-/// Each part has room of its own, so that a field can be appended to either.
+/// Each part has its own space, so that fields can be appended to either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Fields that the kernel module sends, whether Linux has them too or not.
+    /// Fields that the kernel module can send, including those that Linux has
+    /// too.
     Module,
     /// Fields that only Linux has.
     Linux,
 }
 
 impl Part {
-    /// The presence bit of the part's first field.
+    /// Returns the presence bit of the part's first field.
     pub(crate) const fn first_bit(self) -> usize {
         match self {
             Self::Module => 0,
@@ -138,35 +141,35 @@ impl Part {
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Name in every text form and in the filter.
+    /// Name in every text format and in filters.
     pub name: &'static str,
-    /// Size and form of a value.
+    /// Size and format of a value.
     pub kind: Kind,
     /// Unit of a number.
     pub unit: Unit,
-    /// What it is about.
+    /// The topic of the field.
     pub group: Group,
-    /// The part of the record that it belongs to.
+    /// The part of the record to which the field belongs.
     pub part: Part,
-    /// Whether text shows it unless told otherwise.
+    /// Whether the field is in the column list `basic`, which is the default.
     pub basic: bool,
-    /// One line of meaning.
+    /// Meaning, in one line.
     pub meaning: &'static str,
-    /// Where FreeBSD has it; empty where it has not.
+    /// Where FreeBSD stores the value; empty if FreeBSD does not have it.
     pub freebsd: &'static str,
-    /// Where Linux has it; empty where it has not.
+    /// Where Linux stores the value; empty if Linux does not have it.
     pub linux: &'static str,
-    /// Place in this version's table.
+    /// Index in this version's table.
     pub index: usize,
-    /// Bit in the record's presence mask, and number in a compiled filter: the
-    /// same in every version.
+    /// Bit in the record's presence mask, and number in a compiled filter.  It
+    /// is the same in every version.
     pub bit: usize,
-    /// Where its bytes begin in the body of this version's record.
+    /// Offset of the value in the body of this version's record, in bytes.
     pub offset: usize,
 }
 
 impl Field {
-    /// The field of that name, exactly as the table spells it.
+    /// Returns the field with exactly this name.
     ///
     /// ```
     /// assert_eq!(tcpstats::Field::by_name("srtt").unwrap().unit.name(), "us");
@@ -177,14 +180,15 @@ impl Field {
         FIELDS.iter().find(|field| field.name == name)
     }
 
-    /// Where its bytes end in the record's body.
+    /// Returns the offset of the end of the value in the record's body, in
+    /// bytes.
     #[must_use]
     pub const fn end(&self) -> usize {
         self.offset + self.kind.size()
     }
 
-    /// Whether the field tells which connection it is, and so is known before
-    /// any statistic of the connection has been read.
+    /// Returns whether the field identifies the connection, so that it is known
+    /// before any statistic has been read.
     #[must_use]
     pub const fn is_identity(&self) -> bool {
         matches!(self.group, Group::Identity)
@@ -216,15 +220,15 @@ impl<T> Key<T> {
         Self { index: field.index, bit: field.bit, offset: field.offset, value: PhantomData }
     }
 
-    /// The field's row in the table.
+    /// Returns the field's row in the table.
     #[must_use]
     pub fn field(self) -> &'static Field {
         &FIELDS[self.index]
     }
 }
 
-/// Gives every row its bit and its place: one after another, aligned, each part
-/// beginning at a multiple of eight and with bits of its own.
+/// Assigns the bit and the offset of every row: in order and aligned.  Each
+/// part starts at a multiple of eight bytes and has bits of its own.
 pub(crate) const fn layout<const N: usize>(mut rows: [Field; N]) -> [Field; N] {
     let mut offset: usize = 0;
     let mut i = 0;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Frames: what the device gives in binary form and what a `bin` log holds.
+//! Frames: the binary format of the device and of `bin` logs.
 //!
 //! A frame is a header and a payload.  The payload of a snapshot is its
-//! records, all of `record_len` bytes; the payload of a note is its text.  All
-//! is in the byte order of the machine that wrote it, which the magic shows.
+//! records, each of `record_len` bytes; the payload of a note is its text.
+//! Everything is in the byte order of the machine that wrote it, which a reader
+//! recognizes by the magic.
 //!
 //! A record is a preamble of 40 bytes, then the module's part of `module_len`
 //! bytes, then the Linux part.  The preamble is the time and a mask of the
@@ -13,9 +14,10 @@
 //!
 //! [`HEADER_MEMBERS`] lists the members of the header with their offsets.
 //!
-//! Additions go to the end of the header and of either part of the record, whose
-//! lengths grow; a reader skips what it does not know.  Version 1 of the layout,
-//! which had a header of 112 bytes and records of one part, is still read.
+//! New members are appended to the header and new fields to either part of the
+//! record, whose lengths grow; a reader skips what it does not know.  Version 1
+//! of the layout, which has a header of 112 bytes and records of a single part,
+//! can still be read.
 
 use core::mem::offset_of;
 
@@ -38,50 +40,52 @@ const HEADER_MIN: usize = offset_of!(Raw, osversion);
 /// Offset of the CRC in the header.
 pub const CRC_OFFSET: usize = offset_of!(Raw, crc);
 
-/// The longest header, record and payload that a reader accepts.
+/// Maximum length in bytes of the header that a reader accepts.
 pub const HEADER_MAX: usize = 4096;
-/// See [`HEADER_MAX`].
+/// Maximum length in bytes of a record that a reader accepts.
 pub const RECORD_MAX: usize = 16384;
-/// See [`HEADER_MAX`].
+/// Maximum length in bytes of the payload that a reader accepts.
 pub const PAYLOAD_MAX: u64 = 1 << 32;
 
-/// Bits of a header's flags.
+/// Bits of the flags in a header.
 pub mod flag {
-    /// Memory or a limit ended the snapshot early; `missed` says by how much.
+    /// A lack of memory or a limit ended the snapshot early; `missed` is the
+    /// number of connections left out.
     pub const TRUNCATED: u32 = 1 << 0;
-    /// Connections of all virtual network stacks are in it.
+    /// The snapshot contains connections of all virtual network stacks.
     pub const ALL_VNETS: u32 = 1 << 1;
-    /// The kernel said that the tables changed during the walk in a way that
-    /// may have hidden or doubled connections.
+    /// The kernel reported that its tables changed during the walk in a way
+    /// that may have hidden or duplicated connections.
     pub const INTERRUPTED: u32 = 1 << 2;
-    /// The CRC is filled in.
+    /// The header contains a CRC.
     pub const CRC: u32 = 1 << 3;
-    /// Only the records that changed since they were last written are in it.
+    /// The snapshot contains only the records that changed since they were last
+    /// written.
     pub const CHANGED_ONLY: u32 = 1 << 4;
-    /// Converted from a log in which these records have no snapshot around
-    /// them: of the header only number and records are known.
+    /// Converted from a log in which the snapshot of these records is
+    /// incomplete: only the number and the records of the header are known.
     pub const UNFINISHED: u32 = 1 << 5;
 }
 
-/// What a frame's payload is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
-    /// Records.
+    /// A snapshot, whose payload is records.
     Snapshot,
-    /// Text.
+    /// A note, whose payload is text.
     Note,
 }
 
-/// A member of the header as it is laid out.
+/// A member of the header layout.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderMember {
-    /// Its name.
+    /// Name.
     pub name: &'static str,
-    /// Its offset in bytes.
+    /// Offset in bytes.
     pub offset: usize,
-    /// Its length in bytes: 2, 4 or 8.
+    /// Length in bytes: 2, 4 or 8.
     pub len: usize,
-    /// What it is, with its unit.
+    /// Meaning, with the unit.
     pub meaning: &'static str,
 }
 
@@ -98,7 +102,8 @@ macro_rules! header {
             $($($layout: $layout_type,)* $($name: $type,)*)*
         }
 
-        /// A frame's header, without the lengths, which the payload gives.
+        /// The header of a frame, without the lengths, which follow from the
+        /// payload.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Header {
             $($(#[doc = $meaning] pub $name: $type,)*)*
@@ -135,12 +140,12 @@ macro_rules! header {
                 bytes
             }
 
-            /// Returns what the header says of the snapshot.
+            /// Returns the members that describe the snapshot.
             fn header(&self) -> Header {
                 Header { $($($name: self.$name,)*)* }
             }
 
-            /// Returns a header with those members and all others 0.
+            /// Returns a header with the given members and all others 0.
             fn of(header: &Header) -> Self {
                 Self { $($($layout: 0,)* $($name: header.$name,)*)* }
             }
@@ -185,7 +190,7 @@ header! {
     snapshot {}
 }
 
-/// Writes the bytes at the start of `to`, and returns what follows them.
+/// Writes `bytes` to the start of `to`, and returns the rest of `to`.
 fn put<'a>(to: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
     match to.split_at_mut_checked(bytes.len()) {
         Some((start, rest)) => {
@@ -196,14 +201,15 @@ fn put<'a>(to: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
     }
 }
 
-/// Numbers of either byte order that follow each other.
+/// A cursor over numbers of either byte order.
 struct Numbers<'a> {
     bytes: &'a [u8],
     swapped: bool,
 }
 
 impl Numbers<'_> {
-    /// Takes the next number's bytes, in this machine's byte order.
+    /// Takes the next number and returns its bytes in this machine's byte
+    /// order.
     fn next<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = <[u8; N]>::take(self.bytes);
         self.bytes = self.bytes.get(N..).unwrap_or_default();
@@ -214,72 +220,73 @@ impl Numbers<'_> {
     }
 }
 
-/// Why bytes are no frame.
+/// Why bytes are not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// The frame goes on after the bytes given; it needs so many.
+    /// The frame continues after the given bytes.
     Short {
-        /// Bytes needed before more can be said.
+        /// Bytes needed to continue parsing.
         need: usize,
     },
-    /// It does not begin with the magic.
+    /// The bytes do not start with the magic.
     NoMagic,
-    /// It is of a version that this reader does not know.
+    /// The reader does not support this version of the layout.
     Version(u16),
-    /// Its lengths contradict each other or the limits.
+    /// The lengths contradict each other or exceed the limits.
     Lengths,
-    /// It is neither a snapshot nor a note.
+    /// The frame is neither a snapshot nor a note.
     UnknownKind(u16),
 }
 
 impl core::fmt::Display for FrameError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Short { .. } => f.write_str("the frame is cut off"),
-            Self::NoMagic => f.write_str("no frame begins here (no magic)"),
+            Self::Short { .. } => f.write_str("the frame is truncated"),
+            Self::NoMagic => f.write_str("no frame starts here (bad magic)"),
             Self::Version(version) => {
-                write!(f, "the frame has layout version {version}; this program knows version {VERSION}")
+                write!(f, "the frame has layout version {version}; expected version {VERSION} or 1")
             }
-            Self::Lengths => f.write_str("the frame's lengths contradict each other"),
-            Self::UnknownKind(kind) => write!(f, "the frame is of unknown kind {kind}"),
+            Self::Lengths => f.write_str("the lengths in the frame's header contradict each other"),
+            Self::UnknownKind(kind) => write!(f, "the frame has the unknown kind {kind}; expected 1 or 2"),
         }
     }
 }
 
 impl core::error::Error for FrameError {}
 
-/// How the bytes of a record are laid out.
+/// The layout of a record's bytes.
 #[derive(Clone, Copy, Debug)]
 enum Layout {
-    /// As version 1 did.
+    /// The layout of version 1.
     One,
-    /// In two parts, of which the module's has that length.
+    /// Two parts, of which the module's has `module_len` bytes.
     Parts { module_len: usize },
 }
 
-/// A frame in borrowed bytes, its lengths checked.
+/// A frame in borrowed bytes, with checked lengths.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
-    /// What the payload is.
+    /// The kind of the frame.
     pub kind: FrameKind,
     /// The header.
     pub header: Header,
-    /// Length of the header in the bytes.
+    /// Length of the header in bytes.
     pub header_len: usize,
-    /// Length of a record.
+    /// Length of a record in bytes.
     pub record_len: usize,
     layout: Layout,
-    /// Whether the writer's byte order is the other one.
+    /// Whether the frame is in the other byte order.
     pub swapped: bool,
     bytes: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the frame that `bytes` begins with; bytes after it are allowed.
-    /// The CRC is not looked at.
+    /// Parses the frame at the start of `bytes`, which may be followed by other
+    /// bytes.  The CRC is not checked.
     ///
     /// # Errors
-    /// [`FrameError`] says why there is none; nothing makes it panic.
+    /// Returns [`FrameError`] if `bytes` do not start with a complete and valid
+    /// frame.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FrameError> {
         let magic: [u8; 4] = *bytes.first_chunk().ok_or(FrameError::Short { need: HEADER_MIN })?;
         let swapped = match u32::from_ne_bytes(magic) {
@@ -312,7 +319,7 @@ impl<'a> Frame<'a> {
         let (layout, preamble_len) = if header_min == HEADER_LEN {
             (Layout::Parts { module_len: as_len(raw.module_len)? }, PREAMBLE_LEN)
         } else {
-            // What follows the header of version 1 is a record.
+            // In version 1, a record follows the header here.
             header.osversion = 0;
             (Layout::One, v1::PREAMBLE_LEN)
         };
@@ -337,19 +344,20 @@ impl<'a> Frame<'a> {
         Ok(Self { kind, header, header_len, record_len, layout, swapped, bytes })
     }
 
-    /// All bytes of the frame.
+    /// Returns all bytes of the frame.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The bytes after the header.
+    /// Returns the bytes after the header.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         self.bytes.get(self.header_len..).unwrap_or_default()
     }
 
-    /// The text of a note; none in a snapshot or where it is not UTF-8.
+    /// Returns the text of a note, or `None` for a snapshot or for text that is
+    /// not UTF-8.
     #[must_use]
     pub fn note(&self) -> Option<&'a str> {
         match self.kind {
@@ -358,7 +366,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The records of a snapshot.
+    /// Returns the records of a snapshot.
     #[must_use]
     pub fn records(&self) -> impl ExactSizeIterator<Item = Record> + use<'a> {
         let (swapped, layout) = (self.swapped, self.layout);
@@ -373,8 +381,8 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Returns the header's bytes for a payload of that kind and length, with CRC 0; of
-/// records as this version lays them out.
+/// Returns the bytes of a header, with CRC 0, for a payload of this kind and
+/// length.  Records have the layout of this version.
 #[must_use]
 pub fn header_bytes(kind: FrameKind, header: &Header, record_len: u32, payload_len: u64) -> [u8; HEADER_LEN] {
     #[allow(clippy::cast_possible_truncation, reason = "both are small")]

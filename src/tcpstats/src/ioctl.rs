@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The ioctls of `/dev/tcpstats`, numbered as FreeBSD's `sys/ioccom.h` does.
+//! The ioctls of `/dev/tcpstats`, encoded as in FreeBSD's `sys/ioccom.h`.
 //!
-//! Those that set something take effect with the next snapshot: what is left
-//! of the one being read is dropped, so the next read(2) begins a new one.
+//! Settings take effect with the next snapshot: the rest of the snapshot that
+//! is being read is dropped, so the next read(2) starts a new one.
 
 use crate::field::{Field, Kind, Unit};
 use crate::filter::{FILTER_LEN, MAX_OPS};
@@ -11,50 +11,51 @@ use crate::frame::{HEADER_LEN, VERSION};
 use crate::record::PREAMBLE_LEN;
 use crate::table::{FIELD_COUNT, FIELDS, MODULE_RECORD_LEN};
 
-/// Chooses the form of what read(2) gives: a 32-bit number, [`TEXT`] or [`BINARY`].
+/// Selects the format that read(2) returns: a 32-bit number, [`TEXT`] or
+/// [`BINARY`].
 pub const SET_FORMAT: u64 = ioctl(IN, 1, size_of::<u32>());
 
-/// Sets the filter: [`FILTER_LEN`] bytes as
-/// [`Filter::to_bytes`](crate::Filter::to_bytes) gives them.
+/// Sets the filter: [`FILTER_LEN`] bytes in the format of
+/// [`Filter::to_bytes`](crate::Filter::to_bytes).
 pub const SET_FILTER: u64 = ioctl(IN, 2, FILTER_LEN);
 
-/// Takes the filter away.
+/// Removes the filter.
 pub const CLEAR_FILTER: u64 = ioctl(VOID, 3, 0);
 
-/// Asks for all virtual network stacks, 1, or the reader's own, 0: a 32-bit
-/// number.  1 is for root of the host.
+/// Selects the connections of all virtual network stacks (1) or of the reader's
+/// own (0): a 32-bit number.  Only root of the host may set 1.
 pub const SET_ALL_VNETS: u64 = ioctl(IN, 4, size_of::<u32>());
 
-/// Sets the columns of the text: [`COLUMNS_LEN`] bytes, `basic`, `all` or names
-/// with commas between, zeros after them.
+/// Sets the columns of the text: [`COLUMNS_LEN`] bytes that contain `basic`,
+/// `all` or comma-separated names, padded with zeros.
 pub const SET_COLUMNS: u64 = ioctl(IN, 5, COLUMNS_LEN);
 
-/// Tells versions and sizes: [`INFO_LEN`] bytes, see [`info`].
+/// Returns versions and sizes: [`INFO_LEN`] bytes, see [`info`].
 pub const GET_INFO: u64 = ioctl(OUT, 6, INFO_LEN);
 
-/// Tells a row of the table of fields: [`FIELD_LEN`] bytes, of which the first
-/// four are the row's number going in; see [`field`].
+/// Returns a row of the table of fields: [`FIELD_LEN`] bytes, see [`field`].
+/// On input the first four bytes contain the number of the row.
 pub const GET_FIELD: u64 = ioctl(IN | OUT, 7, FIELD_LEN);
 
-/// The device gives CSV text; so it is after open(2).
+/// The device returns CSV text.  This is the format after open(2).
 pub const TEXT: u32 = 0;
 
-/// The device gives [frames](crate::frame).
+/// The device returns [frames](crate::frame).
 pub const BINARY: u32 = 1;
 
-/// Bytes of a list of columns.
+/// Length of a list of columns in bytes.
 pub const COLUMNS_LEN: usize = 2048;
 
-/// Bytes of what [`GET_INFO`] gives.
+/// Length of the result of [`GET_INFO`] in bytes.
 pub const INFO_LEN: usize = 64;
 
-/// Bytes of what [`GET_FIELD`] takes and gives.
+/// Length of the argument and result of [`GET_FIELD`] in bytes.
 pub const FIELD_LEN: usize = 152;
 
-/// Bytes of a field's name with the zero that ends it.
+/// Length of a field's name in bytes, including the terminating zero.
 pub const NAME_LEN: usize = 32;
 
-/// Bytes of a field's meaning with the zero that ends it.
+/// Length of a field's meaning in bytes, including the terminating zero.
 pub const MEANING_LEN: usize = 96;
 
 const VOID: u64 = 0x2000_0000;
@@ -67,7 +68,7 @@ const fn ioctl(direction: u64, number: u64, len: usize) -> u64 {
     direction | (len as u64) << 16 | (b'T' as u64) << 8 | number
 }
 
-/// Numbers and text one behind the other, zeros after them.
+/// Numbers and text packed one after another, padded with zeros.
 struct Packed<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -92,10 +93,12 @@ impl<const N: usize> Packed<N> {
     }
 }
 
-/// What [`GET_INFO`] gives, 32-bit numbers in native byte order: the version of
-/// the frames' layout, the bytes of a frame's header, of a record and of a
-/// filter, the rows of the table, the operations of a filter, two zeros, and
-/// from byte 32 the version of the module as text.
+/// Returns the result of [`GET_INFO`].
+///
+/// It consists of 32-bit numbers in native byte order: the version of the frame
+/// layout, the lengths in bytes of a frame header, a record and a filter, the
+/// number of rows in the table, the maximum number of operations in a filter,
+/// and two zeros.  The version of the module follows as text at byte 32.
 #[must_use]
 pub fn info(version: &str) -> [u8; INFO_LEN] {
     Packed::new()
@@ -111,12 +114,14 @@ pub fn info(version: &str) -> [u8; INFO_LEN] {
         .bytes
 }
 
-/// What [`GET_FIELD`] gives for the row that `request` names in its first four
-/// bytes: 32-bit numbers in native byte order, the row's number, its bit in the
-/// presence mask, where it is in a record, and its bytes; then a byte each for
-/// its kind, its unit, whether it is basic and whether FreeBSD fills it; its
-/// name from byte 20 and its meaning from byte 52, both ended by zeros.
-/// None where there is no such row.
+/// Returns the result of [`GET_FIELD`] for the row whose number is in the first
+/// four bytes of `request`, or `None` if there is no such row.
+///
+/// It starts with 32-bit numbers in native byte order: the number of the row,
+/// its bit in the presence mask, its offset in a record and its length in
+/// bytes.  It continues with one byte each for the kind, the unit, whether the
+/// field is basic and whether FreeBSD fills it.  The name is at byte 20 and the
+/// meaning at byte 52, both terminated by zeros.
 #[must_use]
 pub fn field(request: &[u8]) -> Option<[u8; FIELD_LEN]> {
     let index = usize::try_from(u32::from_ne_bytes(*request.first_chunk()?)).ok()?;
@@ -137,7 +142,7 @@ fn is_filled(field: &Field) -> bool {
     !field.freebsd.is_empty()
 }
 
-/// The number of a kind.
+/// Returns the number of a kind in the result of [`GET_FIELD`].
 #[must_use]
 pub const fn kind_code(kind: Kind) -> u8 {
     match kind {
@@ -155,7 +160,7 @@ pub const fn kind_code(kind: Kind) -> u8 {
     }
 }
 
-/// The number of a unit.
+/// Returns the number of a unit in the result of [`GET_FIELD`].
 #[must_use]
 pub const fn unit_code(unit: Unit) -> u8 {
     match unit {
@@ -172,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_those_of_the_header_of_c() {
+    fn ioctl_numbers_match_the_c_header() {
         assert_eq!(SET_FORMAT, 0x8004_5401);
         assert_eq!(CLEAR_FILTER, 0x2000_5403);
         assert_eq!(GET_INFO, 0x4040_5406);
@@ -180,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_and_meaning_fits_with_its_zero() {
+    fn every_name_and_meaning_fits_with_its_terminating_zero() {
         for field in &FIELDS {
             assert!(field.name.len() < NAME_LEN, "{}", field.name);
             assert!(field.meaning.len() < MEANING_LEN, "{}", field.name);
@@ -188,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_told_and_no_row_is_not() {
+    fn get_field_returns_a_row_and_rejects_unknown_numbers() {
         let srtt = Field::by_name("srtt").unwrap();
         let bytes = field(&u32::try_from(srtt.index).unwrap().to_ne_bytes()).unwrap();
         assert_eq!(&bytes[20..25], b"srtt\0");
@@ -199,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_is_told_and_ends() {
+    fn the_version_of_the_module_is_terminated() {
         let bytes = info("2.0.0");
         assert_eq!(&bytes[32..38], b"2.0.0\0");
         assert_eq!(info(&"9".repeat(100))[63], 0);

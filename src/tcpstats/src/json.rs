@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! JSON Lines: one object a record, one object a note.
+//! JSON Lines: one object per record, one object per note.
 //!
-//! Addresses, states, names and flags are strings, everything else a number.
-//! An absent field has no key.  A note is an object whose key `note` is its
-//! name; a record never has that key.
+//! Addresses, states, names and flags are strings, everything else is a number.
+//! An absent field has no key.  A note is an object with the key `note`, whose
+//! value is the name of the note; a record never has this key.
 
 use crate::columns::Columns;
 use crate::field::Field;
@@ -15,7 +15,7 @@ use crate::record::Record;
 use crate::table::{FIELD_COUNT, FIELDS};
 use crate::text::{Text, longest};
 
-/// The most bytes that a record's line takes.
+/// Maximum length of a record's line in bytes.
 pub const ROW_MAX: usize = {
     let mut len = "{\"time\":,\"snapshot\":}\n".len() + 30 + 20;
     let mut i = 0;
@@ -26,7 +26,8 @@ pub const ROW_MAX: usize = {
     len
 };
 
-/// Writes a record's line; the arguments are those of [`csv::row`](crate::csv::row).
+/// Writes the line of a record.  The arguments are those of
+/// [`csv::row`](crate::csv::row).
 pub fn row(text: &mut Text<'_>, columns: &Columns, wall_ns: u64, snapshot: u64, record: &Record) {
     text.str("{\"time\":").seconds9(wall_ns.saturating_add(record.at_ns));
     text.str(",\"snapshot\":").number(snapshot);
@@ -44,7 +45,7 @@ fn json_value<'a, 'b>(text: &'a mut Text<'b>, record: &Record, field: &Field) ->
     if field.kind.is_text() { text.char(b'"').value(record, field).char(b'"') } else { text.value(record, field) }
 }
 
-/// Writes a note's line.
+/// Writes the line of a note.
 pub fn note(text: &mut Text<'_>, note: &Note<'_>) {
     text.str("{\"note\":\"").str(note.name).char(b'"');
     for (key, value) in note.pairs {
@@ -59,29 +60,31 @@ pub fn note(text: &mut Text<'_>, note: &Note<'_>) {
     text.str("}\n");
 }
 
-/// Whether the line, without its line break, is a note.
+/// Returns whether the line, without its line break, is a note.
 #[must_use]
 pub fn is_note(line: &[u8]) -> bool {
     let mut object = Object::new(line);
     object.begin().is_ok() && object.string().is_ok_and(|(_, key)| key == b"note")
 }
 
-/// Reads a record's line, without its line break: sets the wanted fields of the
-/// record, and gives its time in nanoseconds since the UNIX epoch and the
-/// snapshot's number.
+/// Reads the line of a record, without its line break.
+///
+/// Sets the wanted fields of the record, and returns its time in nanoseconds
+/// since the UNIX epoch and the number of its snapshot.
 ///
 /// # Errors
-/// The first place where the line is no object of a record; a key that is not
-/// the name of a field is one.
+/// Returns the first position at which the line is not a valid record.  A key
+/// that is not the name of a field is an error.
 pub fn read_row(line: &[u8], wanted: &FieldSet, record: &mut Record) -> Result<(u64, u64), RowError> {
     read_known(line, wanted, record, |at, _| Err(RowError { at, expected: Expected::Key }))
 }
 
-/// As [`read_row`], but skips a key that is not the name of a field, and its
-/// value, if `unknown` allows it, which gets the key and its position.
+/// Reads the line of a record like [`read_row`], but calls `unknown` with the
+/// position and the key for every key that is not the name of a field.  If
+/// `unknown` returns `Ok`, the key and its value are skipped.
 ///
 /// # Errors
-/// As [`read_row`], or what `unknown` says.
+/// Returns the errors of [`read_row`] and of `unknown`.
 pub fn read_known(
     line: &[u8],
     wanted: &FieldSet,
@@ -92,7 +95,7 @@ pub fn read_known(
     let mut object = Object::new(line);
     object.begin()?;
     let (mut time_ns, mut snapshot) = (None, None);
-    // Keys come in the order of the table, mostly.
+    // Keys are usually in the order of the table, so the search starts after the previous field.
     let mut next_field = 0;
     loop {
         let (at, key) = object.string()?;
@@ -113,40 +116,40 @@ pub fn read_known(
             unknown(at, key)?;
             object.skip()?;
         }
-        if !object.goes_on()? {
+        if !object.next_member()? {
             break;
         }
     }
     let missing = |expected| RowError { at: line.len(), expected };
-    let time_ns = time_ns.ok_or(missing(Expected::Text("the key \"time\" among the others")))?;
-    Ok((time_ns, snapshot.ok_or(missing(Expected::Text("the key \"snapshot\" among the others")))?))
+    let time_ns = time_ns.ok_or(missing(Expected::Text("the key \"time\"")))?;
+    Ok((time_ns, snapshot.ok_or(missing(Expected::Text("the key \"snapshot\"")))?))
 }
 
-/// The field of that name, looked for from there on first.
+/// Returns the field with this name.  The search starts at `index`.
 fn field_from(index: usize, name: &[u8]) -> Option<&'static Field> {
     let is_it = |field: &&Field| field.name.as_bytes() == name;
     FIELDS.get(index..).and_then(|fields| fields.iter().find(is_it)).or_else(|| FIELDS.iter().find(is_it))
 }
 
-/// Writes the text of a note, `name key=value …`, as the line of JSON says it.
-/// It is shorter than the line.
+/// Converts the line of a note to its text, `name key=value …`, which is
+/// shorter than the line.
 ///
 /// # Errors
-/// The first place where the line is no object of a note.
+/// Returns the first position at which the line is not a valid note.
 pub fn read_note(line: &str, text: &mut Text<'_>) -> Result<(), RowError> {
     let mut object = Object::new(line.as_bytes());
     object.begin()?;
     let part = |(at, bytes): (usize, &[u8])| (at, line.get(at..at + bytes.len()).unwrap_or_default());
     let check =
         |at, is_right, what| if is_right { Ok(()) } else { Err(RowError { at, expected: Expected::Text(what) }) };
-    let word = "a word of lower case letters";
+    let word = "a lower-case word";
     let (at, key) = part(object.string()?);
     check(at, key == "note", "the key \"note\"")?;
     object.colon()?;
     let (at, name) = part(object.string()?);
     check(at, note::is_word(name), word)?;
     text.str(name);
-    while object.goes_on()? {
+    while object.next_member()? {
         let (at, key) = part(object.string()?);
         check(at, note::is_word(key), word)?;
         text.char(b' ').str(key).char(b'=');
@@ -167,20 +170,20 @@ pub fn read_note(line: &str, text: &mut Text<'_>) -> Result<(), RowError> {
     Ok(())
 }
 
-/// Whether what a note has under that key is a field's text, which only JSON
-/// has in quotes.
+/// Returns whether the value of a note's key is the text of a field, which is
+/// quoted only in JSON.
 fn is_bare(key: &str) -> bool {
     Field::by_name(key).is_some_and(|field| field.kind.is_text())
 }
 
-/// Writes the line of a note whose text that is.
+/// Writes the line of a note from its text.
 pub fn note_text(text: &mut Text<'_>, note: &NoteText<'_>) {
     text.str("{\"note\":\"").str(note.name).char(b'"');
     for (key, value) in note.pairs() {
         text.str(",\"").str(key).str("\":");
         let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let as_it_is = value.starts_with('"') || is_number && !is_bare(key);
-        if as_it_is {
+        let is_json = value.starts_with('"') || is_number && !is_bare(key);
+        if is_json {
             text.str(value)
         } else {
             text.char(b'"').str(value).char(b'"')
@@ -189,7 +192,7 @@ pub fn note_text(text: &mut Text<'_>, note: &NoteText<'_>) {
     text.str("}\n");
 }
 
-/// An object of strings and numbers while it is read.
+/// A cursor over an object of strings and numbers.
 struct Object<'a> {
     line: &'a [u8],
     at: usize,
@@ -208,7 +211,7 @@ impl<'a> Object<'a> {
         self.line.get(self.at..).unwrap_or_default()
     }
 
-    /// The next byte that is no white space.
+    /// Returns the next byte that is not white space.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
         while let Some(byte) = self.line.get(self.at) {
@@ -237,11 +240,11 @@ impl<'a> Object<'a> {
         self.take(b':', "a colon")
     }
 
-    /// The string that begins here, between its quotes and as it is escaped,
-    /// and where it begins.
+    /// Takes a string, and returns its position and its text between the quotes
+    /// with the escapes unchanged.
     #[inline]
     fn string(&mut self) -> Result<(usize, &'a [u8]), RowError> {
-        self.take(b'"', "a string in quotes")?;
+        self.take(b'"', "a quoted string")?;
         let start = self.at;
         let mut escaped = false;
         let end = self.rest().iter().position(|byte| {
@@ -251,13 +254,14 @@ impl<'a> Object<'a> {
         });
         let Some(string) = end.and_then(|len| self.rest().get(..len)) else {
             self.at = self.line.len();
-            return self.wrong("a quote at the string's end");
+            return self.wrong("a closing quote");
         };
         self.at += string.len() + 1;
         Ok((start, string))
     }
 
-    /// The number or string that begins here, and where.
+    /// Takes a number, or a string if `is_text`, and returns its position and
+    /// its text.
     #[inline]
     fn value(&mut self, is_text: bool) -> Result<(usize, &'a [u8]), RowError> {
         if is_text {
@@ -275,7 +279,7 @@ impl<'a> Object<'a> {
         Ok((start, rest.get(..len).unwrap_or_default()))
     }
 
-    /// Passes over any value.
+    /// Skips a value of any type.
     fn skip(&mut self) -> Result<(), RowError> {
         let mut depth = 0_usize;
         loop {
@@ -307,10 +311,10 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Whether another member follows; otherwise the object is at its end, and
-    /// the line with it.
+    /// Takes the separator after a member, and returns whether another member
+    /// follows.  After the last member the line must end.
     #[inline]
-    fn goes_on(&mut self) -> Result<bool, RowError> {
+    fn next_member(&mut self) -> Result<bool, RowError> {
         match self.peek() {
             Some(b',') => {
                 self.at += 1;

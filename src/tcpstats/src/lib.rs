@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
 //! The TCP statistics record that the kernel module, the logger and the viewer
-//! speak through: one table of fields, the record's binary and text forms, and
+//! exchange: one table of fields, the binary and text forms of the record, and
 //! the filter.
 //!
 //! Without the feature `std` the crate allocates nothing, depends on nothing
-//! and cannot panic on any input: the kernel module is built on it so.
+//! and cannot panic on any input, because the kernel module is built on it.
 //!
 //! ```
 //! use tcpstats::{Columns, Record, State, csv, key, text::Text};

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A set of fields, as the presence mask of a record holds it.
+//! A set of fields, in the form of the presence mask of a record.
 
 use crate::columns::Columns;
 use crate::field::Field;
 
-/// Words of the presence mask: 128 bits for each part of a record.
+/// Number of words in the presence mask: 128 bits for each part of a record.
 pub(crate) const MASK_WORDS: usize = 4;
 
 /// A set of fields.
@@ -23,13 +23,13 @@ pub struct FieldSet {
 }
 
 impl FieldSet {
-    /// No field.
+    /// The empty set.
     pub const EMPTY: Self = Self { words: [0; MASK_WORDS] };
 
-    /// Every field.
+    /// The set of all fields.
     pub const ALL: Self = Self { words: [u64::MAX; MASK_WORDS] };
 
-    /// The fields that columns show.
+    /// Returns the fields of the columns.
     #[must_use]
     pub fn of(columns: &Columns) -> Self {
         let mut set = Self::EMPTY;
@@ -37,7 +37,7 @@ impl FieldSet {
         set
     }
 
-    /// Whether the field is in the set.
+    /// Returns whether the field is in the set.
     #[inline]
     #[must_use]
     pub fn has(&self, field: &Field) -> bool {
@@ -50,7 +50,7 @@ impl FieldSet {
         self.insert_bit(field.bit);
     }
 
-    /// Takes a field out.
+    /// Removes a field.
     #[inline]
     pub fn remove(&mut self, field: &Field) {
         self.remove_bit(field.bit);
@@ -75,8 +75,8 @@ impl FieldSet {
         }
     }
 
-    /// Takes out every bit that does not belong to the first `count` fields from
-    /// the bit `first` on, within the 128 bits of a part.
+    /// Removes all bits of a part except those of its first `count` fields.
+    /// `first` is the first of the part's 128 bits.
     pub(crate) fn keep_first(&mut self, first: usize, count: usize) {
         for (i, word) in self.words.iter_mut().skip(first / 64).take(2).enumerate() {
             *word &= low_bits(count.saturating_sub(i * 64));
@@ -84,7 +84,7 @@ impl FieldSet {
     }
 }
 
-/// A word whose lowest `count` bits are set.
+/// Returns a word in which the lowest `count` bits are set.
 const fn low_bits(count: usize) -> u64 {
     if count >= 64 { u64::MAX } else { (1 << count) - 1 }
 }

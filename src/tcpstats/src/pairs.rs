@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! One line of `key=value` a record, for syslog.
+//! One line of `key=value` pairs per record, for syslog.
 //!
-//! No value holds a space or a line break, so a line splits at its spaces.  An
-//! absent field has no key.  A note is its name before its own pairs; a record
-//! has no name.
+//! No value contains a space or a line break, so a line can be split at its
+//! spaces.  An absent field has no key.  The line of a note starts with its
+//! name; the line of a record has no name.
 
 use crate::columns::Columns;
 use crate::note::Note;
@@ -12,7 +12,7 @@ use crate::record::Record;
 use crate::table::{FIELD_COUNT, FIELDS};
 use crate::text::{Text, longest};
 
-/// The most bytes that a record's line takes.
+/// Maximum length of a record's line in bytes.
 pub const ROW_MAX: usize = {
     let mut len = "time= snapshot=\n".len() + 30 + 20;
     let mut i = 0;
@@ -23,7 +23,8 @@ pub const ROW_MAX: usize = {
     len
 };
 
-/// Writes a record's line; the arguments are those of [`csv::row`](crate::csv::row).
+/// Writes the line of a record.  The arguments are those of
+/// [`csv::row`](crate::csv::row).
 pub fn row(text: &mut Text<'_>, columns: &Columns, wall_ns: u64, snapshot: u64, record: &Record) {
     text.str("time=").seconds9(wall_ns.saturating_add(record.at_ns)).str(" snapshot=").number(snapshot);
     for field in columns.fields().filter(|field| record.has(field)) {
@@ -32,7 +33,7 @@ pub fn row(text: &mut Text<'_>, columns: &Columns, wall_ns: u64, snapshot: u64, 
     text.char(b'\n');
 }
 
-/// Writes a note's line.
+/// Writes the line of a note.
 pub fn note(text: &mut Text<'_>, note: &Note<'_>) {
     note.write(text);
     text.char(b'\n');
@@ -44,7 +45,7 @@ mod tests {
     use crate::{State, key};
 
     #[test]
-    fn a_line_has_what_the_record_has() {
+    fn a_line_contains_the_fields_that_are_present() {
         let mut record = Record::new();
         record.at_ns = 7;
         record.set(key::lport, 443);

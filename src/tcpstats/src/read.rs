@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Rows of text read back, without allocation: what the readers of
-//! [`csv`](crate::csv), [`json`](crate::json) and [`siftr`](crate::siftr) share.
+//! Parsing rows of text without allocation: the code that the readers of
+//! [`csv`](crate::csv), [`json`](crate::json) and [`siftr`](crate::siftr)
+//! share.
 
 use core::net::Ipv6Addr;
 
@@ -15,7 +16,7 @@ use crate::text::longest;
 /// Where a row is wrong, and what was expected there.
 #[derive(Clone, Copy, Debug)]
 pub struct RowError {
-    /// Bytes of the line before the place.
+    /// Offset of the error in the line, in bytes.
     pub at: usize,
     /// What was expected.
     pub expected: Expected,
@@ -26,17 +27,17 @@ pub struct RowError {
 pub enum Expected {
     /// Seconds since the UNIX epoch.
     Time,
-    /// The snapshot's number.
+    /// A snapshot number.
     Snapshot,
-    /// A value of that field.
+    /// A value of the field.
     Value(&'static Field),
-    /// A decimal number for that field.
+    /// A decimal number for the field.
     Number(&'static Field),
-    /// So many cells in the row.
+    /// A row with this number of cells.
     Cells(usize),
     /// The name of a field.
     Key,
-    /// That piece of text.
+    /// The element that the text describes.
     Text(&'static str),
 }
 
@@ -52,18 +53,18 @@ impl core::fmt::Display for Expected {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Time => f.write_str("a time in seconds"),
-            Self::Snapshot => f.write_str("the number of a snapshot"),
+            Self::Snapshot => f.write_str("a snapshot number"),
             Self::Value(field) => {
                 write!(f, "{}, ", field.name)?;
                 match field.kind {
-                    Kind::U8 => f.write_str("a number of 8 bits"),
-                    Kind::U16 => f.write_str("a number of 16 bits"),
-                    Kind::U32 => f.write_str("a number of 32 bits"),
-                    Kind::U64 => f.write_str("a number of 64 bits"),
+                    Kind::U8 => f.write_str("an 8-bit number"),
+                    Kind::U16 => f.write_str("a 16-bit number"),
+                    Kind::U32 => f.write_str("a 32-bit number"),
+                    Kind::U64 => f.write_str("a 64-bit number"),
                     Kind::Hex32 => f.write_str("0x and up to eight hexadecimal digits"),
                     Kind::Address => f.write_str("an IPv4 or IPv6 address"),
                     Kind::State => f.write_str("a state, such as ESTABLISHED"),
-                    Kind::Options => f.write_str("options with | between them, such as ts|sack"),
+                    Kind::Options => f.write_str("options separated by |, such as ts|sack"),
                     Kind::Name16 | Kind::Name32 | Kind::Name64 => {
                         write!(f, "a name of at most {} ASCII characters", longest(field.kind))
                     }
@@ -71,13 +72,13 @@ impl core::fmt::Display for Expected {
             }
             Self::Number(field) => write!(f, "{}, a number", field.name),
             Self::Cells(count) => write!(f, "{count} cells in the row"),
-            Self::Key => f.write_str("the name of a field as tcpstats(5) lists them"),
+            Self::Key => f.write_str("the name of a field from tcpstats(5)"),
             Self::Text(text) => f.write_str(text),
         }
     }
 }
 
-/// A decimal number of 64 bits.
+/// Parses a decimal number that fits in 64 bits.
 #[inline]
 #[must_use]
 pub fn number(text: &[u8]) -> Option<u64> {
@@ -91,7 +92,7 @@ pub fn number(text: &[u8]) -> Option<u64> {
     text.iter().try_fold(0, |number: u64, byte| number.checked_mul(10)?.checked_add(digit(*byte)?))
 }
 
-/// Seconds with up to nine decimals, in nanoseconds.
+/// Parses seconds with up to nine decimals, and returns nanoseconds.
 #[inline]
 #[must_use]
 pub fn seconds(text: &[u8]) -> Option<u64> {
@@ -106,14 +107,15 @@ pub fn seconds(text: &[u8]) -> Option<u64> {
     whole.checked_add(number(decimals)?.checked_mul(scale)?)
 }
 
-/// `0x` and up to eight hexadecimal digits.
+/// Parses `0x` and up to eight hexadecimal digits.
 fn hex32(text: &[u8]) -> Option<u32> {
     let digits = text.strip_prefix(b"0x").filter(|digits| (1..=8).contains(&digits.len()))?;
     digits.iter().try_fold(0, |number: u32, byte| Some(number << 4 | char::from(*byte).to_digit(16)?))
 }
 
-/// An address: dotted decimal, or IPv6.  A scoped one may be followed by `%` and
-/// a zone, which is ignored: it is a field of its own.
+/// Parses an address in dotted decimal or in IPv6 form.  A scoped address may
+/// be followed by `%` and a zone, which is ignored because it has a field of
+/// its own.
 #[inline]
 fn address(text: &[u8]) -> Option<[u8; 16]> {
     dotted(text).map(ipv4).or_else(|| {
@@ -158,13 +160,15 @@ fn options(text: &[u8]) -> Option<u16> {
     })
 }
 
-/// Whether [`Text::name`](crate::text::Text::name) writes it as it is.
+/// Returns whether [`Text::name`](crate::text::Text::name) writes the text
+/// unchanged.
 fn is_name(text: &[u8]) -> bool {
     text.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b',' | b'"' | b'\\'))
 }
 
 impl Record {
-    /// Sets a field from its text; none where that is no value of the field.
+    /// Sets a field from text, or returns `None` if the text is not a valid
+    /// value of the field.
     #[inline]
     #[must_use]
     pub fn set_text(&mut self, field: &Field, text: &[u8]) -> Option<()> {
@@ -182,7 +186,7 @@ impl Record {
         Some(())
     }
 
-    /// Makes the fields absent that are not wanted.
+    /// Makes every field absent that is not in `wanted`.
     pub fn keep(&mut self, wanted: &FieldSet) {
         for field in FIELDS.iter().filter(|field| !wanted.has(field)) {
             self.remove(field);
@@ -206,8 +210,8 @@ mod tests {
 
     const WALL_NS: u64 = 1_764_000_000_123_456_789;
 
-    /// Records with any subset of the fields and any bytes in them; names are
-    /// what a name's text keeps.
+    /// Records with any subset of the fields and any bytes in them, except that
+    /// names contain only bytes that a text format preserves.
     fn any_record() -> impl Strategy<Value = Record> {
         let numbers = prop::collection::vec(any::<u8>(), RECORD_LEN);
         (numbers, "[!#-+\\--\\[\\]-~]{1,16}", "[!#-+\\--\\[\\]-~]{1,32}").prop_map(|(bytes, short, long)| {
@@ -226,7 +230,7 @@ mod tests {
         })
     }
 
-    /// Which columns, in which order.
+    /// Any columns in any order.
     fn any_columns() -> impl Strategy<Value = Columns> {
         let names: Vec<_> = FIELDS.iter().map(|field| field.name).collect();
         prop::sample::subsequence(names, 1..=FIELDS.len())
@@ -241,46 +245,46 @@ mod tests {
         text.finish().unwrap().strip_suffix('\n').unwrap().to_string()
     }
 
-    /// The fields of those columns, in the table's order.
-    fn cut(record: &Record, columns: &Columns, at_ns: u64) -> Record {
-        let mut cut = Record::new();
-        cut.at_ns = at_ns;
+    /// Returns a record with only the fields of the columns.
+    fn select(record: &Record, columns: &Columns, at_ns: u64) -> Record {
+        let mut selected = Record::new();
+        selected.at_ns = at_ns;
         for field in columns.fields() {
             if let Some(number) = record.number(field) {
-                cut.set_number(field, number).unwrap();
+                selected.set_number(field, number).unwrap();
             } else if let Some(bytes) = record.bytes(field) {
                 match field.kind {
-                    Kind::Name64 => cut.put(field, name::<64>(bytes)),
-                    Kind::Name32 => cut.put(field, name::<32>(bytes)),
-                    Kind::Name16 => cut.put(field, name::<16>(bytes)),
-                    _ => cut.put(field, <[u8; 16]>::try_from(bytes).unwrap()),
+                    Kind::Name64 => selected.put(field, name::<64>(bytes)),
+                    Kind::Name32 => selected.put(field, name::<32>(bytes)),
+                    Kind::Name16 => selected.put(field, name::<16>(bytes)),
+                    _ => selected.put(field, <[u8; 16]>::try_from(bytes).unwrap()),
                 }
             }
         }
-        cut
+        selected
     }
 
     proptest! {
         #[test]
-        fn a_row_of_csv_reads_as_what_was_written(record in any_record(), columns in any_columns(), snapshot: u64) {
+        fn a_csv_row_reads_back_as_written(record in any_record(), columns in any_columns(), snapshot: u64) {
             let row = line(|text| csv::row(text, &columns, WALL_NS, snapshot, &record));
             let mut read = Record::new();
             let found = csv::read_row(row.as_bytes(), &columns, &FieldSet::ALL, &mut read).unwrap();
             prop_assert_eq!(found, (WALL_NS + record.at_ns, snapshot));
-            prop_assert_eq!(read, cut(&record, &columns, 0));
+            prop_assert_eq!(read, select(&record, &columns, 0));
         }
 
         #[test]
-        fn a_line_of_json_reads_as_what_was_written(record in any_record(), columns in any_columns(), snapshot: u64) {
+        fn a_json_line_reads_back_as_written(record in any_record(), columns in any_columns(), snapshot: u64) {
             let row = line(|text| json::row(text, &columns, WALL_NS, snapshot, &record));
             let mut read = Record::new();
             let found = json::read_row(row.as_bytes(), &FieldSet::ALL, &mut read).unwrap();
             prop_assert_eq!(found, (WALL_NS + record.at_ns, snapshot));
-            prop_assert_eq!(read, cut(&record, &columns, 0));
+            prop_assert_eq!(read, select(&record, &columns, 0));
         }
 
         #[test]
-        fn a_line_of_siftr_is_the_same_when_it_is_written_again(record in any_record()) {
+        fn a_siftr_line_that_was_read_is_written_identically(record in any_record()) {
             let row = line(|text| siftr::row(text, WALL_NS, &record));
             let mut read = Record::new();
             let time_ns = siftr::read_row(row.as_bytes(), &mut read).unwrap();
@@ -289,14 +293,14 @@ mod tests {
         }
 
         #[test]
-        fn only_what_is_wanted_is_read(record in any_record(), columns in any_columns(), wanted in any_columns()) {
+        fn only_wanted_fields_are_read(record in any_record(), columns in any_columns(), wanted in any_columns()) {
             let both: Vec<_> = columns.fields().filter(|field| wanted.fields().any(|other| other.index == field.index))
                 .map(|field| field.name).collect();
             let row = line(|text| csv::row(text, &columns, WALL_NS, 1, &record));
             let mut read = Record::new();
             csv::read_row(row.as_bytes(), &columns, &FieldSet::of(&wanted), &mut read).unwrap();
             if let Ok(both) = Columns::named(&both.join(",")) {
-                prop_assert_eq!(&read, &cut(&record, &both, 0));
+                prop_assert_eq!(&read, &select(&record, &both, 0));
             }
             let row = line(|text| json::row(text, &columns, WALL_NS, 1, &record));
             let mut again = record;
@@ -305,7 +309,7 @@ mod tests {
         }
 
         #[test]
-        fn names_of_any_bytes_are_the_same_text_when_they_are_written_again(bytes: [u8; 32]) {
+        fn names_of_any_bytes_are_written_identically_after_reading(bytes: [u8; 32]) {
             let columns = Columns::parse("stack,cc").unwrap();
             let mut record = Record::new();
             record.set(key::stack, bytes);
@@ -320,7 +324,7 @@ mod tests {
         }
 
         #[test]
-        fn a_row_that_is_cut_off_or_damaged_is_told_or_is_another_row(
+        fn errors_in_truncated_or_damaged_rows_have_a_position_in_the_row(
             record in any_record(), cut: prop::sample::Index, byte: u8, replace: bool,
         ) {
             let all = Columns::all();
@@ -349,7 +353,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_the_readers_panic(bytes: Vec<u8>, text: String, columns in any_columns()) {
+        fn readers_do_not_panic_on_any_bytes(bytes: Vec<u8>, text: String, columns in any_columns()) {
             let mut read = Record::new();
             let _ = csv::read_row(&bytes, &columns, &FieldSet::ALL, &mut read);
             let _ = json::read_row(&bytes, &FieldSet::ALL, &mut read);
@@ -361,7 +365,7 @@ mod tests {
         }
 
         #[test]
-        fn times_and_numbers_are_read_as_they_are_written(n: u64) {
+        fn times_and_numbers_read_back_as_written(n: u64) {
             let mut buffer = [0; 32];
             let mut text = Text::new(&mut buffer);
             text.seconds9(n);
@@ -370,7 +374,7 @@ mod tests {
         }
 
         #[test]
-        fn a_note_is_the_same_in_csv_and_in_json(
+        fn a_note_survives_the_conversion_between_csv_and_json(
             numbers: [u64; 2], written: String, record in any_record(), field in prop::sample::select(&FIELDS[..]),
         ) {
             let mut pairs = vec![
@@ -405,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_do_not_fit_are_none() {
+    fn invalid_numbers_and_times_are_rejected() {
         assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));
         for wrong in [&b"18446744073709551616"[..], b"", b"-1", b"1 ", b"0x1", b"99999999999999999999999"] {
             assert_eq!(number(wrong), None);
@@ -418,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_none_are_none() {
+    fn invalid_addresses_are_rejected() {
         for wrong in ["1.2.3", "1.2.3.4.5", "1.2.3.256", "1..2.3", "0001.2.3.4", ":::", "g::", ""] {
             assert_eq!(address(wrong.as_bytes()), None, "{wrong}");
         }
@@ -429,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_for_people_names_the_zone_after_scoped_addresses_only() {
+    fn row_with_zone_appends_the_zone_to_scoped_addresses_only() {
         let columns = Columns::parse("laddr,faddr,zone").unwrap();
         let mut record = Record::new();
         let link_local = "fe80::1".parse::<Ipv6Addr>().unwrap().octets();
@@ -445,22 +449,22 @@ mod tests {
     }
 
     #[test]
-    fn an_error_tells_place_and_expectation() {
+    fn an_error_reports_the_position_and_what_was_expected() {
         let columns = Columns::parse("lport,cc").unwrap();
         let error = |row: &str| {
             csv::read_row(row.as_bytes(), &columns, &FieldSet::ALL, &mut Record::new()).unwrap_err().to_string()
         };
-        assert_eq!(error("1.0,1,65536,cubic"), "at byte 7: expected lport, a number of 16 bits");
+        assert_eq!(error("1.0,1,65536,cubic"), "at byte 7: expected lport, a 16-bit number");
         assert_eq!(error("1.0,1,1,abcdefghijklmnopq"), "at byte 9: expected cc, a name of at most 16 ASCII characters");
-        assert_eq!(error("1.0,x,1,c"), "at byte 5: expected the number of a snapshot");
+        assert_eq!(error("1.0,x,1,c"), "at byte 5: expected a snapshot number");
         assert_eq!(error("1.0,1,1"), "at byte 8: expected 4 cells in the row");
         assert_eq!(error("1.0,1,1,c,"), "at byte 11: expected 4 cells in the row");
-        assert_eq!(error("1.0"), "at byte 4: expected the number of a snapshot");
+        assert_eq!(error("1.0"), "at byte 4: expected a snapshot number");
         assert_eq!(error(""), "at byte 1: expected a time in seconds");
     }
 
     #[test]
-    fn a_snapshot_is_the_same_after_its_note() {
+    fn the_header_of_a_snapshot_survives_its_note() {
         let header = crate::Header {
             sequence: 42,
             wall_ns: WALL_NS,

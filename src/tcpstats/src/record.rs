@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! One connection at one instant.
+//! The record: one connection at one instant.
 
 use crate::field::{Field, Key, Kind, Part};
 use crate::mask::{FieldSet, MASK_WORDS};
 use crate::state::State;
 use crate::table::{BODY_LEN, FIELDS, MODULE_BODY_LEN};
 
-/// Bytes of a record before its fields: `at_ns` and the presence mask.
+/// Length in bytes of a record before its fields: `at_ns` and the presence
+/// mask.
 pub const PREAMBLE_LEN: usize = 8 + 8 * MASK_WORDS;
 
-/// Bytes of a complete record, as this version writes it.
+/// Length in bytes of a complete record, as this version writes it.
 pub const RECORD_LEN: usize = PREAMBLE_LEN + BODY_LEN;
 
 const _: () = assert!(size_of::<Record>() == RECORD_LEN);
 
-/// One connection at one instant: the fields that a source could give.
+/// One connection at one instant: the fields that a source could fill.
 ///
-/// A field that was not set is *absent*, which is not the same as zero.
+/// A field that has not been set is *absent*, which is different from zero.
 ///
 /// ```
 /// use tcpstats::{Record, key};
@@ -27,14 +28,14 @@ const _: () = assert!(size_of::<Record>() == RECORD_LEN);
 /// assert_eq!(record.get(key::srtt), None);
 /// ```
 ///
-/// It lies in memory as it goes over the wire.  `BODY` is the bytes of its
-/// fields: all of them, or as many as the kernel module sends; what is beyond is
-/// never present.
+/// A record has the same layout in memory and on the wire.  `BODY` is the
+/// length of the fields in bytes: all fields, or only those that the kernel
+/// module sends.  Fields beyond it are never present.
 #[derive(Clone, PartialEq, Eq)]
 #[repr(C)]
 pub struct Record<const BODY: usize = BODY_LEN> {
-    /// When the connection was looked at, in nanoseconds since the start of
-    /// the snapshot's walk.
+    /// When the connection was sampled, in nanoseconds since the start of the
+    /// walk.
     pub at_ns: u64,
     pub(crate) present: FieldSet,
     pub(crate) body: [u8; BODY],
@@ -47,13 +48,13 @@ impl Default for Record {
 }
 
 impl Record {
-    /// A record without any field.
+    /// Creates a record in which every field is absent.
     #[must_use]
     pub const fn new() -> Self {
         Self::absent()
     }
 
-    /// The record as it goes over the wire, in native byte order.
+    /// Returns the record as it is sent, in native byte order.
     #[inline]
     #[must_use]
     pub fn to_bytes(&self) -> [u8; RECORD_LEN] {
@@ -67,17 +68,18 @@ impl Record {
         bytes
     }
 
-    /// Reads a record as this version lays it out: what lies beyond `bytes` is
-    /// absent.  `swapped` says that the bytes are of the other byte order.
-    /// Never fails: less than a preamble is a record without fields.
+    /// Reads a record in the layout of this version.  Fields beyond the end of
+    /// `bytes` are absent.  `swapped` means that the bytes have the other byte
+    /// order.  This never fails: fewer bytes than a preamble are a record
+    /// without fields.
     #[must_use]
     pub fn from_bytes(bytes: &[u8], swapped: bool) -> Self {
         Self::from_parts(bytes, MODULE_BODY_LEN, swapped)
     }
 
-    /// Reads a record of any version, of whose body the first `module_len`
-    /// bytes are the module's part and the others the Linux part.  What this
-    /// version does not know, and what the other did not, is absent.
+    /// Reads a record of any version.  The first `module_len` bytes of its body
+    /// are the module's part, the rest is the Linux part.  Fields that only one
+    /// of the two versions has are absent.
     #[must_use]
     pub fn from_parts(bytes: &[u8], module_len: usize, swapped: bool) -> Self {
         let Some((preamble, sent)) = bytes.split_first_chunk::<PREAMBLE_LEN>() else {
@@ -88,7 +90,7 @@ impl Record {
             if swapped { word.swap_bytes() } else { word }
         };
         let mut present = FieldSet { words: core::array::from_fn(|i| word(1 + i)) };
-        // Records of this version, with the Linux part and without it, are copied whole.
+        // Records of this version, with or without the Linux part, are copied as one block.
         let body = match (sent.first_chunk(), sent.first_chunk::<MODULE_BODY_LEN>()) {
             (Some(own), _) if module_len == MODULE_BODY_LEN => {
                 present.keep_first(0, Part::Module.fields().len());
@@ -108,7 +110,7 @@ impl Record {
                 let (module, linux) = sent.split_at(module_len.min(sent.len()));
                 let mut body = [0; BODY_LEN];
                 for (part, start, sent) in [(Part::Module, 0, module), (Part::Linux, MODULE_BODY_LEN, linux)] {
-                    // Rows are in order: the first of them fit.
+                    // Rows are in order, so those that fit come first.
                     let fields = part.fields();
                     let fit = fields.partition_point(|field| field.end() - start <= sent.len());
                     let len = fit.checked_sub(1).and_then(|last| fields.get(last)).map_or(0, |last| last.end() - start);
@@ -127,7 +129,7 @@ impl Record {
         record
     }
 
-    /// Turns every field of the body into the other byte order.
+    /// Swaps the byte order of every field of the body.
     pub(crate) fn swap_fields(&mut self) {
         for field in FIELDS.iter().filter(|field| field.kind.align() > 1) {
             if let Some(value) = self.body.get_mut(field.offset..field.end()) {
@@ -138,33 +140,35 @@ impl Record {
 }
 
 impl<const BODY: usize> Record<BODY> {
-    /// A record of any size without any field.
+    /// Creates a record of any size in which every field is absent.
     #[must_use]
     pub const fn absent() -> Self {
         Self { at_ns: 0, present: FieldSet::EMPTY, body: [0; BODY] }
     }
 
-    /// Makes every field absent, for reuse.
+    /// Makes every field absent, so that the record can be reused.
     pub fn clear(&mut self) {
         *self = Self::absent();
     }
 
-    /// Makes every field absent and leaves the bytes of their values, which cost
-    /// more to clear than to write over: each field that the record ever had is
-    /// then to be [set](Self::set), if only [to none](Self::set_if).
+    /// Makes every field absent but leaves the bytes of the values, which are
+    /// cheaper to overwrite than to clear.
+    ///
+    /// The caller must then [set](Self::set) or [clear](Self::set_if) each
+    /// field that the record has ever contained.
     #[inline]
     pub fn forget(&mut self) {
         self.present = FieldSet::EMPTY;
     }
 
-    /// Sets a field and marks it present, if the record has room for it.
+    /// Sets a field and marks it as present, if the record has room for it.
     #[inline]
     pub fn set<T: Value>(&mut self, key: Key<T>, value: T) {
         self.put_at(key.bit, key.offset, value);
     }
 
-    /// Sets a field of a numeric kind, a state or an option set; none where the
-    /// field cannot hold the number.
+    /// Sets a number, a state or a set of options, or returns `None` if the
+    /// field cannot hold `number`.
     #[inline]
     #[must_use]
     pub fn set_number(&mut self, field: &Field, number: u64) -> Option<()> {
@@ -186,7 +190,7 @@ impl<const BODY: usize> Record<BODY> {
         }
     }
 
-    /// Sets a field whose kind has that type.
+    /// Sets a field whose kind has the type `T`.
     #[inline]
     pub(crate) fn put<T: Value>(&mut self, field: &Field, value: T) {
         self.put_at(field.bit, field.offset, value);
@@ -200,8 +204,8 @@ impl<const BODY: usize> Record<BODY> {
         }
     }
 
-    /// Sets a field from what a source may not have: without it the field is
-    /// absent, and its bytes are zero.
+    /// Sets a field, or makes it absent and clears its bytes if `value` is
+    /// `None`.
     #[inline]
     pub fn set_if<T: Value>(&mut self, key: Key<T>, value: Option<T>) {
         if let Some(value) = value {
@@ -213,7 +217,7 @@ impl<const BODY: usize> Record<BODY> {
         }
     }
 
-    /// A field's value, or none where it is absent.
+    /// Returns the value of a field, or `None` if the field is absent.
     #[inline]
     #[must_use]
     pub fn get<T: Value>(&self, key: Key<T>) -> Option<T> {
@@ -223,35 +227,36 @@ impl<const BODY: usize> Record<BODY> {
         Some(T::take(self.body.get(key.offset..key.offset + T::LEN)?))
     }
 
-    /// The fields that are present.
+    /// Returns the set of fields that are present.
     #[inline]
     #[must_use]
     pub fn present(&self) -> &FieldSet {
         &self.present
     }
 
-    /// Whether the field is present.
+    /// Returns whether the field is present.
     #[inline]
     #[must_use]
     pub fn has(&self, field: &Field) -> bool {
         self.present.has(field)
     }
 
-    /// The body from the field on, or none where it is absent.
+    /// Returns the body from the start of the field, or `None` if the field is
+    /// absent.
     #[inline]
     pub(crate) fn from(&self, field: &Field) -> Option<&[u8]> {
         if self.has(field) { self.body.get(field.offset..) } else { None }
     }
 
-    /// The bytes of a field, or none where it is absent.
+    /// Returns the bytes of a field, or `None` if the field is absent.
     #[inline]
     #[must_use]
     pub fn bytes(&self, field: &Field) -> Option<&[u8]> {
         self.from(field)?.get(..field.kind.size())
     }
 
-    /// The number that a field of a numeric kind, a state or an option set
-    /// holds; none where it is absent or no number.
+    /// Returns the value of a number, a state or a set of options, or `None` if
+    /// the field is absent or of another kind.
     #[inline]
     #[must_use]
     pub fn number(&self, field: &Field) -> Option<u64> {
@@ -281,9 +286,9 @@ impl<const BODY: usize> core::fmt::Debug for Record<BODY> {
     }
 }
 
-/// A type that a field's value can have.
+/// A type that the value of a field can have.
 pub trait Value: Copy {
-    /// Bytes of a value on the wire.
+    /// Length of a value on the wire, in bytes.
     const LEN: usize;
 
     /// Writes the value into `LEN` bytes.
@@ -345,7 +350,8 @@ impl Value for State {
     }
 }
 
-/// A name as a field holds it: cut at `N` bytes, padded with zeros.
+/// Returns a name as a field stores it: truncated to `N` bytes and padded with
+/// zeros.
 #[must_use]
 pub fn name<const N: usize>(text: &[u8]) -> [u8; N] {
     let mut name = [0; N];
@@ -355,14 +361,15 @@ pub fn name<const N: usize>(text: &[u8]) -> [u8; N] {
     name
 }
 
-/// An IPv4 address as a field holds it: IPv4-mapped.
+/// Returns an IPv4 address as a field stores it: IPv4-mapped.
 #[must_use]
 pub const fn ipv4(octets: [u8; 4]) -> [u8; 16] {
     let [a, b, c, d] = octets;
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
-/// The IPv4 address that is mapped in a field's address, if one is.
+/// Returns the IPv4 address in an IPv4-mapped address, or `None` for any other
+/// address.
 #[must_use]
 pub const fn mapped_ipv4(address: [u8; 16]) -> Option<[u8; 4]> {
     match address {
@@ -371,9 +378,9 @@ pub const fn mapped_ipv4(address: [u8; 16]) -> Option<[u8; 4]> {
     }
 }
 
-/// Whether addresses like that are scoped, so that only with a zone they say
-/// where a host is: link-local ones, and multicast of the link or the interface
-/// (RFC 4007, 4).
+/// Returns whether an address is scoped, which means that it identifies a host
+/// only together with a zone: link-local addresses, and link-local or
+/// interface-local multicast (RFC 4007, section 4).
 #[must_use]
 pub const fn is_scoped(address: [u8; 16]) -> bool {
     match address {

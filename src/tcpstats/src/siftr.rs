@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The log format of siftr(4) 1.3.0, as FreeBSD 14 writes it.
+//! The log format of siftr(4) 1.3.0, as in FreeBSD 14.
 //!
-//! siftr(4) logs a line a packet; here a line is a record of a snapshot, with
-//! direction `o`.  siftr(4) never logs a connection before ESTABLISHED, so
-//! [`has`] leaves those out.  The format has no way to say that a field is
-//! absent: it is 0 there.
+//! siftr(4) logs one line per packet.  Here a line is one record of a snapshot,
+//! with direction `o`.  siftr(4) never logs a connection before ESTABLISHED, so
+//! [`has`] excludes those.  The format cannot express that a field is absent:
+//! absent fields are 0.
 
 use crate::field::{Field, Kind};
 use crate::key;
@@ -18,17 +18,18 @@ use crate::text::Text;
 /// The version of siftr(4) whose format this is.
 pub const VERSION: &str = "1.3.0";
 
-/// The most bytes that a record's line takes.
+/// Maximum length of a record's line in bytes.
 pub const ROW_MAX: usize = 512;
 
-/// Whether siftr(4) would log the record.
+/// Returns whether siftr(4) would log the record.
 #[must_use]
 pub fn has(record: &Record) -> bool {
     record.get(key::state).is_some_and(|state| state.0 >= State::ESTABLISHED.0)
 }
 
 /// Writes the line that siftr(4) writes when it is enabled.  `system` is the
-/// name that uname(1) gives, `version` a number for the system's version.
+/// name that uname(1) prints, `version` is the version of the system as a
+/// number.
 pub fn enable(text: &mut Text<'_>, wall_ns: u64, system: &str, version: u64) {
     text.str("enable_time_secs=").number(wall_ns / 1_000_000_000);
     text.str("\tenable_time_usecs=").microseconds6(wall_ns);
@@ -36,8 +37,8 @@ pub fn enable(text: &mut Text<'_>, wall_ns: u64, system: &str, version: u64) {
     text.str("\tsysver=").number(version).str("\tipmode=6\n");
 }
 
-/// The fields of a record's line, behind its direction and time.  Of the
-/// options it has only whether SACK is in use.
+/// The fields of a line, after its direction and time.  Of `options` a line
+/// contains only whether SACK is in use.
 const FIELDS_OF_LINE: [usize; 25] = [
     key::laddr.index,
     key::lport.index,
@@ -66,14 +67,14 @@ const FIELDS_OF_LINE: [usize; 25] = [
     key::flowtype.index,
 ];
 
-/// The cells of a line.
+/// Number of cells in a line.
 const CELLS: usize = 2 + FIELDS_OF_LINE.len();
 
 fn fields_of_line() -> impl Iterator<Item = &'static Field> {
     FIELDS_OF_LINE.iter().filter_map(|index| FIELDS.get(*index))
 }
 
-/// Writes a record's line of 27 fields.
+/// Writes the line of a record, which has 27 fields.
 pub fn row(text: &mut Text<'_>, wall_ns: u64, record: &Record) {
     text.str("o,").seconds6(wall_ns.saturating_add(record.at_ns));
     for field in fields_of_line() {
@@ -90,13 +91,16 @@ pub fn row(text: &mut Text<'_>, wall_ns: u64, record: &Record) {
     text.char(b'\n');
 }
 
-/// Reads a record's line, without its line break, and gives its time in
-/// nanoseconds since the UNIX epoch.  Every field of the line is present then,
-/// also where its 0 was written for an absent one; but `options` is only where
-/// SACK is in use, as nothing is known of the others.
+/// Reads the line of a record, without its line break, and returns its time in
+/// nanoseconds since the UNIX epoch.
+///
+/// Every field of the line becomes present, including those whose 0 was written
+/// for an absent field.  `options` is the exception: it is present only if SACK
+/// is in use, because the other options are unknown.
 ///
 /// # Errors
-/// The first cell that is none of its column.
+/// Returns the position of the first cell that is not a valid value of its
+/// column.
 pub fn read_row(line: &[u8], record: &mut Record) -> Result<u64, RowError> {
     record.clear();
     let mut start = 0;
@@ -129,9 +133,9 @@ pub fn read_row(line: &[u8], record: &mut Record) -> Result<u64, RowError> {
     }
 }
 
-/// Writes the line that siftr(4) writes when it is disabled, up to and with
-/// `flow_list=`; [`flow`] entries and a line break follow.  Every record
-/// counts as an outbound packet, as its direction says.
+/// Writes the line that siftr(4) writes when it is disabled, up to and
+/// including `flow_list=`.  Entries from [`flow`] and a line break follow.
+/// Every record counts as an outbound packet, because its direction is `o`.
 pub fn disable(text: &mut Text<'_>, wall_ns: u64, records: u64, skipped: u64) {
     text.str("disable_time_secs=").number(wall_ns / 1_000_000_000);
     text.str("\tdisable_time_usecs=").microseconds6(wall_ns);
@@ -143,14 +147,14 @@ pub fn disable(text: &mut Text<'_>, wall_ns: u64, records: u64, skipped: u64) {
     text.str("\ttotal_skipped_tcp_pkts=").number(skipped).str("\tflow_list=");
 }
 
-/// More flows than this are not listed in the closing line: whoever writes it
-/// keeps the list in memory.
+/// Maximum number of flows in the closing line.  It is limited because the
+/// writer keeps the list in memory.
 pub const FLOWS_MAX: usize = 1_000_000;
 
 /// Local address and port, foreign address and port.
 pub type Flow = ([u8; 16], u16, [u8; 16], u16);
 
-/// The flow that a record is of.
+/// Returns the flow to which a record belongs.
 #[must_use]
 pub fn flow_of(record: &Record) -> Flow {
     (
@@ -161,7 +165,7 @@ pub fn flow_of(record: &Record) -> Flow {
     )
 }
 
-/// Writes a flow's entry of the flow list.
+/// Writes the entry of a flow in the flow list.
 pub fn flow(text: &mut Text<'_>, (laddr, lport, faddr, fport): Flow) {
     text.address(laddr).char(b';').number(lport.into()).char(b'-');
     text.address(faddr).char(b';').number(fport.into()).char(b',');

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! TCP states and options, numbered and named as FreeBSD does.
+//! TCP states and options, with FreeBSD's numbers and names.
 
-/// A state of the TCP state machine by its number in FreeBSD's
+/// A state of the TCP state machine, by its number in FreeBSD's
 /// `netinet/tcp_fsm.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State(pub u8);
 
-#[allow(missing_docs, reason = "the names are RFC 9293's")]
+#[allow(missing_docs, reason = "the names are those of RFC 9293")]
 impl State {
     pub const CLOSED: Self = Self(0);
     pub const LISTEN: Self = Self(1);
@@ -22,7 +22,7 @@ impl State {
     pub const TIME_WAIT: Self = Self(10);
 }
 
-/// The states' names as netstat(1) prints them, by number.
+/// Names of the states as netstat(1) prints them, by number.
 const STATE_NAMES: [&str; 11] = [
     "CLOSED",
     "LISTEN",
@@ -38,21 +38,21 @@ const STATE_NAMES: [&str; 11] = [
 ];
 
 impl State {
-    /// The name, or none for a number that is no state.
+    /// Returns the name, or `None` if the number is not that of a state.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         STATE_NAMES.get(usize::from(self.0)).copied()
     }
 
-    /// The state of exactly that name, as text has it.
+    /// Returns the state with exactly this name.
     #[must_use]
     pub fn named(name: &[u8]) -> Option<Self> {
         let number = STATE_NAMES.iter().position(|known| known.as_bytes() == name)?;
         u8::try_from(number).ok().map(Self)
     }
 
-    /// The state that a person means: any case, `_` and `-` may be left out,
-    /// and the names of ss(8) are known too.
+    /// Returns the state that a user means by `name`: case is ignored, `_` and
+    /// `-` may be omitted, and the names of ss(8) are accepted too.
     ///
     /// ```
     /// use tcpstats::State;
@@ -65,8 +65,8 @@ impl State {
         let same = |known: &str| {
             let letters = |s: &'_ str| -> [u8; 16] {
                 let mut folded = [0; 16];
-                let kept = s.bytes().filter(|b| !matches!(b, b'_' | b'-'));
-                for (to, from) in folded.iter_mut().zip(kept) {
+                let letters = s.bytes().filter(|b| !matches!(b, b'_' | b'-'));
+                for (to, from) in folded.iter_mut().zip(letters) {
                     *to = from.to_ascii_uppercase();
                 }
                 folded
@@ -102,7 +102,7 @@ pub mod option {
     /// The names of the bits in text and in the filter, lowest bit first.
     pub const NAMES: [&str; 7] = ["ts", "sack", "wscale", "ecn", "accecn", "tfo", "toe"];
 
-    /// The bit of that name.
+    /// Returns the bit with this name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<u16> {
         NAMES.iter().position(|known| *known == name).map(|bit| 1 << bit)
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_nearly_a_state_is_none() {
+    fn a_name_that_resembles_a_state_is_rejected() {
         for wrong in ["", "_", "LISTENE", "LISTE", "ESTABLISHED_BUT_LONGER", "ÉTABLI"] {
             assert_eq!(State::by_name(wrong), None, "{wrong:?}");
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Whole frames in memory, and streams of them.
+//! Building frames in memory, and reading streams of frames.
 
 use std::io::{self, Read};
 
@@ -9,8 +9,8 @@ use crate::note::Note;
 use crate::record::{RECORD_LEN, Record};
 use crate::text::Text;
 
-/// A snapshot while it is taken: a frame that grows in a buffer which the next
-/// snapshot uses again.
+/// A snapshot under construction: a frame that grows in a buffer, which is
+/// reused for the next snapshot.
 #[derive(Debug, Default)]
 pub struct SnapshotBuffer {
     bytes: Vec<u8>,
@@ -18,19 +18,20 @@ pub struct SnapshotBuffer {
 }
 
 impl SnapshotBuffer {
-    /// An empty buffer.
+    /// Creates an empty buffer.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty buffer with memory for so many bytes and some more.
+    /// Creates an empty buffer with capacity for `len` bytes and an eighth
+    /// more.
     #[must_use]
     pub fn with_room_for(len: usize) -> Self {
         Self { bytes: Vec::with_capacity(len + len / 8), ..Self::default() }
     }
 
-    /// Forgets the records, keeps the memory.
+    /// Removes the records but keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.resize(HEADER_LEN, 0);
@@ -42,30 +43,32 @@ impl SnapshotBuffer {
         if self.bytes.is_empty() {
             self.clear();
         }
-        // The record's bytes, without putting them together first.
+        // Appends the parts directly, without assembling the record's bytes first.
         self.bytes.extend_from_slice(&record.at_ns.to_ne_bytes());
         self.bytes.extend(record.present.words.iter().flat_map(|word| word.to_ne_bytes()));
         self.bytes.extend_from_slice(&record.body);
         self.header.written += 1;
     }
 
-    /// Takes the records' times, which were since an epoch, as since that time:
-    /// for who knows the begin of a snapshot behind its records only.
-    pub fn rebase(&mut self, begin_ns: u64) {
+    /// Converts the times of the records from times since an epoch to times
+    /// since `start_ns`, for a source that learns the start of a snapshot only
+    /// after its records.
+    pub fn rebase(&mut self, start_ns: u64) {
         for record in self.bytes.get_mut(HEADER_LEN..).unwrap_or_default().chunks_exact_mut(RECORD_LEN) {
             if let Some(at_ns) = record.first_chunk_mut() {
-                *at_ns = u64::from_ne_bytes(*at_ns).wrapping_sub(begin_ns).to_ne_bytes();
+                *at_ns = u64::from_ne_bytes(*at_ns).wrapping_sub(start_ns).to_ne_bytes();
             }
         }
     }
 
-    /// Records so far.
+    /// Returns the number of records so far.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.header.written
     }
 
-    /// Writes the header before the records; `written` is counted here.
+    /// Writes the header before the records.  `written` is counted here, not
+    /// taken from `header`.
     pub fn finish(&mut self, header: &Header) {
         if self.bytes.is_empty() {
             self.clear();
@@ -77,31 +80,31 @@ impl SnapshotBuffer {
         self.bytes[..HEADER_LEN].copy_from_slice(&head);
     }
 
-    /// The header that [`SnapshotBuffer::finish`] wrote.
+    /// Returns the header that [`SnapshotBuffer::finish`] wrote.
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Puts the logger's count of missed ticks into a finished frame.
+    /// Stores the logger's count of missed ticks in a finished frame.
     pub fn set_missed_ticks(&mut self, ticks: u64) {
         self.finish(&Header { missed_ticks: ticks, ..self.header });
     }
 
-    /// The whole frame, to be [sealed](seal).
+    /// Returns the complete frame, so that it can be [sealed](seal).
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
-    /// The whole frame, after [`SnapshotBuffer::finish`].
+    /// Returns the complete frame, after [`SnapshotBuffer::finish`].
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// A frame's CRC: CRC-32 (IEEE 802.3, as zlib computes it) of all its bytes
-/// with the CRC itself taken as zero.
+/// Returns the CRC of a frame: CRC-32 (IEEE 802.3, as in zlib) of all its
+/// bytes, with the CRC itself taken as zero.
 #[must_use]
 pub fn crc(frame: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
@@ -112,7 +115,7 @@ pub fn crc(frame: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Whether a frame's bytes are what was written: its CRC fits, or it has none.
+/// Returns whether the CRC of a frame matches, or the frame has no CRC.
 #[must_use]
 pub fn is_intact(frame: &Frame<'_>) -> bool {
     if frame.header.flags & flag::CRC == 0 {
@@ -123,7 +126,7 @@ pub fn is_intact(frame: &Frame<'_>) -> bool {
     stored == crc(frame.bytes())
 }
 
-/// Sets the CRC of a frame of this machine's byte order, for storage.
+/// Sets the CRC of a frame in this machine's byte order, before it is stored.
 pub fn seal(frame: &mut [u8]) {
     const FLAGS_OFFSET: usize = 96;
     let Some(flags) = frame.get_mut(FLAGS_OFFSET..).and_then(<[u8]>::first_chunk_mut) else {
@@ -136,7 +139,7 @@ pub fn seal(frame: &mut [u8]) {
     }
 }
 
-/// The frame of a note, sealed.
+/// Returns the sealed frame of a note.
 #[must_use]
 pub fn note_frame(note: &Note<'_>) -> Vec<u8> {
     let mut buffer = vec![0; 4096];
@@ -151,7 +154,7 @@ pub fn note_frame(note: &Note<'_>) -> Vec<u8> {
     text_frame(&buffer[..text])
 }
 
-/// The frame of a note that is text already, sealed.
+/// Returns the sealed frame of a note from its text.
 #[must_use]
 pub fn text_frame(text: &[u8]) -> Vec<u8> {
     let mut frame = header_bytes(FrameKind::Note, &Header::default(), 0, text.len() as u64).to_vec();
@@ -165,16 +168,16 @@ pub fn text_frame(text: &[u8]) -> Vec<u8> {
 pub enum StreamError {
     /// The reader failed.
     Io(io::Error),
-    /// At that byte of the stream there is no good frame.
+    /// There is no valid frame at this position.
     Bad {
-        /// Bytes of the stream before it.
+        /// Offset in the stream, in bytes.
         offset: u64,
         /// What is wrong.
         error: FrameError,
     },
-    /// The frame at that byte of the stream does not fit its CRC.
+    /// The CRC of the frame at this position does not match.
     Crc {
-        /// Bytes of the stream before it.
+        /// Offset in the stream, in bytes.
         offset: u64,
     },
 }
@@ -184,7 +187,7 @@ impl std::fmt::Display for StreamError {
         match self {
             Self::Io(_) => f.write_str("read error"),
             Self::Bad { offset, error } => write!(f, "at byte {offset}: {error}"),
-            Self::Crc { offset } => write!(f, "at byte {offset}: the frame is damaged, its CRC does not fit"),
+            Self::Crc { offset } => write!(f, "at byte {offset}: the frame is damaged (CRC mismatch)"),
         }
     }
 }
@@ -204,31 +207,33 @@ impl From<io::Error> for StreamError {
     }
 }
 
-/// Reads frame after frame into a buffer that is used again.
+/// Reads frames one after another into a buffer that is reused.
 #[derive(Debug)]
 pub struct FrameReader<R> {
     reader: R,
-    /// What has been read; the frame that was given last stands first.
+    /// Bytes read from the stream, starting with the frame returned last.
     buffer: Vec<u8>,
-    given: usize,
-    /// Bytes of the stream before the buffer.
+    frame_len: usize,
+    /// Offset of the buffer in the stream, in bytes.
     offset: u64,
 }
 
 impl<R: Read> FrameReader<R> {
-    /// Reads frames from there.
+    /// Creates a reader of the frames in a stream.
     pub fn new(reader: R) -> Self {
-        Self { reader, buffer: Vec::new(), given: 0, offset: 0 }
+        Self { reader, buffer: Vec::new(), frame_len: 0, offset: 0 }
     }
 
-    /// The next frame, or none where the stream ends before one begins.
+    /// Reads the next frame, or returns `None` if the stream ends before
+    /// another frame.
     ///
     /// # Errors
-    /// [`StreamError`]; a stream that ends within a frame is
-    /// [`FrameError::Short`].  A frame that does not fit its CRC is passed over
-    /// by the next call, any other place only by [`FrameReader::resync`].
+    /// Returns [`StreamError`].  A stream that ends within a frame is
+    /// [`FrameError::Short`].  The next call continues after a frame whose CRC
+    /// does not match; after any other error only [`FrameReader::resync`] can
+    /// continue.
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, StreamError> {
-        self.forget(self.given);
+        self.discard(self.frame_len);
         let offset = self.offset;
         let bad = |error| StreamError::Bad { offset, error };
         let need = loop {
@@ -250,48 +255,48 @@ impl<R: Read> FrameReader<R> {
                 Err(error) => return Err(bad(error)),
             }
         };
-        self.given = need;
+        self.frame_len = need;
         let frame = Frame::parse(&self.buffer).map_err(bad)?;
         if is_intact(&frame) { Ok(Some(frame)) } else { Err(StreamError::Crc { offset }) }
     }
 
-    /// Bytes of the stream before the frame that was given last.
+    /// Returns the offset in the stream of the frame returned last, in bytes.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Passes over bytes, at least one, until a frame may begin or the stream
-    /// ends; gives how many.
+    /// Skips at least one byte, up to the next possible start of a frame or the
+    /// end of the stream, and returns the number of bytes skipped.
     ///
     /// # Errors
-    /// What the reader says.
+    /// Returns the errors of the underlying reader.
     pub fn resync(&mut self) -> io::Result<u64> {
         const STEP: u64 = 64 * 1024;
-        self.forget(self.given);
+        self.discard(self.frame_len);
         let before = self.offset;
-        self.forget(1);
+        self.discard(1);
         loop {
             let is_magic =
                 |four: &[u8]| [MAGIC.to_ne_bytes(), MAGIC.swap_bytes().to_ne_bytes()].iter().any(|m| m == four);
-            if let Some(place) = self.buffer.windows(4).position(is_magic) {
-                self.forget(place);
+            if let Some(at) = self.buffer.windows(4).position(is_magic) {
+                self.discard(at);
                 return Ok(self.offset - before);
             }
-            self.forget(self.buffer.len().saturating_sub(3));
+            self.discard(self.buffer.len().saturating_sub(3));
             if self.reader.by_ref().take(STEP).read_to_end(&mut self.buffer)? == 0 {
-                self.forget(self.buffer.len());
+                self.discard(self.buffer.len());
                 return Ok(self.offset - before);
             }
         }
     }
 
     /// Drops the first bytes of the buffer.
-    fn forget(&mut self, len: usize) {
+    fn discard(&mut self, len: usize) {
         let len = len.min(self.buffer.len());
         self.buffer.drain(..len);
         self.offset += len as u64;
-        self.given = 0;
+        self.frame_len = 0;
     }
 }
 
@@ -320,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_cut_anywhere_reads_up_to_its_last_whole_frame() {
+    fn a_truncated_stream_reads_up_to_its_last_complete_frame() {
         let mut record = Record::new();
         record.set(key::snd_cwnd, 7);
         let one = snapshot(&[record.clone()], &Header { sequence: 1, ..Header::default() });
@@ -345,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_of_the_other_byte_order_reads_the_same() {
+    fn a_record_in_the_other_byte_order_reads_the_same() {
         let mut record = Record::new();
         record.at_ns = 5;
         record.set(key::lport, 443);
@@ -363,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_record_of_an_older_writer_has_the_fields_that_fit() {
+    fn a_shorter_record_from_an_older_writer_has_the_fields_that_fit() {
         let mut record = Record::new();
         record.set(key::gencnt, 9);
         record.set(key::tt_delack, 10);
@@ -377,7 +382,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(
+        fn a_written_snapshot_reads_back(
             records in prop::collection::vec(any_record(), 0..5),
             numbers: [u64; 8],
             hz: u32,
@@ -397,17 +402,17 @@ mod tests {
         }
 
         #[test]
-        fn any_changed_byte_is_noticed(record in any_record(), place: prop::sample::Index, xor in 1..=255u8) {
+        fn any_changed_byte_is_detected(record in any_record(), place: prop::sample::Index, xor in 1..=255u8) {
             let mut bytes = snapshot(&[record], &Header::default());
             let place = place.index(bytes.len());
             bytes[place] ^= xor;
-            // Clearing the flag itself says that there is no CRC.
+            // If the flag itself is cleared, the frame has no CRC.
             prop_assume!(place / 4 != 24);
             prop_assert!(FrameReader::new(&bytes[..]).next_frame().is_err());
         }
 
         #[test]
-        fn no_bytes_make_the_reader_panic(mut bytes: Vec<u8>, lengths: [u16; 4], plausible: bool) {
+        fn the_reader_does_not_panic_on_any_bytes(mut bytes: Vec<u8>, lengths: [u16; 4], plausible: bool) {
             if plausible {
                 let head = header_bytes(FrameKind::Snapshot, &Header {
                     written: u64::from(lengths[0] % 8), ..Header::default()
@@ -427,7 +432,7 @@ mod tests {
         }
 
         #[test]
-        fn the_longest_rows_fit_their_bounds(record in any_record()) {
+        fn the_longest_rows_fit_in_their_maximum_lengths(record in any_record()) {
             let all = crate::Columns::all();
             for (max, is_json) in [(crate::csv::ROW_MAX, false), (crate::json::ROW_MAX, true)] {
                 let mut buffer = vec![0; max];

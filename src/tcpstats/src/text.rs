@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Text into a buffer that the caller owns: no allocation, no panic.
+//! Formatting text into a buffer that the caller owns, without allocation or
+//! panic.
 
 use crate::field::{Field, Kind};
 use crate::record::{Record, Value, mapped_ipv4};
@@ -8,8 +9,8 @@ use crate::state::{State, option};
 
 /// Text that grows in a borrowed buffer.
 ///
-/// What does not fit is dropped and remembered: [`Text::finish`] gives the
-/// text only when all of it is there.
+/// Text that does not fit is dropped, and [`Text::finish`] then returns `None`:
+/// it never returns truncated text.
 ///
 /// ```
 /// use tcpstats::text::Text;
@@ -25,7 +26,7 @@ pub struct Text<'a> {
     overflow: bool,
 }
 
-/// Two decimal digits for every number below a hundred.
+/// The two decimal digits of every number below 100.
 const PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[0; 2]; 100];
     let mut i = 0;
@@ -40,12 +41,12 @@ const PAIRS: [[u8; 2]; 100] = {
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 impl<'a> Text<'a> {
-    /// An empty text that can grow to the buffer's length.
+    /// Creates an empty text that can grow to the length of the buffer.
     pub const fn new(buffer: &'a mut [u8]) -> Self {
         Self { buffer, len: 0, overflow: false }
     }
 
-    /// The text, or none when the buffer was too small for it.
+    /// Returns the text, or `None` if the buffer was too small.
     #[must_use]
     pub fn finish(self) -> Option<&'a str> {
         if self.overflow {
@@ -54,19 +55,19 @@ impl<'a> Text<'a> {
         core::str::from_utf8(self.buffer.get(..self.len)?).ok()
     }
 
-    /// Bytes of text so far.
+    /// Returns the length of the text in bytes.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no text yet.
+    /// Returns whether the text is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Appends bytes that the caller knows to be UTF-8.
+    /// Appends bytes, which must be UTF-8.
     #[inline]
     fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         match self.buffer.get_mut(self.len..).and_then(|free| free.get_mut(..bytes.len())) {
@@ -111,7 +112,7 @@ impl<'a> Text<'a> {
         self.digits(number, log.map_or(1, |log| log as usize + 1))
     }
 
-    /// Appends exactly that many lowest digits of a number.
+    /// Appends exactly the lowest `count` digits of a number.
     #[inline]
     fn digits(&mut self, mut number: u64, count: usize) -> &mut Self {
         let Some(free) = self.buffer.get_mut(self.len..).and_then(|free| free.get_mut(..count)) else {
@@ -142,13 +143,14 @@ impl<'a> Text<'a> {
         self.number(ns / 1_000_000_000).char(b'.').microseconds6(ns)
     }
 
-    /// Appends the microseconds of a time in nanoseconds, six digits.
+    /// Appends the microseconds within the second of a time in nanoseconds, as
+    /// six digits.
     #[inline]
     pub fn microseconds6(&mut self, ns: u64) -> &mut Self {
         self.digits(ns % 1_000_000_000 / 1000, 6)
     }
 
-    /// Appends text in quotes, escaped as JSON wants it.
+    /// Appends text in quotes, escaped as in JSON.
     pub fn quoted(&mut self, text: &str) -> &mut Self {
         self.char(b'"');
         for char in text.chars() {
@@ -175,8 +177,8 @@ impl<'a> Text<'a> {
         self.bytes(&digits)
     }
 
-    /// Appends an address: dotted decimal when it is IPv4-mapped, else as
-    /// RFC 5952 wants IPv6 written.
+    /// Appends an address: in dotted decimal if it is IPv4-mapped, otherwise in
+    /// the IPv6 form of RFC 5952.
     #[inline]
     pub fn address(&mut self, address: [u8; 16]) -> &mut Self {
         match mapped_ipv4(address) {
@@ -221,8 +223,8 @@ impl<'a> Text<'a> {
         self.char(hex_digit(number));
     }
 
-    /// Appends a name as a field holds it, up to its first zero.  Bytes that
-    /// are not graphic ASCII, or that a format would have to quote, become `?`.
+    /// Appends the name in a field, up to its first zero.  Bytes that are not
+    /// graphic ASCII, or that a format would have to quote, become `?`.
     #[inline]
     pub fn name(&mut self, name: &[u8]) -> &mut Self {
         for &byte in name.iter().take_while(|byte| **byte != 0) {
@@ -232,7 +234,7 @@ impl<'a> Text<'a> {
         self
     }
 
-    /// Appends a state's name, or its number where it has none.
+    /// Appends the name of a state, or its number if it has no name.
     #[inline]
     pub fn state(&mut self, state: State) -> &mut Self {
         match state.name() {
@@ -241,8 +243,8 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Appends the names of option bits with `|` between them; `none` for an
-    /// empty set, and unknown bits by number.
+    /// Appends the names of option bits, separated by `|`.  An empty set is
+    /// `none`; unknown bits are written as numbers.
     pub fn options(&mut self, bits: u16) -> &mut Self {
         if bits == 0 {
             return self.str("none");
@@ -261,7 +263,7 @@ impl<'a> Text<'a> {
         self
     }
 
-    /// Appends a field's value; nothing where it is absent.
+    /// Appends the value of a field, or nothing if the field is absent.
     #[inline]
     pub fn value(&mut self, record: &Record, field: &Field) -> &mut Self {
         let Some(bytes) = record.from(field) else {
@@ -281,7 +283,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// The most bytes that a field's value takes as text.
+/// Returns the maximum length of a value as text, in bytes.
 #[must_use]
 pub const fn longest(kind: Kind) -> usize {
     match kind {
@@ -289,7 +291,7 @@ pub const fn longest(kind: Kind) -> usize {
         Kind::U16 => 5,
         Kind::U32 | Kind::Hex32 => 10,
         Kind::U64 => 20,
-        // With a zone: `%` and the name of an interface.
+        // Includes a zone: `%` and the name of an interface.
         Kind::Address => 39 + 1 + 16,
         Kind::State => 11,
         Kind::Options => 16 * 7,
@@ -299,7 +301,7 @@ pub const fn longest(kind: Kind) -> usize {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the lowest byte is what is meant")]
+#[allow(clippy::cast_possible_truncation, reason = "only the lowest byte is wanted")]
 const fn low_byte(number: u64) -> u8 {
     number as u8
 }
@@ -308,8 +310,8 @@ const fn hex_digit(number: u32) -> u8 {
     HEX[(number & 15) as usize]
 }
 
-/// Where the first longest run of at least two zero groups begins, and its
-/// length; length 0 where there is none.
+/// Returns the start and length of the longest run of at least two zero groups,
+/// the first one if there are several, or length 0 if there is no such run.
 fn longest_zeros(groups: [u16; 8]) -> (usize, usize) {
     let (mut best, mut best_len, mut len) = (0, 1, 0);
     for (i, group) in groups.into_iter().enumerate() {
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_not_half_given() {
+    fn text_that_does_not_fit_is_not_truncated() {
         let mut buffer = [0; 3];
         let mut text = Text::new(&mut buffer);
         text.number(12).str("34");
@@ -359,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_break_a_line_apart() {
+    fn names_cannot_break_a_line() {
         assert_eq!(text(|t| _ = t.name(b"cu\"b,ic\n\xff\0rest")), "cu?b?ic??");
     }
 
@@ -372,21 +374,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_are_written_as_the_standard_library_does(n: u64, small in 0..2000u64) {
+        fn numbers_match_the_standard_library(n: u64, small in 0..2000u64) {
             prop_assert_eq!(text(|t| _ = t.number(n)), n.to_string());
             prop_assert_eq!(text(|t| _ = t.number(small)), small.to_string());
         }
 
         #[test]
-        fn flags_are_written_as_the_standard_library_does(n: u32) {
+        fn flags_match_the_standard_library(n: u32) {
             prop_assert_eq!(text(|t| _ = t.hex32(n)), format!("{n:#010x}"));
         }
 
         #[test]
-        fn ipv6_is_written_as_the_standard_library_does(
+        fn ipv6_addresses_match_the_standard_library(
             mut groups in prop::array::uniform8(prop_oneof![Just(0u16), Just(1), any::<u16>()]),
         ) {
-            // The standard library writes mapped addresses its own way.
+            // The standard library writes IPv4-mapped addresses differently.
             groups[0] |= 1;
             let address = Ipv6Addr::from(groups);
             prop_assert_eq!(text(|t| _ = t.address(address.octets())), address.to_string());

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Records of layout version 1, which had one part: 65 rows that FreeBSD could
-//! fill, then those of Linux, and a presence mask of three words.
+//! Records of layout version 1, which have a single part: 65 rows that FreeBSD
+//! can fill, then those of Linux, and a presence mask of three words.
 
 use crate::field::{Field, Part};
 use crate::record::{Record, Value};
 use crate::table::key;
 
-/// Bytes before the fields.
+/// Length in bytes of a record before its fields.
 pub(crate) const PREAMBLE_LEN: usize = 32;
 
-/// Rows that FreeBSD could fill; they begin today's module part.
+/// Rows that FreeBSD can fill.  They are the first rows of today's module part.
 const MODULE_FIELDS: usize = 65;
 
-/// Rows that only Linux could fill.
+/// Rows that only Linux can fill.
 const LINUX_FIELDS: usize = 53;
 
-/// The rows in the order of version 1.  `pacing_rate` is in the module's part
-/// now.
+/// Returns the rows in the order of version 1.  `pacing_rate` is now in the
+/// module's part.
 fn fields() -> impl Iterator<Item = &'static Field> {
     let linux = Part::Linux.fields();
     let (first, rest) = linux.split_at(2.min(linux.len()));
@@ -25,7 +25,7 @@ fn fields() -> impl Iterator<Item = &'static Field> {
     Part::Module.fields().iter().take(MODULE_FIELDS).chain(first).chain(moved).chain(rest.iter().take(LINUX_FIELDS - 3))
 }
 
-/// Reads a record; what lies beyond `bytes` is absent.
+/// Reads a record.  Fields beyond the end of `bytes` are absent.
 pub(crate) fn record(bytes: &[u8], swapped: bool) -> Record {
     let mut record = Record::new();
     let word = |at: usize| {
@@ -35,11 +35,11 @@ pub(crate) fn record(bytes: &[u8], swapped: bool) -> Record {
     record.at_ns = word(0);
     let mut at = PREAMBLE_LEN;
     for (row, field) in fields().enumerate() {
-        let place = at..at + field.kind.size();
-        at = place.end;
+        let range = at..at + field.kind.size();
+        at = range.end;
         let is_present = word(1 + row / 64) >> (row % 64) & 1 == 1;
         if let (true, Some(from), Some(to)) =
-            (is_present, bytes.get(place), record.body.get_mut(field.offset..field.end()))
+            (is_present, bytes.get(range), record.body.get_mut(field.offset..field.end()))
         {
             to.copy_from_slice(from);
             record.present.insert(field);
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rows_are_those_of_version_1() {
+    fn rows_are_in_the_order_of_version_1() {
         let at = |row: usize| fields().nth(row).map(|field| field.name);
         assert_eq!(fields().count(), 118);
         assert_eq!([at(0), at(64), at(65)], [Some("gencnt"), Some("tt_delack"), Some("received_bytes")]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Filters against a reference: random conditions, evaluated as a tree by the
-//! standard library's own numbers and addresses.
+//! Filters are compared with a reference: random conditions, evaluated as a
+//! tree with the numbers and addresses of the standard library.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use tcpstats::filter::{Expected, Verdict};
 use tcpstats::{Filter, Record, State, ipv4, key, name, option};
 
-/// What a record says, and nothing else.
+/// The values of a record.
 #[derive(Clone, Debug)]
 struct Facts {
-    /// Of `NUMBERS`; the last are `idle_snd` and `idle_rcv`.
+    /// Values of `NUMBERS`, followed by `idle_snd` and `idle_rcv`.
     numbers: [Option<u64>; 6],
     laddr: Option<IpAddr>,
     faddr: Option<IpAddr>,
@@ -22,8 +22,8 @@ struct Facts {
     options: Option<u16>,
 }
 
-/// A condition without `and`, `or` and `not`.  Those with a `bool` named
-/// `equal` are `=` or `!=`.
+/// A condition without `and`, `or` and `not`.  If `equal` is false, the
+/// comparison is `!=`.
 #[derive(Clone, Debug)]
 enum Leaf {
     Number { field: usize, sign: usize, value: u64 },
@@ -67,7 +67,7 @@ fn contains(network: IpAddr, len: u32, address: IpAddr) -> bool {
     }
 }
 
-/// The network of that length that an address is in.
+/// Returns the network of this length that contains the address.
 fn network_of(address: IpAddr, len: u32) -> IpAddr {
     match address {
         IpAddr::V4(address) => Ipv4Addr::from(address.to_bits() & !u32::MAX.checked_shr(len).unwrap_or(0)).into(),
@@ -83,8 +83,9 @@ fn field_of(address: IpAddr) -> [u8; 16] {
 }
 
 impl Whose {
-    /// `equal` holds when one address is so, its opposite when the address is
-    /// not so; for either address, when none is so.
+    /// Returns whether the condition holds.  With `equal` at least one address
+    /// must match, without it the address must not match; for [`Whose::Either`]
+    /// no address may match.
     fn holds(self, facts: &Facts, equal: bool, is: impl Fn(IpAddr) -> bool) -> bool {
         match self {
             Self::Local => facts.laddr.is_some_and(|address| is(address) == equal),
@@ -123,7 +124,7 @@ impl Leaf {
                 let idle = facts.numbers[4].into_iter().chain(facts.numbers[5]).min();
                 idle.is_some_and(|left| compare(left, sign, value))
             }
-            // No record here has a foreign port.
+            // Records in this test have no foreign port.
             Self::Port { equal, value } => (facts.numbers[1] == Some(value)) == equal,
             Self::Address { whose, equal, address } => whose.holds(facts, equal, |other| other == address),
             Self::Network { whose, equal, network, len } => {
@@ -188,10 +189,10 @@ fn near_address() -> impl Strategy<Value = IpAddr> {
     ]
 }
 
-/// Any two addresses that have any number of first bits in common.
+/// Any two addresses with any number of leading bits in common.
 fn any_two_addresses() -> impl Strategy<Value = (IpAddr, IpAddr)> {
     let four = |bits: u32| IpAddr::from(Ipv4Addr::from(bits));
-    // IPv4-mapped addresses are IPv4's: the first bits are those of 2000::/3.
+    // IPv4-mapped addresses count as IPv4, so the address is made one of 2000::/3.
     let six = |bits: u128| IpAddr::from(Ipv6Addr::from(bits >> 3 | 1 << 125));
     prop_oneof![
         (any::<u32>(), any::<u32>(), 0..=32_u32)
@@ -265,7 +266,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn a_filter_says_what_its_tree_says(tree in tree(), facts in facts()) {
+    fn a_filter_agrees_with_its_tree(tree in tree(), facts in facts()) {
         let text = tree.text();
         let filter = match Filter::parse(&text) {
             Err(error) if error.expected == Expected::FewerOperations => return Ok(()),
@@ -282,7 +283,7 @@ proptest! {
     }
 
     #[test]
-    fn a_prefix_holds_the_addresses_that_begin_with_it((network, address) in any_two_addresses(), len in 0..=128_u32) {
+    fn a_network_contains_the_addresses_that_start_with_its_prefix((network, address) in any_two_addresses(), len in 0..=128_u32) {
         let len = len.min(bits_of(network));
         let text = format!("lnet {}/{len}", network_of(network, len));
         let mut record = Record::new();
@@ -291,7 +292,7 @@ proptest! {
     }
 
     #[test]
-    fn a_network_with_a_bit_after_its_prefix_is_an_error((network, _) in any_two_addresses(), len in 0..=128_u32) {
+    fn a_network_with_bits_after_its_prefix_is_an_error((network, _) in any_two_addresses(), len in 0..=128_u32) {
         let len = len.min(bits_of(network));
         let text = format!("fnet {network}/{len}");
         let expected = Expected::NoHostBits { len: u8::try_from(len).unwrap() };
@@ -309,7 +310,7 @@ proptest! {
 }
 
 #[test]
-fn a_zone_narrows_an_address_to_one_link() {
+fn a_zone_restricts_an_address_to_one_link() {
     let address = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
     let mut on_two = Record::new();
     on_two.set(key::laddr, address("fe80::1"));

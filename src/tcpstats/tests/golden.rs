@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Golden files: what was written by a released version reads for ever, and
-//! no format changes by accident.
+//! Golden files: files of released versions can always be read, and no format
+//! changes by accident.
 //!
-//! `GOLDEN=write cargo test -p tcpstats --test golden` writes those of this
-//! version again, which is right only before a release.  Files of earlier
-//! versions are only read.  The binary files are of a little-endian writer; a
-//! big-endian machine reads them swapped.
+//! `GOLDEN=write cargo test -p tcpstats --test golden` rewrites the files of
+//! this version, which is correct only before a release.  Files of earlier
+//! versions are only read.  The binary files are little-endian; a big-endian
+//! machine reads them swapped.
 
 use std::path::PathBuf;
 
@@ -20,8 +20,8 @@ use tcpstats::{
 
 const WALL_NS: u64 = 1_764_000_000_123_456_789;
 
-/// An IPv4 connection with what Linux gives, an IPv6 listener, and a record
-/// with every field of the table.
+/// Returns an IPv4 connection with fields that Linux fills, an IPv6 listener,
+/// and a record with every field of the table.
 fn records() -> [Record; 3] {
     let mut busy = Record::new();
     busy.at_ns = 1_002_003;
@@ -54,24 +54,24 @@ fn records() -> [Record; 3] {
     listener.set(key::qlen, 3);
     listener.set(key::qlimit, 128);
 
-    // Every field, its value made of its bit, which no version changes.
+    // Every value is derived from the bit of its field, which is the same in every version.
     let mut bytes = vec![0; tcpstats::RECORD_LEN];
     bytes[8..PREAMBLE_LEN].fill(0xff);
     for field in &FIELDS {
-        let place = PREAMBLE_LEN + field.offset;
+        let at = PREAMBLE_LEN + field.offset;
         let number = field.bit as u64 * 1001;
         match field.kind {
-            Kind::U8 => bytes[place] = u8::try_from(field.bit).unwrap(),
-            Kind::State => bytes[place] = 5,
+            Kind::U8 => bytes[at] = u8::try_from(field.bit).unwrap(),
+            Kind::State => bytes[at] = 5,
             Kind::U16 | Kind::Options => {
-                bytes[place..place + 2].copy_from_slice(&u16::try_from(field.bit * 3).unwrap().to_ne_bytes());
+                bytes[at..at + 2].copy_from_slice(&u16::try_from(field.bit * 3).unwrap().to_ne_bytes());
             }
             Kind::U32 | Kind::Hex32 => {
-                bytes[place..place + 4].copy_from_slice(&u32::try_from(number).unwrap().to_ne_bytes());
+                bytes[at..at + 4].copy_from_slice(&u32::try_from(number).unwrap().to_ne_bytes());
             }
-            Kind::U64 => bytes[place..place + 8].copy_from_slice(&(number << 24).to_ne_bytes()),
-            Kind::Address => bytes[place..place + 16].copy_from_slice(&ipv4([203, 0, 113, 9])),
-            Kind::Name16 | Kind::Name32 | Kind::Name64 => bytes[place..place + 4].copy_from_slice(b"rack"),
+            Kind::U64 => bytes[at..at + 8].copy_from_slice(&(number << 24).to_ne_bytes()),
+            Kind::Address => bytes[at..at + 16].copy_from_slice(&ipv4([203, 0, 113, 9])),
+            Kind::Name16 | Kind::Name32 | Kind::Name64 => bytes[at..at + 4].copy_from_slice(b"rack"),
         }
     }
     [busy, listener, Record::from_bytes(&bytes, false)]
@@ -101,18 +101,18 @@ fn text(write: impl Fn(&mut Text<'_>)) -> String {
     text.finish().unwrap().to_owned()
 }
 
-/// Compares with the file of that name, or writes it.
-fn golden(file: &str, now: &[u8]) {
+/// Compares the bytes with a golden file, or writes the file.
+fn golden(file: &str, written: &[u8]) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
     if std::env::var_os("GOLDEN").is_some_and(|what| what == "write") {
-        std::fs::write(&path, now).unwrap();
+        std::fs::write(&path, written).unwrap();
     }
-    let then = std::fs::read(&path).unwrap();
-    assert!(then == now, "{file} is not what is written now:\n{}", String::from_utf8_lossy(now));
+    let expected = std::fs::read(&path).unwrap();
+    assert!(expected == written, "{file} differs from what this version writes:\n{}", String::from_utf8_lossy(written));
 }
 
 #[test]
-fn csv_is_as_it_was() {
+fn csv_has_not_changed() {
     let lines = |columns: &Columns| {
         text(|text| {
             csv::header(text, columns);
@@ -127,7 +127,7 @@ fn csv_is_as_it_was() {
 }
 
 #[test]
-fn json_is_as_it_was() {
+fn json_has_not_changed() {
     let lines = text(|text| {
         for record in &records() {
             json::row(text, &Columns::all(), WALL_NS, 42, record);
@@ -139,9 +139,9 @@ fn json_is_as_it_was() {
 }
 
 #[test]
-fn siftr_is_as_it_was() {
+fn siftr_has_not_changed() {
     let [busy, listener, full] = records();
-    assert!(!siftr::has(&listener), "siftr(4) logs no listener");
+    assert!(!siftr::has(&listener), "siftr(4) does not log listeners");
     let lines = text(|text| {
         siftr::enable(text, WALL_NS, "FreeBSD", 1_402_000);
         siftr::row(text, WALL_NS, &busy);
@@ -154,7 +154,7 @@ fn siftr_is_as_it_was() {
 }
 
 #[test]
-fn bin_is_as_it_was_and_reads() {
+fn bin_has_not_changed_and_can_be_read() {
     let mut buffer = SnapshotBuffer::new();
     for record in &records() {
         buffer.push(record);
@@ -176,7 +176,7 @@ fn bin_is_as_it_was_and_reads() {
     assert!(is_intact(&Frame::parse(buffer.bytes()).unwrap()));
 }
 
-/// The rows of a golden file of version 1, without what begins with `#`.
+/// Returns the rows of a golden file of version 1, without notes.
 fn rows_of_version_1(file: &str) -> Vec<String> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
     let text = std::fs::read_to_string(path).unwrap();

@@ -16,7 +16,7 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Copies the library, with a row after the last of each part of the table.
+/// Copies the library and appends a row to each part of the table.
 fn copy_with_rows(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -28,7 +28,7 @@ fn copy_with_rows(from: &Path, to: &Path) {
             for (last, row) in [
                 (
                     "\n}\n\nLinux {",
-                    "    grown_module U64 Count Totals more\n        \"A new one\" \"t_new\" \"tcpi_new\";",
+                    "    grown_module U64 Count Totals more\n        \"A new field\" \"t_new\" \"tcpi_new\";",
                 ),
                 ("\n}\n}\n", "    grown_linux U32 Count Totals more\n        \"Another\" \"\" \"tcpi_other\";"),
             ] {
@@ -58,7 +58,7 @@ fn a_field_can_be_appended_to_each_part() {
     run(rustc().args(["--extern", "tcpstats=libtcpstats.rlib"]).arg(program));
     let golden = crate_dir.join("tests/golden/v2.bin");
     let newer_len = run(Command::new(work.join("newer")).current_dir(&work).arg(golden).arg("new.bin"));
-    assert_eq!(newer_len.trim(), (MODULE_BODY_LEN + 8).to_string(), "the module's part has grown");
+    assert_eq!(newer_len.trim(), (MODULE_BODY_LEN + 8).to_string(), "the module's part is larger");
 
     let bytes = fs::read(work.join("new.bin")).unwrap();
     let frame = Frame::parse(&bytes).unwrap();

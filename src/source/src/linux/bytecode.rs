@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A filter as Linux's kernel can apply it while it walks: the bytecode of
-//! `INET_DIAG_REQ_BYTECODE`, as `inet_diag_bc_run()` of `net/ipv4/inet_diag.c`
-//! reads it.
+//! Compiling a filter to a program that Linux's kernel runs during a dump: the
+//! bytecode of `INET_DIAG_REQ_BYTECODE`, which `inet_diag_bc_run()` in
+//! `net/ipv4/inet_diag.c` interprets.
 //!
-//! The kernel knows ports and addresses alone.  The program lets every socket
-//! through that the filter can match, and some that it does not: the filter is
-//! asked again.
+//! The bytecode can only test ports and addresses.  The program accepts every
+//! socket that the filter can match, and some that it does not match, so the
+//! filter must be applied again.
 
-use tcpstats::filter::Ask;
+use tcpstats::filter::Condition;
 use tcpstats::{Filter, ipv4, mapped_ipv4};
 
-/// A family of sockets, each of which has a dump of its own.
+/// An address family.  Each family has its own dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     Inet,
@@ -19,7 +19,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// `AF_INET` or `AF_INET6`.
+    /// Returns `AF_INET` or `AF_INET6`.
     pub const fn number(self) -> u8 {
         match self {
             Self::Inet => 2,
@@ -28,41 +28,42 @@ impl Family {
     }
 }
 
-/// Which sockets of a family the kernel is to tell of.
+/// The sockets of a family that the kernel returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// All.
+    /// All sockets.
     All,
-    /// None.
+    /// No sockets.
     Nothing,
-    /// Those that this program lets through.
+    /// The sockets that this program accepts.
     Program(Vec<u8>),
 }
 
 use Selection::{All, Nothing, Program};
 
-/// The least that the kernel must tell of.
+/// Returns the smallest selection that contains every socket that the filter
+/// can match.
 pub fn select(filter: &Filter, family: Family) -> Selection {
-    let bounds = filter.fold(|ask| Bounds::of(ask, family), Bounds::not, Bounds::and, Bounds::or);
+    let bounds = filter.fold(|condition| Bounds::of(condition, family), Bounds::not, Bounds::and, Bounds::or);
     bounds.map_or(All, |bounds| bounds.can_hold)
 }
 
-/// Of a condition, the sockets for which it can hold and those for which it
-/// can fail: where the kernel cannot tell, both are all.
+/// The sockets for which a condition can hold and those for which it can fail.
+/// If the kernel cannot evaluate the condition, both are all sockets.
 struct Bounds {
     can_hold: Selection,
     can_fail: Selection,
 }
 
 impl Bounds {
-    fn of(ask: Ask, family: Family) -> Self {
-        let can_hold = match ask {
-            Ask::Port { is_local, least, most } => port(is_local, least, most),
-            Ask::Network { is_local, len, address } => match network(is_local, len, address, family) {
+    fn of(condition: Condition, family: Family) -> Self {
+        let can_hold = match condition {
+            Condition::Port { is_local, least, most } => port(is_local, least, most),
+            Condition::Network { is_local, len, address } => match network(is_local, len, address, family) {
                 Some(selection) => selection,
                 None => return Self { can_hold: All, can_fail: All },
             },
-            Ask::Other => return Self { can_hold: All, can_fail: All },
+            Condition::Other => return Self { can_hold: All, can_fail: All },
         };
         let can_fail = can_hold.clone().inverted();
         Self { can_hold, can_fail }
@@ -81,7 +82,7 @@ impl Bounds {
     }
 }
 
-// Operations of linux/inet_diag.h.
+// Operations in linux/inet_diag.h.
 const JMP: u8 = 1;
 const S_GE: u8 = 2;
 const S_LE: u8 = 3;
@@ -90,20 +91,22 @@ const D_LE: u8 = 5;
 const S_COND: u8 = 7;
 const D_COND: u8 = 8;
 
-/// Bytes of an `inet_diag_bc_op`.
+/// Length of an `inet_diag_bc_op` in bytes.
 const OP_LEN: usize = 4;
 
-/// An `inet_diag_bc_op`: how far it is to the next operation, and how far to
-/// where the program goes on if the condition does not hold.  A socket is let
-/// through by a program that comes to its end, and is not by one that jumps
-/// an operation's length behind it.
+/// Returns an `inet_diag_bc_op`: `yes` is the distance in bytes to the next
+/// operation, `no` is the distance to the operation to continue with if the
+/// condition fails.
+///
+/// A program accepts a socket if it ends exactly at its end, and rejects it if
+/// it jumps one operation's length past its end.
 fn op(code: u8, yes: usize, no: usize) -> [u8; OP_LEN] {
     let yes = u8::try_from(yes).unwrap_or(u8::MAX);
     let [no_low, no_high] = u16::try_from(no).unwrap_or(u16::MAX).to_ne_bytes();
     [code, yes, no_low, no_high]
 }
 
-/// A condition that is the whole program.
+/// Returns a program that consists of one condition.
 fn alone(code: u8, operand: &[u8]) -> Vec<u8> {
     let len = OP_LEN + operand.len();
     [&op(code, len, len + OP_LEN), operand].concat()
@@ -111,7 +114,7 @@ fn alone(code: u8, operand: &[u8]) -> Vec<u8> {
 
 fn port(is_local: bool, least: u16, most: u16) -> Selection {
     let (at_least, at_most) = if is_local { (S_GE, S_LE) } else { (D_GE, D_LE) };
-    // The operand is an operation whose jump is the port.
+    // The operand is an operation whose jump distance is the port.
     let bound = |code, port: u16| Program(alone(code, &op(0, 0, port.into())));
     match (least, most) {
         (least, most) if least > most => Nothing,
@@ -122,27 +125,29 @@ fn port(is_local: bool, least: u16, most: u16) -> Selection {
     }
 }
 
-/// None where the kernel would understand a network otherwise than a filter.
+/// Returns `None` if the kernel interprets the network differently from a
+/// filter.
 fn network(is_local: bool, len: u8, address: [u8; 16], family: Family) -> Option<Selection> {
-    /// `inet_diag_hostcond.port`: any.
+    /// The value of `inet_diag_hostcond.port` for any port.
     const ANY_PORT: i32 = -1;
     let ipv4_len = len.checked_sub(96);
-    let (family_asked, len, bytes) = match (mapped_ipv4(address), ipv4_len) {
+    let (network_family, len, bytes) = match (mapped_ipv4(address), ipv4_len) {
         (Some(ipv4), Some(len)) => (Family::Inet, len, ipv4.to_vec()),
-        // To the kernel the IPv4-mapped addresses are in it.
+        // To the kernel, IPv4-mapped addresses are in this network too.
         _ if holds(address, len, ipv4([0; 4])) => return if family == Family::Inet { Some(Nothing) } else { None },
         _ => (Family::Inet6, len, address.to_vec()),
     };
-    if family == Family::Inet && family_asked == Family::Inet6 {
+    if family == Family::Inet && network_family == Family::Inet6 {
         return Some(Nothing);
     }
-    let mut operand = vec![family_asked.number(), len, 0, 0];
+    let mut operand = vec![network_family.number(), len, 0, 0];
     operand.extend(ANY_PORT.to_ne_bytes());
     operand.extend(bytes);
     Some(Program(alone(if is_local { S_COND } else { D_COND }, &operand)))
 }
 
-/// Whether the other address is in the network, whatever its kind.
+/// Returns whether the network contains the other address, regardless of its
+/// family.
 fn holds(network: [u8; 16], len: u8, other: [u8; 16]) -> bool {
     let differing = u128::from_be_bytes(network) ^ u128::from_be_bytes(other);
     differing.leading_zeros() >= len.into()
@@ -153,7 +158,8 @@ impl Selection {
         match self {
             All => Nothing,
             Nothing => All,
-            // What comes to the end jumps behind it; what jumped there comes to the end.
+            // A program that reaches its end now jumps past the end, and one
+            // that jumped past the end now reaches it.
             Program(mut program) => {
                 program.extend(op(JMP, OP_LEN, 2 * OP_LEN));
                 Program(program)
@@ -177,7 +183,7 @@ impl Selection {
         match (self, other) {
             (All, _) | (_, All) => All,
             (Nothing, selection) | (selection, Nothing) => selection,
-            // The first jumps over the second; what it does not let through comes to the second.
+            // If the first program accepts, it skips the second; otherwise it continues with the second.
             (Program(mut first), Program(second)) => {
                 first.extend(op(JMP, OP_LEN, OP_LEN + second.len()));
                 first.extend(second);
@@ -187,7 +193,7 @@ impl Selection {
     }
 }
 
-/// Makes the jumps behind the program's end so much longer.
+/// Extends the jumps past the end of the program by `by` bytes.
 fn jump_further(program: &mut [u8], by: usize) {
     let mut rest = program;
     while let [_, yes, no_low, no_high, ..] = rest {
@@ -207,7 +213,7 @@ mod tests {
 
     use super::*;
 
-    /// The ends of a socket, as the kernel has them.
+    /// The endpoints of a socket, as the kernel stores them.
     #[derive(Clone, Copy, Debug)]
     struct Socket {
         family: Family,
@@ -215,8 +221,8 @@ mod tests {
         addresses: [[u8; 16]; 2],
     }
 
-    /// Whether the kernel's interpreter would let the socket through.
-    fn lets_through(program: &[u8], socket: &Socket) -> bool {
+    /// Returns whether the kernel's interpreter would accept the socket.
+    fn accepts(program: &[u8], socket: &Socket) -> bool {
         let mut at = 0;
         while at < program.len() {
             let [code, yes, no @ ..] = *program[at..].first_chunk::<4>().unwrap();
@@ -239,14 +245,14 @@ mod tests {
                         _ => false,
                     }
                 }
-                other => panic!("no operation {other}"),
+                other => panic!("unknown operation {other}"),
             };
             at += if holds_here { yes.into() } else { usize::from(u16::from_ne_bytes(no)) };
         }
         at == program.len()
     }
 
-    /// What `inet_diag_bc_audit()` asks of a program.
+    /// Returns whether `inet_diag_bc_audit()` would accept the program.
     fn is_accepted(program: &[u8]) -> bool {
         let mut ends = vec![];
         let mut at = 0;
@@ -262,7 +268,7 @@ mod tests {
             })
     }
 
-    /// Networks that the kernel understands as the filter does.
+    /// Networks that the kernel interprets like a filter.
     const EXACT: [&str; 5] = ["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "10.1.2.3/32", "::ffff:0:0/96"];
     const OTHERS: [&str; 6] = ["::/0", "::/64", "::/1", "2001:db8::/32", "2001:db8::1/128", "8000::/1"];
 
@@ -320,21 +326,21 @@ mod tests {
             Nothing => false,
             Program(program) => {
                 assert!(is_accepted(&program), "{program:?}");
-                lets_through(&program, socket)
+                accepts(&program, socket)
             }
         }
     }
 
     proptest! {
         #[test]
-        fn every_socket_that_the_filter_matches_is_let_through(
+        fn every_socket_that_the_filter_matches_is_accepted(
             text in any_filter([EXACT.to_vec(), OTHERS.to_vec()].concat(), vec!["srtt > 5", "uid 0", "state listen", "ip6"]),
             socket in any_socket(),
         ) {
             let filter = Filter::parse(&text).unwrap();
             let selected = is_selected(&filter, &socket);
             let mut record = record_of(&socket);
-            // Whatever the rest may be.
+            // Try several values of the fields that the kernel cannot test.
             for (uid, state, srtt) in (0..8).map(|bits| (bits & 1, bits >> 1 & 1, 4 + (bits >> 2 & 1) * 5)) {
                 record.set(key::uid, uid);
                 record.set(key::state, if state == 0 { State::LISTEN } else { State::ESTABLISHED });
@@ -344,7 +350,7 @@ mod tests {
         }
 
         #[test]
-        fn of_ports_and_ipv4_alone_nothing_else_is_let_through(
+        fn filters_of_ports_and_ipv4_networks_accept_nothing_else(
             text in any_filter(EXACT.to_vec(), vec!["ip"]),
             socket in any_socket(),
         ) {

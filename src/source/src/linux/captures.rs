@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Dumps that other kernels sent, with what ss(8) printed of the same sockets
-//! at the same moment: every value must be the same.
+//! Dumps that were captured from other kernels, compared with what ss(8)
+//! printed about the same sockets at the same time: every value must be equal.
 //!
-//! The captures (pcap of link type 253, `*.pcap`, each beside an `*.ss` of
-//! `ss -tane -iom`) are not part of the project.  The test is skipped without
-//! them: `TCPSTATS_NETLINK_CAPTURES` names their folder, which is
-//! `../shared/netlink` beside the checkout otherwise.
+//! The captures (`*.pcap` of link type 253, each with the output of `ss -tane
+//! -iom` in `*.ss`) are not part of the project.  Without them the test is
+//! skipped.  The test looks for them in the directory
+//! `TCPSTATS_NETLINK_CAPTURES`, or in `../shared/netlink` beside the checkout.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use tcpstats::{Field, Record, State, key, mapped_ipv4, name};
 
-use super::inet_diag::{SOCK_DIAG_BY_FAMILY, Sender, fill};
+use super::inet_diag::{KernelTraits, SOCK_DIAG_BY_FAMILY, fill};
 use super::netlink::{Message, NLM_F_REQUEST};
 
 fn folder() -> PathBuf {
@@ -22,13 +22,13 @@ fn folder() -> PathBuf {
     std::env::var_os("TCPSTATS_NETLINK_CAPTURES").map_or(beside.into(), PathBuf::from)
 }
 
-/// The records in a capture by `gencnt`.
+/// Returns the records in a capture by `gencnt`.
 fn records(capture: &[u8]) -> HashMap<u64, Record> {
     const FILE_HEADER_LEN: usize = 24;
     const PACKET_HEADER_LEN: usize = 16;
     const COOKED_HEADER_LEN: usize = 16;
     const NETLINK_SOCK_DIAG: u16 = 4;
-    assert_eq!(capture[..4], 0xa1b2_c3d4_u32.to_le_bytes(), "a pcap of this byte order");
+    assert_eq!(capture[..4], 0xa1b2_c3d4_u32.to_le_bytes(), "a pcap in this machine's byte order");
     let mut found = HashMap::new();
     let mut rest = &capture[FILE_HEADER_LEN..];
     while !rest.is_empty() {
@@ -43,7 +43,7 @@ fn records(capture: &[u8]) -> HashMap<u64, Record> {
             let Ok(message) = Message::take(&mut messages) else { panic!("a truncated message") };
             if message.kind == SOCK_DIAG_BY_FAMILY && message.flags & NLM_F_REQUEST == 0 {
                 let mut record = Record::new();
-                assert!(fill(&mut record, message.payload, None, Sender::of_version(0)).is_ok());
+                assert!(fill(&mut record, message.payload, None, KernelTraits::of_version(0)).is_ok());
                 assert!(found.insert(record.get(key::gencnt).unwrap(), record).is_none());
             }
         }
@@ -51,7 +51,7 @@ fn records(capture: &[u8]) -> HashMap<u64, Record> {
     found
 }
 
-/// The words of each socket; those in parentheses and in quotes are one.
+/// Returns the words of each socket.
 fn sockets(text: &str) -> Vec<Vec<String>> {
     let mut sockets: Vec<Vec<String>> = Vec::new();
     for line in text.lines().skip(1) {
@@ -65,7 +65,7 @@ fn sockets(text: &str) -> Vec<Vec<String>> {
     sockets
 }
 
-/// Milliseconds with decimals as microseconds.
+/// Converts milliseconds with decimals to microseconds.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ss prints few digits")]
 fn us(text: &str) -> u64 {
     (text.parse::<f64>().unwrap() * 1000.0).round() as u64
@@ -75,8 +75,9 @@ fn int(text: &str) -> u64 {
     text.strip_prefix("0x").map_or_else(|| text.parse(), |digits| u64::from_str_radix(digits, 16)).unwrap()
 }
 
-/// The same with the decimals of ss for long times: minutes, seconds and
-/// milliseconds as 2min3sec, 4sec or 5.678ms, each of which may be left out.
+/// Parses a time as ss prints it: minutes, seconds and milliseconds as in
+/// 2min3sec, 4sec or 5.678ms, each of which may be missing.  Returns the time
+/// and its resolution in milliseconds.
 fn timer(text: &str) -> (u64, u64) {
     let (minutes, rest) = text.split_once("min").unwrap_or(("0", text));
     let (seconds, exact) = match (rest.strip_suffix("sec"), rest.strip_suffix("ms")) {
@@ -90,7 +91,7 @@ fn timer(text: &str) -> (u64, u64) {
     (int(minutes) * 60_000 + seconds, exact)
 }
 
-/// What ss printed of a socket, as values of fields.
+/// What ss printed about a socket, as values of fields.
 #[derive(Default)]
 struct Printed {
     values: HashMap<&'static str, u64>,
@@ -100,7 +101,7 @@ struct Printed {
 
 impl Printed {
     fn set(&mut self, field: &'static str, value: u64) {
-        assert!(self.values.insert(field, value).is_none(), "{field} twice");
+        assert!(self.values.insert(field, value).is_none(), "{field} is repeated");
     }
 
     fn memory(&mut self, list: &str) {
@@ -121,7 +122,8 @@ impl Printed {
         }
     }
 
-    /// Reads a word that is `key:value`; false where it says nothing of a field.
+    /// Parses a word of the form `key:value`, and returns whether the key is
+    /// known.
     fn pair(&mut self, key: &str, value: &str) -> bool {
         let ms = |text: &str| us(text.split("ms").next().unwrap());
         let field = match key {
@@ -191,7 +193,7 @@ impl Printed {
                 self.memory(value);
                 return true;
             }
-            // Who has it, the control group by its name, and what is compared elsewhere.
+            // Processes, the name of the control group, and words that are compared elsewhere.
             "users" | "cgroup" | "sk" | "timer" | "v6only" | "tos" | "tclass" => return true,
             _ => return false,
         };
@@ -199,7 +201,7 @@ impl Printed {
         true
     }
 
-    /// Reads the words after the addresses.
+    /// Parses the words after the addresses.
     fn read(words: &[String]) -> Self {
         let mut printed = Self::default();
         let mut words = words.iter().map(String::as_str);
@@ -215,11 +217,11 @@ impl Printed {
                 "delivery_rate" => rate("delivery_rate"),
                 // Computed by ss.
                 "send" => _ = words.next(),
-                // A mark was seen; both directions.
+                // A CE mark was received; the socket is open in both directions.
                 "ecnseen" | "<->" => (),
                 word => match word.split_once(':') {
-                    Some((key, value)) => assert!(printed.pair(key, value), "{word} is not known"),
-                    None => assert!(["cubic", "reno", "bbr", "dctcp"].contains(&word), "{word} is not known"),
+                    Some((key, value)) => assert!(printed.pair(key, value), "unknown word {word}"),
+                    None => assert!(["cubic", "reno", "bbr", "dctcp"].contains(&word), "unknown word {word}"),
                 },
             }
         }
@@ -227,7 +229,7 @@ impl Printed {
     }
 }
 
-/// An end as ss prints it.
+/// Returns an endpoint as ss prints it.
 fn end(address: [u8; 16], port: u16, is_inet6: bool) -> String {
     let ip = std::net::Ipv6Addr::from(address);
     let port = if port == 0 { "*".into() } else { port.to_string() };
@@ -237,7 +239,8 @@ fn end(address: [u8; 16], port: u16, is_inet6: bool) -> String {
     }
 }
 
-/// Compares a record with the words of its socket; returns how many values there were.
+/// Compares a record with the words of its socket, and returns the number of
+/// values compared.
 fn compare(record: &Record, words: &[String]) -> usize {
     let state = record.get(key::state).unwrap();
     let (linux, ours) = match words[0].as_str() {
@@ -246,7 +249,7 @@ fn compare(record: &Record, words: &[String]) -> usize {
         other => (other, State::by_name(other).unwrap()),
     };
     assert_eq!(state, ours, "{linux}");
-    // The address `*` is any of either family.
+    // The address `*` is the unspecified address of either family.
     let ends =
         [&words[3], &words[4]].map(|end| end.strip_prefix("*:").map_or(end.clone(), |port| format!("[::]:{port}")));
     let is_inet6 = ends[0].starts_with('[');
@@ -262,17 +265,17 @@ fn compare(record: &Record, words: &[String]) -> usize {
     if is_listener {
         printed.set("qlen", receive);
         printed.set("qlimit", send);
-        // Of a connection that is not there.
+        // A listener has no congestion window.
         printed.values.remove("snd_cwnd");
     } else if has_buffers {
         printed.set("rcv_cc", receive.saturating_sub(fin));
         printed.set("snd_cc", send.saturating_sub(flags));
     }
     if has_buffers {
-        // ss leaves root's out.
+        // ss omits the uid of root.
         printed.values.entry("uid").or_insert(0);
     }
-    // Of both the one for the packets that are sent.
+    // Compare the traffic class of the packets that are sent.
     let is_ipv4 = record.get(key::ipver) == Some(4);
     if let Some(tos) = word(if is_ipv4 { "tos" } else { "tclass" }) {
         printed.set("tos", int(tos));
@@ -288,7 +291,7 @@ fn compare(record: &Record, words: &[String]) -> usize {
             "keepalive" => key::tt_keep,
             "timewait" => key::tt_2msl,
             "persist" => key::tt_persist,
-            other => panic!("the timer {other}"),
+            other => panic!("unknown timer {other}"),
         };
         let left = record.get(key).unwrap() / 1000;
         assert_eq!(left / exact * exact, ms, "{timer_text}");
@@ -305,7 +308,7 @@ fn compare(record: &Record, words: &[String]) -> usize {
     }
     for (field, value) in &printed.values {
         let number = record.number(Field::by_name(field).unwrap());
-        // What was not measured is absent here, and an initial value there.
+        // A value that was not measured is absent in the record, but an initial value in ss.
         let is_absent = match *field {
             "rttvar" | "rto" => printed.values.get("srtt").is_none_or(|srtt| *srtt == 0),
             "idle_snd" => !printed.values.contains_key("data_segs_out"),
@@ -316,7 +319,7 @@ fn compare(record: &Record, words: &[String]) -> usize {
         };
         assert_eq!(number, Some(*value).filter(|_| !is_absent), "{field} of {words:?}");
     }
-    // ss leaves out most zeros, and so what it left out is zero or absent.
+    // ss omits most zeros, so an omitted value must be zero or absent.
     for field in PRINTED_UNLESS_ZERO {
         if !printed.values.contains_key(field) {
             let number = record.number(Field::by_name(field).unwrap());
@@ -358,10 +361,10 @@ fn is_capture(path: &Path) -> bool {
 }
 
 #[test]
-fn captures_of_other_kernels_are_decoded_to_the_values_that_ss_printed() {
+fn captures_of_other_kernels_decode_to_the_values_that_ss_printed() {
     let folder = folder();
     let Ok(entries) = fs::read_dir(&folder) else {
-        eprintln!("skipped: there are no captures in {}", folder.display());
+        eprintln!("skipped: no captures in {}", folder.display());
         return;
     };
     let mut compared = 0;
@@ -376,5 +379,5 @@ fn captures_of_other_kernels_are_decoded_to_the_values_that_ss_printed() {
         assert!(records.is_empty(), "{} sockets that ss did not print", records.len());
     }
     assert!(compared > 0, "no captures in {}", folder.display());
-    eprintln!("{compared} values are the same");
+    eprintln!("{compared} values are equal");
 }

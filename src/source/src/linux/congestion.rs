@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What a congestion control says of itself: `union tcp_cc_info` of
+//! Statistics of congestion control algorithms: `union tcp_cc_info` in
 //! `linux/inet_diag.h`, of which a socket has at most one member.
 
 use tcpstats::{Record, key};
 
 use super::layout::{Bytes, c_struct};
 
-/// How the names of these fields begin.
+/// Prefixes of the names of these fields.
 pub const PREFIXES: [&str; 3] = ["bbr_", "dctcp_", "vegas_"];
 
 c_struct! {
@@ -42,7 +42,8 @@ c_struct! {
     }
 }
 
-/// A time that was not measured yet: all ones or, of Vegas, as many as an int has.
+/// Returns whether a time has been measured.  Otherwise it is `u32::MAX` or,
+/// for Vegas, `i32::MAX`.
 fn is_measured(time: u32) -> bool {
     time != 0 && time < i32::MAX as u32
 }
@@ -54,13 +55,13 @@ pub fn fill_bbr(record: &mut Record, info: Bytes<'_>) {
     };
     let bandwidth = u64::from(high) << 32 | u64::from(low);
     record.set_if(key::bbr_bw, Some(bandwidth).filter(|bandwidth| *bandwidth != 0));
-    // Until the first acknowledgement the model is zeros.
+    // The model is zero until the first acknowledgement.
     record.set_if(key::bbr_min_rtt, info.get(BbrInfo::min_rtt).filter(|time| is_measured(*time)));
     record.set_if(key::bbr_pacing_gain, info.get(BbrInfo::pacing_gain).filter(|gain| *gain != 0));
     record.set_if(key::bbr_cwnd_gain, info.get(BbrInfo::cwnd_gain).filter(|gain| *gain != 0));
 }
 
-/// Fills the record from a `tcp_dctcp_info`, which is zeros after a fall back to
+/// Fills the record from a `tcp_dctcp_info`, which is zero after a fallback to
 /// Reno.
 pub fn fill_dctcp(record: &mut Record, info: Bytes<'_>) {
     let Some(enabled) = info.get(DctcpInfo::enabled).map(|enabled| u8::from(enabled != 0)) else {
@@ -98,17 +99,17 @@ mod tests {
     }
 
     #[test]
-    fn bbr_says_its_bandwidth_in_64_bits_and_nothing_before_it_has_a_model() {
+    fn bbr_has_a_64_bit_bandwidth_and_no_values_before_it_has_a_model() {
         let all = [("bbr_bw", 0x2_0000_0001), ("bbr_min_rtt", 30), ("bbr_pacing_gain", 739), ("bbr_cwnd_gain", 512)];
         assert_eq!(filled(fill_bbr, &[1, 2, 30, 739, 512]), all);
         assert_eq!(filled(fill_bbr, &[0; 5]), []);
         assert_eq!(filled(fill_bbr, &[0, 0, u32::MAX, 739, 512]), all[2..]);
-        assert_eq!(filled(fill_bbr, &[1, 2, 30]), all[..2], "of an older kernel");
+        assert_eq!(filled(fill_bbr, &[1, 2, 30]), all[..2], "from an older kernel");
         assert_eq!(filled(fill_bbr, &[1]), []);
     }
 
     #[test]
-    fn dctcp_that_is_not_in_use_says_only_that() {
+    fn dctcp_that_is_disabled_has_no_other_values() {
         let halves = |enabled: u16, state: u16| {
             u32::from_ne_bytes([enabled.to_ne_bytes(), state.to_ne_bytes()].concat().try_into().unwrap())
         };

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Sockets as `net/ipv4/inet_diag.c` sends them: requests, and `inet_diag_msg`
-//! with its attributes.
+//! Requests to `net/ipv4/inet_diag.c`, and its replies: `inet_diag_msg` with
+//! attributes.
 
 use tcpstats::filter::Verdict;
 use tcpstats::{FIELDS, Field, Filter, Record, State, ipv4, is_scoped, key, mapped_ipv4, name};
 
 use super::bytecode::{self, Family, Selection};
 use super::congestion;
-use super::layout::{At, Bytes, c_struct, put};
+use super::layout::{Bytes, Offset, c_struct, put};
 use super::netlink::{AttributeHeader, Attributes, DumpError, MessageHeader, NLM_F_DUMP, NLM_F_REQUEST};
 use super::tcp_info::{self, TcpInfo};
 
 const IPPROTO_TCP: u8 = 6;
 
-// Numbers of linux/sock_diag.h and inet_diag.h.
+// Constants in linux/sock_diag.h and linux/inet_diag.h.
 pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
 pub const INET_DIAG_INFO: u16 = 2;
 const INET_DIAG_VEGASINFO: u16 = 3;
@@ -63,7 +63,7 @@ c_struct! {
         src: [u8; 16],
         dst: [u8; 16],
         interface: u32,
-        // The cookie is two numbers of 32 bits.
+        // The kernel declares the cookie as two 32-bit numbers.
         cookie: [u8; 8],
         expires: u32,
         rqueue: u32,
@@ -75,29 +75,29 @@ c_struct! {
 
 const _: () = assert!(DiagRequest::LEN == 56 && DiagMessage::LEN == 72);
 
-/// A dump of the sockets of one family: its request, `nlmsghdr`,
-/// `inet_diag_req_v2`, and the attribute with a program that selects.
+/// A dump of the sockets of one family.  The request is an `nlmsghdr`, an
+/// `inet_diag_req_v2` and an attribute with the program that selects sockets.
 pub struct Dump {
     pub family: Family,
     request: Vec<u8>,
 }
 
 impl Dump {
-    /// Asks for the fields that are wanted; `None` where no socket of the family
-    /// can match.
+    /// Creates the dump of the wanted fields, or returns `None` if no socket of
+    /// the family can match.
     pub fn of(family: Family, filter: Option<&Filter>, is_wanted: &dyn Fn(&Field) -> bool) -> Option<Self> {
         let mut extensions = vec![INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO];
         if is_wanted(key::tos.field()) {
             // An IPv6 socket can have IPv4 connections.
             extensions.push(INET_DIAG_TOS);
         }
-        // Also INET_DIAG_CLASS_ID, which has no bit of its own.
+        // This also requests INET_DIAG_CLASS_ID, which has no bit of its own.
         if is_wanted(key::class_id.field()) || (family == Family::Inet6 && is_wanted(key::tos.field())) {
             extensions.push(INET_DIAG_TCLASS);
         }
         if FIELDS.iter().any(|field| congestion::PREFIXES.iter().any(|p| field.name.starts_with(p)) && is_wanted(field))
         {
-            // Whatever the congestion control says of itself.
+            // This requests the statistics of any congestion control.
             extensions.push(INET_DIAG_VEGASINFO);
         }
         let states = states(filter);
@@ -128,14 +128,15 @@ impl Dump {
         Some(Self { family, request })
     }
 
-    /// The request with that number.
+    /// Returns the request with this sequence number.
     pub fn request(&mut self, number: u32) -> &[u8] {
         put(&mut self.request, MessageHeader::seq, number);
         &self.request
     }
 }
 
-/// The states, by bit, that a connection which the filter matches can be in.
+/// Returns a bit set of the Linux states in which a connection can match the
+/// filter.
 fn states(filter: Option<&Filter>) -> u32 {
     // From TCP_ESTABLISHED to TCP_NEW_SYN_RECV.
     let all = 1..=12_u8;
@@ -147,7 +148,7 @@ fn states(filter: Option<&Filter>) -> u32 {
     all.filter(can_match).map(|state| 1 << state).sum()
 }
 
-/// Linux's states, by number, as FreeBSD's.
+/// Converts the number of a Linux state to FreeBSD's state.
 fn state(linux: u8) -> State {
     match linux {
         1 => State::ESTABLISHED,
@@ -164,29 +165,30 @@ fn state(linux: u8) -> State {
     }
 }
 
-/// What has to be known of the kernel that sends.
+/// Behaviour that differs between versions of the kernel.
 #[derive(Clone, Copy)]
-pub struct Sender {
-    /// Whether a socket keeps its owner when no process has it open, before
-    /// accept(2) and after close(2).  Kernels before Linux 6.17 send uid 0 then.
+pub struct KernelTraits {
+    /// Whether a socket keeps its owner while no process has it open, which is
+    /// before accept(2) and after close(2).  Before Linux 6.17 the kernel
+    /// reports uid 0 in this case.
     pub keeps_owner: bool,
 }
 
-impl Sender {
-    /// The kernel of that `LINUX_VERSION_CODE`.
+impl KernelTraits {
+    /// Returns the behaviour of the kernel with this `LINUX_VERSION_CODE`.
     pub const fn of_version(version: u64) -> Self {
         Self { keeps_owner: version >= 0x06_11_00 }
     }
 }
 
-/// What a row is of.
+/// The kind of socket that a message describes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Socket {
     Full,
-    /// A handshake that is not complete: neither owner nor buffers yet.
+    /// An incomplete handshake, which does not have an owner or buffers yet.
     Request,
-    /// What is left of a socket that was closed, in `TIME_WAIT` or, with a timer of
-    /// that number, in `FIN_WAIT_2`: neither owner nor buffers any more.
+    /// The rest of a closed socket, in `TIME_WAIT` or, with the same timer, in
+    /// `FIN_WAIT_2`, which no longer has an owner or buffers.
     Mini,
 }
 
@@ -202,25 +204,30 @@ impl Socket {
     }
 }
 
-/// Fills the record from an `inet_diag_msg` and its attributes; returns whether
-/// the filter matches it.
-pub fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>, sender: Sender) -> Result<bool, DumpError> {
-    let short = || DumpError::Malformed("a socket's message is shorter than inet_diag_msg");
+/// Fills the record from an `inet_diag_msg` and its attributes, and returns
+/// whether the filter matches the record.
+pub fn fill(
+    record: &mut Record,
+    payload: &[u8],
+    filter: Option<&Filter>,
+    kernel: KernelTraits,
+) -> Result<bool, DumpError> {
+    let short = || DumpError::Malformed("the message of a socket is shorter than inet_diag_msg");
     let (message, attributes) = payload.split_at_checked(DiagMessage::LEN).ok_or_else(short)?;
     let message = Bytes(message);
     let state = state(message.get(DiagMessage::state).ok_or_else(short)?);
-    let sent = Sent::read(attributes);
+    let sent = SocketAttributes::read(attributes);
     let socket = Socket::of(state, message, sent.info);
     fill_identity(record, message, state).ok_or_else(short)?;
     if socket == Socket::Full {
-        fill_owner(record, message, sender).ok_or_else(short)?;
+        fill_owner(record, message, kernel).ok_or_else(short)?;
     }
     record.set_if(key::cc, sent.cc.map(name));
     record.set_if(key::cgroup, sent.cgroup.first());
     record.set_if(key::mark, sent.mark.first());
     record.set_if(key::class_id, sent.class.first());
     record.set_if(key::ulp, sent.ulp.map(name));
-    // The group Identity is complete, as the verdict wants it.
+    // The group Identity is complete, as `verdict_by_identity` requires.
     match filter.map(|filter| filter.verdict_by_identity(record)) {
         Some(Verdict::NoMatch) => return Ok(false),
         None | Some(Verdict::Match | Verdict::Unknown) => (),
@@ -236,7 +243,8 @@ pub fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>, sender
         if let Some((fill_congestion, info)) = sent.congestion {
             fill_congestion(record, info);
         }
-        // In the first nothing is missing, and so nothing is looked for: a third of the work.
+        // For a complete struct the compiler omits the length checks, which
+        // saves a third of the work.
         match sent.info.0.first_chunk::<{ TcpInfo::LEN }>() {
             Some(whole) => tcp_info::fill(record, Bytes(whole), state, wqueue),
             None => tcp_info::fill(record, sent.info, state, wqueue),
@@ -246,7 +254,7 @@ pub fn fill(record: &mut Record, payload: &[u8], filter: Option<&Filter>, sender
 }
 
 fn fill_identity(record: &mut Record, message: Bytes<'_>, state: State) -> Option<()> {
-    let mapped = |at: At<[u8; 16]>| -> Option<[u8; 16]> {
+    let mapped = |at: Offset<[u8; 16]>| -> Option<[u8; 16]> {
         let address = message.get(at)?;
         let is_ipv4 = message.get(DiagMessage::family)? == Family::Inet.number();
         Some(if is_ipv4 { ipv4(*address.first_chunk()?) } else { address })
@@ -254,7 +262,7 @@ fn fill_identity(record: &mut Record, message: Bytes<'_>, state: State) -> Optio
     let (laddr, faddr) = (mapped(DiagMessage::src)?, mapped(DiagMessage::dst)?);
     let is_ipv4 = mapped_ipv4(laddr).is_some();
     let cookie = message.get(DiagMessage::cookie).map(u64::from_ne_bytes)?;
-    // All ones is INET_DIAG_NOCOOKIE.
+    // All bits set is INET_DIAG_NOCOOKIE.
     record.set_if(key::gencnt, (cookie != u64::MAX).then_some(cookie));
     record.set(key::laddr, laddr);
     record.set(key::lport, message.get(DiagMessage::sport).map(u16::from_be_bytes)?);
@@ -264,16 +272,16 @@ fn fill_identity(record: &mut Record, message: Bytes<'_>, state: State) -> Optio
     record.set(key::state, state);
     let ifindex = Some(message.get(DiagMessage::interface)?).filter(|index| *index != 0);
     record.set_if(key::ifindex, ifindex);
-    // The kernel binds a socket to the interface of such an address.  Other addresses have no zone, whatever the socket
-    // is bound to.
+    // The kernel binds a socket with such an address to the interface.  Other
+    // addresses have no zone, even if the socket is bound to an interface.
     record.set_if(key::zone, ifindex.filter(|_| is_scoped(laddr) || is_scoped(faddr)));
     Some(())
 }
 
-fn fill_owner(record: &mut Record, message: Bytes<'_>, sender: Sender) -> Option<()> {
+fn fill_owner(record: &mut Record, message: Bytes<'_>, kernel: KernelTraits) -> Option<()> {
     let (uid, inode) = (message.get(DiagMessage::uid)?, message.get(DiagMessage::inode)?);
     // Without an inode no process has the socket open.
-    let is_known = uid != 0 || inode != 0 || sender.keeps_owner;
+    let is_known = uid != 0 || inode != 0 || kernel.keeps_owner;
     record.set_if(key::uid, is_known.then_some(uid));
     record.set_if(key::inode, (inode != 0).then_some(inode));
     Some(())
@@ -288,7 +296,7 @@ fn fill_queues(record: &mut Record, message: Bytes<'_>, state: State, socket: So
         }
         (Socket::Full, _) => {
             record.set(key::rcv_cc, rqueue.saturating_sub(fin_received(state)));
-            // In SYN_RCVD a SYN is counted after a simultaneous open, and none with TCP Fast Open.
+            // In SYN_RCVD a SYN is counted after a simultaneous open, but not with TCP Fast Open.
             let data = wqueue.saturating_sub(flags_unacknowledged(state));
             record.set_if(key::snd_cc, (state != State::SYN_RCVD).then_some(data));
         }
@@ -302,36 +310,37 @@ fn fill_queues(record: &mut Record, message: Bytes<'_>, state: State, socket: So
         4 => record.set(key::tt_persist, left),
         _ => (),
     }
-    // Of the SYN with ACK; a full socket has the number in tcp_info.
+    // The count of SYN-ACKs; for a full socket the count is in tcp_info.
     record.set_if(key::retransmits, message.get(DiagMessage::retrans).filter(|_| socket == Socket::Request));
     Some(())
 }
 
-/// The sequence number of a FIN that was received is in the receive queue until
-/// the application has read the end of the data, and so after all data.
+/// Returns the number of sequence numbers that a received FIN occupies in the
+/// receive queue: 1 until the application has read the end of the data.
 fn fin_received(state: State) -> u32 {
     u32::from(matches!(state, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK))
 }
 
-/// The sequence number of a SYN or a FIN that the peer has not acknowledged is
-/// in the send queue.
+/// Returns the number of sequence numbers that a SYN or FIN occupies in the
+/// send queue: 1 until the peer has acknowledged it.
 pub fn flags_unacknowledged(state: State) -> u32 {
     u32::from(matches!(state, State::SYN_SENT | State::FIN_WAIT_1 | State::CLOSING | State::LAST_ACK))
 }
 
-/// The bit fields of `struct inet_diag_sockopt`, the first of them as the lowest
-/// bit.
+/// Returns the bit-fields of `struct inet_diag_sockopt`, the first of which is
+/// the lowest bit.
 fn socket_options(bytes: [u8; 2]) -> u32 {
     let [first, second] = if cfg!(target_endian = "big") { bytes.map(u8::reverse_bits) } else { bytes };
     u32::from(first) | u32::from(second) << 8
 }
 
-/// Fills the record with what a congestion control says of itself.
+/// A function that fills the record from the statistics of a congestion
+/// control.
 type FillCongestion = fn(&mut Record, Bytes<'_>);
 
-/// The attributes that are read, empty where the kernel sent none.
+/// The attributes of a socket, empty if the kernel did not send them.
 #[derive(Default)]
-struct Sent<'a> {
+struct SocketAttributes<'a> {
     info: Bytes<'a>,
     cc: Option<&'a [u8]>,
     memory: Bytes<'a>,
@@ -346,7 +355,7 @@ struct Sent<'a> {
     congestion: Option<(FillCongestion, Bytes<'a>)>,
 }
 
-impl<'a> Sent<'a> {
+impl<'a> SocketAttributes<'a> {
     fn read(attributes: &'a [u8]) -> Self {
         let mut sent = Self::default();
         for (kind, value) in Attributes(attributes) {
@@ -374,7 +383,7 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// `SK_MEMINFO_*` of `linux/sock_diag.h`, in their order.
+/// Fills the record from the array of `SK_MEMINFO_*` in `linux/sock_diag.h`.
 fn fill_memory(record: &mut Record, memory: Bytes<'_>) {
     let order = [
         key::rmem_alloc,
@@ -388,6 +397,6 @@ fn fill_memory(record: &mut Record, memory: Bytes<'_>) {
         key::drops,
     ];
     for (i, key) in order.into_iter().enumerate() {
-        record.set_if(key, memory.get(At::new(size_of::<u32>() * i)));
+        record.set_if(key, memory.get(Offset::new(size_of::<u32>() * i)));
     }
 }

@@ -1,38 +1,38 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Structures of the kernel's interface, and numbers in bytes that hold one.
+//! Structures of the kernel's interface, and access to their members in bytes.
 //!
-//! The kernel sends a structure as far as it knows it, so that any number at the
-//! end may be missing.
+//! The kernel sends the part of a structure that its version defines, so any
+//! member at the end may be missing.
 
 use std::marker::PhantomData;
 
-/// The place of a number in a structure.
-pub struct At<T> {
+/// The offset of a member of type `T` in a structure.
+pub struct Offset<T> {
     offset: usize,
     number: PhantomData<T>,
 }
 
-impl<T> At<T> {
+impl<T> Offset<T> {
     pub const fn new(offset: usize) -> Self {
         Self { offset, number: PhantomData }
     }
 }
 
-impl<T> Clone for At<T> {
+impl<T> Clone for Offset<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for At<T> {}
+impl<T> Copy for Offset<T> {}
 
-/// A number, or bytes that are not one number.
+/// The type of a member: a number, or bytes that are not a number.
 pub trait Number: Sized {
-    /// Reads it from the start of the bytes, in native order.
+    /// Reads the value from the start of the bytes, in native byte order.
     fn read(bytes: &[u8]) -> Option<Self>;
 
-    /// Writes it over the start of the bytes, in native order.
+    /// Writes the value to the start of the bytes, in native byte order.
     fn write(self, bytes: &mut [u8]);
 }
 
@@ -64,7 +64,7 @@ impl<const N: usize> Number for [u8; N] {
     }
 }
 
-/// Defines a structure as C lays it out, with the place of each of its members.
+/// Defines a structure with the layout of C, and the offset of each member.
 macro_rules! c_struct {
     ($(#[$doc:meta])* $name:ident { $($member:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -74,44 +74,45 @@ macro_rules! c_struct {
             $($member: $type,)*
         }
 
-        #[allow(dead_code, non_upper_case_globals, reason = "all members, by the kernel's names")]
+        #[allow(dead_code, non_upper_case_globals, reason = "all members, with the kernel's names")]
         impl $name {
             pub const LEN: usize = size_of::<Self>();
-            $(pub const $member: $crate::linux::layout::At<$type> =
-                $crate::linux::layout::At::new(std::mem::offset_of!($name, $member));)*
+            $(pub const $member: $crate::linux::layout::Offset<$type> =
+                $crate::linux::layout::Offset::new(std::mem::offset_of!($name, $member));)*
         }
     };
 }
 pub(super) use c_struct;
 
-/// Bytes of a structure, of which any may be missing.
+/// The bytes of a structure, of which those at the end may be missing.
 #[derive(Clone, Copy, Default)]
 pub struct Bytes<'a>(pub &'a [u8]);
 
 impl Bytes<'_> {
-    /// Returns the number at that place.
+    /// Returns the member at this offset, or `None` if it is missing.
     #[inline]
-    pub fn get<T: Number>(self, at: At<T>) -> Option<T> {
+    pub fn get<T: Number>(self, at: Offset<T>) -> Option<T> {
         T::read(self.0.get(at.offset..)?)
     }
 
-    /// Returns the number that the bytes start with.
+    /// Returns the number at the start of the bytes.
     #[inline]
     pub fn first<T: Number>(self) -> Option<T> {
         T::read(self.0)
     }
 
-    /// Returns the time at that place, which is in milliseconds, in microseconds.
+    /// Returns the time at this offset, converted from milliseconds to
+    /// microseconds.
     #[inline]
-    pub fn ms(self, at: At<u32>) -> Option<u64> {
+    pub fn ms(self, at: Offset<u32>) -> Option<u64> {
         self.get(at).map(|ms| u64::from(ms) * 1000)
     }
 }
 
-/// Writes a number at its place in a structure.
+/// Writes a member of a structure.
 ///
 /// # Panics
-/// If the structure has no such place.
-pub fn put<T: Number>(bytes: &mut [u8], at: At<T>, value: T) {
+/// Panics if the offset is outside the structure.
+pub fn put<T: Number>(bytes: &mut [u8], at: Offset<T>, value: T) {
     value.write(&mut bytes[at.offset..]);
 }

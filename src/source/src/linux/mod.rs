@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Snapshots from Linux's `sock_diag` (7): a netlink dump of all TCP sockets.
+//! Snapshots from Linux's `sock_diag`(7): a netlink dump of all TCP sockets.
 //!
-//! One socket and one buffer serve every dump; replies are read in place.  What
-//! of the filter the kernel can apply, it does.
+//! One socket and one buffer are used for all dumps, and replies are parsed in
+//! place.  The kernel applies the part of the filter that it can.
 
 mod bytecode;
 #[cfg(test)]
@@ -24,16 +24,17 @@ use tcpstats::stream::SnapshotBuffer;
 use tcpstats::{Field, Filter, Header, Record};
 
 use self::bytecode::Family;
-use self::inet_diag::{Dump, SOCK_DIAG_BY_FAMILY, Sender, fill};
+use self::inet_diag::{Dump, KernelTraits, SOCK_DIAG_BY_FAMILY, fill};
 use self::layout::Bytes;
 use self::netlink::{DumpError, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
 use crate::system::{System, mono_ns, wall_ns};
 use crate::{Error, Place, SOCK_DIAG, Sample, Source};
 
-/// Larger than any reply: the kernel fills at most 32 KiB for a dump.
+/// Larger than any reply: the kernel uses at most 32 KiB for a dump.
 const REPLY_MAX: usize = 128 * 1024;
 
-/// Times that a dump is repeated when the kernel says that it was interrupted.
+/// Number of times that a dump is repeated if the kernel reports that it was
+/// interrupted.
 const RETRIES: u32 = 3;
 
 /// An open netlink socket.
@@ -41,7 +42,7 @@ pub struct SockDiag {
     socket: File,
     buffer: Vec<u8>,
     filter: Option<Filter>,
-    sender: Sender,
+    kernel: KernelTraits,
     dumps: Vec<Dump>,
     sequence: u64,
     request: u32,
@@ -57,7 +58,7 @@ impl SockDiag {
     /// Opens the socket.
     ///
     /// # Errors
-    /// What the kernel returned.
+    /// Returns the error of the kernel.
     pub fn open(filter: Option<Filter>) -> Result<Self, Error> {
         Ok(Self::on(Self::socket()?, filter))
     }
@@ -69,7 +70,7 @@ impl SockDiag {
             buffer: vec![0; REPLY_MAX],
             dumps,
             filter,
-            sender: Sender::of_version(System::this().version),
+            kernel: KernelTraits::of_version(System::this().version),
             sequence: 0,
             request: 0,
             record: Record::new(),
@@ -86,8 +87,8 @@ impl SockDiag {
         })
     }
 
-    /// Asks for a dump and reads it; gives whether the kernel said that it was
-    /// interrupted.
+    /// Requests and reads a dump.  Returns whether the kernel reported that it
+    /// was interrupted.
     fn dump(
         &mut self,
         which: usize,
@@ -113,7 +114,7 @@ impl SockDiag {
                 interrupted |= message.flags & NLM_F_DUMP_INTR != 0;
                 match message.kind {
                     NLMSG_DONE | NLMSG_ERROR => {
-                        // Both begin with zero or a negated errno.
+                        // Both start with zero or a negated errno.
                         let code = Bytes(message.payload).first::<i32>().unwrap_or(0);
                         return if code < 0 {
                             Err(io::Error::from_raw_os_error(-code).into())
@@ -125,7 +126,7 @@ impl SockDiag {
                         *seen += 1;
                         self.record.clear();
                         self.record.at_ns = at_ns;
-                        if fill(&mut self.record, message.payload, self.filter.as_ref(), self.sender)? {
+                        if fill(&mut self.record, message.payload, self.filter.as_ref(), self.kernel)? {
                             snapshot.push(&self.record);
                         }
                     }
@@ -190,7 +191,7 @@ impl Source for SockDiag {
         self.dumps = dumps(self.filter.as_ref(), is_wanted);
     }
 
-    /// Numbers go on where they were.
+    /// Snapshot numbers continue.
     fn reopen(&mut self) -> Result<(), Error> {
         self.socket = Self::socket()?;
         Ok(())
@@ -220,17 +221,18 @@ mod tests {
         [&len.to_ne_bytes(), &head[..], &request.to_ne_bytes(), &[0; 4], payload].concat()
     }
 
-    /// An established IPv4 connection whose `tcp_info` has so many bytes, none of them zero.
+    /// Returns an established IPv4 connection with a `tcp_info` of this length,
+    /// in which no byte is zero.
     fn connection(info_len: usize) -> Vec<u8> {
         let mut payload = vec![1; DiagMessage::LEN];
         payload[0] = Family::Inet.number();
         payload[8..12].copy_from_slice(&[192, 0, 2, 1]);
         let mut info: Vec<u8> = (1..=200_u8).cycle().take(info_len).collect();
-        // Less is unsent than is in the queue.
+        // The number of unsent bytes must not exceed the length of the queue.
         if let Some(unsent) = info.get_mut(144..148) {
             unsent.copy_from_slice(&1_u32.to_ne_bytes());
         }
-        // AccECN, in whichever bits the mode is.
+        // Set AccECN at both possible positions of the mode.
         if let Some(mode) = info.get_mut(276..280) {
             mode.copy_from_slice(&[0x82; 4]);
         }
@@ -242,19 +244,19 @@ mod tests {
 
     fn filled(payload: &[u8]) -> Record {
         let mut record = Record::new();
-        assert!(fill(&mut record, payload, None, Sender::of_version(0)).is_ok());
+        assert!(fill(&mut record, payload, None, KernelTraits::of_version(0)).is_ok());
         record
     }
 
     #[test]
-    fn a_filter_by_any_field_matches_what_the_record_has() {
+    fn a_filter_of_any_field_matches_the_value_in_the_record() {
         let attribute = |kind: u16, value: &[u8]| {
             let len = u16::try_from(4 + value.len()).unwrap();
             let padding = vec![0; value.len().next_multiple_of(4) - value.len()];
             [&len.to_ne_bytes(), &kind.to_ne_bytes()[..], value, &padding].concat()
         };
         let mut payload = connection(TcpInfo::LEN);
-        // Congestion control, memory, mark, class, control group, options, BBR.
+        // Congestion control, memory, mark, class and control group.
         for (kind, value) in [(4, &b"bbr\0"[..]), (7, &[3; 36]), (15, &[5; 4]), (17, &[6; 4]), (21, &[7; 8])] {
             payload.extend(attribute(kind, value));
         }
@@ -266,7 +268,7 @@ mod tests {
         let record = filled(&payload);
         let matches = |text: &str| {
             let filter = Filter::parse(text).unwrap();
-            let matched = fill(&mut Record::new(), &payload, Some(&filter), Sender::of_version(0));
+            let matched = fill(&mut Record::new(), &payload, Some(&filter), KernelTraits::of_version(0));
             matched.is_ok_and(|matched| matched)
         };
         let mut tried = 0;
@@ -280,13 +282,14 @@ mod tests {
         assert!(matches("cc bbr") && matches("ulp mptcp") && matches("host 192.0.2.1"));
     }
 
-    /// What a source makes of replies that wait for it, and whether they were all read.
+    /// Samples a source that receives these replies, and returns whether it
+    /// read all of them.
     fn sample(replies: &[Vec<u8>]) -> (Result<SnapshotBuffer, Error>, bool) {
         let (ours, kernel) = UnixDatagram::pair().unwrap();
         for reply in replies {
             kernel.send(reply).unwrap();
         }
-        // A source that waits for more than there is has an error, not all day.
+        // Waiting for more replies fails after a second instead of blocking.
         ours.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
         let mut source = SockDiag::on(File::from(OwnedFd::from(ours.try_clone().unwrap())), None);
         let mut snapshot = SnapshotBuffer::new();
@@ -295,7 +298,8 @@ mod tests {
         (sample, ours.recv(&mut [0; 1]).is_err())
     }
 
-    /// Replies to one dump after another, each a connection and the end.
+    /// Returns replies to consecutive dumps, each with one connection and the
+    /// end.
     fn dumps(flags: impl Fn(u32) -> u16, count: u32) -> Vec<Vec<u8>> {
         let one = |request| message(SOCK_DIAG_BY_FAMILY, flags(request), request, &connection(TcpInfo::LEN));
         let end = |request| message(NLMSG_DONE, 0, request, &[0; 4]);
@@ -311,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_that_is_interrupted_again_and_again_is_marked() {
+    fn a_dump_that_is_always_interrupted_is_marked() {
         let (snapshot, all_read) = sample(&dumps(|_| NLM_F_DUMP_INTR, 2 * (RETRIES + 1)));
         let header = *snapshot.unwrap().header();
         assert_eq!((header.written, header.flags), (2, flag::INTERRUPTED));
@@ -319,35 +323,37 @@ mod tests {
     }
 
     #[test]
-    fn replies_to_an_earlier_request_are_not_taken() {
+    fn replies_to_an_earlier_request_are_ignored() {
         let late = message(SOCK_DIAG_BY_FAMILY, 0, 77, &connection(TcpInfo::LEN));
         let (snapshot, _) = sample(&[&[late][..], &dumps(|_| 0, 2)].concat());
         assert_eq!(snapshot.unwrap().written(), 2);
     }
 
     #[test]
-    fn what_the_kernel_refuses_and_what_is_no_reply_is_said() {
-        let said = |reply: Vec<u8>| report(&sample(&[reply]).0.err().unwrap());
-        assert!(said(message(NLMSG_ERROR, 0, 1, &(-libc::EPERM).to_ne_bytes())).contains("Operation not permitted"));
-        let missing = said(message(NLMSG_ERROR, 0, 1, &(-libc::ENOENT).to_ne_bytes()));
-        assert!(missing.contains("modprobe tcp_diag): No such file or directory"));
-        let whole = message(SOCK_DIAG_BY_FAMILY, 0, 1, &connection(0));
-        assert!(said(whole[..40].to_vec()).contains("a message is cut off"));
+    fn errors_of_the_kernel_and_malformed_replies_are_reported() {
+        let message_of = |reply: Vec<u8>| report(&sample(&[reply]).0.err().unwrap());
         assert!(
-            said(message(SOCK_DIAG_BY_FAMILY, 0, 1, &[Family::Inet.number(); 40]))
+            message_of(message(NLMSG_ERROR, 0, 1, &(-libc::EPERM).to_ne_bytes())).contains("Operation not permitted")
+        );
+        let missing = message_of(message(NLMSG_ERROR, 0, 1, &(-libc::ENOENT).to_ne_bytes()));
+        assert!(missing.contains("modprobe tcp_diag): No such file or directory"));
+        let complete = message(SOCK_DIAG_BY_FAMILY, 0, 1, &connection(0));
+        assert!(message_of(complete[..40].to_vec()).contains("a message is truncated"));
+        assert!(
+            message_of(message(SOCK_DIAG_BY_FAMILY, 0, 1, &[Family::Inet.number(); 40]))
                 .contains("shorter than inet_diag_msg")
         );
     }
 
     #[test]
-    fn what_an_older_kernel_does_not_send_is_absent_and_the_rest_the_same() {
-        let whole = filled(&connection(TcpInfo::LEN));
+    fn members_that_an_older_kernel_does_not_send_are_absent_and_others_unchanged() {
+        let complete = filled(&connection(TcpInfo::LEN));
         let mut present = 0;
         for len in 0..TcpInfo::LEN {
             let record = filled(&connection(len));
-            // Only the last member says whether ECN is AccECN.
+            // Only the last member distinguishes AccECN from ECN.
             let fields = FIELDS.iter().filter(|field| record.has(field) && field.name != "options");
-            assert!(fields.clone().all(|field| record.bytes(field) == whole.bytes(field)), "{len} bytes");
+            assert!(fields.clone().all(|field| record.bytes(field) == complete.bytes(field)), "{len} bytes");
             assert!(fields.clone().count() >= present, "{len} bytes");
             present = fields.count();
         }
@@ -355,16 +361,16 @@ mod tests {
         assert!(oldest.get(key::rexmit_packs).is_some(), "the last member in Linux 2.6");
         assert_eq!(oldest.get(key::pacing_rate), None);
         let newer = filled(&connection(TcpInfo::LEN + 100));
-        assert_eq!(newer, whole, "what is not known yet is skipped");
+        assert_eq!(newer, complete, "unknown members are skipped");
         let of_info = FIELDS.iter().filter(|field| field.linux.starts_with("tcpi_"));
-        assert!(of_info.clone().count() > 50 && of_info.clone().all(|field| whole.has(field)));
+        assert!(of_info.clone().count() > 50 && of_info.clone().all(|field| complete.has(field)));
     }
 
     #[test]
-    fn a_message_cut_anywhere_is_read_or_refused() {
-        let whole = connection(TcpInfo::LEN);
-        for len in 0..whole.len() {
-            let read = fill(&mut Record::new(), &whole[..len], None, Sender::of_version(0));
+    fn a_message_truncated_anywhere_is_read_or_rejected() {
+        let complete = connection(TcpInfo::LEN);
+        for len in 0..complete.len() {
+            let read = fill(&mut Record::new(), &complete[..len], None, KernelTraits::of_version(0));
             assert_eq!(read.is_ok(), len >= DiagMessage::LEN, "{len} bytes");
         }
     }

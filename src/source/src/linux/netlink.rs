@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Netlink messages and attributes, read in place: linux/netlink.h.
+//! Netlink messages and attributes of linux/netlink.h, parsed in place.
 
 use std::io;
 
@@ -31,11 +31,11 @@ c_struct! {
     }
 }
 
-/// Why a dump did not end well.
+/// Why a dump failed.
 pub enum DumpError {
-    /// The kernel or the socket refused.
+    /// The kernel or the socket returned an error.
     Io(io::Error),
-    /// What came is no netlink.
+    /// The bytes are not valid netlink messages.
     Malformed(&'static str),
 }
 
@@ -54,9 +54,9 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Takes the first message off `rest`.
+    /// Removes the first message from `rest` and returns it.
     pub fn take(rest: &mut &'a [u8]) -> Result<Self, DumpError> {
-        let cut = DumpError::Malformed("a message is cut off");
+        let truncated = DumpError::Malformed("a message is truncated");
         let head = Bytes(rest);
         let (Some(len), Some(kind), Some(flags), Some(request)) = (
             head.get(MessageHeader::len),
@@ -64,19 +64,19 @@ impl<'a> Message<'a> {
             head.get(MessageHeader::flags),
             head.get(MessageHeader::seq),
         ) else {
-            return Err(cut);
+            return Err(truncated);
         };
         let len = len as usize;
         let Some(payload) = rest.get(MessageHeader::LEN..len) else {
-            return Err(cut);
+            return Err(truncated);
         };
         *rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         Ok(Self { kind, flags, request, payload })
     }
 }
 
-/// The attributes in a message or in an attribute, as pairs of number and value.
-/// What is truncated ends them.
+/// An iterator over the attributes in a message or in an attribute, as pairs of
+/// type and value.  It ends before a truncated attribute.
 pub struct Attributes<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Attributes<'a> {
@@ -84,7 +84,8 @@ impl<'a> Iterator for Attributes<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        /// Flags of a number: that its value has attributes in it, and the byte order.
+        /// Flags of a type: its value contains attributes, or is in network
+        /// byte order.
         const FLAGS: u16 = 0xc000;
         let len = usize::from(Bytes(self.0).get(AttributeHeader::len)?);
         let kind = Bytes(self.0).get(AttributeHeader::kind)? & !FLAGS;

@@ -7,7 +7,7 @@ use tcpstats::{Record, State, key, name, option};
 use super::inet_diag::flags_unacknowledged;
 use super::layout::{Bytes, c_struct};
 
-/// What FreeBSD shows while no loss has set the slow start threshold:
+/// The value that FreeBSD shows until a loss sets the slow start threshold:
 /// `TCP_MAXWIN << TCP_MAX_WINSHIFT`.
 const SSTHRESH_INFINITE: u32 = 65535 << 14;
 
@@ -83,16 +83,16 @@ c_struct! {
         received_e1_bytes: u32,
         received_e0_bytes: u32,
         received_ce_bytes: u32,
-        // Bit-fields, of which ecn_mode is the first.
+        // Bit-fields, the first of which is ecn_mode.
         accecn_bits: u32,
     }
 }
 
 const _: () = assert!(TcpInfo::LEN == 280);
 
-/// Fills the record from a `tcp_info` of any length of a connection that is in
-/// that state and whose `idiag_wqueue` is that.
-#[allow(clippy::inline_always, reason = "it is to be compiled for whole ones and for others")]
+/// Fills the record from a `tcp_info` of any length.  `state` and `wqueue` are
+/// the state and `idiag_wqueue` of the connection.
+#[allow(clippy::inline_always, reason = "it is compiled for complete structs and for others")]
 #[inline(always)]
 pub fn fill(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
     let is_synchronized = state.0 >= State::ESTABLISHED.0;
@@ -108,12 +108,12 @@ pub fn fill(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
             if count >= i32::MAX as u32 { SSTHRESH_INFINITE } else { segments(count).min(SSTHRESH_INFINITE) }
         }),
     );
-    // Before the first segment of the peer its window is not known.
+    // The window of the peer is unknown before its first segment.
     record.set_if(key::snd_wnd, info.get(TcpInfo::snd_wnd).filter(|_| state != State::SYN_SENT));
     record.set_if(key::rcv_wnd, info.get(TcpInfo::rcv_wnd));
     if is_synchronized {
         fill_options(record, info);
-        // Until there was data, the time is that since the handshake.
+        // Before the first data the kernel sends the time since the handshake.
         let had_data = |segments: Option<u32>| segments != Some(0);
         record.set_if(
             key::idle_snd,
@@ -136,7 +136,7 @@ pub fn fill(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
         record.set(key::retrans, retrans);
         let left_out = sacked.saturating_add(lost);
         let pipe = segments(unacked.saturating_sub(left_out).saturating_add(retrans));
-        // A SYN or a FIN alone is a segment without data.
+        // A lone SYN or FIN is a segment without data.
         record.set(key::pipe, if record.get(key::inflight) == Some(0) { 0 } else { pipe });
     }
     if let (Some(sent), Some(again)) = (info.get(TcpInfo::bytes_sent), info.get(TcpInfo::bytes_retrans)) {
@@ -148,20 +148,22 @@ pub fn fill(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
     record.set_if(key::total_rto_recoveries, info.get(TcpInfo::total_rto_recoveries).map(u32::from));
     fill_members(record, info);
     for (key, at) in [(key::pacing_rate, TcpInfo::pacing_rate), (key::max_pacing_rate, TcpInfo::max_pacing_rate)] {
-        // All ones: no limit.
+        // All bits set means no limit.
         record.set_if(key, info.get(at).filter(|rate| *rate != u64::MAX));
     }
     fill_ecn(record, info);
     fill_bits(record, info);
 }
 
-/// Times that are measured.  Before the first sample the kernel sends a round
-/// trip of 0, its initial guess of the variation and a smallest one of all ones.
+/// Fills the measured times.
+///
+/// Before the first sample the kernel sends a round-trip time of 0, an initial
+/// variation and a minimum with all bits set.
 #[inline]
 fn fill_times(record: &mut Record, info: Bytes<'_>, is_synchronized: bool) {
     let srtt = info.get(TcpInfo::rtt);
     let rttmin = info.get(TcpInfo::min_rtt).filter(|rtt| *rtt != u32::MAX);
-    // Less than a microsecond is sent as 0 too.
+    // The kernel also sends 0 for less than a microsecond.
     let is_measured = srtt.is_some_and(|srtt| srtt != 0) || (is_synchronized && rttmin.is_some());
     record.set_if(key::srtt, srtt.filter(|_| is_measured));
     record.set_if(key::rttvar, info.get(TcpInfo::rttvar).filter(|_| is_measured));
@@ -174,8 +176,8 @@ fn fill_times(record: &mut Record, info: Bytes<'_>, is_synchronized: bool) {
     }
 }
 
-/// What is in the send queue, without the sequence number of a SYN or a FIN: a
-/// SYN is always sent, and a FIN is what is sent last.
+/// Fills the contents of the send queue, without the sequence number of a SYN
+/// or FIN.  A SYN has always been sent; a FIN is sent last.
 #[inline]
 fn fill_queue(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
     let Some(unsent) = info.get(TcpInfo::notsent_bytes) else {
@@ -190,12 +192,15 @@ fn fill_queue(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
     }
 }
 
-/// What the peer reports of CE marks.  With RFC 3168 it does not report how many
-/// there were, and `tcpi_delivered_ce` counts all that is acknowledged until it
-/// takes notice of the answer; DCTCP and `AccECN` report each.
+/// Fills the CE marks that the peer reports.
+///
+/// With RFC 3168 the peer does not report their number, and `tcpi_delivered_ce`
+/// counts everything acknowledged until the peer receives CWR.  With DCTCP and
+/// `AccECN` the peer reports each mark.
 #[inline]
 fn fill_ecn(record: &mut Record, info: Bytes<'_>) {
-    /// `tcpi_ecn_mode` of Linux 7.0.  Earlier kernels negotiate no `AccECN`, and what they have there is zero.
+    /// `tcpi_ecn_mode` in Linux 7.0.  Earlier kernels do not support `AccECN`
+    /// and send zero here.
     const ECN_MODE_ACCECN: u32 = 2;
     let mode = |bits: u32| if cfg!(target_endian = "big") { bits >> 30 } else { bits & 3 };
     let is_accurate = info.get(TcpInfo::accecn_bits).is_some_and(|bits| mode(bits) == ECN_MODE_ACCECN);
@@ -219,7 +224,7 @@ fn fill_options(record: &mut Record, info: Bytes<'_>) {
     let (Some(linux), Some(scales)) = (info.get(TcpInfo::options), info.get(TcpInfo::wscale)) else {
         return;
     };
-    // TCPI_OPT_* of linux/tcp.h; 16 says that a CE mark was seen.
+    // TCPI_OPT_* in linux/tcp.h; 16 means that a CE mark was received.
     let options = [
         (1, option::TIMESTAMPS),
         (2, option::SACK),
@@ -236,24 +241,26 @@ fn fill_options(record: &mut Record, info: Bytes<'_>) {
     record.set(key::rcv_scale, receive);
 }
 
-/// Bit fields; a kernel that sends what came with them knows them.
+/// Fills the fields that are stored in bit-fields.  A kernel supports a
+/// bit-field if it sends the member that was added with it.
 #[inline]
 fn fill_bits(record: &mut Record, info: Bytes<'_>) {
     let Some(bits) = info.get(TcpInfo::bits) else {
         return;
     };
     let bits = if cfg!(target_endian = "big") { bits.reverse_bits() } else { bits };
-    // delivery_rate, Linux 4.9, and snd_wnd, Linux 5.4, stand at the end of the structs that have the bits.
+    // delivery_rate (Linux 4.9) and snd_wnd (Linux 5.4) are at the end of the
+    // structs that have the bit-fields.
     let rate = info.get(TcpInfo::delivery_rate).filter(|rate| *rate != 0);
     record.set_if(key::delivery_rate, rate);
     record.set_if(key::app_limited, rate.map(|_| bits & 1));
     record.set_if(key::fastopen_client_fail, info.get(TcpInfo::snd_wnd).map(|_| bits >> 1 & 3));
 }
 
-/// Members of `tcp_info` that are taken as they are: the field, the member.
+/// Fills the fields that are copied from members of `tcp_info`.
 #[inline]
 fn fill_members(record: &mut Record, info: Bytes<'_>) {
-    // Not a loop over a table: it would cost more than all the rest.
+    // Not a loop over a table, which would cost more than the rest of this file.
     macro_rules! members {
         ($($key:ident $member:ident;)*) => {
             $(record.set_if(key::$key, info.get(TcpInfo::$member));)*

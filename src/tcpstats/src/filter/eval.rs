@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Whether a record meets a filter.
+//! Evaluating a filter for a record.
 
 use super::program::{Comparison, Filter, Op, field_at, first_bits};
 use crate::field::Field;
 use crate::record::{Record, Value, mapped_ipv4};
 use crate::table::key;
 
-/// What is known of a record and a filter.
+/// The result of a filter for a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The record meets the filter.
+    /// The record matches the filter.
     Match,
-    /// The record does not meet the filter.
+    /// The record does not match the filter.
     NoMatch,
-    /// It depends on what is not known yet.
+    /// The result depends on fields that are not known yet.
     Unknown,
 }
 
-/// The truth values of a running filter.  The lowest bits belong to the value
-/// on top; a value that is not known can be either.
+/// The stack of truth values of a running filter.  The lowest bits are the top
+/// of the stack.  An unknown value has both bits set.
 #[derive(Clone, Copy, Default)]
 struct Stack {
     can_hold: u32,
@@ -58,19 +58,20 @@ impl Comparison {
     }
 }
 
-/// Whether an address is in a network.  The IPv4-mapped addresses are IPv4's
-/// alone: a shorter prefix is IPv6's and does not hold them.
+/// Returns whether an address is in a network.  IPv4-mapped addresses are in
+/// IPv4 networks only: a prefix shorter than 96 bits is an IPv6 network and
+/// does not contain them.
 fn in_network(address: [u8; 16], len: u8, network: [u8; 16]) -> bool {
     first_bits(address, len) == u128::from_be_bytes(network) && (len >= 96 || mapped_ipv4(address).is_none())
 }
 
-/// Time since data went in either direction.
+/// Returns the time since data was last sent or received, in microseconds.
 fn idle<const BODY: usize>(record: &Record<BODY>) -> Option<u64> {
     [record.get(key::idle_snd), record.get(key::idle_rcv)].into_iter().flatten().min()
 }
 
 impl Op {
-    /// Whether the record's identity decides the comparison.
+    /// Returns whether the identity of the record decides the comparison.
     pub(super) fn is_of_identity(self) -> bool {
         match self {
             Self::Number { field, .. }
@@ -81,7 +82,8 @@ impl Op {
         }
     }
 
-    /// Whether the comparison holds; never with an absent field.
+    /// Returns whether the comparison holds.  A comparison with an absent field
+    /// never holds.
     fn holds<const BODY: usize>(self, record: &Record<BODY>) -> bool {
         let number_of = |field| record.number(field_at(field)?);
         let bytes_of = |field| record.bytes(field_at(field)?);
@@ -96,7 +98,8 @@ impl Op {
             Self::Prefix { field, comparison, len, address } => bytes_of(field)
                 .is_some_and(|value| comparison.holds(in_network(<[u8; 16]>::take(value), len, address), true)),
             Self::Name { field, comparison, name } => bytes_of(field).is_some_and(|value| {
-                // A filter's name has 32 bytes, padded with zeros; a field's has 16, 32 or 64.
+                // The name in a filter has 32 bytes, padded with zeros; the
+                // name in a field has 16, 32 or 64.
                 let padded = |bytes: &[u8], at: usize| bytes.get(at).copied().unwrap_or(0);
                 let same = (0..value.len().max(name.len())).all(|at| padded(value, at) == padded(&name, at));
                 comparison.holds(same, true)
@@ -107,25 +110,26 @@ impl Op {
 }
 
 impl Filter {
-    /// Whether the record meets the filter.  A comparison with an absent field
-    /// does not hold, whatever the comparison.
+    /// Returns whether the record matches the filter.  A comparison with an
+    /// absent field never holds, not even `!=`.
     #[must_use]
     pub fn matches<const BODY: usize>(&self, record: &Record<BODY>) -> bool {
         self.run(record, u64::MAX) == Verdict::Match
     }
 
-    /// What the record's identity alone says: every other field counts as not
-    /// known, be it present or absent.
+    /// Returns what the identity of the record decides.  All other fields count
+    /// as unknown, even if they are present.
     ///
-    /// So a record that cannot match need not be filled.  The fields of the
-    /// identity that the record will have must be there already.
+    /// This lets a source skip a record that cannot match before filling it.
+    /// All fields of the identity that the record will have must already be
+    /// set.
     #[must_use]
     pub fn verdict_by_identity<const BODY: usize>(&self, record: &Record<BODY>) -> Verdict {
         self.run(record, self.of_identity())
     }
 
-    /// Kleene's three-valued logic over the operations, of which by bit those
-    /// comparisons are `known` that the record decides.
+    /// Evaluates the operations in Kleene's three-valued logic.  The bits of
+    /// `known` select the comparisons that the record decides.
     pub(super) fn run<const BODY: usize>(&self, record: &Record<BODY>, mut known: u64) -> Verdict {
         if self.ops().is_empty() {
             return Verdict::Match;
@@ -184,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_hold_as_they_read() {
+    fn conditions_match_the_expected_records() {
         for (text, holds) in [
             ("port 443 and not state listen", true),
             ("net 10.0.0.0/8 and srtt > 100ms", true),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A filter as something else: what a kernel of another system can select by.
+//! Translating a filter to another form, such as the bytecode of a kernel.
 
 use super::eval::Verdict;
 use super::program::{Comparison, Filter, Op};
@@ -8,39 +8,39 @@ use crate::field::Field;
 use crate::record::Record;
 use crate::table::key;
 
-/// What a comparison of a filter asks for.
+/// What a comparison of a filter requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// A port from `least` to `most`, both included; none where `least` is
-    /// greater.
+pub enum Condition {
+    /// A port from `least` to `most`, inclusive; no port if `least` is greater.
     Port {
-        /// Whether the local one is asked for, or the foreign one.
+        /// Whether this is the local port, not the foreign one.
         is_local: bool,
-        /// The smallest that is meant.
+        /// The lowest port.
         least: u16,
-        /// The greatest that is meant.
+        /// The highest port.
         most: u16,
     },
-    /// An address that begins with the first `len` bits of `address`; the
-    /// IPv4-mapped addresses are in no network of fewer than 96.
+    /// An address whose first `len` bits are those of `address`.  IPv4-mapped
+    /// addresses are not in networks of fewer than 96 bits.
     Network {
-        /// Whether the local one is asked for, or the foreign one.
+        /// Whether this is the local address, not the foreign one.
         is_local: bool,
-        /// Bits that count.
+        /// Length of the prefix in bits.
         len: u8,
-        /// The network, zero behind those.
+        /// The network, with zeros after the prefix.
         address: [u8; 16],
     },
     /// Anything else.
     Other,
 }
 
-/// The ends of a range in which no port is.
+/// The bounds of an empty range of ports.
 const NONE: (u16, u16) = (u16::MAX, 0);
 
 impl Op {
-    /// What the comparison asks for, and whether it is to be so.
-    fn ask(self) -> (Ask, bool) {
+    /// Returns what the comparison requires, and whether it must hold (`true`)
+    /// or must not hold (`false`).
+    fn condition(self) -> (Condition, bool) {
         let is = |field: u8, key: &'static Field| usize::from(field) == key.bit;
         match self {
             Self::Number { field, comparison, number }
@@ -55,26 +55,27 @@ impl Op {
                     Comparison::Gt => port.checked_add(1).map_or(NONE, |least| (least, u16::MAX)),
                     Comparison::Ge => (port, u16::MAX),
                 };
-                let ask = Ask::Port { is_local, least, most };
-                (ask, comparison != Comparison::Ne)
+                let condition = Condition::Port { is_local, least, most };
+                (condition, comparison != Comparison::Ne)
             }
             Self::Prefix { field, comparison, len, address } => {
                 let is_local = is(field, key::laddr.field());
-                (Ask::Network { is_local, len, address }, comparison != Comparison::Ne)
+                (Condition::Network { is_local, len, address }, comparison != Comparison::Ne)
             }
-            _ => (Ask::Other, true),
+            _ => (Condition::Other, true),
         }
     }
 }
 
 impl Filter {
-    /// Makes of the filter a value of another kind, from what `leaf` makes of
-    /// its comparisons, and `not`, `and` and `or` of such values; none of the
-    /// filter that takes everything.  Of a comparison that is a [`Ask::Other`]
-    /// nothing is told.
+    /// Translates the filter, or returns `None` if it is the filter that
+    /// matches everything.
+    ///
+    /// `leaf` translates a comparison; `not`, `and` and `or` combine the
+    /// results.
     pub fn fold<T>(
         &self,
-        leaf: impl Fn(Ask) -> T,
+        leaf: impl Fn(Condition) -> T,
         not: impl Fn(T) -> T,
         and: impl Fn(T, T) -> T,
         or: impl Fn(T, T) -> T,
@@ -87,9 +88,9 @@ impl Filter {
                     let (right, left) = (stack.pop()?, stack.pop()?);
                     if *op == Op::And { and(left, right) } else { or(left, right) }
                 }
-                comparison => match comparison.ask() {
-                    (ask, true) => leaf(ask),
-                    (ask, false) => not(leaf(ask)),
+                comparison => match comparison.condition() {
+                    (condition, true) => leaf(condition),
+                    (condition, false) => not(leaf(condition)),
                 },
             };
             stack.push(value);
@@ -97,8 +98,8 @@ impl Filter {
         stack.pop()
     }
 
-    /// Whether a record can meet the filter of which no more is known than this
-    /// field.
+    /// Returns whether a record can match the filter if only its field `known`
+    /// is known.
     #[must_use]
     pub fn can_match_by(&self, record: &Record, known: &Field) -> bool {
         let asks = |op: &Op| matches!(op, Op::Number { field, .. } if usize::from(*field) == known.bit);
@@ -112,19 +113,21 @@ mod tests {
     use super::*;
     use crate::state::State;
 
-    /// The filter in words, with its parentheses.
+    /// Returns the filter as text with all parentheses.
     fn words(text: &str) -> String {
-        let ask = |ask| match ask {
-            Ask::Port { is_local, least, most } => format!("{}{least}-{most}", if is_local { "l" } else { "f" }),
-            Ask::Network { is_local, len, .. } => format!("{}net/{len}", if is_local { "l" } else { "f" }),
-            Ask::Other => "?".to_owned(),
+        let condition = |condition| match condition {
+            Condition::Port { is_local, least, most } => format!("{}{least}-{most}", if is_local { "l" } else { "f" }),
+            Condition::Network { is_local, len, .. } => format!("{}net/{len}", if is_local { "l" } else { "f" }),
+            Condition::Other => "?".to_owned(),
         };
         let filter = Filter::parse(text).unwrap();
-        filter.fold(ask, |a| format!("!{a}"), |a, b| format!("({a} & {b})"), |a, b| format!("({a} | {b})")).unwrap()
+        filter
+            .fold(condition, |a| format!("!{a}"), |a, b| format!("({a} & {b})"), |a, b| format!("({a} | {b})"))
+            .unwrap()
     }
 
     #[test]
-    fn a_filter_is_folded_as_it_reads() {
+    fn fold_visits_a_filter_in_its_logical_order() {
         for (text, expected) in [
             ("lport 22", "l22-22"),
             ("fport != 22", "!f22-22"),
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn one_field_can_rule_a_record_out() {
+    fn one_field_can_exclude_a_record() {
         let mut record = Record::new();
         record.set(key::state, State::LISTEN);
         for (text, can) in [

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A filter's text as tokens.
+//! Splitting the text of a filter into tokens.
 
 use super::program::Comparison;
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Symbol {
     /// A keyword, a name, a number, an address.
@@ -15,36 +15,37 @@ pub(super) enum Symbol {
     Open,
     Close,
     Compare(Comparison),
-    /// A lone `&` or `|`.
+    /// A single `&` or `|`.
     Stray,
     End,
 }
 
-/// A token and where it stands.
+/// A token and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token<'a> {
     pub(super) symbol: Symbol,
-    /// Byte offset in the filter's text.
+    /// Offset in the text of the filter, in bytes.
     pub(super) position: usize,
     pub(super) text: &'a str,
 }
 
 impl<'a> Token<'a> {
-    /// The part of the token that is its last bytes.
+    /// Returns the token reduced to its last bytes, `tail`.
     pub(super) fn tail(self, tail: &'a str) -> Self {
         let before = self.text.len().saturating_sub(tail.len());
         Self { position: self.position.saturating_add(before), text: tail, ..self }
     }
 }
 
-/// Gives the tokens one after another; at the end, [`Symbol::End`] for ever.
+/// A lexer, which returns the tokens one after another and [`Symbol::End`] at
+/// the end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lexer<'a> {
     text: &'a str,
     rest: &'a str,
 }
 
-/// The signs, those that begin as another one before it.
+/// Operators and parentheses, longer ones before their prefixes.
 const SIGNS: [(&str, Symbol); 14] = [
     ("&&", Symbol::And),
     ("||", Symbol::Or),
@@ -62,7 +63,7 @@ const SIGNS: [(&str, Symbol); 14] = [
     ("|", Symbol::Stray),
 ];
 
-/// Whether a word ends before that character.
+/// Returns whether the character ends a word.
 fn ends_word(char: char) -> bool {
     char.is_whitespace() || matches!(char, '&' | '|' | '=' | '!' | '<' | '>' | '(' | ')')
 }
@@ -72,12 +73,12 @@ impl<'a> Lexer<'a> {
         Self { text, rest: text }
     }
 
-    /// The whole text.
+    /// Returns the complete text.
     pub(super) const fn text(&self) -> &'a str {
         self.text
     }
 
-    /// The next token.
+    /// Returns the next token.
     pub(super) fn token(&mut self) -> Token<'a> {
         let rest = self.rest.trim_start();
         let position = self.text.len().saturating_sub(rest.len());
@@ -113,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn words_hold_addresses_and_numbers_together() {
+    fn addresses_and_numbers_are_single_words() {
         assert_eq!(texts("net fe80::/10&&srtt>=1.5ms"), ["net", "fe80::/10", "&&", "srtt", ">=", "1.5ms"]);
         assert_eq!(texts("!(uid!=0)"), ["!", "(", "uid", "!=", "0", ")"]);
         assert_eq!(texts(" \t\n"), [""; 0]);
     }
 
     #[test]
-    fn only_whole_words_are_keywords() {
+    fn keywords_are_complete_words() {
         let symbol = |text| Lexer::new(text).token().symbol;
         assert_eq!(symbol("and"), Symbol::And);
         assert_eq!(symbol("And"), Symbol::Word);
@@ -129,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tokens_stand_where_they_say(text in any::<String>()) {
+        fn tokens_are_at_their_positions(text in any::<String>()) {
             let mut lexer = Lexer::new(&text);
             for _ in 0..=text.len() {
                 let token = lexer.token();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The filter: which records are wanted.
+//! The filter, which selects records.
 //!
 //! ```
 //! use tcpstats::{Filter, Record, State, key};
@@ -14,36 +14,38 @@
 //! let error = Filter::parse("snd_cwnd 10ms").unwrap_err();
 //! assert_eq!(
 //!     error.to_string(),
-//!     "at position 12 (\"ms\"): expected a size, as snd_cwnd is in bytes; k, M and G are its suffixes"
+//!     "at position 12 (\"ms\"): expected a size for snd_cwnd, in bytes or with the suffix k, M or G"
 //! );
 //! ```
 //!
 //! # The language
 //!
-//! Conditions are joined by `and` (`&&`), `or` (`||`) and `not` (`!`), which
-//! bind in the order not, and, or; parentheses group.  A condition is one of
+//! Conditions are combined with `not` (`!`), `and` (`&&`) and `or` (`||`), in
+//! decreasing order of precedence, and with parentheses.  A condition is one of
 //!
 //! | condition | meaning |
 //! |---|---|
 //! | `FIELD OP VALUE` | any field of the table; OP is `=` `==` `!=` `<` `<=` `>` `>=` |
 //! | `FIELD VALUE` | the same as `FIELD = VALUE` |
-//! | `host ADDR` | the local or the foreign address; `host fe80::1%em0` only in that zone |
-//! | `net ADDR/LEN` | the local or the foreign address is in the network |
-//! | `lnet ADDR/LEN`, `fnet ADDR/LEN` | the local, the foreign address is |
-//! | `port N` | the local or the foreign port |
+//! | `host ADDR` | the local or foreign address; `host fe80::1%em0` only in that zone |
+//! | `net ADDR/LEN` | the local or foreign address is in the network |
+//! | `lnet ADDR/LEN`, `fnet ADDR/LEN` | the local, the foreign address is in the network |
+//! | `port N` | the local or foreign port |
 //! | `ip`, `ip6` | the local address is IPv4 (or IPv4-mapped), IPv6 |
-//! | `idle OP TIME` | time since data went in either direction: the smaller of `idle_snd` and `idle_rcv` |
+//! | `idle OP TIME` | time since data was last sent or received: the smaller of `idle_snd` and `idle_rcv` |
 //!
-//! States, names, addresses, options, hosts, networks and `port` take only `=`
-//! and `!=`.  `port != 22` is `not port = 22`, and so with `host` and `net`.
-//! `options sack` holds when that option is among those in use.
+//! States, names, addresses, options, `host`, `net`, `lnet`, `fnet` and `port`
+//! can only be compared with `=` and `!=`.  `port != 22` means `not port = 22`,
+//! and likewise for `host` and `net`.  `options sack` holds if the option is
+//! one of those in use.
 //!
 //! Numbers are decimal, or hexadecimal after `0x`.  A time is in microseconds
-//! or has a suffix `us`, `ms` or `s`, and then can have a fraction (`1.5ms`);
-//! any other number can have a suffix `k`, `M` or `G`, powers of 1024.
+//! or has one of the suffixes `us`, `ms` and `s`, with which it may have a
+//! fraction (`1.5ms`).  Any other number may have one of the suffixes `k`, `M`
+//! and `G`, which are powers of 1024.
 //!
-//! A comparison with an absent field does not hold, whatever the comparison:
-//! without a uid `uid != 0` does not hold, and `not uid = 0` does.
+//! A comparison with an absent field never holds, not even `!=`: for a record
+//! without a uid `uid != 0` does not hold, but `not uid = 0` does.
 
 mod eval;
 #[cfg(feature = "std")]
@@ -54,6 +56,6 @@ mod program;
 
 pub use eval::Verdict;
 #[cfg(feature = "std")]
-pub use fold::Ask;
+pub use fold::Condition;
 pub use parser::{Expected, MAX_NESTING, ParseError};
 pub use program::{FILTER_LEN, Filter, Invalid, MAX_DEPTH, MAX_OPS};

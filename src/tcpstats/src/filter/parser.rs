@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A filter's text as a program: recursive descent, bounded, without a tree.
+//! Compiling the text of a filter to a program: recursive descent with a
+//! bounded depth and without a tree.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,15 +12,15 @@ use crate::record::{ipv4, is_scoped, name};
 use crate::state::{State, option};
 use crate::table::key;
 
-/// The longest name in a condition, in bytes.
+/// Maximum length of a name in a condition, in bytes.
 const NAME_MAX: usize = 32;
 
-/// The most parentheses around a condition.
+/// Maximum number of nested parentheses.
 pub const MAX_NESTING: usize = 32;
 
-/// What a filter needed where it is wrong.
+/// What was expected at the position where a filter is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "its text says what each is")]
+#[allow(missing_docs, reason = "the texts below describe them")]
 pub enum Expected {
     Condition,
     Continuation,
@@ -45,26 +46,28 @@ impl core::fmt::Display for Expected {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Condition => f.write_str("a condition, such as port 443 or srtt > 100ms"),
-            Self::Continuation => f.write_str("and, or, or the end"),
+            Self::Continuation => f.write_str("and, or, or the end of the filter"),
             Self::Close => f.write_str("and, or, or )"),
-            Self::Equality { name } => write!(f, "= or !=, as {name} has no order"),
+            Self::Equality { name } => write!(f, "= or !=, because values of {name} have no order"),
             Self::Number { name, unit } => match unit {
-                Unit::None => write!(f, "a number, as {name} has no unit; k, M and G are its suffixes"),
-                Unit::Bytes => write!(f, "a size, as {name} is in bytes; k, M and G are its suffixes"),
+                Unit::None => write!(f, "a number for {name}, optionally with the suffix k, M or G"),
+                Unit::Bytes => write!(f, "a size for {name}, in bytes or with the suffix k, M or G"),
                 Unit::BytesPerSecond => {
-                    write!(f, "a rate, as {name} is in bytes per second; k, M and G are its suffixes")
+                    write!(f, "a rate for {name}, in bytes per second or with the suffix k, M or G")
                 }
-                Unit::Count => write!(f, "a number, as {name} is a count; k, M and G are its suffixes"),
+                Unit::Count => write!(f, "a count for {name}, optionally with the suffix k, M or G"),
                 Unit::Microseconds => {
-                    write!(f, "a time, as {name} is in microseconds; us, ms and s are its suffixes")
+                    write!(f, "a time for {name}, in microseconds or with the suffix us, ms or s")
                 }
             },
-            Self::AtMost { name, greatest } => write!(f, "at most {greatest}, as {name} holds no more"),
+            Self::AtMost { name, greatest } => write!(f, "at most {greatest}, the maximum of {name}"),
             Self::WholeNumber { unit: Unit::Microseconds } => f.write_str("a whole number of microseconds"),
             Self::WholeNumber { .. } => f.write_str("a whole number"),
             Self::Address => f.write_str("an IPv4 or IPv6 address"),
-            Self::ScopedAddress => f.write_str("no zone, as only link-local and interface-local addresses have one"),
-            Self::Zone => f.write_str("the name or the number of an interface of this host"),
+            Self::ScopedAddress => {
+                f.write_str("no zone, because only link-local and interface-local addresses have one")
+            }
+            Self::Zone => f.write_str("the name or number of an interface of this host"),
             Self::Network => f.write_str("a network, such as 10.0.0.0/8 or 2001:db8::/32"),
             Self::PrefixLength { greatest } => write!(f, "a prefix length of at most {greatest}"),
             Self::NoHostBits { len } => write!(f, "a network whose bits after the first {len} are zero"),
@@ -74,11 +77,11 @@ impl core::fmt::Display for Expected {
                 option::NAMES.iter().try_for_each(|name| write!(f, " {name}"))
             }
             Self::Name { longest } => write!(f, "a name of at most {longest} ASCII characters"),
-            // A comparison and an `or` are an operation each.
+            // A comparison is one operation and so is an `or`.
             Self::FewerOperations => write!(
                 f,
-                "a shorter filter: one has at most {MAX_OPS} operations, which is about {} conditions on one end \
-                 (lport, lnet) or {} on either (port, net, host)",
+                "a shorter filter: at most {MAX_OPS} operations, which is about {} conditions on one end \
+                 (lport, lnet) or {} on either end (port, net, host)",
                 MAX_OPS / 2,
                 MAX_OPS / 4
             ),
@@ -87,14 +90,14 @@ impl core::fmt::Display for Expected {
     }
 }
 
-/// Where a filter's text is wrong, and what was expected there.
+/// Where the text of a filter is wrong, and what was expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseError<'a> {
-    /// Byte offset in the text, at the beginning of a character.
+    /// Offset in the text in bytes, at the start of a character.
     pub position: usize,
     /// What was expected.
     pub expected: Expected,
-    /// What stands there; empty at the end of the text.
+    /// The text at the position; empty at the end of the filter.
     pub found: &'a str,
     /// The position in characters, from 1.
     column: usize,
@@ -115,17 +118,17 @@ impl core::fmt::Display for ParseError<'_> {
 impl core::error::Error for ParseError<'_> {}
 
 impl Filter {
-    /// Reads a filter, as [the module](super) describes the language.  Zones of
-    /// addresses are numbers only.
+    /// Parses a filter in the language of [the module](super).  The zone of an
+    /// address must be a number.
     ///
     /// # Errors
-    /// The first place where the text is wrong.
+    /// Returns the first position at which the text is wrong.
     pub fn parse(text: &str) -> Result<Self, ParseError<'_>> {
         Self::parse_with_zones(text, &|_| None)
     }
 
-    /// Reads a filter in which zones of addresses can also be names, of which
-    /// `zone_of` gives the number.
+    /// Parses a filter in which the zone of an address may also be a name.
+    /// `zone_of` returns the number of a zone by its name.
     ///
     /// ```
     /// use tcpstats::Filter;
@@ -136,7 +139,7 @@ impl Filter {
     /// ```
     ///
     /// # Errors
-    /// The first place where the text is wrong.
+    /// Returns the first position at which the text is wrong.
     pub fn parse_with_zones<'a>(
         text: &'a str,
         zone_of: &'a dyn Fn(&str) -> Option<u32>,
@@ -152,7 +155,7 @@ impl Filter {
     }
 }
 
-/// A number that can be compared.
+/// A number that a condition compares.
 #[derive(Clone, Copy)]
 struct Quantity {
     name: &'static str,
@@ -169,7 +172,7 @@ impl Quantity {
         Expected::Number { name: self.name, unit: self.unit }
     }
 
-    /// What a suffix multiplies by.
+    /// Returns the factor of a suffix.
     fn factor(self, suffix: &str) -> Option<u64> {
         match (self.unit == Unit::Microseconds, suffix) {
             (_, "") | (true, "us") => Some(1),
@@ -186,12 +189,12 @@ impl Quantity {
 struct Parser<'a> {
     lexer: Lexer<'a>,
     token: Token<'a>,
-    /// Where the condition begins that is being read.
+    /// First token of the condition that is being parsed.
     start: Token<'a>,
     filter: Filter,
-    /// Truth values on the stack.
+    /// Number of truth values on the stack.
     depth: usize,
-    /// The number of a zone by its name.
+    /// Returns the number of a zone by its name.
     zone_of: &'a dyn Fn(&str) -> Option<u32>,
 }
 
@@ -208,7 +211,7 @@ impl<'a> Parser<'a> {
         self.token = self.lexer.token();
     }
 
-    /// Takes the next token if it is that.
+    /// Takes the next token if it has this symbol.
     fn take(&mut self, symbol: Symbol) -> bool {
         let is_next = self.token.symbol == symbol;
         if is_next {
@@ -222,7 +225,7 @@ impl<'a> Parser<'a> {
         if self.filter.push(op) { Ok(()) } else { Err(self.wrong(self.start, Expected::FewerOperations)) }
     }
 
-    /// Conditions with `or` between.
+    /// Parses conditions that are combined with `or`.
     fn alternatives(&mut self, nesting: usize) -> Parsed<'a, ()> {
         self.conjunction(nesting)?;
         while self.take(Symbol::Or) {
@@ -232,7 +235,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Conditions with `and` between.
+    /// Parses conditions that are combined with `and`.
     fn conjunction(&mut self, nesting: usize) -> Parsed<'a, ()> {
         self.negation(nesting)?;
         while self.take(Symbol::And) {
@@ -242,7 +245,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// A condition with any number of `not` before it.
+    /// Parses a condition after any number of `not`.
     fn negation(&mut self, nesting: usize) -> Parsed<'a, ()> {
         let mut negated = false;
         while self.take(Symbol::Not) {
@@ -314,7 +317,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A comparison of a field of the table, after its name.
+    /// Parses the rest of a comparison with a field, after its name.
     fn field(&mut self, of: &'static Field) -> Parsed<'a, ()> {
         let field = number_of(of);
         let comparison = if of.kind.is_number() { self.comparison() } else { self.equality(of.name)? };
@@ -348,7 +351,8 @@ impl<'a> Parser<'a> {
         self.push(op)
     }
 
-    /// The same of two fields: one of them meets it, or with `!=` none does.
+    /// Appends the same comparison for two fields: at least one of them must
+    /// match, or, with `!=`, neither.
     fn either(&mut self, of: [u8; 2], is: Comparison, op: impl Fn(u8, Comparison) -> Op) -> Parsed<'a, ()> {
         let [local, foreign] = of;
         self.push(op(local, Comparison::Eq))?;
@@ -357,7 +361,8 @@ impl<'a> Parser<'a> {
         if is == Comparison::Ne { self.push(Op::Not) } else { Ok(()) }
     }
 
-    /// A comparison sign; equality where there is none.
+    /// Parses a comparison operator.  Without an operator the comparison is
+    /// equality.
     fn comparison(&mut self) -> Comparison {
         let Symbol::Compare(comparison) = self.token.symbol else {
             return Comparison::Eq;
@@ -366,14 +371,15 @@ impl<'a> Parser<'a> {
         comparison
     }
 
-    /// As [`Parser::comparison`], for what has no order.
+    /// Parses an operator like [`Parser::comparison`], but accepts only `=` and
+    /// `!=`.
     fn equality(&mut self, name: &'static str) -> Parsed<'a, Comparison> {
         let at = self.token;
         let comparison = self.comparison();
         if comparison.is_equality() { Ok(comparison) } else { Err(self.wrong(at, Expected::Equality { name })) }
     }
 
-    /// A word of which `read` makes something.
+    /// Parses a word with `read`.
     fn value<T>(&mut self, expected: Expected, read: impl FnOnce(&'a str) -> Option<T>) -> Parsed<'a, T> {
         let at = self.token;
         let value = Some(at.text).filter(|_| at.symbol == Symbol::Word).and_then(read);
@@ -382,7 +388,8 @@ impl<'a> Parser<'a> {
         Ok(value)
     }
 
-    /// An address, and after `%` its zone: a number, or a name that is known.
+    /// Parses an address, which may be followed by `%` and its zone: a number
+    /// or a known name.
     fn scoped_address(&mut self) -> Parsed<'a, ([u8; 16], Option<u32>)> {
         let at = self.token;
         let (text, zone) = self.value(Expected::Address, |text| {
@@ -392,7 +399,7 @@ impl<'a> Parser<'a> {
         let Some(name) = zone else {
             return Ok((text, None));
         };
-        // At the end nothing is left; the address as a whole is shown.
+        // If the name is empty, the error shows the complete address.
         let at_name = if name.is_empty() { at } else { at.tail(name) };
         if !is_scoped(text) {
             return Err(self.wrong(at_name, Expected::ScopedAddress));
@@ -402,8 +409,8 @@ impl<'a> Parser<'a> {
         zone.map(|zone| (text, Some(zone))).ok_or_else(|| self.wrong(at_name, Expected::Zone))
     }
 
-    /// After the comparison of an address: it holds if the address is in the
-    /// zone too, or with `!=` if not both are so.
+    /// Completes the comparison of an address: the zone must match too, or,
+    /// with `!=`, not both may match.
     fn in_zone(&mut self, zone: Option<u32>, is: Comparison) -> Parsed<'a, ()> {
         if let Some(zone) = zone {
             let field = number_of(key::zone.field());
@@ -413,7 +420,8 @@ impl<'a> Parser<'a> {
         if is == Comparison::Ne { self.push(Op::Not) } else { Ok(()) }
     }
 
-    /// A network: its address, and its length in bits of an IPv6 address.
+    /// Parses a network, and returns its address and the length of its prefix
+    /// as an IPv6 address.
     fn network(&mut self) -> Parsed<'a, ([u8; 16], u8)> {
         let at = self.token;
         let (text, len) = self.value(Expected::Network, |text| text.split_once('/'))?;
@@ -421,7 +429,7 @@ impl<'a> Parser<'a> {
         let bits = Some(len).filter(|len| len.bytes().all(|byte| byte.is_ascii_digit()));
         let bits = bits.and_then(|bits| bits.parse::<u8>().ok()).filter(|bits| *bits <= greatest);
         let bits = bits.ok_or_else(|| {
-            // At the end nothing stands; the network as a whole is shown.
+            // If the length is empty, the error shows the complete network.
             let at = if len.is_empty() { at } else { at.tail(len) };
             self.wrong(at, Expected::PrefixLength { greatest })
         })?;
@@ -432,7 +440,7 @@ impl<'a> Parser<'a> {
         Ok((address, len))
     }
 
-    /// A number with or without a suffix, which can be a word of its own.
+    /// Parses a number and its optional suffix, which may be a separate word.
     fn quantity(&mut self, quantity: Quantity) -> Parsed<'a, u64> {
         let at = self.token;
         let too_much = Expected::AtMost { name: quantity.name, greatest: quantity.greatest };
@@ -474,13 +482,14 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The text before and from the first character that is not of the kind.
+/// Splits the text before the first character for which `is` returns false.
 fn split(text: &str, is: impl Fn(char) -> bool) -> (&str, &str) {
     let end = text.find(|char| !is(char)).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
-/// An address, and the bits that a prefix of it can have as it is written.
+/// Parses an address, and returns it with the maximum length of a prefix in its
+/// notation.
 fn address(text: &str) -> Option<([u8; 16], u8)> {
     match text.parse::<Ipv4Addr>() {
         Ok(address) => Some((ipv4(address.octets()), 32)),
@@ -498,7 +507,7 @@ mod tests {
     use super::*;
     use crate::table::FIELDS;
 
-    fn sentence(text: &str) -> String {
+    fn message(text: &str) -> String {
         Filter::parse(text).unwrap_err().to_string()
     }
 
@@ -519,38 +528,35 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where_and_what() {
-        for (text, says) in [
+    fn errors_report_the_position_and_what_was_expected() {
+        for (text, expected) in [
             ("", "at position 1 (the end): expected a condition, such as port 443 or srtt > 100ms"),
             ("ip and", "at position 7 (the end): expected a condition, such as port 443 or srtt > 100ms"),
             ("é rtt", "at position 1 (\"é\"): expected a condition, such as port 443 or srtt > 100ms"),
             ("cc é", "at position 4 (\"é\"): expected a name of at most 16 ASCII characters"),
-            ("ip ip6", "at position 4 (\"ip6\"): expected and, or, or the end"),
+            ("ip ip6", "at position 4 (\"ip6\"): expected and, or, or the end of the filter"),
             ("(ip", "at position 4 (the end): expected and, or, or )"),
-            ("port < 5", "at position 6 (\"<\"): expected = or !=, as port has no order"),
-            ("port 65536", "at position 6 (\"65536\"): expected at most 65535, as port holds no more"),
+            ("port < 5", "at position 6 (\"<\"): expected = or !=, because values of port have no order"),
+            ("port 65536", "at position 6 (\"65536\"): expected at most 65535, the maximum of port"),
             (
                 "srtt > 5k",
-                "at position 9 (\"k\"): expected a time, as srtt is in microseconds; us, ms and s are its suffixes",
+                "at position 9 (\"k\"): expected a time for srtt, in microseconds or with the suffix us, ms or s",
             ),
             ("srtt > 1.5us", "at position 9 (\".5us\"): expected a whole number of microseconds"),
             ("snd_cwnd 1.5k", "at position 11 (\".5k\"): expected a whole number"),
             (
                 "age 18446744073709551616",
-                "at position 5 (\"18446744073709551616\"): expected at most 18446744073709551615, as age holds no more",
+                "at position 5 (\"18446744073709551616\"): expected at most 18446744073709551615, the maximum of age",
             ),
             ("host 10.0.0", "at position 6 (\"10.0.0\"): expected an IPv4 or IPv6 address"),
             (
                 "host 10.0.0.1%1",
-                "at position 15 (\"1\"): expected no zone, as only link-local and interface-local addresses have one",
+                "at position 15 (\"1\"): expected no zone, because only link-local and interface-local addresses have one",
             ),
-            (
-                "host fe80::1%em9",
-                "at position 14 (\"em9\"): expected the name or the number of an interface of this host",
-            ),
+            ("host fe80::1%em9", "at position 14 (\"em9\"): expected the name or number of an interface of this host"),
             (
                 "laddr fe80::1%",
-                "at position 7 (\"fe80::1%\"): expected the name or the number of an interface of this host",
+                "at position 7 (\"fe80::1%\"): expected the name or number of an interface of this host",
             ),
             ("net 10.0.0.0", "at position 5 (\"10.0.0.0\"): expected a network, such as 10.0.0.0/8 or 2001:db8::/32"),
             ("net 10.0.0.0/33", "at position 14 (\"33\"): expected a prefix length of at most 32"),
@@ -561,12 +567,12 @@ mod tests {
             ("state open", "at position 7 (\"open\"): expected a state, such as listen, established or time_wait"),
             ("options x", "at position 9 (\"x\"): expected an option, one of ts sack wscale ecn accecn tfo toe"),
         ] {
-            assert_eq!(sentence(text), says, "{text}");
+            assert_eq!(message(text), expected, "{text}");
         }
     }
 
     #[test]
-    fn too_much_is_an_error() {
+    fn nesting_and_length_are_limited() {
         let nested = |depth| format!("{}ip{}", "(".repeat(depth), ")".repeat(depth));
         assert!(Filter::parse(&nested(MAX_NESTING)).is_ok());
         assert_eq!(Filter::parse(&nested(MAX_NESTING + 1)).unwrap_err().expected, Expected::LessNesting);
@@ -579,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn suffixes_multiply() {
+    fn suffixes_scale_numbers() {
         for (one, other) in [
             ("srtt 1.5ms", "srtt = 1500"),
             ("srtt 2 s", "srtt == 2000000us"),
@@ -606,12 +612,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in any::<String>()) {
+        fn the_parser_does_not_panic_on_any_text(text in any::<String>()) {
             check(&text);
         }
 
         #[test]
-        fn no_tokens_panic(tokens in prop::collection::vec(prop::sample::select(&[
+        fn the_parser_does_not_panic_on_any_tokens(tokens in prop::collection::vec(prop::sample::select(&[
             "and", "or", "not", "(", ")", "!", "<", "=", "!=", "port", "22", "srtt", "100ms", "1.", "0x", "s", "k",
             "host", "net", "::/0", "fe80::1%1", "10.0.0.0/8", "10.0.0.1/", "cc", "cubic", "é", "&", "idle", "ip", "state", "listen",
         ][..]), 0..60), space: bool) {

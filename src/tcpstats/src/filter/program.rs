@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The postfix program that a filter is, and its wire form.
+//! The postfix program of a filter, and its wire format.
 
 use crate::field::{Field, Kind, Part};
 use crate::mask::MASK_WORDS;
 use crate::record::Value;
 
-/// The most operations of a filter.
+/// Maximum number of operations in a filter.
 pub const MAX_OPS: usize = 64;
 
-/// The most truth values that a filter holds at once.
+/// Maximum number of truth values on the stack of a filter.
 pub const MAX_DEPTH: usize = 32;
 
-/// Bytes of a filter's header on the wire.
+/// Length of the header of a filter on the wire, in bytes.
 const HEADER_LEN: usize = 8;
 
-/// Bytes of an operation on the wire.
+/// Length of an operation on the wire, in bytes.
 const OP_LEN: usize = 40;
 
-/// Bytes of a filter on the wire.
+/// Length of a filter on the wire, in bytes.
 pub const FILTER_LEN: usize = HEADER_LEN + MAX_OPS * OP_LEN;
 
-/// Version of the wire form.
+/// Version of the wire format.
 const VERSION: u16 = 1;
 
 const _: () = assert!(MASK_WORDS * 64 <= 256, "an operation has one byte for its field");
@@ -38,7 +38,7 @@ pub(super) enum Comparison {
 }
 
 impl Comparison {
-    /// Every comparison; on the wire it is its place here, from 1.
+    /// Every comparison, in the order of the codes.
     const ALL: [Self; 6] = [Self::Eq, Self::Ne, Self::Lt, Self::Le, Self::Gt, Self::Ge];
 
     const fn code(self) -> u8 {
@@ -56,48 +56,49 @@ impl Comparison {
         Self::ALL.into_iter().find(|comparison| comparison.code() == code)
     }
 
-    /// Whether it only asks whether the values are the same.
+    /// Returns whether the comparison only tests whether the values are equal.
     pub(super) const fn is_equality(self) -> bool {
         matches!(self, Self::Eq | Self::Ne)
     }
 }
 
-/// One operation.  The last three take truth values from the stack, the others
-/// put one there.
+/// An operation.  The last three combine truth values on the stack, the others
+/// push one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
     /// Compares a number or a state.
     Number { field: u8, comparison: Comparison, number: u64 },
-    /// Compares the time since data went in either direction.
+    /// Compares the time since data was last sent or received.
     Idle { comparison: Comparison, number: u64 },
-    /// Asks whether one of the bits is set.
+    /// Tests whether at least one of the bits is set.
     Options { field: u8, comparison: Comparison, bits: u16 },
-    /// Asks whether an address begins with the first bits of another.
+    /// Tests whether an address starts with the first `len` bits of another.
     Prefix { field: u8, comparison: Comparison, len: u8, address: [u8; 16] },
     /// Compares a name, padded with zeros.
     Name { field: u8, comparison: Comparison, name: [u8; 32] },
-    /// Both of two.
+    /// Replaces two values with their conjunction.
     And,
-    /// At least one of two.
+    /// Replaces two values with their disjunction.
     Or,
-    /// Not the one.
+    /// Negates a value.
     Not,
 }
 
-/// The field whose presence bit that is.
+/// Returns the field with this presence bit.
 pub(super) fn field_at(bit: u8) -> Option<&'static Field> {
     let bit = usize::from(bit);
     let part = if bit < Part::Linux.first_bit() { Part::Module } else { Part::Linux };
     part.fields().get(bit - part.first_bit())
 }
 
-/// A field as an operation names it: by its presence bit, which no version
-/// changes.
+/// Returns the number of a field in operations: its presence bit, which is the
+/// same in every version.
 pub(super) fn number_of(field: &Field) -> u8 {
     u8::try_from(field.bit).unwrap_or(u8::MAX)
 }
 
-/// The greatest number that a kind can hold; 0 where it holds none.
+/// Returns the greatest number that a kind can hold, or 0 if it does not hold
+/// numbers.
 pub(super) const fn greatest(kind: Kind) -> u64 {
     match kind {
         Kind::U8 | Kind::State => u8::MAX as u64,
@@ -108,15 +109,15 @@ pub(super) const fn greatest(kind: Kind) -> u64 {
     }
 }
 
-/// The first `len` bits of an address, zeros after them.
+/// Returns the first `len` bits of an address, followed by zeros.
 pub(super) fn first_bits(address: [u8; 16], len: u8) -> u128 {
     let mask = u128::MAX.checked_shl(128_u32.saturating_sub(len.into())).unwrap_or(0);
     u128::from_be_bytes(address) & mask
 }
 
 impl Op {
-    /// How many truth values there are after the operation; none where it
-    /// finds too few or leaves too many.
+    /// Returns the number of truth values after the operation, or `None` if
+    /// there are too few for the operation or too many after it.
     pub(super) fn depth_after(self, depth: usize) -> Option<usize> {
         match self {
             Self::And | Self::Or => depth.checked_sub(1).filter(|depth| *depth > 0),
@@ -125,7 +126,7 @@ impl Op {
         }
     }
 
-    /// Whether the operands are those that a parser gives.
+    /// Returns whether a parser could have produced the operands.
     fn is_valid(self) -> bool {
         let kind = |field| field_at(field).map(|field| field.kind);
         match self {
@@ -152,8 +153,8 @@ impl Op {
         }
     }
 
-    /// The operation on the wire: code, field, comparison, prefix length, four
-    /// zeros, and the operand with zeros after it.
+    /// Returns the operation as it is sent: code, field, comparison, prefix
+    /// length, four zeros, and the operand padded with zeros.
     fn to_bytes(self) -> [u8; OP_LEN] {
         let mut operand = [0; OP_LEN - 8];
         let [code, field, comparison, len] = match self {
@@ -188,7 +189,8 @@ impl Op {
         bytes
     }
 
-    /// Reads an operation that [`Op::to_bytes`] writes to the same bytes.
+    /// Parses an operation.  Only the bytes that [`Op::to_bytes`] returns are
+    /// accepted.
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&[code, field, comparison, len, ..], operand) = bytes.split_first_chunk::<8>()?;
         let comparison = Comparison::by_code(comparison);
@@ -203,18 +205,18 @@ impl Op {
             8 => Self::Name { field, comparison: comparison?, name: <[u8; 32]>::take(operand) },
             _ => return None,
         };
-        // What the operation does not use is zero.
+        // Bytes that the operation does not use must be zero.
         (op.is_valid() && op.to_bytes() == bytes).then_some(op)
     }
 }
 
-/// A condition on a record, as a checked program of at most [`MAX_OPS`]
-/// operations without jumps.
+/// A condition on a record, as a checked program without jumps of at most
+/// [`MAX_OPS`] operations.
 #[derive(Clone, Debug)]
 pub struct Filter {
     ops: [Op; MAX_OPS],
     len: usize,
-    /// By bit, the operations that the identity of a record decides.
+    /// Bit set of the comparisons that the identity of a record decides.
     of_identity: u64,
 }
 
@@ -228,36 +230,36 @@ impl PartialEq for Filter {
 
 impl Eq for Filter {}
 
-/// Why bytes are no filter.
+/// Why bytes are not a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
-    /// They are not [`FILTER_LEN`] bytes.
+    /// The length is not [`FILTER_LEN`] bytes.
     Length,
-    /// The version is not this one.
+    /// The version is not supported.
     Version,
-    /// There is no operation, or there are more than [`MAX_OPS`].
+    /// There are no operations or more than [`MAX_OPS`].
     Count,
-    /// Reserved bytes of the header, or an operation that is not used, are not
-    /// zero.
+    /// Reserved bytes of the header or unused operations are not zero.
     NotZero,
-    /// The operation at that place, from 0, is unknown or has wrong operands.
+    /// The operation with this index, from 0, is unknown or has invalid
+    /// operands.
     Op(usize),
-    /// The operation at that place, from 0, finds too few truth values or
-    /// leaves too many.
+    /// The operation with this index, from 0, has too few truth values on the
+    /// stack or leaves too many.
     Stack(usize),
-    /// There is not one truth value at the end.
+    /// The program does not end with exactly one truth value.
     Unfinished,
 }
 
 impl core::fmt::Display for Invalid {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Length => write!(f, "a filter has {FILTER_LEN} bytes"),
-            Self::Version => write!(f, "the filter is not of version {VERSION}"),
-            Self::Count => write!(f, "a filter has 1 to {MAX_OPS} operations"),
-            Self::NotZero => f.write_str("what a filter does not use must be zero"),
-            Self::Op(at) => write!(f, "operation {at} of the filter is unknown or has wrong operands"),
-            Self::Stack(at) => write!(f, "operation {at} of the filter has too few truth values, or one too many"),
+            Self::Length => write!(f, "the filter has the wrong length; expected {FILTER_LEN} bytes"),
+            Self::Version => write!(f, "the version of the filter is unknown; expected {VERSION}"),
+            Self::Count => write!(f, "the filter has the wrong number of operations; expected 1 to {MAX_OPS}"),
+            Self::NotZero => f.write_str("unused bytes of the filter are not zero"),
+            Self::Op(at) => write!(f, "operation {at} of the filter is unknown or has invalid operands"),
+            Self::Stack(at) => write!(f, "operation {at} of the filter has too few truth values or leaves too many"),
             Self::Unfinished => f.write_str("the filter does not end with one truth value"),
         }
     }
@@ -266,14 +268,14 @@ impl core::fmt::Display for Invalid {
 impl core::error::Error for Invalid {}
 
 impl Filter {
-    /// The filter that every record meets.  It has no operations and no wire
-    /// form; a parsed one always has some.
+    /// Returns the filter that matches every record.  It has no operations and
+    /// no wire format; a parsed filter always has operations.
     #[must_use]
     pub const fn everything() -> Self {
         Self { ops: [Op::And; MAX_OPS], len: 0, of_identity: 0 }
     }
 
-    /// Appends an operation; whether there was room for it.
+    /// Appends an operation, and returns whether there was room for it.
     pub(super) fn push(&mut self, op: Op) -> bool {
         let Some(slot) = self.ops.get_mut(self.len) else {
             return false;
@@ -289,24 +291,25 @@ impl Filter {
         true
     }
 
-    /// By bit, the comparisons that the identity of a record decides.
+    /// Returns the bit set of the comparisons that the identity of a record
+    /// decides.
     pub(super) const fn of_identity(&self) -> u64 {
         self.of_identity
     }
 
-    /// The operations in order.
+    /// Returns the operations in order.
     pub(super) fn ops(&self) -> &[Op] {
         self.ops.get(..self.len).unwrap_or_default()
     }
 
-    /// How many operations there are.
-    #[allow(clippy::len_without_is_empty, reason = "to be empty means to take everything, not nothing")]
+    /// Returns the number of operations.
+    #[allow(clippy::len_without_is_empty, reason = "an empty filter matches everything")]
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// The filter as an ioctl takes it, in native byte order.
+    /// Returns the filter as the ioctl takes it, in native byte order.
     ///
     /// | offset | size | |
     /// |---|---|---|
@@ -327,21 +330,23 @@ impl Filter {
         bytes
     }
 
-    /// Reads and checks what [`Filter::to_bytes`] gives.
+    /// Parses and checks the bytes of [`Filter::to_bytes`].  Every filter that
+    /// is accepted can be evaluated.
     ///
     /// # Errors
-    /// The first thing that is wrong.  Whatever is accepted can be evaluated.
+    /// Returns the first error in the bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Invalid> {
         let mut filter = Self::everything();
         filter.read(bytes)?;
         Ok(filter)
     }
 
-    /// Becomes what the bytes say, as [`Filter::from_bytes`] reads them, where it
-    /// is: a filter is too large to be handed around on a kernel's stack.
+    /// Parses a filter like [`Filter::from_bytes`], but in place: a filter is
+    /// too large to be moved on a kernel stack.
     ///
     /// # Errors
-    /// The first thing that is wrong; the filter then takes everything.
+    /// Returns the first error in the bytes.  The filter then matches
+    /// everything.
     pub fn read(&mut self, bytes: &[u8]) -> Result<(), Invalid> {
         self.len = 0;
         let result = self.append(bytes);
@@ -412,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wire_form_gives_the_filter_back() {
+    fn a_filter_survives_the_wire_format() {
         for text in SOURCES {
             let filter = Filter::parse(text).unwrap();
             assert_eq!(Filter::from_bytes(&filter.to_bytes()), Ok(filter), "{text}");
@@ -420,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wire_form_fits_an_ioctl() {
+    fn the_wire_format_fits_in_an_ioctl() {
         assert_eq!(FILTER_LEN, 2568);
         const { assert!(FILTER_LEN < 0x1fff) };
         let bytes = bytes("lport 22");
@@ -433,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_is_checked() {
+    fn every_byte_is_checked() {
         let index = |name| u8::try_from(Field::by_name(name).unwrap().bit).unwrap();
         assert_eq!(Filter::from_bytes(&bytes("ip")[1..]), Err(Invalid::Length));
         assert_eq!(Filter::from_bytes(&[]), Err(Invalid::Length));
@@ -466,20 +471,20 @@ mod tests {
         assert_eq!(changed("lport 1", 11, 1), Err(Invalid::Op(0)), "prefix of a number");
         assert_eq!(changed("lport 1", 12, 1), Err(Invalid::Op(0)), "reserved");
         assert_eq!(changed("lport 1", 19, 1), Err(Invalid::Op(0)), "too large");
-        assert_eq!(changed("lport 1", 24, 1), Err(Invalid::Op(0)), "behind the number");
+        assert_eq!(changed("lport 1", 24, 1), Err(Invalid::Op(0)), "after the number");
         assert_eq!(changed("state listen", 10, 3), Err(Invalid::Op(0)), "states have no order");
         assert_eq!(changed("lnet 10.0.0.0/8", 10, 5), Err(Invalid::Op(0)), "addresses have no order");
         assert_eq!(changed("lnet 10.0.0.0/8", 11, 129), Err(Invalid::Op(0)), "prefix");
         assert_eq!(changed("lnet 10.0.0.0/8", 31, 1), Err(Invalid::Op(0)), "host bits");
         assert_eq!(changed("cc cubic", 16, 0), Err(Invalid::Op(0)), "no name");
-        assert_eq!(changed("cc cubic", 47, b'x'), Err(Invalid::Op(0)), "behind the name");
+        assert_eq!(changed("cc cubic", 47, b'x'), Err(Invalid::Op(0)), "after the name");
         assert_eq!(changed("stack abcdefghijklmnopq", 9, index("cc")), Err(Invalid::Op(0)), "too long");
         assert_eq!(changed("options ts", 16, 0), Err(Invalid::Op(0)), "no bit");
         assert_eq!(changed("idle 1", 9, 1), Err(Invalid::Op(0)), "idle has no field");
         assert_eq!(changed("not ip", HEADER_LEN + OP_LEN, 1), Err(Invalid::Stack(1)), "and for not");
         assert_eq!(
             Invalid::Stack(1).to_string(),
-            "operation 1 of the filter has too few truth values, or one too many"
+            "operation 1 of the filter has too few truth values or leaves too many"
         );
         let mut two = bytes("ip");
         two[2..4].copy_from_slice(&2_u16.to_ne_bytes());
@@ -502,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_too_many_is_found_where_it_is() {
+    fn the_operation_that_overflows_the_stack_is_reported() {
         let mut filter = Filter::everything();
         for _ in 0..=MAX_DEPTH {
             assert!(filter.push(Op::Idle { comparison: Comparison::Eq, number: 0 }));
@@ -510,21 +515,21 @@ mod tests {
         assert_eq!(Filter::from_bytes(&filter.to_bytes()), Err(Invalid::Stack(MAX_DEPTH)));
     }
 
-    fn usable(bytes: &[u8]) {
+    fn check(bytes: &[u8]) {
         if let Ok(filter) = Filter::from_bytes(bytes) {
-            assert_eq!(filter.to_bytes()[..], *bytes, "one filter has one form");
+            assert_eq!(filter.to_bytes()[..], *bytes, "a filter has only one wire format");
             let _ = (filter.matches(&Record::new()), filter.verdict_by_identity(&Record::new()));
         }
     }
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..FILTER_LEN + 8)) {
-            usable(&bytes);
+        fn parsing_does_not_panic_on_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..FILTER_LEN + 8)) {
+            check(&bytes);
         }
 
         #[test]
-        fn likely_bytes_do_not_panic(
+        fn parsing_does_not_panic_on_plausible_bytes(
             count in 0..70u16,
             ops in prop::collection::vec((0..10u8, 0..24u8, 0..8u8, 0..130u8, any::<[u8; 2]>()), 0..MAX_OPS),
         ) {
@@ -540,11 +545,11 @@ mod tests {
                 };
                 to[..used.len()].copy_from_slice(used);
             }
-            usable(&bytes);
+            check(&bytes);
         }
 
         #[test]
-        fn changed_programs_do_not_panic(
+        fn parsing_does_not_panic_on_changed_programs(
             which in 0..SOURCES.len(),
             changes in prop::collection::vec((0..HEADER_LEN + 8 * OP_LEN, any::<u8>()), 1..4),
             small: bool,
@@ -552,7 +557,7 @@ mod tests {
             let mut bytes: Vec<u8> = bytes(SOURCES[which]).to_vec();
             for (at, value) in changes {
                 bytes[at] = if small { value % 10 } else { value };
-                usable(&bytes);
+                check(&bytes);
             }
         }
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A program with the table of a later version, which has a field more in each
-//! part: reads the golden file of this version, and writes one of its own.
+//! A program with the table of a later version, which has an additional field
+//! in each part: reads the golden file of this version, and writes a file of
+//! its own.
 //!
-//! newer GOLDEN NEW
+//! Usage: `newer GOLDEN NEW`
 
 use tcpstats::frame::{Frame, FrameKind, Header, header_bytes};
 use tcpstats::{FIELDS, Filter, MODULE_BODY_LEN, RECORD_LEN, Record, State, key};
@@ -16,7 +17,7 @@ fn main() {
     for field in &FIELDS {
         let is_new = field.name.starts_with("grown_");
         assert_eq!(full.has(field), !is_new, "{}", field.name);
-        // The golden file's numbers are made of the fields' bits.
+        // Values in the golden file are derived from the bits of the fields.
         if field.kind == tcpstats::Kind::U64 && !is_new {
             assert_eq!(full.number(field), Some((field.bit as u64 * 1001) << 24), "{}", field.name);
         }
@@ -35,7 +36,7 @@ fn main() {
     let head = header_bytes(FrameKind::Snapshot, &header, u32::try_from(RECORD_LEN).unwrap(), RECORD_LEN as u64);
     std::fs::write(&paths[2], [&head[..], &record.to_bytes()].concat()).unwrap();
 
-    // Numbers of fields in a compiled filter do not move either.
+    // Fields keep their numbers in compiled filters too.
     let filter = Filter::parse("grown_linux 2 and received_bytes = 123456").unwrap();
     assert!(filter.matches(&record));
     let old = Filter::parse("received_bytes = 123456").unwrap();

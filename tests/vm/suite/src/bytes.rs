@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The counters of bytes against the application's own count, and against the
-//! packets.  Not against `TCP_INFO`, which has the faults of the kernel's
-//! counters.
+//! The byte counters, compared with the application's own count and with the
+//! packets, not with `TCP_INFO`, which has the errors of the kernel's counters.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,18 +14,18 @@ use tcpstats::{Record, State, key};
 
 use crate::connections::{pair, reset};
 use crate::device::Device;
-use crate::mirror::{ENDS, Mirror, Sent};
+use crate::mirror::{ENDS, Mirror, Transmission};
 use crate::system::{Setting, run, stacks, with_stack};
 use crate::tap::Tap;
 
-/// A connection over the mirror, and what its application knows of it.
+/// A connection over the mirror, and what its application knows about it.
 struct Flow {
     client: TcpStream,
     server: TcpStream,
     ipv4: bool,
     port: u16,
     peer: u16,
-    /// Bytes that the kernel has taken from the client.
+    /// Bytes that the kernel has accepted from the client.
     written: u64,
     /// Bytes that the server has read.
     read: Arc<AtomicU64>,
@@ -40,11 +39,11 @@ impl Flow {
         let ipv4 = client.local_addr().unwrap().is_ipv4();
         client.set_nonblocking(true).unwrap();
         let (read, reads) = (Arc::<AtomicU64>::default(), Arc::new(AtomicBool::new(true)));
-        let (mut input, count, goes_on) = (server.try_clone().unwrap(), read.clone(), reads.clone());
+        let (mut input, count, is_reading) = (server.try_clone().unwrap(), read.clone(), reads.clone());
         std::thread::spawn(move || {
             let mut buffer = vec![0; 65536];
             loop {
-                while !goes_on.load(Relaxed) {
+                while !is_reading.load(Relaxed) {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 match input.read(&mut buffer) {
@@ -64,7 +63,7 @@ impl Flow {
         Self::of(client, server)
     }
 
-    /// Writes until the kernel takes no more.
+    /// Writes until `goal` bytes are written or the send buffer is full.
     fn write(&mut self, goal: u64) {
         let chunk = [7; 16384];
         while self.written < goal {
@@ -77,12 +76,12 @@ impl Flow {
         }
     }
 
-    fn seen(&self, mirror: &Mirror) -> Sent {
+    fn seen(&self, mirror: &Mirror) -> Transmission {
         mirror.sent(self.ipv4, self.port, self.peer)
     }
 }
 
-/// Comparisons, and those that failed.
+/// The number of comparisons, and those that failed.
 #[derive(Default)]
 struct Tally {
     compared: u64,
@@ -91,8 +90,9 @@ struct Tally {
 }
 
 impl Tally {
-    /// A client's record at any time, data on the way or not: nothing was written since, and the pcb's lock
-    /// keeps the send buffer and the sequence numbers together.
+    /// Compares a client's record at any time, even with data in flight.
+    /// Nothing has been written since, and the pcb lock keeps the send buffer
+    /// and the sequence numbers consistent.
     fn at_any_time(&mut self, record: &Record, written: u64) {
         let get = |key| record.get(key).expect("a counter is absent");
         let (sent, acked) = (get(key::sent_bytes), get(key::acked_bytes));
@@ -101,8 +101,8 @@ impl Tally {
             let unsent = in_buffer.wrapping_sub(inflight);
             if acked + in_buffer != written || sent.wrapping_add(unsent) != written {
                 self.wrong.push(format!(
-                    "written {written}: sent {sent}, acked {acked}, in the buffer {in_buffer}, of that {inflight} on \
-                     the way, {}",
+                    "written {written}: sent {sent}, acked {acked}, buffered {in_buffer}, of which {inflight} in \
+                     flight, {}",
                     record.get(key::state).unwrap().name().unwrap()
                 ));
             }
@@ -111,13 +111,14 @@ impl Tally {
         self.states.insert(record.get(key::state).unwrap().name().unwrap());
     }
 
-    /// A client's record when all that it sends was seen.
-    fn when_seen(&mut self, record: &Record, flow: &Flow, seen: &Sent) {
+    /// Compares a client's record when the mirror has seen everything that it
+    /// sent.
+    fn when_seen(&mut self, record: &Record, flow: &Flow, seen: &Transmission) {
         self.at_any_time(record, flow.written);
-        let told = (record.get(key::sent_bytes).unwrap(), record.get(key::rexmit_bytes).unwrap());
-        if told != (seen.new(), seen.again()) {
+        let reported = (record.get(key::sent_bytes).unwrap(), record.get(key::rexmit_bytes).unwrap());
+        if reported != (seen.unique_bytes(), seen.retransmitted_bytes()) {
             self.wrong.push(format!(
-                "sent and retransmitted are {told:?}, the packets had {seen:?}, {}",
+                "sent and retransmitted are {reported:?}, the packets contained {seen:?}, {}",
                 record.get(key::state).unwrap().name().unwrap()
             ));
         }
@@ -132,7 +133,8 @@ fn record_of(device: &mut Device, local: u16, foreign: u16) -> Record {
     found[0].clone()
 }
 
-/// Waits for a moment without packets and compares then, `goal` being what is to be true of the record.
+/// Waits for a moment without packets in which `goal` is true of the record,
+/// and compares then.
 fn when_quiet(
     tally: &mut Tally,
     (mirror, device, flow): (&Mirror, &mut Device, &Flow),
@@ -149,11 +151,12 @@ fn when_quiet(
             tally.when_seen(&record, flow, &before);
             return record;
         }
-        assert!(Instant::now() < end, "{what} never came about: {record:?}, {before:?}");
+        assert!(Instant::now() < end, "{what} did not happen within 90 s: {record:?}, {before:?}");
     }
 }
 
-/// So many connections at once send so many bytes each, then more while nothing arrives, then FIN.
+/// Sends `bytes` bytes on each of `count` connections, then more while nothing
+/// arrives, then FIN.
 fn over_loss(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr), (count, bytes): (usize, u64)) -> Tally {
     let mut tally = Tally::default();
     mirror.set(500, 0);
@@ -175,10 +178,10 @@ fn over_loss(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr), (count, bytes
             tally.at_any_time(record, flow.written);
         }
         std::thread::sleep(Duration::from_millis(11));
-        assert!(Instant::now() < end, "the transfer takes too long");
+        assert!(Instant::now() < end, "the transfer took more than 240 s");
     }
     let is_acked = |record: &Record| record.get(key::snd_cc) == Some(0);
-    let (mut again, mut again_packets, mut sacked) = (0, 0, 0);
+    let (mut retransmitted, mut retransmitted_packets, mut sacked) = (0, 0, 0);
     for flow in &flows {
         let record = when_quiet(&mut tally, (mirror, &mut device, flow), "the end of the transfer", is_acked);
         let name = record.get(key::stack).unwrap();
@@ -187,8 +190,8 @@ fn over_loss(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr), (count, bytes
         assert_eq!(record.get(key::acked_bytes), Some(bytes));
         assert_eq!(flow.read.load(Relaxed), bytes);
         let seen = flow.seen(mirror);
-        again += seen.again();
-        again_packets += seen.again_packets;
+        retransmitted += seen.retransmitted_bytes();
+        retransmitted_packets += seen.retransmitted_packets;
         sacked += u64::from(record.get(key::options).unwrap() & tcpstats::option::SACK != 0);
         let server = record_of(&mut device, flow.peer, flow.port);
         assert_eq!(
@@ -199,7 +202,7 @@ fn over_loss(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr), (count, bytes
         assert_eq!(server.get(key::rcv_nxt).unwrap().wrapping_sub(server.get(key::irs).unwrap()), bytes as u32 + 1);
     }
 
-    // The timer retransmits, again and again.
+    // The timer retransmits repeatedly.
     mirror.policy.closed.store(true, Relaxed);
     for flow in &mut flows {
         flow.write(bytes + 5000);
@@ -228,7 +231,7 @@ fn over_loss(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr), (count, bytes
         assert_eq!(record.get(key::acked_bytes), Some(flow.written));
         assert!(flow.seen(mirror).fins > 0);
     }
-    // The other direction, the server's counters: of the passive side, after the peer's FIN.
+    // The other direction: the counters of the server, the passive side, after the peer's FIN.
     for flow in &mut flows {
         flow.server.write_all(&[9; 3000]).unwrap();
     }
@@ -238,19 +241,19 @@ fn over_loss(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr), (count, bytes
         tally.at_any_time(&server, 3000);
     }
     println!(
-        "# {} comparisons in {:?}, {sacked} of {count} connections with SACK, {again} bytes in {again_packets} packets \
-         were sent again",
+        "# {} comparisons in {:?}, {sacked} of {count} connections with SACK, {retransmitted} bytes retransmitted in \
+         {retransmitted_packets} packets",
         tally.compared, tally.states
     );
-    assert!(again > 0, "nothing was lost");
+    assert!(retransmitted > 0, "nothing was lost");
     tally
 }
 
 fn assert_no_differences(tally: &Tally) {
-    assert!(tally.wrong.is_empty(), "{} differences, the first: {}", tally.wrong.len(), tally.wrong[0]);
+    assert!(tally.wrong.is_empty(), "{} differences, first: {}", tally.wrong.len(), tally.wrong[0]);
 }
 
-/// The peer does not read: a byte at a time tries whether there is room again.
+/// The peer does not read, so the sender probes the window with single bytes.
 fn persist(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr)) {
     mirror.set(500, 0);
     let mut tally = Tally::default();
@@ -263,17 +266,18 @@ fn persist(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr)) {
         flow.write(goal);
         let record = record_of(&mut device, flow.port, flow.peer);
         tally.at_any_time(&record, flow.written);
-        // Only the base stack keeps the timer where the record has it from; the others stop at less than a segment.
+        // Only the base stack uses the timer that the record reports; the
+        // others stop at less than a segment.
         let stops = record.get(key::tt_persist).is_some() || stack != "freebsd";
         if stops && record.get(key::snd_wnd) < record.get(key::maxseg) && record.get(key::inflight) <= Some(1) {
             break;
         }
-        assert!(Instant::now() < end, "the window never closed: {record:?}");
+        assert!(Instant::now() < end, "the window did not close within 60 s: {record:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
     std::thread::sleep(Duration::from_secs(12));
     let record = when_quiet(&mut tally, (mirror, &mut device, &flow), "a probe", |_| true);
-    println!("# {} bytes of probes were sent again", record.get(key::rexmit_bytes).unwrap());
+    println!("# {} bytes of probes retransmitted", record.get(key::rexmit_bytes).unwrap());
     flow.reads.store(true, Relaxed);
     while flow.written < goal {
         flow.write(goal);
@@ -283,7 +287,7 @@ fn persist(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr)) {
     assert_no_differences(&tally);
 }
 
-/// Sequence numbers wrap within the transfer.
+/// Sequence numbers wrap during the transfer.
 fn wrap(mirror: &Mirror, ends: (IpAddr, IpAddr)) {
     const BEFORE: u32 = 1 << 22;
     mirror.set(0, 0);
@@ -320,39 +324,39 @@ fn wrap(mirror: &Mirror, ends: (IpAddr, IpAddr)) {
     assert_no_differences(&tally);
 }
 
-/// All of these, `long` being the size of a transfer.
+/// Runs all tests of byte counters.  `long` is the size of a transfer in bytes.
 pub fn all(tap: &mut Tap, mirror: &Mirror, long: u64) {
     for stack in stacks() {
         for (ends, sack) in ENDS.into_iter().flat_map(|ends| [(ends, 1), (ends, 0)]) {
-            // The others give a connection without SACK to the base stack.
+            // The other stacks hand a connection without SACK to the base stack.
             if stack != "freebsd" && sack == 0 {
                 continue;
             }
             let family = if ends.0.is_ipv4() { "IPv4" } else { "IPv6" };
-            let named = if sack == 1 { "with SACK" } else { "without SACK" };
+            let sack_name = if sack == 1 { "with SACK" } else { "without SACK" };
             tap.test(
-                &format!("bytes over loss are what the application and the packets say: {stack}, {family}, {named}"),
+                &format!("byte counters with loss match application and packets: {stack}, {family}, {sack_name}"),
                 || {
                     let _settings = (with_stack(stack), Setting::new("net.inet.tcp.sack.enable", &sack.to_string()));
                     assert_no_differences(&over_loss(mirror, stack, ends, (4, long)));
                 },
             );
         }
-        tap.test(&format!("bytes over a closed window are what the packets say: {stack}"), || {
+        tap.test(&format!("byte counters with a closed window match the packets: {stack}"), || {
             let _setting = with_stack(stack);
             persist(mirror, stack, ENDS[0]);
         });
     }
-    tap.test("bytes are right while sequence numbers wrap", || wrap(mirror, ENDS[0]));
+    tap.test("byte counters are correct when sequence numbers wrap", || wrap(mirror, ENDS[0]));
 }
 
-/// Bytes that all connections retransmitted, as netstat(1) has them.
+/// Returns the bytes that all connections have retransmitted, from netstat(1).
 fn retransmitted_by_all() -> u64 {
-    let told = run("netstat -s -p tcp | sed -n 's/^.* data packets* (\\([0-9]*\\) bytes*) retransmitted$/\\1/p'");
-    told.parse().unwrap_or_else(|_| panic!("netstat(1) says {told:?}"))
+    let output = run("netstat -s -p tcp | sed -n 's/^.* data packets* (\\([0-9]*\\) bytes*) retransmitted$/\\1/p'");
+    output.parse().unwrap_or_else(|_| panic!("netstat(1): expected a number of bytes, got {output:?}"))
 }
 
-/// More bytes than 32 bits count, over the loopback interface.
+/// Sends more bytes than 32 bits can count over the loopback interface.
 pub fn past_32_bits(bytes: u64) -> bool {
     let mut tap = Tap::default();
     tap.test(&format!("{bytes} bytes are counted"), || {
@@ -360,7 +364,7 @@ pub fn past_32_bits(bytes: u64) -> bool {
         let mut flow = Flow::of(client, server);
         let mut device = Device::binary();
         let mut tally = Tally::default();
-        let (retransmitted, start, mut next) = (retransmitted_by_all(), Instant::now(), 0);
+        let (retransmitted_before, start, mut next) = (retransmitted_by_all(), Instant::now(), 0);
         while flow.written < bytes {
             flow.write(bytes);
             if flow.written >= next {
@@ -368,7 +372,7 @@ pub fn past_32_bits(bytes: u64) -> bool {
                 tally.at_any_time(&record_of(&mut device, flow.port, flow.peer), flow.written);
             }
             let mut ready = libc::pollfd { fd: flow.client.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-            // SAFETY: one structure is given, and said to be one.
+            // SAFETY: `ready` is one structure, and the count is 1.
             unsafe { libc::poll(&raw mut ready, 1, 100) };
         }
         let end = Instant::now() + Duration::from_secs(10);
@@ -377,10 +381,10 @@ pub fn past_32_bits(bytes: u64) -> bool {
         }
         std::thread::sleep(Duration::from_millis(200));
         let record = record_of(&mut device, flow.port, flow.peer);
-        let again = retransmitted_by_all() - retransmitted;
-        println!("# {} megabytes in {} s, {again} bytes sent again", bytes >> 20, start.elapsed().as_secs());
-        let told = [key::sent_bytes, key::acked_bytes, key::rexmit_bytes].map(|key| record.get(key).unwrap());
-        assert_eq!(told, [bytes, bytes, again]);
+        let retransmitted = retransmitted_by_all() - retransmitted_before;
+        println!("# {} megabytes in {} s, {retransmitted} bytes retransmitted", bytes >> 20, start.elapsed().as_secs());
+        let reported = [key::sent_bytes, key::acked_bytes, key::rexmit_bytes].map(|key| record.get(key).unwrap());
+        assert_eq!(reported, [bytes, bytes, retransmitted]);
         assert_no_differences(&tally);
     });
     tap.end()

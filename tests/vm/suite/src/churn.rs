@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Readers of every kind against connections that come and go.
+//! Readers of all kinds while connections are opened and closed.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,7 +15,7 @@ use crate::device::Device;
 const READERS: usize = 16;
 const OPENERS: usize = 4;
 
-/// Runs for so many seconds, and says what was done.
+/// Runs for `seconds` seconds, and prints the totals.
 pub fn run(seconds: u64) -> bool {
     let stop = AtomicBool::new(false);
     let (opened, snapshots, records) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
@@ -26,8 +26,8 @@ pub fn run(seconds: u64) -> bool {
                 let address: IpAddr =
                     if opener % 2 == 0 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
                 while !stop.load(Relaxed) {
-                    let mut held: Vec<_> = (0..20).map(|_| pair(address)).collect();
-                    for (client, _, _) in &mut held {
+                    let mut connections: Vec<_> = (0..20).map(|_| pair(address)).collect();
+                    for (client, _, _) in &mut connections {
                         client.write_all(&[1; 3000]).unwrap();
                     }
                     opened.fetch_add(20, Relaxed);
@@ -57,7 +57,7 @@ pub fn run(seconds: u64) -> bool {
                             snapshot.records.iter().filter_map(|record| record.get(key::gencnt)).collect();
                         records.fetch_add(snapshot.records.len() as u64, Relaxed);
                         numbers.sort_unstable();
-                        assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]), "a connection stands twice");
+                        assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]), "a connection is repeated");
                     }
                     snapshots.fetch_add(1, Relaxed);
                     if reader % 5 == 4 {
@@ -81,7 +81,7 @@ pub fn run(seconds: u64) -> bool {
     true
 }
 
-/// Reads all network stacks for so many seconds.
+/// Reads all network stacks for `seconds` seconds.
 pub fn everywhere(seconds: u64) -> bool {
     let mut device = Device::binary();
     device.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).unwrap();

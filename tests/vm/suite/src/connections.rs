@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Connections in every state that can be had on one machine.
+//! Connections in every state that one machine can create.
 
 use std::ffi::CString;
 use std::io::{Error, Write};
@@ -12,25 +12,25 @@ use tcpstats::State;
 
 use crate::system::run;
 
-/// An address that answers nothing: see [`nowhere`].
+/// An address at which nobody answers: see [`nowhere`].
 pub const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-/// A socket and what the device has to say of it.
+/// A socket and what the device must report about it.
 pub struct Expected {
     pub what: String,
     pub state: State,
     pub local: SocketAddr,
     pub foreign: SocketAddr,
-    /// None where the application has let go of it.
+    /// The socket, or `None` if the application has closed it.
     pub socket: Option<Box<dyn AsRawFd>>,
 }
 
 /// This machine's address in the same network.
 const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 
-/// Makes a network in which nobody answers: an epair(4) whose other end throws
-/// away what it is sent.  Has connections within the machine wait in TIME_WAIT
-/// as others do.
+/// Creates a network in which nobody answers: an epair(4) whose other end
+/// discards all packets.  Also makes local connections stay in TIME_WAIT as
+/// long as remote ones.
 pub fn nowhere() {
     run("ifconfig epair9a >/dev/null 2>&1 || { kldload -n if_epair && ifconfig epair9 create; }");
     run(&format!("ifconfig epair9a inet {HERE}/24 up && ifconfig epair9b up"));
@@ -42,21 +42,21 @@ pub fn nowhere() {
 /// A link-local address of the loopback interface.
 pub const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
-/// Number of a network interface.
+/// Returns the index of a network interface.
 pub fn index_of(interface: &str) -> u32 {
     let name = CString::new(interface).unwrap();
-    // SAFETY: the name is a string with its end.
+    // SAFETY: the name is a string with a terminating zero.
     let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
     assert_ne!(index, 0, "{interface}");
     index
 }
 
-/// Both ends of a connection over a loopback address, and its listener.
+/// Returns both ends of a connection over a loopback address, and its listener.
 pub fn pair(address: IpAddr) -> (TcpStream, TcpStream, TcpListener) {
     pair_at(SocketAddr::new(address, 0))
 }
 
-/// The same, of an address that may have a zone.
+/// Returns the same as [`pair`] for an address that may have a zone.
 pub fn pair_at(address: SocketAddr) -> (TcpStream, TcpStream, TcpListener) {
     let listener = TcpListener::bind(address).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -73,7 +73,7 @@ fn settle() {
     std::thread::sleep(Duration::from_millis(100));
 }
 
-/// One of each.
+/// Opens one connection of each kind.
 pub fn every_state() -> Vec<Expected> {
     nowhere();
     let mut all = Vec::new();
@@ -114,12 +114,12 @@ pub fn every_state() -> Vec<Expected> {
         all.push(Expected { what: name("in TIME_WAIT"), state: State::TIME_WAIT, local, foreign, socket: None });
     }
 
-    // Addresses that have a zone.
+    // Addresses with a zone.
     let (client, server, _) = pair_at(SocketAddrV6::new(LINK_LOCAL, 0, 0, index_of("lo0")).into());
     all.push(expected("link-local client", State::ESTABLISHED, client));
     all.push(expected("link-local server", State::ESTABLISHED, server));
 
-    // An IPv4 connection on an IPv6 socket.
+    // An IPv4 connection of an IPv6 socket.
     let listener = dual_stack_listener();
     let port = listener.local_addr().unwrap().port();
     let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -166,7 +166,7 @@ fn check(result: i32, what: &str) -> i32 {
     result
 }
 
-/// The bytes of a `sockaddr_in`.
+/// Returns a `sockaddr_in`.
 fn sockaddr_in(address: Ipv4Addr, port: u16) -> libc::sockaddr_in {
     libc::sockaddr_in {
         sin_len: 16,
@@ -177,7 +177,7 @@ fn sockaddr_in(address: Ipv4Addr, port: u16) -> libc::sockaddr_in {
     }
 }
 
-/// A socket whose SYN goes nowhere, and its own address.
+/// Returns a socket whose SYN is not answered, and its own address.
 pub fn connecting(to: SocketAddr) -> (TcpStream, SocketAddr) {
     let (stream, _) = bound();
     start_connecting(&stream, to);
@@ -185,19 +185,19 @@ pub fn connecting(to: SocketAddr) -> (TcpStream, SocketAddr) {
     (stream, local)
 }
 
-/// A non-blocking socket that is nothing yet.
+/// Returns a non-blocking socket that is neither bound nor connected.
 pub fn unbound(family: i32) -> TcpStream {
-    // SAFETY: a plain system call gives a descriptor that nobody else has.
+    // SAFETY: a plain system call returns a descriptor that nobody else owns.
     unsafe {
         let socket = check(libc::socket(family, libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0), "socket");
         TcpStream::from_raw_fd(socket)
     }
 }
 
-/// An IPv4 socket that has a port and is not connected, and that port.
+/// Returns a bound but unconnected IPv4 socket, and its port.
 pub fn bound() -> (TcpStream, u16) {
     let socket = unbound(libc::AF_INET);
-    // SAFETY: a plain system call with a structure of its size.
+    // SAFETY: a plain system call with a structure of the given size.
     unsafe {
         let any = sockaddr_in(Ipv4Addr::UNSPECIFIED, 0);
         check(libc::bind(socket.as_raw_fd(), (&raw const any).cast(), 16), "bind");
@@ -206,9 +206,9 @@ pub fn bound() -> (TcpStream, u16) {
     (socket, port)
 }
 
-/// Connects a non-blocking socket and does not wait for the end of it.
+/// Starts to connect a non-blocking socket.
 pub fn start_connecting(socket: &TcpStream, to: SocketAddr) {
-    // SAFETY: plain system calls with structures of their sizes.
+    // SAFETY: plain system calls with structures of the given sizes.
     let result = unsafe {
         match to {
             SocketAddr::V4(to) => {
@@ -229,20 +229,20 @@ pub fn start_connecting(socket: &TcpStream, to: SocketAddr) {
     assert_eq!((result, Error::last_os_error().raw_os_error()), (-1, Some(libc::EINPROGRESS)));
 }
 
-/// Ends a connection with RST.
+/// Closes a connection with RST.
 pub fn reset(socket: TcpStream) {
     let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
     let len = size_of::<libc::linger>() as u32;
-    // SAFETY: the option is a structure of that size.
+    // SAFETY: the option is a structure of the given size.
     let result = unsafe {
         libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const at_once).cast(), len)
     };
     check(result, "SO_LINGER");
 }
 
-/// A listener for both families.
+/// Returns a listener for both families.
 fn dual_stack_listener() -> TcpListener {
-    // SAFETY: plain system calls with structures of their sizes.
+    // SAFETY: plain system calls with structures of the given sizes.
     unsafe {
         let socket = check(libc::socket(libc::AF_INET6, libc::SOCK_STREAM, 0), "socket");
         let off = 0_i32;
@@ -259,7 +259,7 @@ fn dual_stack_listener() -> TcpListener {
     }
 }
 
-/// Sends a SYN from an address that will not answer to the SYN|ACK.
+/// Sends a SYN from an address that will not answer the SYN|ACK.
 fn send_syn(from_port: u16, to_port: u16) {
     let (from, to) = (NOWHERE, HERE);
     let mut packet = [0_u8; 40];
@@ -275,14 +275,14 @@ fn send_syn(from_port: u16, to_port: u16) {
     packet[32] = 5 << 4;
     packet[33] = 2;
     packet[34..36].copy_from_slice(&8192_u16.to_be_bytes());
-    // RFC 9293, 3.1: the sum over the pseudo-header and the segment.
+    // RFC 9293, section 3.1: the checksum covers the pseudo-header and the segment.
     let words = packet[12..40].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
     let mut sum = words.sum::<u32>() + 6 + 20;
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     packet[36..38].copy_from_slice(&(!(sum as u16)).to_be_bytes());
-    // SAFETY: plain system calls with structures of their sizes.
+    // SAFETY: plain system calls with structures of the given sizes.
     unsafe {
         let socket: RawFd = check(libc::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW), "raw socket");
         let socket = OwnedFd::from_raw_fd(socket);

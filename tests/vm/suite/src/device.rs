@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! `/dev/tcpstats` as a program uses it.
+//! `/dev/tcpstats`, as a program uses it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Error, Read, Result};
@@ -12,10 +12,10 @@ use tcpstats::{Filter, Header, Record, ioctl};
 
 pub const PATH: &str = "/dev/tcpstats";
 
-/// An open descriptor.
+/// An open descriptor of the device.
 pub struct Device(pub File);
 
-/// A snapshot as it was read.
+/// A snapshot that was read.
 pub struct Snapshot {
     pub header: Header,
     pub records: Vec<Record>,
@@ -38,7 +38,8 @@ impl Device {
 
     pub fn ioctl(&self, command: u64, data: &mut [u8]) -> Result<()> {
         assert!(data.len() >= (command >> 16 & 0x1fff) as usize);
-        // SAFETY: the kernel reads and writes as many bytes as the command says, and there are so many.
+        // SAFETY: the kernel reads and writes as many bytes as the command
+        // encodes, and the buffer has that many.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), command, data.as_mut_ptr()) };
         if result == -1 { Err(Error::last_os_error()) } else { Ok(()) }
     }
@@ -47,7 +48,7 @@ impl Device {
         self.ioctl(ioctl::SET_FILTER, &mut Filter::parse(text).unwrap().to_bytes()).unwrap();
     }
 
-    /// Reads to the end of a snapshot, so many bytes at once.
+    /// Reads to the end of a snapshot, at most `size` bytes at a time.
     pub fn read_all(&mut self, size: usize) -> Result<Vec<u8>> {
         let (mut all, mut buffer) = (Vec::new(), vec![0; size]);
         loop {
@@ -58,7 +59,7 @@ impl Device {
         }
     }
 
-    /// Takes a snapshot in binary form.
+    /// Takes a snapshot in the binary format.
     pub fn snapshot(&mut self) -> Snapshot {
         let bytes = self.read_all(1 << 20).unwrap();
         let frame = Frame::parse(&bytes).unwrap();
@@ -67,7 +68,7 @@ impl Device {
     }
 }
 
-/// The error number of a call that has to fail.
+/// Returns the error number of a call that must fail.
 pub fn errno<T>(result: Result<T>) -> i32 {
-    result.err().expect("the call was to fail").raw_os_error().unwrap()
+    result.err().expect("the call must fail").raw_os_error().unwrap()
 }

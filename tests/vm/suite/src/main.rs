@@ -3,17 +3,17 @@
 //! Tests of `/dev/tcpstats` on a running FreeBSD, as TAP.
 //!
 //! ```text
-//! vmsuite                    every test that needs nothing but the module
-//! vmsuite hold               opens one connection of each kind, prints a line, waits for the end of its input
-//! vmsuite values SECONDS     compares with TCP_INFO while data flows through what the caller has set up, then the
-//!                            counters of bytes, of each TCP stack, with what the application and the packets say
-//! vmsuite past-32-bits BYTES     sends so many bytes over the loopback interface and compares
-//! vmsuite churn SECONDS      readers against connections that come and go
-//! vmsuite visible PORT...    how often the device shows each local port to this user
-//! vmsuite visible-everywhere PORT...   the same over all network stacks, with the jail
-//! vmsuite identities PORT    network stack and number of each connection of that local port
-//! vmsuite churn-everywhere SECONDS     a reader of all network stacks
-//! vmsuite speed COUNT [DEVICE...]      time per record of the device, of net.inet.tcp.pcblist and of other devices
+//! vmsuite                    run every test that only needs the module
+//! vmsuite hold               open one connection of each kind, print them and wait for the end of the input
+//! vmsuite values SECONDS     compare records with TCP_INFO while data flows, then the byte counters of each TCP stack
+//!                            with the application and the packets
+//! vmsuite past-32-bits BYTES           send BYTES bytes over the loopback interface and compare the counters
+//! vmsuite churn SECONDS      read the device while connections are opened and closed
+//! vmsuite visible PORT...    print how many records of each local port this user can read
+//! vmsuite visible-everywhere PORT...   print the same for all network stacks, with the jail
+//! vmsuite identities PORT    print the network stack and number of each connection of a local port
+//! vmsuite churn-everywhere SECONDS     read all network stacks
+//! vmsuite speed COUNT [DEVICE...]      print the time per record of the device, net.inet.tcp.pcblist and other devices
 //! ```
 
 #[cfg(target_os = "freebsd")]
@@ -43,7 +43,7 @@ mod truth;
 
 #[cfg(not(target_os = "freebsd"))]
 fn main() {
-    eprintln!("vmsuite: this is for FreeBSD");
+    eprintln!("vmsuite: available on FreeBSD only");
     std::process::exit(1);
 }
 
@@ -51,7 +51,7 @@ fn main() {
 fn main() -> std::process::ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |text: &String| text.parse::<u64>().expect("a number");
-    let good = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let passed = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => suite::all(),
         ["hold"] => suite::hold(),
         ["values", _] => suite::values(number(&arguments[1])),
@@ -62,7 +62,7 @@ fn main() -> std::process::ExitCode {
         ["visible-everywhere", ..] => suite::visible(&arguments[1..], true),
         ["churn-everywhere", _] => churn::everywhere(number(&arguments[1])),
         ["speed", _, ..] => speed::run(number(&arguments[1]), &arguments[2..]),
-        _ => panic!("see the head of main.rs"),
+        _ => panic!("unknown arguments; see the top of main.rs"),
     };
-    if good { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
+    if passed { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A network of which every packet is seen: a tun(4) whose far end is this
-//! machine again.
+//! A network in which every packet is observed: a tun(4) whose far end is this
+//! machine too.
 //!
-//! What is sent from `10.99.0.1` to `10.99.0.2` comes back as if `10.99.0.2` had
-//! sent it to `10.99.0.1`, late, or never: both ends of a connection are here,
-//! no packet goes over the loopback interface, and exchanged addresses leave
-//! every checksum as it is.  What each end sends is counted from the packets.
+//! A packet from `10.99.0.1` to `10.99.0.2` comes back as if `10.99.0.2` had
+//! sent it to `10.99.0.1`, possibly late or never.  Both ends of a connection
+//! are on this machine, no packet uses the loopback interface, and swapping the
+//! addresses does not change any checksum.  What each end sends is counted from
+//! the packets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
@@ -23,43 +24,46 @@ use crate::system::run;
 
 pub const INTERFACE: &str = "tun9";
 
-/// `_IOW('t', 96, int)` of `net/if_tun.h`: packets have their address family in front.
+/// `_IOW('t', 96, int)` in `net/if_tun.h`: packets are preceded by their
+/// address family.
 const TUNSIFHEAD: u64 = 0x8004_7460;
 
 const SYN: u8 = 0x02;
 const FIN: u8 = 0x01;
 
-/// Addresses of an end that is here, and of the one that is here too.
+/// The addresses of both ends.
 pub const ENDS: [(IpAddr, IpAddr); 2] = [
     (IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 99, 0, 2))),
     (IpAddr::V6(Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, 1)), IpAddr::V6(Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, 2))),
 ];
 
-/// What one end of a connection was seen to send.
+/// What one end of a connection has sent, as far as it was observed.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// Sequence number after the last byte of payload, and how many came before it.
+pub struct Transmission {
+    /// Sequence number after the last byte of payload.
     next: u32,
     position: u64,
-    /// What came before it and was not seen: the kernel sent it and the interface had no room.
+    /// Gaps before `position` that were not observed: the kernel sent them, but
+    /// the interface had no room.
     holes: Vec<Range<u64>>,
-    /// Payload in packets.
-    pub all: u64,
-    /// Packets of bytes that were seen before.
-    pub again_packets: u64,
-    /// Packets with FIN.
+    /// Payload in all packets, in bytes.
+    pub payload: u64,
+    /// Number of packets with only bytes that were observed before.
+    pub retransmitted_packets: u64,
+    /// Number of packets with FIN.
     pub fins: u64,
 }
 
-impl Sent {
-    /// Bytes up to the last one.
-    pub fn new(&self) -> u64 {
+impl Transmission {
+    /// Returns the number of bytes up to the last one.
+    pub fn unique_bytes(&self) -> u64 {
         self.position
     }
 
-    /// Bytes that the kernel sent more than once.  One that was not seen counts as sent once.
-    pub fn again(&self) -> u64 {
-        self.all.saturating_sub(self.position)
+    /// Returns the number of bytes that the kernel sent more than once.  A byte
+    /// that was not observed counts as sent once.
+    pub fn retransmitted_bytes(&self) -> u64 {
+        self.payload.saturating_sub(self.position)
     }
 
     fn count(&mut self, packet: &Packet<'_>) {
@@ -74,7 +78,7 @@ impl Sent {
         if len == 0 {
             return;
         }
-        self.all += len;
+        self.payload += len;
         let start = self.position.wrapping_add_signed(i64::from(sequence.wrapping_sub(self.next).cast_signed()));
         let end = start + len;
         let mut seen_before = end <= self.position;
@@ -98,11 +102,11 @@ impl Sent {
                     .filter(|rest| !rest.is_empty()),
             );
         }
-        self.again_packets += u64::from(seen_before);
+        self.retransmitted_packets += u64::from(seen_before);
     }
 }
 
-/// A packet of TCP, behind the four bytes of its address family.
+/// A TCP packet, after the four bytes of its address family.
 struct Packet<'a> {
     bytes: &'a [u8],
     tcp: usize,
@@ -139,21 +143,21 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// What becomes of packets.
+/// What happens to packets.
 #[derive(Default)]
 pub struct Policy {
-    /// How long a packet is on the way, in microseconds.
+    /// Delay of a packet in microseconds.
     pub delay_us: AtomicU64,
-    /// How many of 1000 packets with payload never arrive.
+    /// Number of packets lost per 1000 packets with payload.
     pub loss: AtomicU64,
-    /// Nothing arrives that is sent to this port, if it is not 0.
+    /// Port to which nothing is delivered, or 0.
     pub closed_port: AtomicU64,
-    /// Nothing arrives at all.
+    /// Whether nothing is delivered at all.
     pub closed: AtomicBool,
     stop: AtomicBool,
 }
 
-type Counts = BTreeMap<(bool, u16, u16), Sent>;
+type Counts = BTreeMap<(bool, u16, u16), Transmission>;
 
 pub struct Mirror {
     pub policy: Arc<Policy>,
@@ -180,8 +184,8 @@ impl Mirror {
         mirror
     }
 
-    /// What the end with that port sent to the other.
-    pub fn sent(&self, ipv4: bool, from: u16, to: u16) -> Sent {
+    /// Returns what the end with the port `from` has sent to the other.
+    pub fn sent(&self, ipv4: bool, from: u16, to: u16) -> Transmission {
         self.counts.lock().unwrap().get(&(ipv4, from, to)).cloned().unwrap_or_default()
     }
 
@@ -197,7 +201,7 @@ impl Drop for Mirror {
     }
 }
 
-/// Exchanges the addresses of a packet.
+/// Swaps the addresses of a packet.
 fn swap(bytes: &mut [u8]) {
     let (first, len) = if bytes[4] >> 4 == 4 { (16, 4) } else { (12, 16) };
     let (source, destination) = bytes[first..first + 2 * len].split_at_mut(len);
@@ -205,17 +209,17 @@ fn swap(bytes: &mut [u8]) {
 }
 
 fn reflect(mut file: File, policy: &Policy, counts: &Mutex<Counts>) {
-    let mut on_the_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
+    let mut in_flight: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
     let mut buffer = [0; 65536];
-    // Which packets are lost is the same in each run.
+    // The same packets are lost in every run.
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     while !policy.stop.load(Relaxed) {
-        let wait_ms = match on_the_way.front() {
+        let wait_ms = match in_flight.front() {
             Some((due, _)) => due.saturating_duration_since(Instant::now()).as_millis().min(20) as i32,
             None => 20,
         };
         let mut ready = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one structure is given, and said to be one.
+        // SAFETY: `ready` is one structure, and the count is 1.
         unsafe { libc::poll(&raw mut ready, 1, wait_ms) };
         loop {
             let len = match file.read(&mut buffer) {
@@ -230,16 +234,16 @@ fn reflect(mut file: File, policy: &Policy, counts: &Mutex<Counts>) {
             random ^= random >> 7;
             random ^= random << 17;
             let is_lost = packet.payload() > 0 && random % 1000 < policy.loss.load(Relaxed);
-            let has_way = !policy.closed.load(Relaxed) && policy.closed_port.load(Relaxed) != u64::from(to);
-            if has_way && !is_lost {
+            let is_open = !policy.closed.load(Relaxed) && policy.closed_port.load(Relaxed) != u64::from(to);
+            if is_open && !is_lost {
                 swap(&mut buffer[..len]);
                 let due = Instant::now() + Duration::from_micros(policy.delay_us.load(Relaxed));
-                on_the_way.push_back((due, buffer[..len].to_vec()));
+                in_flight.push_back((due, buffer[..len].to_vec()));
             }
         }
-        while on_the_way.front().is_some_and(|(due, _)| *due <= Instant::now()) {
-            let (_, bytes) = on_the_way.pop_front().unwrap();
-            // The interface may have no room, as any network.
+        while in_flight.front().is_some_and(|(due, _)| *due <= Instant::now()) {
+            let (_, bytes) = in_flight.pop_front().unwrap();
+            // The interface may have no room, like any network.
             _ = file.write(&bytes);
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Which fields are present, by state and stack: what is not known is absent.
+//! Which fields are present, by state and stack: unknown values are absent.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -16,14 +16,14 @@ use crate::mirror::{ENDS, Mirror};
 use crate::system::{stacks, with_stack};
 use crate::tap::Tap;
 
-/// What is known of any connection, if only from the SYN cache.
+/// Fields of every connection, including those in the SYN cache.
 const ENDPOINTS: &[&str] = &["laddr", "lport", "faddr", "fport", "ipver", "state", "fib", "vnet"];
-/// What there is of any socket.
+/// Fields of every socket.
 const SOCKET: &[&str] =
     &["gencnt", "uid", "jid", "flowid", "flowtype", "cc", "stack", "t_flags", "t_flags2", "encaps_port", "tos"];
 const BUFFERS: &[&str] = &["snd_cc", "snd_hiwat", "rcv_cc", "rcv_hiwat"];
 const QUEUE: &[&str] = &["qlen", "incqlen", "qlimit"];
-/// What there is once the initial sequence number is chosen.
+/// Fields of a connection that has an initial sequence number.
 const STARTED: &[&str] = &[
     "iss",
     "snd_una",
@@ -39,7 +39,7 @@ const STARTED: &[&str] = &[
     "rxtshift",
     "softerror",
 ];
-/// What there is once the peer has answered.
+/// Fields of a connection whose peer has answered.
 const SYNCHRONIZED: &[&str] = &[
     "options",
     "snd_scale",
@@ -68,15 +68,16 @@ const SYNCHRONIZED: &[&str] = &[
     "dsack_bytes",
     "dsack_packs",
 ];
-/// What there is once data was sent.
+/// Fields of a connection that has sent data.
 const SENT: &[&str] = &["idle_snd"];
-/// What comes and goes while a connection is in one state.
+/// Fields that appear and disappear while a connection is in one state.
 const TRANSIENT: &[&str] = &["tt_rexmt", "tt_persist", "tt_keep", "tt_2msl", "tt_delack", "pacing_rate"];
-/// What BBR does not keep, and what only the base stack does.
-const NOT_OF_BBR: &[&str] = &["rttmin", "pipe"];
-const OF_BASE: &[&str] = &["idle_snd", "dupacks"];
+/// Fields that BBR does not maintain, and fields that only the base stack
+/// maintains.
+const NOT_IN_BBR: &[&str] = &["rttmin", "pipe"];
+const ONLY_IN_BASE: &[&str] = &["idle_snd", "dupacks"];
 
-/// A connection's record and what is to be present in it.
+/// The record of a connection and the fields that must be present in it.
 struct Case {
     what: &'static str,
     state: State,
@@ -93,8 +94,8 @@ impl Case {
             .concat()
             .into_iter()
             .filter(|name| match stack {
-                "bbr" => !NOT_OF_BBR.contains(name) && !OF_BASE.contains(name),
-                "rack" => !OF_BASE.contains(name),
+                "bbr" => !NOT_IN_BBR.contains(name) && !ONLY_IN_BASE.contains(name),
+                "rack" => !ONLY_IN_BASE.contains(name),
                 _ => true,
             })
             .collect();
@@ -105,10 +106,10 @@ impl Case {
             .filter(|name| !has_timers || !TRANSIENT.contains(name))
             .collect();
         let missing: Vec<_> = expected.difference(&found).collect();
-        let too_many: Vec<_> = found.difference(&expected).collect();
-        assert!(missing.is_empty() && too_many.is_empty(), "{what}: {missing:?} absent, {too_many:?} present");
+        let unexpected: Vec<_> = found.difference(&expected).collect();
+        assert!(missing.is_empty() && unexpected.is_empty(), "{what}: {missing:?} absent, {unexpected:?} present");
         assert_eq!(record.get(key::tt_2msl).is_some(), *state == State::TIME_WAIT, "{what}: tt_2msl");
-        // What the kernel writes before it knows better.
+        // The kernel initializes these fields with values that are not measurements.
         assert!(record.get(key::snd_cwnd).is_none_or(|cwnd| (1..1 << 24).contains(&cwnd)), "{what}: snd_cwnd");
         assert!(record.get(key::pipe).is_none_or(|pipe| pipe < 1 << 24), "{what}: pipe");
         assert!(record.get(key::srtt).is_none_or(|srtt| (1..5_000_000).contains(&srtt)), "{what}: srtt");
@@ -120,18 +121,19 @@ impl Case {
 }
 
 pub fn all(tap: &mut Tap, mirror: &Mirror) {
-    // Longer than a tick of a clock with 100 in a second: the base stack takes less for no measurement.
+    // Longer than a tick at 100 Hz, because the base stack ignores shorter round-trip times.
     mirror.set(15_000, 0);
     for stack in stacks() {
         let mut cases = Vec::new();
-        tap.test(&format!("connections in every state can be had: {stack}"), || {
+        tap.test(&format!("connections reach every state: {stack}"), || {
             let _setting = with_stack(stack);
             unconnected(&mut cases);
             connected(mirror, &mut cases);
             half_open(mirror, &mut cases);
         });
         for case in cases {
-            let name = format!("{stack}, {}, {}: what is known is present", case.state.name().unwrap(), case.what);
+            let name =
+                format!("{stack}, {}, {}: exactly the known fields are present", case.state.name().unwrap(), case.what);
             tap.test(&name, || case.check(stack));
         }
     }
@@ -141,7 +143,8 @@ fn port_of(socket: &TcpStream) -> u16 {
     socket.local_addr().unwrap().port()
 }
 
-/// The record of that local port, and foreign port if it is given, once it is in that state.
+/// Waits for the record of this local port, and of this foreign port if given,
+/// in this state.
 fn take(local: u16, foreign: Option<u16>, state: State) -> Record {
     let mut device = Device::binary();
     let end = Instant::now() + Duration::from_secs(60);
@@ -155,7 +158,7 @@ fn take(local: u16, foreign: Option<u16>, state: State) -> Record {
         if let Some(record) = records.pop() {
             return record;
         }
-        assert!(Instant::now() < end, "no connection of port {local} is in {}", state.name().unwrap());
+        assert!(Instant::now() < end, "no connection of port {local} in {} within 60 s", state.name().unwrap());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -201,7 +204,7 @@ fn connected(mirror: &Mirror, cases: &mut Vec<Case>) {
     client.shutdown(Shutdown::Write).unwrap();
     add("half closed here", State::FIN_WAIT_2, port, served, after_data());
     add("half closed there", State::CLOSE_WAIT, served, port, after_data());
-    // The last acknowledgement does not arrive.
+    // The last acknowledgement is not delivered.
     mirror.policy.closed_port.store(served.into(), Relaxed);
     server.shutdown(Shutdown::Write).unwrap();
     add("not acknowledged", State::LAST_ACK, served, port, after_data());
@@ -215,13 +218,13 @@ fn connected(mirror: &Mirror, cases: &mut Vec<Case>) {
     add("FIN sent", State::FIN_WAIT_1, port, served, before_data());
     server.shutdown(Shutdown::Write).unwrap();
     std::thread::sleep(Duration::from_millis(50));
-    // The server's FIN arrives when it is sent again, the client's does not.
+    // The server's FIN is delivered when it is retransmitted, the client's is not.
     mirror.policy.closed_port.store(served.into(), Relaxed);
     mirror.policy.closed.store(false, Relaxed);
     add("closed on both sides at once", State::CLOSING, port, served, before_data());
     mirror.policy.closed_port.store(0, Relaxed);
 
-    // Reset, while the application holds the socket.
+    // Reset while the application still has the socket.
     let (mut client, server) = open();
     let port = port_of(&client);
     client.write_all(&[7; 5000]).unwrap();
@@ -230,7 +233,8 @@ fn connected(mirror: &Mirror, cases: &mut Vec<Case>) {
     add("reset", State::CLOSED, port, served, after_data());
 }
 
-/// A connection whose client never sees an answer: it stays in the SYN cache.
+/// Opens a connection whose client never gets an answer, so that it stays in
+/// the SYN cache.
 fn half_open(mirror: &Mirror, cases: &mut Vec<Case>) {
     let (here, there) = ENDS[0];
     let listener = TcpListener::bind((here, 0)).unwrap();

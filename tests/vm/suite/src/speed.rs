@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Time per record of the device and of the sysctl that netstat(1) reads, with
-//! the same connections, one after the other in the same run.
+//! Time per record of the device and of the sysctl that netstat(1) reads,
+//! measured in the same run with the same connections.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,7 +14,7 @@ use crate::device::Device;
 
 const ROUNDS: usize = 21;
 
-/// Nanoseconds of a call, the median of some rounds.
+/// Returns the median time of a call in nanoseconds.
 fn median_ns(mut call: impl FnMut()) -> u64 {
     let mut times: Vec<_> = (0..ROUNDS)
         .map(|_| {
@@ -29,7 +29,7 @@ fn median_ns(mut call: impl FnMut()) -> u64 {
 
 fn pcblist(buffer: &mut [u8]) -> usize {
     let mut len = buffer.len();
-    // SAFETY: the kernel writes no more than `len` bytes there.
+    // SAFETY: the kernel writes at most `len` bytes.
     let result = unsafe {
         libc::sysctlbyname(
             c"net.inet.tcp.pcblist".as_ptr(),
@@ -54,17 +54,17 @@ fn drain(file: &mut File, buffer: &mut [u8]) -> usize {
     }
 }
 
-/// Holds that many connections and reads them in every way; the devices of
-/// other modules that give their records once an open are read beside.
+/// Opens `count` sockets and reads them in every way.  `others` are devices of
+/// other modules, which return their records once per open.
 pub fn run(count: u64, others: &[String]) -> bool {
-    // SAFETY: it only sets a limit.
+    // SAFETY: the call only sets a limit.
     unsafe {
         let limit = libc::rlimit { rlim_cur: 200_000, rlim_max: 200_000 };
         libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let _held: Vec<_> = (0..count / 2)
+    let _connections: Vec<_> = (0..count / 2)
         .map(|_| {
             let client = TcpStream::connect(address).unwrap();
             (client, listener.accept().unwrap())
@@ -76,7 +76,7 @@ pub fn run(count: u64, others: &[String]) -> bool {
     let mut report = |what: &str, call: &mut dyn FnMut(&mut [u8])| {
         call(&mut buffer);
         let ns = median_ns(|| call(&mut buffer));
-        println!("{what}\t{} ns a record\t{} us in all", ns / records, ns / 1000);
+        println!("{what}\t{} ns per record\t{} us in total", ns / records, ns / 1000);
     };
     println!("# {records} connections, median of {ROUNDS}");
     report("sysctl net.inet.tcp.pcblist", &mut |buffer| assert!(pcblist(buffer) > 0));
@@ -94,7 +94,7 @@ pub fn run(count: u64, others: &[String]) -> bool {
     report("siftr_cdev binary, filter that rejects all", &mut |buffer| assert!(drain(&mut none.0, buffer) > 0));
     report("sysctl net.inet.tcp.pcblist", &mut |buffer| assert!(pcblist(buffer) > 0));
     for path in others {
-        report(&format!("{path}, opened for each"), &mut |buffer| {
+        report(&format!("{path}, opened each time"), &mut |buffer| {
             assert!(drain(&mut File::open(path).unwrap(), buffer) > 0);
         });
     }

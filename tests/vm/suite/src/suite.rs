@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The tests themselves.
+//! The tests of the device.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -17,7 +17,7 @@ use crate::mirror::Mirror;
 use crate::tap::Tap;
 use crate::tcp_info::TcpInfo;
 
-/// Bytes that a connection sends over a network that loses packets.
+/// Size of a transfer over a network that loses packets, in bytes.
 const TRANSFER: u64 = 1_500_000;
 
 fn address_of(ip: IpAddr) -> [u8; 16] {
@@ -28,14 +28,14 @@ fn address_of(ip: IpAddr) -> [u8; 16] {
 }
 
 fn is_of(record: &Record, local: SocketAddr, foreign: SocketAddr) -> bool {
-    // netinet6 keeps the unspecified address of an IPv4 listener as zeros of IPv4.
+    // netinet6 stores the unspecified address of an IPv4 listener as IPv4 zeros.
     record.get(key::lport) == Some(local.port())
         && record.get(key::fport) == Some(foreign.port())
         && record.get(key::laddr) == Some(address_of(local.ip()))
         && record.get(key::faddr) == Some(address_of(foreign.ip()))
 }
 
-/// The one record of a connection.
+/// Returns the only record of a connection.
 fn only<'a>(records: &'a [Record], expected: &Expected) -> &'a Record {
     let found: Vec<_> = records.iter().filter(|record| is_of(record, expected.local, expected.foreign)).collect();
     assert_eq!(found.len(), 1, "records of {}: {found:?}", expected.what);
@@ -78,11 +78,11 @@ fn reading(tap: &mut Tap) {
             assert!(frame.header.written >= 15);
         });
     }
-    tap.test("a read of nothing ends a snapshot, and the next read begins one", || {
+    tap.test("a read of 0 bytes ends a snapshot, and the next read starts a new one", || {
         let mut device = Device::binary();
         assert_eq!([1, 2, 3].map(|_| device.snapshot().header.sequence), [1, 2, 3]);
     });
-    tap.test("lseek to 0 starts over", || {
+    tap.test("lseek to 0 starts a new snapshot", || {
         let mut device = Device::open().unwrap();
         let mut head = [0; 20];
         device.0.read_exact(&mut head).unwrap();
@@ -91,18 +91,18 @@ fn reading(tap: &mut Tap) {
         assert!(text.starts_with("time,snapshot,"));
         assert!(text.lines().last().unwrap().starts_with("# snapshot snapshot=2 "));
     });
-    tap.test("opening for writing is refused with EPERM", || {
+    tap.test("opening for writing fails with EPERM", || {
         assert_eq!(errno(OpenOptions::new().write(true).open(PATH)), libc::EPERM);
         assert_eq!(errno(OpenOptions::new().read(true).write(true).open(PATH)), libc::EPERM);
     });
-    tap.test("unloading is refused while a descriptor is open", || {
+    tap.test("the module cannot be unloaded while a descriptor is open", || {
         let _device = Device::open().unwrap();
         let unload = Command::new("kldunload").arg("siftr_cdev").output().unwrap();
         assert!(!unload.status.success());
-        let said = String::from_utf8(unload.stderr).unwrap();
-        assert!(said.contains("busy"), "{said}");
+        let message = String::from_utf8(unload.stderr).unwrap();
+        assert!(message.contains("busy"), "{message}");
     });
-    tap.test("a signal ends a read without harm", || {
+    tap.test("a signal interrupts a read", || {
         let mut device = Device::open().unwrap();
         for wait_us in (0..200).map(|n| n * 10) {
             // SAFETY: the handler does nothing.
@@ -128,11 +128,11 @@ extern "C" fn handler(_: i32) {}
 fn values_of(tap: &mut Tap, known: &[Expected]) {
     let mut device = Device::binary();
     for expected in known {
-        tap.test(&format!("{} is there once, in {}", expected.what, expected.state.name().unwrap()), || {
-            let told = |expected: &Expected| expected.socket.as_ref().map(|socket| TcpInfo::of(socket.as_ref()));
-            let before = told(expected);
+        tap.test(&format!("{} is reported once, in {}", expected.what, expected.state.name().unwrap()), || {
+            let tcp_info = |expected: &Expected| expected.socket.as_ref().map(|socket| TcpInfo::of(socket.as_ref()));
+            let before = tcp_info(expected);
             let snapshot = device.snapshot();
-            let after = told(expected);
+            let after = tcp_info(expected);
             let record = only(&snapshot.records, expected);
             assert_eq!(record.get(key::state), Some(expected.state));
             let ipv4 = tcpstats::mapped_ipv4(record.get(key::laddr).unwrap()).is_some();
@@ -155,12 +155,12 @@ fn values_of(tap: &mut Tap, known: &[Expected]) {
             }
         });
     }
-    tap.test("data that waits is counted", || {
+    tap.test("data in the receive queue is counted", || {
         let server = known.iter().find(|expected| expected.what == "IPv4 server with data waiting").unwrap();
         let snapshot = device.snapshot();
         assert_eq!(only(&snapshot.records, server).get(key::rcv_cc), Some(5000));
     });
-    tap.test("connections that wait for accept(2) are counted", || {
+    tap.test("connections waiting for accept(2) are counted", || {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let _waiting = [0; 3].map(|_| std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap());
         let record = device.snapshot().records.into_iter().find(|record| {
@@ -169,7 +169,7 @@ fn values_of(tap: &mut Tap, known: &[Expected]) {
         });
         assert_eq!(record.unwrap().get(key::qlen), Some(3));
     });
-    tap.test("idle times and timers move with the clock", || {
+    tap.test("idle times and timers follow the clock", || {
         let client = known.iter().find(|expected| expected.what == "IPv4 client").unwrap();
         let first = only(&device.snapshot().records, client).clone();
         std::thread::sleep(Duration::from_millis(500));
@@ -180,7 +180,7 @@ fn values_of(tap: &mut Tap, known: &[Expected]) {
             assert!((400_000..2_000_000).contains(&moved), "{}: {first} then {then}", key.field().name);
         }
     });
-    tap.test("the sockets are those of netstat(1)", || {
+    tap.test("the sockets match netstat(1)", || {
         let before = netstat_sockets();
         let shown: Vec<_> = device.snapshot().records.iter().map(netstat_form).collect();
         let after = netstat_sockets();
@@ -204,7 +204,8 @@ fn values_of(tap: &mut Tap, known: &[Expected]) {
     });
 }
 
-/// Sockets as `netstat -an -p tcp` shows them: address.port, address.port, state.
+/// Returns the sockets that `netstat -an -p tcp` prints: address.port,
+/// address.port, state.
 fn netstat_sockets() -> Vec<String> {
     let output = Command::new("netstat").args(["-anW", "-p", "tcp"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -234,18 +235,18 @@ fn netstat_form(record: &Record) -> String {
     format!("{local} {foreign} {}", record.get(key::state).unwrap().name().unwrap())
 }
 
-/// Name of a network interface.
+/// Returns the name of a network interface.
 fn name_of(index: u32) -> String {
     let mut name = [0; libc::IF_NAMESIZE];
-    // SAFETY: the buffer is as long as a name can be.
+    // SAFETY: the buffer has the maximum length of a name.
     let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
-    assert!(!found.is_null(), "there is no interface {index}");
-    // SAFETY: the kernel ended the name with a zero.
+    assert!(!found.is_null(), "no interface {index}");
+    // SAFETY: the kernel terminates the name with a zero.
     unsafe { std::ffi::CStr::from_ptr(found) }.to_str().unwrap().into()
 }
 
 fn ioctls(tap: &mut Tap) {
-    tap.test("every ioctl does its work", || {
+    tap.test("every ioctl works", || {
         let mut device = Device::open().unwrap();
         let mut info = [0; ioctl::INFO_LEN];
         device.ioctl(ioctl::GET_INFO, &mut info).unwrap();
@@ -267,7 +268,7 @@ fn ioctls(tap: &mut Tap) {
         device.ioctl(ioctl::SET_ALL_VNETS, &mut 0_u32.to_ne_bytes()).unwrap();
         assert_eq!(device.snapshot().header.flags, 0);
     });
-    tap.test("a wrong ioctl is refused and changes nothing", || {
+    tap.test("an invalid ioctl fails and changes nothing", || {
         let mut device = Device::binary();
         device.set_filter("state listen");
         let refused = |command, data: &mut [u8]| errno(device.ioctl(command, data));
@@ -283,7 +284,7 @@ fn ioctls(tap: &mut Tap) {
         assert!(snapshot.header.matched < snapshot.header.seen);
         assert!(snapshot.records.iter().all(|record| record.get(key::state) == Some(State::LISTEN)));
     });
-    tap.test("sysctl text chooses the columns of cat(1)", || {
+    tap.test("sysctl text selects the columns of the default text", || {
         let set = |value: &str| {
             let assignment = format!("net.inet.siftr_cdev.text={value}");
             Command::new("sysctl").arg(assignment).output().unwrap().status.success()
@@ -295,10 +296,10 @@ fn ioctls(tap: &mut Tap) {
         assert!(set("all"));
         assert!(head().unwrap() > 2 * basic);
         assert!(!set("nonsense"));
-        assert!(head().unwrap() > 2 * basic, "a wrong value changes nothing");
+        assert!(head().unwrap() > 2 * basic, "an invalid value changes nothing");
         assert!(set("lport,srtt"));
-        let told = Command::new("sysctl").args(["-n", "net.inet.siftr_cdev.text"]).output().unwrap().stdout;
-        assert_eq!(told, b"lport,srtt\n");
+        let value = Command::new("sysctl").args(["-n", "net.inet.siftr_cdev.text"]).output().unwrap().stdout;
+        assert_eq!(value, b"lport,srtt\n");
         assert!(set("basic"));
         assert_eq!(head().unwrap(), basic);
     });
@@ -320,7 +321,7 @@ fn filters(tap: &mut Tap, known: &[Expected]) {
         "not (rcv_cc > 0)".into(),
     ];
     for text in texts {
-        tap.test(&format!("the kernel takes what the filter takes: {text}"), || {
+        tap.test(&format!("the filter in the kernel matches the same records: {text}"), || {
             let filter = Filter::parse(&text).unwrap();
             let mut device = Device::binary();
             let all = device.snapshot();
@@ -330,7 +331,10 @@ fn filters(tap: &mut Tap, known: &[Expected]) {
             let wanted: Vec<_> = all.records.iter().filter(|record| filter.matches(record)).map(name).collect();
             let taken: Vec<_> = some.records.iter().map(name).collect();
             assert_eq!(taken, wanted);
-            assert!(!taken.is_empty() && taken.len() < all.records.len(), "the filter is a test only if it parts them");
+            assert!(
+                !taken.is_empty() && taken.len() < all.records.len(),
+                "the filter must match some of the records but not all"
+            );
             assert_eq!((some.header.seen, some.header.matched), (all.header.seen, taken.len() as u64));
             device.ioctl(ioctl::CLEAR_FILTER, &mut []).unwrap();
             assert_eq!(device.snapshot().records.len(), all.records.len());
@@ -344,7 +348,7 @@ fn sysctl(name: &str, value: u64) {
 }
 
 fn limits(tap: &mut Tap) {
-    tap.test("what does not fit is counted as missed", || {
+    tap.test("records beyond the memory limit are counted as missed", || {
         sysctl("snapshot_bytes_max", 0);
         let mut device = Device::binary();
         let snapshot = device.snapshot();
@@ -357,7 +361,7 @@ fn limits(tap: &mut Tap) {
         assert!(header.missed >= 15);
         assert_eq!(device.snapshot().header.missed, 0);
     });
-    tap.test("a user's limits bind the user and not root", || {
+    tap.test("limits per user apply to users but not to root", || {
         sysctl("interval_min_us", 100_000);
         sysctl("opens_per_user_max", 2);
         as_user(1001, 0, || {
@@ -382,17 +386,17 @@ fn limits(tap: &mut Tap) {
         sysctl("interval_min_us", 1000);
         sysctl("opens_per_user_max", 32);
     });
-    tap.test("a descriptor for all network stacks is of no use to a user it is passed to", || {
+    tap.test("a descriptor for all network stacks cannot be read by a user who inherits it", || {
         let mut device = Device::binary();
         device.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).unwrap();
         as_user(1001, 0, || assert_eq!(errno(device.read_all(4096)), libc::EPERM));
     });
 }
 
-/// Runs a test in a child of another user; it fails as the child does.
+/// Runs a test as another user in a child process, and fails if it fails there.
 fn as_user(uid: u32, gid: u32, test: impl FnOnce()) {
     std::io::stdout().flush().unwrap();
-    // SAFETY: the child has one thread and ends by _exit.
+    // SAFETY: the child has a single thread and ends with _exit.
     unsafe {
         let child = libc::fork();
         assert_ne!(child, -1);
@@ -408,7 +412,8 @@ fn as_user(uid: u32, gid: u32, test: impl FnOnce()) {
     }
 }
 
-/// Opens one of each, says so, and waits for the end of its input.
+/// Opens one connection of each kind, prints them, and waits for the end of its
+/// input.
 pub fn hold() -> bool {
     let known = connections::every_state();
     for expected in &known {
@@ -419,8 +424,8 @@ pub fn hold() -> bool {
     true
 }
 
-/// Says of each local port how many records the device has, and of which jail
-/// the last one is when all network stacks are asked.
+/// Prints the number of records of each local port, and the jail of the last
+/// one if all network stacks are read.
 pub fn visible(ports: &[String], everywhere: bool) -> bool {
     let mut device = Device::binary();
     if everywhere {
@@ -440,7 +445,8 @@ pub fn visible(ports: &[String], everywhere: bool) -> bool {
     true
 }
 
-/// Says which connection of a local port, of any network stack, it is: network stack and number.
+/// Prints the network stack and the number of each connection of a local port,
+/// in all network stacks.
 pub fn identities(port: &str) -> bool {
     let mut device = Device::binary();
     device.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).unwrap();
@@ -452,8 +458,8 @@ pub fn identities(port: &str) -> bool {
     true
 }
 
-/// Compares with what the kernel tells the owner of a socket while data flows, and the counters of bytes, in which
-/// the kernel errs, with what the application and the packets say.
+/// Compares records with `TCP_INFO` while data flows, and the byte counters, in
+/// which the kernel has errors, with the application and the packets.
 pub fn values(seconds: u64) -> bool {
     std::panic::set_hook(Box::new(|what| println!("# {what}")));
     let mut tap = Tap::default();
@@ -496,10 +502,10 @@ pub fn values(seconds: u64) -> bool {
         srtts.sort_unstable();
         let srtt = srtts[srtts.len() / 2];
         println!(
-            "# {compared} records of {stacks:?} compared, {quiet} with nothing moving, at most {retransmitted} \
+            "# {compared} records of {stacks:?} compared, {quiet} without changes, at most {retransmitted} \
              retransmissions, median srtt {srtt} us"
         );
-        assert!(wrong.is_empty(), "{} differences, the first: {}", wrong.len(), wrong[0]);
+        assert!(wrong.is_empty(), "{} differences, first: {}", wrong.len(), wrong[0]);
         assert!(compared > 50 && quiet > 10);
     });
     crate::bytes::all(&mut tap, &Mirror::start(), TRANSFER);

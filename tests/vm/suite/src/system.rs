@@ -4,20 +4,20 @@
 
 use std::process::Command;
 
-/// Runs a command of sh(1), which is to succeed, and gives what it printed.
+/// Runs a command with sh(1), which must succeed, and returns its output.
 pub fn run(command: &str) -> String {
     let output = Command::new("sh").args(["-c", command]).output().unwrap();
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().into()
 }
 
-/// The value of a sysctl, none where the kernel has no such.
+/// Returns the value of a sysctl, or `None` if the kernel does not have it.
 pub fn sysctl(name: &str) -> Option<String> {
     let output = Command::new("sysctl").args(["-n", name]).output().unwrap();
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().into())
 }
 
-/// A sysctl with another value, until this is dropped.
+/// A changed sysctl, which is restored on drop.
 pub struct Setting {
     name: String,
     before: String,
@@ -25,7 +25,7 @@ pub struct Setting {
 
 impl Setting {
     pub fn new(name: &str, value: &str) -> Self {
-        let before = sysctl(name).unwrap_or_else(|| panic!("there is no sysctl {name}"));
+        let before = sysctl(name).unwrap_or_else(|| panic!("no sysctl {name}"));
         run(&format!("sysctl {name}={value}"));
         Self { name: name.into(), before }
     }
@@ -37,7 +37,7 @@ impl Drop for Setting {
     }
 }
 
-/// The TCP stacks that this machine has or can load.
+/// Returns the TCP stacks that this machine has or can load.
 pub fn stacks() -> Vec<&'static str> {
     ["freebsd", "rack", "bbr"]
         .into_iter()
@@ -48,9 +48,10 @@ pub fn stacks() -> Vec<&'static str> {
         .collect()
 }
 
-/// New sockets are of that stack until the result is dropped.  The host cache
-/// forgets what it has: RACK keeps round-trip times there in microseconds, which
-/// the base stack takes for ticks.
+/// Selects the stack of new sockets until the result is dropped.
+///
+/// Purges the host cache, because RACK stores round-trip times there in
+/// microseconds, which the base stack would interpret as ticks.
 pub fn with_stack(stack: &str) -> Setting {
     run("sysctl net.inet.tcp.hostcache.purgenow=1");
     Setting::new("net.inet.tcp.functions_default", stack)

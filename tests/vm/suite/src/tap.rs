@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Test Anything Protocol: a line a test, and why it failed.
+//! Test Anything Protocol: one line per test, and the reason of a failure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The tests so far.
+/// Counts the tests that have run.
 #[derive(Default)]
 pub struct Tap {
     run: u32,
@@ -12,15 +12,15 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Runs a test, which fails by a panic.
+    /// Runs a test, which fails if it panics.
     pub fn test(&mut self, name: &str, test: impl FnOnce()) {
         self.run += 1;
-        let good = catch_unwind(AssertUnwindSafe(test)).is_ok();
-        self.failed += u32::from(!good);
-        println!("{}ok {} - {name}", if good { "" } else { "not " }, self.run);
+        let passed = catch_unwind(AssertUnwindSafe(test)).is_ok();
+        self.failed += u32::from(!passed);
+        println!("{}ok {} - {name}", if passed { "" } else { "not " }, self.run);
     }
 
-    /// Prints the plan; whether all was good.
+    /// Prints the plan, and returns whether all tests passed.
     pub fn end(self) -> bool {
         println!("1..{}", self.run);
         println!("# {} passed, {} failed", self.run - self.failed, self.failed);

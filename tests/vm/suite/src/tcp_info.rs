@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! `getsockopt(TCP_INFO)`, and the fields of a record that say the same.
+//! `getsockopt(TCP_INFO)`, and the fields of a record with the same contents.
 
 use std::os::fd::AsRawFd;
 
 use tcpstats::{Field, Record};
 
-/// Where `struct tcp_info` of `netinet/tcp.h` has what a field of a record has.
+/// Fields of a record, and the offset of the same value in `struct tcp_info` of
+/// `netinet/tcp.h`.
 ///
-/// Counters of CE marks are not among them: `tcp_info` tells how the kernel
-/// counts them, from 5.
+/// Counters of CE marks are not included: `tcp_info` has them as the kernel
+/// counts them, starting at 5.
 const SAME: [(&str, usize); 19] = [
     ("rto", 8),
     ("maxseg", 16),
@@ -32,11 +33,12 @@ const SAME: [(&str, usize); 19] = [
     ("dupacks", 192),
 ];
 
-/// Those that never shrink.
+/// Fields that never decrease.
 const GROWS: [&str; 7] = ["rcv_nxt", "rexmit_packs", "ooo_packs", "zerowin", "snd_una", "snd_max", "rcv_adv"];
 
-/// Whether tcp_info of a stack tells it: what it does not tell is zero there.
-fn is_told(name: &str, stack: &str) -> bool {
+/// Returns whether a stack fills the field in tcp_info.  Otherwise it is zero
+/// there.
+fn is_filled(name: &str, stack: &str) -> bool {
     match stack {
         "rack" => !["snd_una", "snd_max", "sack_blocks", "rcv_adv", "dupacks"].contains(&name),
         "bbr" => name != "tlp_packs",
@@ -44,7 +46,7 @@ fn is_told(name: &str, stack: &str) -> bool {
     }
 }
 
-/// What the kernel tells a socket's owner.
+/// The `tcp_info` that the kernel returns to the owner of a socket.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TcpInfo([u8; 256]);
 
@@ -52,7 +54,7 @@ impl TcpInfo {
     pub fn of(socket: &(impl AsRawFd + ?Sized)) -> Self {
         let mut bytes = [0_u8; 256];
         let mut len = 256;
-        // SAFETY: the kernel writes no more than `len` bytes there.
+        // SAFETY: the kernel writes at most `len` bytes.
         let result = unsafe {
             libc::getsockopt(
                 socket.as_raw_fd(),
@@ -71,7 +73,7 @@ impl TcpInfo {
         u32::from_ne_bytes(self.0[offset..offset + 4].try_into().unwrap())
     }
 
-    /// The lowest three of `tcpi_options`.
+    /// Returns the lowest three bits of `tcpi_options`.
     fn options(&self) -> u8 {
         self.0[5] & 7
     }
@@ -80,40 +82,42 @@ impl TcpInfo {
         self.0[0]
     }
 
-    /// Every field in which a record differs from both, what was told before and after it was made.  What it has
-    /// not is tested elsewhere.
+    /// Returns every field in which a record contradicts what the kernel
+    /// returned before and after it was taken.  Fields that the record does not
+    /// have are tested elsewhere.
     pub fn differences(before: &Self, after: &Self, record: &Record, stack: &str) -> Vec<String> {
         let mut wrong = Vec::new();
         for (name, offset) in SAME {
-            if !is_told(name, stack) {
+            if !is_filled(name, stack) {
                 continue;
             }
-            let told = record.number(Field::by_name(name).unwrap());
+            let value = record.number(Field::by_name(name).unwrap());
             let (first, last) = (u64::from(before.u32(offset)), u64::from(after.u32(offset)));
-            let fits = match told {
+            let fits = match value {
                 None => true,
-                Some(told) if before == after => told == first,
-                // Sequence numbers and totals only grow; anything else can move both ways in between.
-                Some(told) if GROWS.contains(&name) => {
-                    (told as u32).wrapping_sub(first as u32) <= (last as u32).wrapping_sub(first as u32)
+                Some(value) if before == after => value == first,
+                // Sequence numbers and totals only increase; other values can
+                // change in both directions in between.
+                Some(value) if GROWS.contains(&name) => {
+                    (value as u32).wrapping_sub(first as u32) <= (last as u32).wrapping_sub(first as u32)
                 }
                 Some(_) => true,
             };
             if !fits {
-                wrong.push(format!("{name} is {told:?}, TCP_INFO says {first} and {last}"));
+                wrong.push(format!("{name} is {value:?}, TCP_INFO has {first} and {last}"));
             }
         }
         let Some(options) = record.number(Field::by_name("options").unwrap()) else { return wrong };
         let options = options & 7;
-        // TCPI_OPT_TIMESTAMPS, _SACK and _WSCALE are bits 0, 1 and 2 as ours are.
+        // TCPI_OPT_TIMESTAMPS, _SACK and _WSCALE are bits 0, 1 and 2, like ours.
         if u64::from(before.options()) != options {
-            wrong.push(format!("options are {options:x}, TCP_INFO says {:x}", before.options()));
+            wrong.push(format!("options are {options:x}, TCP_INFO has {:x}", before.options()));
         }
         if options & 4 != 0 {
             let scales = u64::from(before.0[6]);
-            let told = ["snd_scale", "rcv_scale"].map(|name| record.number(Field::by_name(name).unwrap()).unwrap());
-            if told != [scales & 15, scales >> 4] {
-                wrong.push(format!("window scales are {told:?}, TCP_INFO says {scales:x}"));
+            let reported = ["snd_scale", "rcv_scale"].map(|name| record.number(Field::by_name(name).unwrap()).unwrap());
+            if reported != [scales & 15, scales >> 4] {
+                wrong.push(format!("window scales are {reported:?}, TCP_INFO has {scales:x}"));
             }
         }
         wrong

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What a record says of zones, congestion marks and the kernel.
+//! Zones, congestion marks and the version of the kernel in records.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -13,7 +13,7 @@ use crate::device::Device;
 use crate::system::{Setting, run, sysctl};
 use crate::tap::Tap;
 
-/// The first link-local address of an interface.
+/// Returns the first link-local address of an interface.
 fn link_local(interface: &str) -> Ipv6Addr {
     let found = run(&format!("ifconfig {interface} inet6 | sed -n 's/^.*inet6 \\(fe80[^%]*\\)%.*$/\\1/p' | head -1"));
     found.parse().unwrap_or_else(|_| panic!("{interface} has no link-local address: {found:?}"))
@@ -31,7 +31,7 @@ fn zones(tap: &mut Tap) {
     run("ifconfig epair9a inet6 | grep -q fe80 || ifconfig epair9a inet6 fe80::9%epair9a/64");
     for interface in ["lo0", "epair9a"] {
         let (index, address) = (index_of(interface), link_local(interface));
-        tap.test(&format!("addresses of {interface} are without their zone, which has a field"), || {
+        tap.test(&format!("addresses of {interface} do not contain their zone, which is in a field"), || {
             let (client, _server, listener) = pair_at(SocketAddrV6::new(address, 0, 0, index).into());
             let to = listener.local_addr().unwrap();
             let records = records_of(to.port());
@@ -43,7 +43,7 @@ fn zones(tap: &mut Tap) {
                 let foreign = if is_listener { Ipv6Addr::UNSPECIFIED } else { address };
                 assert_eq!(record.get(key::faddr), Some(foreign.octets()));
             }
-            // As netstat(1) has them.
+            // Zones are shown as in netstat(1).
             let (local, foreign) = (client.local_addr().unwrap().port(), to.port());
             let shown = run(&format!("netstat -anW -p tcp | grep -F '{address}%{interface}.{local} '"));
             assert!(shown.contains(&format!("{address}%{interface}.{foreign} ")), "{shown}");
@@ -84,7 +84,7 @@ fn congestion_marks(tap: &mut Tap) {
     {
         tap.test(&format!("counters of CE marks with {ENABLE}={value}"), || {
             let Ok(_setting) = std::panic::catch_unwind(|| Setting::new(ENABLE, value)) else {
-                println!("# this kernel has no such value");
+                println!("# this kernel does not support the value");
                 return;
             };
             let (mut client, mut server, _) = pair(Ipv4Addr::LOCALHOST.into());
@@ -97,7 +97,7 @@ fn congestion_marks(tap: &mut Tap) {
             assert_eq!(records.len(), 2);
             for record in records {
                 let found = record.get(key::options).unwrap() & (option::ECN | option::ACCECN);
-                // Where a client does not ask, no end has it.
+                // If the client does not request ECN, neither end has it.
                 assert!(value == "4" || found == options, "options {found:x}");
                 assert_eq!((record.get(key::received_ce), record.get(key::delivered_ce)), (counted, counted));
             }
@@ -108,7 +108,7 @@ fn congestion_marks(tap: &mut Tap) {
 pub fn all(tap: &mut Tap) {
     zones(tap);
     congestion_marks(tap);
-    tap.test("a snapshot tells the kernel's version", || {
+    tap.test("a snapshot contains the kernel's version", || {
         let version = sysctl("kern.osreldate").unwrap();
         assert_eq!(Device::binary().snapshot().header.osversion.to_string(), version);
     });
