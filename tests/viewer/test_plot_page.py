@@ -63,7 +63,8 @@ def test_the_page_has_the_values_of_the_log(browser, page, rows):
     )
     expected = list(itertools.chain(*values(rows, "snd_cwnd")))
     assert window == [value for _, value in expected]
-    assert times == pytest.approx([at for at, _ in expected], abs=1e-5)
+    # The page has the monotonic clock, the column the time of day, which the system slews.
+    assert times == pytest.approx([at for at, _ in expected], abs=1e-3)
 
 
 def test_the_page_zooms_all_panels_and_back(browser, page):

@@ -2,6 +2,7 @@
 
 //! Logs in lines of text.
 
+use memchr::memmem;
 use tcpstats::note::NoteText;
 use tcpstats::read::{Expected, RowError};
 use tcpstats::text::Text;
@@ -171,7 +172,7 @@ impl LineFormat for Siftr {
 
     /// A record may have lost digits; the closing line ends in the list of flows.
     fn is_complete(line: &[u8]) -> bool {
-        line.starts_with(b"disable_time_secs=")
+        line.starts_with(b"disable_time_secs=") && memmem::find(line, b"\tflow_list=").is_some()
     }
 }
 
