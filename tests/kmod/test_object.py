@@ -116,7 +116,7 @@ def layout(object_file, command, **more):
 
 def test_structures_are_as_the_c_compiler_lays_them_out(build):
     rust, c = build / "layout.rs", build / "layout.c"
-    run(ROOT / "target/release/siftr_cdev_gen", "layout", rust, c)
+    run(ROOT / "target/debug/siftr_cdev_gen", "layout", rust, c)
     # The build keeps the arguments that it gave to its compilers.
     clang = (build / "clang.args").read_text().splitlines()
     rustc = (build / "rustc.args").read_text().splitlines()

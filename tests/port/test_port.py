@@ -15,6 +15,7 @@ from plist import FRAMEWORK, ROOT, packed
 
 OPTIONS = ["DOCS", "EXAMPLES", "VIEWER"]
 COMBINATIONS = [without for count in range(4) for without in itertools.combinations(OPTIONS, count)]
+GEN = ROOT / "target/debug/siftr_cdev_gen"
 WORKSPACE = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
 
 # Each notes how it was called; what they make is as large as it must be to be installed.
@@ -209,9 +210,9 @@ def test_what_it_builds_and_tests_are_packages_of_the_workspace(tree):
 
 @pytest.fixture(scope="module")
 def crates(tmp_path_factory):
-    """Makefile.crates and distinfo, made anew."""
+    """Makefile.crates and distinfo, generated again."""
     folder = tmp_path_factory.mktemp("crates")
-    subprocess.run([ROOT / "freebsd/crates.py", folder], check=True)
+    subprocess.run([GEN, "crates", folder], cwd=ROOT, check=True)
     return folder
 
 
