@@ -111,6 +111,8 @@ def test_it_describes_itself_as_the_handbook_wants(tree):
     assert set(tree.variable("USES").split()) >= {"cargo", "kmod"}
     assert sorted(tree.variable("OPTIONS_DEFINE").split()) == OPTIONS
     assert all(tree.variable(f"{name}_DESC") for name in OPTIONS if name not in ("DOCS", "EXAMPLES"))
+    # Every architecture that is described can be built for, and no other.
+    assert set(tree.variable("ONLY_FOR_ARCHS").split()) == {path.name for path in (ROOT / "freebsd/arch").iterdir()}
     assert "${PREFIX}/man" not in (ROOT / "Makefile").read_text()
 
 
