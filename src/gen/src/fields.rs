@@ -17,7 +17,7 @@ const GROUPS: [(Group, &str); 8] = [
     (Group::Timers, "timers"),
 ];
 
-/// How a value looks in a binary record.
+/// Returns the name of a type of values in a binary record.
 fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::U8 => "u8",
@@ -54,7 +54,7 @@ fn item(text: &mut String, field: &Field) {
         ("", linux) => format!("Linux:\n{}", source(linux)),
         (freebsd, linux) => format!(".Fx :\n{}Linux:\n{}", source(freebsd), source(linux)),
     };
-    // Where it is in a record: a part may grow, so the Linux part counts from its own start.
+    // A part may grow, so offsets in the Linux part count from its own start.
     let place = match field.part {
         Part::Module => format!("{}", PREAMBLE_LEN + field.offset),
         Part::Linux => format!("L+{}", field.offset - MODULE_BODY_LEN),
@@ -69,7 +69,7 @@ fn item(text: &mut String, field: &Field) {
     );
 }
 
-/// The list of all fields, a section a group.
+/// Returns the list of all fields, with a section for each group.
 fn list() -> String {
     let mut text = String::new();
     for (group, title) in GROUPS {
