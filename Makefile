@@ -50,7 +50,7 @@ VIEWER_VARS=		CARGO_BUILD_ARGS+=--package=tcpstats_viewer \
 			CARGO_TEST_ARGS+=--package=tcpstats_viewer
 
 TREE=		CHANGELOG.md Cargo.lock Cargo.toml LICENSE README.md bench \
-		examples files man src tests
+		examples files freebsd man src tests
 PROGRAMS=	${CARGO_TARGET_DIR}/${CARGO_BUILD_TARGET}/release
 GEN=		${PROGRAMS}/siftr_cdev_gen
 KMODULE=	${WRKDIR}/kmod/siftr_cdev.ko

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# What the port's Makefile does where there is no ports tree: builds in target/,
-# and installs the same files, under PREFIX, KMODDIR and DESTDIR.  WITHOUT names
-# options of the port to leave out: make WITHOUT="DOCS VIEWER" install.
+# The port's Makefile without a ports tree: builds in target/ and installs the same
+# files under PREFIX, KMODDIR and DESTDIR.  WITHOUT disables options of the port:
+# make WITHOUT="DOCS VIEWER" install.
 
 PREFIX?=	/usr/local
 KMODDIR?=	/boot/modules
@@ -24,7 +24,7 @@ KMODULE=	${OBJECTS}/siftr_cdev.ko
 HEADER=		${OBJECTS}/tcpstats.h
 BUILT=		siftr_cdev.ko siftr_cdev_logger ${OPTIONS:MVIEWER:S/VIEWER/tcpstats/}
 
-# The modes are the framework's.
+# The same modes as in the ports framework.
 STRIP?=		-s
 MKDIR=		mkdir -p
 INSTALL_PROGRAM=	install ${STRIP} -m 555
@@ -66,7 +66,7 @@ clean:
 install: stage
 	${KLDXREF} ${STAGEDIR}${KMODDIR}
 
-# What install does to files alone.
+# install without what it does to the system.
 stage: folders do-install ${OPTION_TARGETS} rest
 
 folders:

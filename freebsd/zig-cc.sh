@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The C compiler of crates and the linker of rustc for FreeBSD/amd64: zig's, which
-# brings headers and stubs of FreeBSD's libc.  From the environment: ZIG.
+# The C compiler of crates and the linker of rustc for FreeBSD: zig's, which has
+# headers and stubs of FreeBSD's libc.
 #
-# Of the arguments it leaves out libraries that crate libc names and nothing uses,
-# of which zig has no stubs; --gc-sections, which would throw away the note by
-# which the kernel knows a FreeBSD program; and --target, in words that zig does
-# not know.
+# Environment: ZIG; ZIG_TARGET, in zig's words.
+#
+# It drops three kinds of arguments: libraries that crate libc names, nothing uses
+# and zig has no stubs of; --gc-sections, which would drop the note by which the
+# kernel recognizes a FreeBSD program; and --target, which zig spells differently.
 set -eu
 
 for argument; do
@@ -17,4 +18,4 @@ for argument; do
 	*) set -- "$@" "$argument" ;;
 	esac
 done
-exec "$ZIG" cc -target x86_64-freebsd.14.0 "$@"
+exec "$ZIG" cc -target "$ZIG_TARGET" "$@"

@@ -6,64 +6,51 @@
 #
 #   cross.sh RELEASE ARCH HEADERS OUT
 #
-# RELEASE is 14 or 15, ARCH amd64 or aarch64, HEADERS the folder that headers.sh
-# filled for that release, OUT a folder; OUT/siftr_cdev.ko comes out.  From the
-# environment: GEN (the built siftr_cdev_gen), CORE (see rust.sh).
+# RELEASE and ARCH are files of freebsd/release and freebsd/arch, HEADERS is the
+# directory that headers.sh filled for the release, OUT the directory to write
+# siftr_cdev.ko to.
+#
+# Environment: GEN (the built siftr_cdev_gen); CORE (see rust.sh); OSVERSION, the
+# __FreeBSD_version to build for, for a release with the same structures.
 set -eu
 
 kmod=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$kmod/../.." && pwd)
 release=$1 arch=$2 headers=$3 out=$4
+. "$top/freebsd/target.sh"
+target "release/$release" "arch/$arch"
 : "${LLVM:=/usr/lib/llvm-19}"
 : "${RUSTC:=/usr/bin/rustc}"
 : "${RUST_SRC:=/usr/src/rustc-$("$RUSTC" -V | cut -d' ' -f2)/library}"
 export RUSTC RUST_SRC AR="$LLVM/bin/llvm-ar" LIBCLANG_PATH="${LIBCLANG_PATH:-$LLVM/lib}"
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$kmod/../../Cargo.toml")
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml")
 
-# __FreeBSD_version of the kernel: it refuses a module that was built for any
-# other.  OSVERSION overrides it for a kernel with the same structures.
-case $release in
-14) osversion=${OSVERSION:-1402000} ;;
-15) osversion=${OSVERSION:-1500068} ;;
-*) echo "cross.sh: $release: expected 14 or 15" >&2; exit 1 ;;
-esac
-case $arch in
-amd64)
-	triple=x86_64 emulation=elf_x86_64_fbsd
-	machine='-mcmodel=kernel -mno-red-zone -mno-mmx -mno-sse -msoft-float -fno-pic'
-	;;
-aarch64)
-	triple=aarch64 emulation=aarch64elf
-	machine='-mgeneral-regs-only -ffixed-x18 -mno-outline-atomics -fPIC'
-	;;
-*) echo "cross.sh: $arch: expected amd64 or aarch64" >&2; exit 1 ;;
-esac
-
-# What the build of a kernel writes for the options of GENERIC.
+# The headers that a kernel build generates for the options of GENERIC.
 mkdir -p "$out/opt"
 printf '#define %s 1\n' SMP MAC VIMAGE > "$out/opt/opt_global.h"
 echo '#define INET 1' > "$out/opt/opt_inet.h"
 echo '#define INET6 1' > "$out/opt/opt_inet6.h"
 
-includes="--target=$triple-unknown-freebsd$release.0 -nostdinc
-    -isystem $headers/$triple-freebsd-none -isystem $headers/generic-freebsd -I$headers/ck -I$out/opt -I$kmod
-    -include $out/opt/opt_global.h -D_KERNEL -DKLD_MODULE -D__FreeBSD_version=$osversion -std=gnu17 -ffreestanding"
+includes="--target=$CLANG_ARCH-unknown-freebsd$release.0 -nostdinc
+    -isystem $headers/$CLANG_ARCH-freebsd-none -isystem $headers/generic-freebsd -I$headers/ck -I$out/opt -I$kmod
+    -include $out/opt/opt_global.h -D_KERNEL -DKLD_MODULE -D__FreeBSD_version=${OSVERSION:-$DEFAULT_OSVERSION}
+    -std=gnu17 -ffreestanding"
 
-# shellcheck disable=SC2086 # the lists are meant to be split
+# shellcheck disable=SC2086 # the lists are split into words
 {
 	sh "$kmod/rust.sh" "$arch" "$out" $includes
-	"$LLVM/bin/clang" $includes $machine -O2 -g -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
+	"$LLVM/bin/clang" $includes $KERNEL_CFLAGS -O2 -g -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
 	    -fno-common -fwrapv -Wall -Wextra -Wno-missing-field-initializers -Werror -Wno-unused-parameter -Wno-address-of-packed-member \
 	    "-ffile-prefix-map=$kmod=src/kmod" "-DSIFTR_CDEV_VERSION=\"$version\"" \
 	    -c "$kmod/siftr_cdev.c" -o "$out/siftr_cdev.o"
 }
-"$LLVM/bin/ld.lld" -m $emulation -r --no-relax -o "$out/siftr_cdev.kld" "$out/siftr_cdev.o" "$out/siftr_cdev_rust.o"
-# Only the kernel's linker sets are looked for from outside.
+"$LLVM/bin/ld.lld" -m "$LD_EMULATION" -r --no-relax -o "$out/siftr_cdev.kld" "$out/siftr_cdev.o" "$out/siftr_cdev_rust.o"
+# The kernel looks up the linker sets only.
 "$LLVM/bin/llvm-objcopy" --strip-debug --keep-global-symbol=none "$out/siftr_cdev.kld" "$out/siftr_cdev.local"
-case $arch in
-amd64) mv "$out/siftr_cdev.local" "$out/siftr_cdev.ko" ;;
-aarch64)
-	# There a module is a shared object.
-	"$LLVM/bin/ld.lld" -m $emulation -Bshareable -znotext -znorelro --no-relax -o "$out/siftr_cdev.ko" \
+case $KLD in
+relocatable) mv "$out/siftr_cdev.local" "$out/siftr_cdev.ko" ;;
+shared)
+	"$LLVM/bin/ld.lld" -m "$LD_EMULATION" -Bshareable -znotext -znorelro --no-relax -o "$out/siftr_cdev.ko" \
 	    "$out/siftr_cdev.local"
 	"$LLVM/bin/llvm-objcopy" --strip-debug "$out/siftr_cdev.ko"
 	;;

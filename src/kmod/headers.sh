@@ -1,30 +1,33 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Unpacks a FreeBSD release's kernel headers, which the PyPI package ziglang has.
+# Unpacks the kernel headers of a FreeBSD release from the PyPI package ziglang.
 #
 #   headers.sh RELEASE OUT
 #
-# RELEASE is 14 or 15.  From the environment: PYTHON, with pip.
+# RELEASE is a file of freebsd/release, OUT the directory to write to.
+#
+# Environment: PYTHON, a Python with pip.
 set -eu
 
+top=$(cd "$(dirname "$0")/../.." && pwd)
 release=$1 out=$2
-case $release in
-14) package=ziglang==0.15.2 ;;
-15) package=ziglang==0.16.0 ;;
-*) echo "headers.sh: $release: expected 14 or 15" >&2; exit 1 ;;
-esac
-[ ! -e "$out/.complete" ] || exit 0
+. "$top/freebsd/target.sh"
+target "release/$release"
 rm -rf "$out"
 mkdir -p "$out/wheel" "$out/ck"
 "${PYTHON:-python3}" -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
-    -d "$out/wheel" "$package"
-"${PYTHON:-python3}" - "$out" <<'PYTHON'
+    -d "$out/wheel" "ziglang==$ZIGLANG"
+set -- generic-freebsd
+for arch in $(known arch); do
+	target "arch/$arch"
+	set -- "$@" "$CLANG_ARCH-freebsd-none"
+done
+"${PYTHON:-python3}" - "$out" "$@" <<'PYTHON'
 import pathlib, sys, zipfile
-out = pathlib.Path(sys.argv[1])
+out, folders = pathlib.Path(sys.argv[1]), tuple(f"{name}/" for name in sys.argv[2:])
 (wheel,) = (out / "wheel").glob("*.whl")
 prefix = "ziglang/lib/libc/include/"
-folders = ("generic-freebsd/", "x86_64-freebsd-none/", "aarch64-freebsd-none/")
 with zipfile.ZipFile(wheel) as archive:
     for name in archive.namelist():
         inner = name.removeprefix(prefix)
@@ -35,7 +38,7 @@ with zipfile.ZipFile(wheel) as archive:
 wheel.unlink()
 PYTHON
 rmdir "$out/wheel"
-# sys/ck.h includes Concurrency Kit's headers, which are not among them.
+# sys/ck.h includes Concurrency Kit's headers, which ziglang does not have.
 cp /usr/include/ck_*.h "$out/ck/"
 cp -R /usr/include/gcc /usr/include/spinlock "$out/ck/"
 touch "$out/.complete"

@@ -5,19 +5,23 @@
 #
 #   rust.sh ARCH OUT CLANG_ARGUMENT...
 #
-# ARCH is amd64 or aarch64, OUT a folder; OUT/siftr_cdev_rust.o comes out.  The
-# clang arguments say where the target's kernel headers are.  From the
-# environment: RUSTC, RUST_SRC (rust-src's library folder, found by default),
-# GEN (the built siftr_cdev_gen), CORE (a folder that keeps the compiled core
-# library from one build to the next).
+# ARCH is a file of freebsd/arch, OUT the directory to write siftr_cdev_rust.o to.
+# The clang arguments say where the target's kernel headers are.
 #
-# The stable compiler is told by RUSTC_BOOTSTRAP=1 to compile its own core for
-# the kernel, as the kernels of Linux are built.
+# Environment: GEN (the built siftr_cdev_gen); RUSTC; RUST_SRC (the library
+# directory of rust-src, by default that of RUSTC); CORE, a directory that keeps
+# the compiled core library between builds.
+#
+# RUSTC_BOOTSTRAP=1 allows the stable compiler to compile core for the kernel,
+# as the Linux kernel's build does.
 set -eu
 
 kmod=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$kmod/../.." && pwd)
 arch=$1 out=$2
 shift 2
+. "$top/freebsd/target.sh"
+target "arch/$arch"
 : "${RUSTC:=rustc}" "${CORE:=$out}"
 : "${RUST_SRC:=$("$RUSTC" --print sysroot)/lib/rustlib/src/rust/library}"
 export RUSTC_BOOTSTRAP=1
@@ -26,54 +30,53 @@ out=$(cd "$out" && pwd)
 CORE=$(cd "$CORE" && pwd)
 
 if [ ! -r "$RUST_SRC/core/src/lib.rs" ]; then
-	echo "rust.sh: $RUST_SRC holds no core/src/lib.rs: the sources of $RUSTC are needed (RUST_SRC)" >&2
+	echo "rust.sh: $RUST_SRC: no core/src/lib.rs; set RUST_SRC to the library sources of $RUSTC" >&2
 	exit 1
 fi
 
-case $arch in
-amd64)
-	flags='--target x86_64-unknown-none -Crelocation-model=static -Ccode-model=kernel -Cno-redzone=yes -Ctarget-cpu=x86-64'
-	;;
-aarch64)
-	flags='--target aarch64-unknown-none-softfloat -Crelocation-model=pic -Zfixed-x18'
-	;;
-*)
-	echo "rust.sh: $arch: expected amd64 or aarch64" >&2
-	exit 1
-	;;
-esac
-# Bitcode of every crate is linked as one, so that nothing of core stays that
-# nobody calls; no RELRO, or calls go through a GOT that the kernel has not.
-flags="$flags -Copt-level=2 -Cpanic=abort -Cforce-frame-pointers=yes -Cforce-unwind-tables=no
+# The bitcode of every crate is linked as one, which drops the parts of core that
+# nothing calls.  With RELRO calls would go through a GOT, which the kernel does
+# not have.
+flags="$KERNEL_RUSTFLAGS -Copt-level=2 -Cpanic=abort -Cforce-frame-pointers=yes -Cforce-unwind-tables=no
     -Ccodegen-units=1 -Cembed-bitcode=yes -Crelro-level=off -Cdebuginfo=line-tables-only
     --remap-path-prefix=$kmod=src/kmod --remap-path-prefix=$RUST_SRC=library --remap-path-prefix=$out=."
 
+# compile CRATE TYPE ARGUMENT...
+compile() {
+	crate=$1 type=$2
+	shift 2
+	# shellcheck disable=SC2086 # the flags are split into words
+	"$RUSTC" $flags --edition 2024 --crate-name "$crate" --crate-type "$type" "$@"
+}
+
+# shellcheck disable=SC3013 # every sh that builds this has -nt
+is_newer() {
+	[ "$1" -nt "$2" ]
+}
+
 core=$CORE/libcore.rlib
-if [ ! -e "$core" ] || [ "$RUSTC" -nt "$core" ]; then
-	"$RUSTC" $flags --edition 2024 --crate-type rlib --crate-name core -Zforce-unstable-if-unmarked \
-	    --cap-lints allow -o "$core.new" "$RUST_SRC/core/src/lib.rs"
+if [ ! -e "$core" ] || is_newer "$RUSTC" "$core" || is_newer "$top/freebsd/arch/$arch" "$core"; then
+	compile core rlib -Zforce-unstable-if-unmarked --cap-lints allow -o "$core.new" "$RUST_SRC/core/src/lib.rs"
 	mv "$core.new" "$core"
 fi
 builtins=$CORE/libcompiler_builtins.rlib
-if [ ! -e "$builtins" ] || [ "$core" -nt "$builtins" ]; then
+if [ ! -e "$builtins" ] || is_newer "$core" "$builtins"; then
 	printf '%s\n' '#![allow(internal_features)]' '#![feature(compiler_builtins)]' '#![compiler_builtins]' '#![no_std]' > "$CORE/builtins.rs"
-	"$RUSTC" $flags --edition 2024 --crate-type rlib --crate-name compiler_builtins -Zforce-unstable-if-unmarked \
-	    --extern core="$core" -L "$CORE" -o "$builtins" "$CORE/builtins.rs"
+	compile compiler_builtins rlib -Zforce-unstable-if-unmarked --extern core="$core" -L "$CORE" -o "$builtins" "$CORE/builtins.rs"
 fi
 
-"$RUSTC" $flags --edition 2024 --crate-type rlib --crate-name tcpstats \
-    --extern core="$core" -L "$CORE" -o "$out/libtcpstats.rlib" "$kmod/../tcpstats/src/lib.rs"
+compile tcpstats rlib --extern core="$core" -L "$CORE" -o "$out/libtcpstats.rlib" "$kmod/../tcpstats/src/lib.rs"
 
 "$GEN" bindings "$kmod/bindings.h" "$out/bindings.rs" "$@"
 rm -f "$out/libsiftr_cdev.a"
-# tests/kmod compares with what the same arguments make of another file.
+# tests/kmod compiles other files with the same arguments.
 printf '%s\n' "$@" > "$out/clang.args"
+# shellcheck disable=SC2086 # the flags are split into words
 printf '%s\n' "$RUSTC" $flags --edition 2024 --extern core="$core" -L "$CORE" > "$out/rustc.args"
-BINDINGS=$out/bindings.rs "$RUSTC" $flags --edition 2024 --crate-type staticlib --crate-name siftr_cdev \
-    -Clto=fat -Zfunction-sections=no --extern core="$core" --extern tcpstats="$out/libtcpstats.rlib" \
-    -L "$CORE" -L "$out" -o "$out/libsiftr_cdev.a" "$kmod/src/lib.rs"
+BINDINGS=$out/bindings.rs compile siftr_cdev staticlib -Clto=fat -Zfunction-sections=no --extern core="$core" \
+    --extern tcpstats="$out/libtcpstats.rlib" -L "$CORE" -L "$out" -o "$out/libsiftr_cdev.a" "$kmod/src/lib.rs"
 
-# With fat LTO all of it is in one member; the others are empty.
+# Fat LTO puts all code into one member of the archive.
 rm -rf "$out/members"
 mkdir "$out/members"
 (cd "$out/members" && ${AR:-ar} x ../libsiftr_cdev.a)

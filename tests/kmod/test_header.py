@@ -18,7 +18,7 @@ LANGUAGES = {"c": "c11", "c++": "c++11"}
 @pytest.fixture(scope="module")
 def header(tmp_path_factory):
     path = tmp_path_factory.mktemp("header") / "tcpstats.h"
-    subprocess.run([ROOT / "target/release/siftr_cdev_gen", "header", path], check=True)
+    subprocess.run([ROOT / "target/debug/siftr_cdev_gen", "header", path], check=True)
     return path
 
 

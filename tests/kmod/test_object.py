@@ -11,7 +11,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LLVM = pathlib.Path(os.environ.get("LLVM", "/usr/lib/llvm-19")) / "bin"
-BUILDS = ["14-amd64", "14-aarch64", "15-amd64", "15-aarch64"]
+BUILDS = [f"{release.name}-{arch.name}" for release in sorted(ROOT.glob("freebsd/release/*")) for arch in sorted(ROOT.glob("freebsd/arch/*"))]
 
 # The stack of a kernel thread is 16 KB, and the rest of the system call is on it too.
 LARGEST_FRAME = 3072
@@ -116,7 +116,7 @@ def layout(object_file, command, **more):
 
 def test_structures_are_as_the_c_compiler_lays_them_out(build):
     rust, c = build / "layout.rs", build / "layout.c"
-    run(ROOT / "target/release/siftr_cdev_gen", "layout", rust, c)
+    run(ROOT / "target/debug/siftr_cdev_gen", "layout", rust, c)
     # The build keeps the arguments that it gave to its compilers.
     clang = (build / "clang.args").read_text().splitlines()
     rustc = (build / "rustc.args").read_text().splitlines()

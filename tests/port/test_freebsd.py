@@ -5,6 +5,7 @@ import gzip
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import tarfile
 
@@ -12,9 +13,20 @@ import pytest
 
 from plist import ROOT, packed
 
+
+def target(arch):
+    """What freebsd/arch knows of an architecture."""
+    lines = (ROOT / "freebsd/arch" / arch).read_text().splitlines()
+    return dict(shlex.split(line)[0].split("=", 1) for line in lines if "=" in line)
+
+
+RELEASE = os.environ.get("FREEBSD_RELEASE", "14")
+ARCH = os.environ.get("FREEBSD_ARCH", "amd64")
+TARGET = target(ARCH)
 BUILT = ROOT / "target/freebsd"
 LLVM = pathlib.Path(os.environ.get("LLVM", "/usr/lib/llvm-19")) / "bin"
 
+MACHINES = {"aarch64": "AArch64", "amd64": "Advanced Micro Devices X86-64"}
 PROGRAMS = ["siftr_cdev_logger", "tcpstats", "vmsuite"]
 
 # Of them, what is packed and where.
@@ -31,7 +43,7 @@ def readelf(*arguments):
 def tar(tmp_path_factory):
     """The tar's members, and the folder that they were unpacked into."""
     folder = tmp_path_factory.mktemp("root")
-    with tarfile.open(BUILT / "siftr_cdev-freebsd14-amd64.tar.gz") as archive:
+    with tarfile.open(BUILT / f"siftr_cdev-freebsd{RELEASE}-{ARCH}.tar.gz") as archive:
         archive.extractall(folder)
         return archive.getmembers(), folder
 
@@ -39,13 +51,13 @@ def tar(tmp_path_factory):
 @pytest.fixture(params=[*PROGRAMS, *PACKED])
 def program(request, tar):
     """A program as it was linked, or as it was packed."""
-    return (tar[1] if request.param in PACKED else BUILT / "amd64") / request.param
+    return (tar[1] if request.param in PACKED else BUILT / ARCH) / request.param
 
 
 def test_the_kernel_takes_it_for_a_program_of_freebsd(program):
     header = readelf("--file-header", program)
     assert re.search(r"OS/ABI:\s+UNIX - FreeBSD$", header, re.MULTILINE)
-    assert re.search(r"Machine:\s+Advanced Micro Devices X86-64$", header, re.MULTILINE)
+    assert re.search(rf"Machine:\s+{MACHINES[ARCH]}$", header, re.MULTILINE)
     assert "Requesting program interpreter: /libexec/ld-elf.so.1]" in readelf("--program-headers", program)
     # The ABI note says for which release: sys/kern/imgact_elf.c takes its number as osreldate.
     assert re.search(r"^\s+FreeBSD\s+0x\w+\s+NT_FREEBSD_ABI_TAG", readelf("--notes", program), re.MULTILINE)
@@ -85,7 +97,7 @@ def test_the_tar_has_every_file_in_its_place_and_no_folder(tar):
 
 def test_what_is_packed_is_what_the_tree_has(tar):
     _, folder = tar
-    assert (folder / "boot/modules/siftr_cdev.ko").read_bytes() == (ROOT / "target/kmod/14-amd64/siftr_cdev.ko").read_bytes()
+    assert (folder / "boot/modules/siftr_cdev.ko").read_bytes() == (ROOT / f"target/kmod/{RELEASE}-{ARCH}/siftr_cdev.ko").read_bytes()
     page = folder / "usr/local/share/man/man8/siftr_cdev_logger.8.gz"
     assert gzip.decompress(page.read_bytes()) == (ROOT / "man/siftr_cdev_logger.8").read_bytes()
     script = (folder / "usr/local/etc/rc.d/tcpstats_logger").read_text()
@@ -101,5 +113,5 @@ def test_the_header_is_one_that_a_c_program_for_freebsd_can_use(tar, tmp_path):
         "unsigned long x = TCPSTATS_GET_INFO + sizeof(struct tcpstats_record);\n"
     )
     zig = BUILT / "zig/ziglang/zig"
-    command = [zig, "cc", "-target", "x86_64-freebsd.14.0", "-Wall", "-Wextra", "-Werror", "-I", folder / "usr/local/include"]
+    command = [zig, "cc", "-target", f"{TARGET['ZIG_TARGET']}.14.0", "-Wall", "-Wextra", "-Werror", "-I", folder / "usr/local/include"]
     subprocess.run([*command, "-c", source, "-o", tmp_path / "x.o"], check=True)

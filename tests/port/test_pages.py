@@ -60,7 +60,7 @@ def test_the_documented_tunables_are_those_that_exist():
 
 def test_the_documented_ioctls_are_those_that_exist(tmp_path):
     header = tmp_path / "tcpstats.h"
-    subprocess.run([ROOT / "target/release/siftr_cdev_gen", "header", header], check=True)
+    subprocess.run([ROOT / "target/debug/siftr_cdev_gen", "header", header], check=True)
     defined = dict(re.findall(r"^#define\t(TCPSTATS_\w+)\t_IO[WR]*\('T', \d+(?:, ([\w ]+))?\)$", header.read_text(), re.MULTILINE))
     items = re.findall(r"^\.It Dv (TCPSTATS_\w+)(?: Pq Vt (.*))?$", section("siftr_cdev.4", "Ioctls"), re.MULTILINE)
     assert len(defined) == 7

@@ -15,6 +15,7 @@ from plist import FRAMEWORK, ROOT, packed
 
 OPTIONS = ["DOCS", "EXAMPLES", "VIEWER"]
 COMBINATIONS = [without for count in range(4) for without in itertools.combinations(OPTIONS, count)]
+GEN = ROOT / "target/debug/siftr_cdev_gen"
 WORKSPACE = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
 
 # Each notes how it was called; what they make is as large as it must be to be installed.
@@ -110,6 +111,8 @@ def test_it_describes_itself_as_the_handbook_wants(tree):
     assert set(tree.variable("USES").split()) >= {"cargo", "kmod"}
     assert sorted(tree.variable("OPTIONS_DEFINE").split()) == OPTIONS
     assert all(tree.variable(f"{name}_DESC") for name in OPTIONS if name not in ("DOCS", "EXAMPLES"))
+    # Every architecture that is described can be built for, and no other.
+    assert set(tree.variable("ONLY_FOR_ARCHS").split()) == {path.name for path in (ROOT / "freebsd/arch").iterdir()}
     assert "${PREFIX}/man" not in (ROOT / "Makefile").read_text()
 
 
@@ -209,9 +212,9 @@ def test_what_it_builds_and_tests_are_packages_of_the_workspace(tree):
 
 @pytest.fixture(scope="module")
 def crates(tmp_path_factory):
-    """Makefile.crates and distinfo, made anew."""
+    """Makefile.crates and distinfo, generated again."""
     folder = tmp_path_factory.mktemp("crates")
-    subprocess.run([ROOT / "freebsd/crates.py", folder], check=True)
+    subprocess.run([GEN, "crates", folder], cwd=ROOT, check=True)
     return folder
 
 

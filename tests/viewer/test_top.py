@@ -278,7 +278,7 @@ def test_a_panic_gives_the_terminal_back_and_says_what_it_was(terminal):
     (tests,) = {
         message["executable"]
         for message in map(json.loads, built.splitlines())
-        if message.get("executable") and message["target"]["name"] == "tcpstats"
+        if message.get("executable") and message["target"]["name"] == "tcpstats_viewer"
     }
     before = terminal.settings()
     test = "top::screen::tests::a_panic_gives_the_terminal_back"

@@ -107,6 +107,7 @@ mode_by_tunable() {
 }
 
 cat_to_head() {
+	# shellcheck disable=SC2002 # as a user reads it
 	is "$(cat /dev/tcpstats | head -1 | cut -c 1-20)" 'time,snapshot,gencnt'
 }
 
@@ -483,7 +484,7 @@ needs $viewer 'tcpstats plot plots the log' viewer_plots
 let_go
 needs syslogd 'the logger logs to syslogd' logger_writes_to_syslogd
 # A machine with man(1) but without our pages has no installation.
-if command -v man > /dev/null; then man=/usr/local/share/man/man4/siftr_cdev.4.gz; else man=man; fi
+if command -v man > /dev/null; then man=/usr/local/share/man/man4/siftr_cdev.4.gz; else man='man'; fi
 needs $man 'man finds the pages' man_finds_pages
 needs $script 'the pages are readable' pages_are_readable
 test_that 'the module unloads without a leak' unloads_without_leak

@@ -160,7 +160,7 @@ def main(headers, core, gen, tests):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             broken = folder / "broken"
-            for part in ("src/kmod", "src/tcpstats"):
+            for part in ("freebsd", "src/kmod", "src/tcpstats"):
                 shutil.copytree(ROOT / part, broken / part)
             shutil.copy(ROOT / "Cargo.toml", broken)
             file = broken / "src/kmod" / path

@@ -3,8 +3,8 @@
 //! Capsicum: capability mode, in which only what is open can be used, and
 //! files be opened only below open directories.
 //!
-//! The capsicum crate's licence, MPL-2.0, is none of those that
-//! `tests/licences.py` lets in; this is the part of it that is needed.
+//! The licence of the capsicum crate, MPL-2.0, is not one of those that
+//! `deny.toml` allows; this module has the part of it that is needed.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -25,7 +25,7 @@ fn member(field: &Field) -> String {
     format!("\t{kind}\t{}{array};\t/* {}{unit} */\n", field.name, field.meaning)
 }
 
-/// The bits of the presence mask by name.
+/// Returns the definitions of the bits of the presence mask.
 fn bits() -> String {
     FIELDS.iter().fold(String::new(), |mut text, field| {
         _ = writeln!(text, "#define\tTCPSTATS_HAS_{}\t{}", field.name.to_uppercase(), field.bit);
@@ -33,7 +33,7 @@ fn bits() -> String {
     })
 }
 
-/// The text of the header.
+/// Returns the text of the header.
 #[allow(clippy::too_many_lines, reason = "it is one text")]
 pub fn text() -> String {
     let sent: Vec<_> = FIELDS.iter().filter(|field| field.part == Part::Module).collect();

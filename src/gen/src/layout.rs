@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The same list of structure members for two compilers: bindgen's idea of
-//! where they are has to be clang's.
+//! The same list of structure members for two compilers: a test compares
+//! bindgen's offsets with clang's.
 
 use std::fmt::Write;
 
-/// Members that the module reads, by structure; none for the structure's size.
+/// The members that the module reads, by structure.
 const MEMBERS: [(&str, &[&str]); 8] = [
     (
         "tcpcb",
@@ -70,7 +70,7 @@ fn count() -> usize {
     sizes_and_members().count()
 }
 
-/// A crate whose `LAYOUT` holds the numbers as Rust has them.
+/// Returns a crate whose `LAYOUT` has the sizes and offsets in Rust.
 pub fn rust() -> String {
     let mut text = format!(
         "#![no_std]\n#![allow(warnings)]\nmod raw {{ include!(env!(\"BINDINGS\")); }}\n\
@@ -86,7 +86,7 @@ pub fn rust() -> String {
     text + "];\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n"
 }
 
-/// A C file whose `LAYOUT` holds them as clang has them.
+/// Returns a C file whose `LAYOUT` has the same sizes and offsets in C.
 pub fn c() -> String {
     let mut text = format!("#include \"bindings.h\"\nconst uint32_t LAYOUT[{}] = {{\n", count());
     for (of, member) in sizes_and_members() {
