@@ -51,12 +51,17 @@ includes="--target=$triple-unknown-freebsd$release.0 -nostdinc
 # shellcheck disable=SC2086 # the lists are meant to be split
 {
 	sh "$kmod/rust.sh" "$arch" "$out" $includes
-	"$LLVM/bin/clang" $includes $machine -O2 -g -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
-	    -fno-common -fwrapv -Wall -Wextra -Wno-missing-field-initializers -Werror -Wno-unused-parameter -Wno-address-of-packed-member \
-	    "-ffile-prefix-map=$kmod=src/kmod" "-DSIFTR_CDEV_VERSION=\"$version\"" \
-	    -c "$kmod/siftr_cdev.c" -o "$out/siftr_cdev.o"
+	objects=
+	for source in "$kmod"/*.c; do
+		object=$out/$(basename "$source" .c).o
+		"$LLVM/bin/clang" $includes $machine -O2 -g -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
+		    -fno-common -fwrapv -Wall -Wextra -Wno-missing-field-initializers -Werror -Wno-unused-parameter \
+		    -Wno-address-of-packed-member "-ffile-prefix-map=$kmod=src/kmod" \
+		    "-DSIFTR_CDEV_VERSION=\"$version\"" -c "$source" -o "$object"
+		objects="$objects $object"
+	done
+	"$LLVM/bin/ld.lld" -m $emulation -r --no-relax -o "$out/siftr_cdev.kld" $objects "$out/siftr_cdev_rust.o"
 }
-"$LLVM/bin/ld.lld" -m $emulation -r --no-relax -o "$out/siftr_cdev.kld" "$out/siftr_cdev.o" "$out/siftr_cdev_rust.o"
 # Only the kernel's linker sets are looked for from outside.
 "$LLVM/bin/llvm-objcopy" --strip-debug --keep-global-symbol=none "$out/siftr_cdev.kld" "$out/siftr_cdev.local"
 case $arch in
