@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Builds the module for a FreeBSD release on Debian, from packages of Debian,
-# PyPI and crates.io alone.
+# Builds the module for a FreeBSD release on Debian, with packages from Debian,
+# PyPI and crates.io only.
 #
 #   cross.sh RELEASE ARCH HEADERS OUT
 #
-# RELEASE is 14 or 15, ARCH amd64 or aarch64, HEADERS the folder that headers.sh
-# filled for that release, OUT a folder; OUT/siftr_cdev.ko comes out.  From the
-# environment: GEN (the built siftr_cdev_gen), CORE (see rust.sh).
+# RELEASE is 14 or 15, ARCH amd64 or aarch64, HEADERS the output directory of
+# headers.sh for that release, OUT a directory; the output is OUT/siftr_cdev.ko.
+# Environment: GEN (siftr_cdev_gen), CORE (see rust.sh).
 set -eu
 
 kmod=$(cd "$(dirname "$0")" && pwd)
@@ -19,8 +19,8 @@ release=$1 arch=$2 headers=$3 out=$4
 export RUSTC RUST_SRC AR="$LLVM/bin/llvm-ar" LIBCLANG_PATH="${LIBCLANG_PATH:-$LLVM/lib}"
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$kmod/../../Cargo.toml")
 
-# __FreeBSD_version of the kernel: it refuses a module that was built for any
-# other.  OSVERSION overrides it for a kernel with the same structures.
+# __FreeBSD_version of the kernel, which rejects modules built for another one.
+# OSVERSION overrides it for a kernel with the same structures.
 case $release in
 14) osversion=${OSVERSION:-1402000} ;;
 15) osversion=${OSVERSION:-1500068} ;;
@@ -38,7 +38,7 @@ aarch64)
 *) echo "cross.sh: $arch: expected amd64 or aarch64" >&2; exit 1 ;;
 esac
 
-# What the build of a kernel writes for the options of GENERIC.
+# The option headers that the build of a GENERIC kernel generates.
 mkdir -p "$out/opt"
 printf '#define %s 1\n' SMP MAC VIMAGE > "$out/opt/opt_global.h"
 echo '#define INET 1' > "$out/opt/opt_inet.h"
@@ -48,7 +48,7 @@ includes="--target=$triple-unknown-freebsd$release.0 -nostdinc
     -isystem $headers/$triple-freebsd-none -isystem $headers/generic-freebsd -I$headers/ck -I$out/opt -I$kmod
     -include $out/opt/opt_global.h -D_KERNEL -DKLD_MODULE -D__FreeBSD_version=$osversion -std=gnu17 -ffreestanding"
 
-# shellcheck disable=SC2086 # the lists are meant to be split
+# shellcheck disable=SC2086 # the lists are split on purpose
 {
 	sh "$kmod/rust.sh" "$arch" "$out" $includes
 	objects=
@@ -62,12 +62,12 @@ includes="--target=$triple-unknown-freebsd$release.0 -nostdinc
 	done
 	"$LLVM/bin/ld.lld" -m $emulation -r --no-relax -o "$out/siftr_cdev.kld" $objects "$out/siftr_cdev_rust.o"
 }
-# Only the kernel's linker sets are looked for from outside.
+# The kernel needs no symbol of the module: it finds the linker sets by section.
 "$LLVM/bin/llvm-objcopy" --strip-debug --keep-global-symbol=none "$out/siftr_cdev.kld" "$out/siftr_cdev.local"
 case $arch in
 amd64) mv "$out/siftr_cdev.local" "$out/siftr_cdev.ko" ;;
 aarch64)
-	# There a module is a shared object.
+	# Modules for aarch64 are shared objects.
 	"$LLVM/bin/ld.lld" -m $emulation -Bshareable -znotext -znorelro --no-relax -o "$out/siftr_cdev.ko" \
 	    "$out/siftr_cdev.local"
 	"$LLVM/bin/llvm-objcopy" --strip-debug "$out/siftr_cdev.ko"

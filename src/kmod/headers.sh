@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Unpacks a FreeBSD release's kernel headers, which the PyPI package ziglang has.
+# Downloads the kernel headers of a FreeBSD release, from the PyPI package ziglang.
 #
 #   headers.sh RELEASE OUT
 #
-# RELEASE is 14 or 15.  From the environment: PYTHON, with pip.
+# RELEASE is 14 or 15.  Environment: PYTHON, a Python with pip.
 set -eu
 
 release=$1 out=$2
@@ -35,7 +35,7 @@ with zipfile.ZipFile(wheel) as archive:
 wheel.unlink()
 PYTHON
 rmdir "$out/wheel"
-# sys/ck.h includes Concurrency Kit's headers, which are not among them.
+# sys/ck.h includes headers of Concurrency Kit, which the package does not contain.
 cp /usr/include/ck_*.h "$out/ck/"
 cp -R /usr/include/gcc /usr/include/spinlock "$out/ck/"
 touch "$out/.complete"

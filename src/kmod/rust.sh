@@ -5,14 +5,13 @@
 #
 #   rust.sh ARCH OUT CLANG_ARGUMENT...
 #
-# ARCH is amd64 or aarch64, OUT a folder; OUT/siftr_cdev_rust.o comes out.  The
-# clang arguments say where the target's kernel headers are.  From the
-# environment: RUSTC, RUST_SRC (rust-src's library folder, found by default),
-# GEN (the built siftr_cdev_gen), CORE (a folder that keeps the compiled core
-# library from one build to the next).
+# ARCH is amd64 or aarch64, OUT a directory; the output is OUT/siftr_cdev_rust.o.
+# The clang arguments select the kernel headers of the target.  Environment:
+# RUSTC, RUST_SRC (the library directory of rust-src; found automatically), GEN
+# (siftr_cdev_gen), CORE (a directory that caches the compiled core library).
 #
-# The stable compiler is told by RUSTC_BOOTSTRAP=1 to compile its own core for
-# the kernel, as the kernels of Linux are built.
+# RUSTC_BOOTSTRAP=1 lets the stable compiler compile core for the kernel, as the
+# build of the Linux kernel does.
 set -eu
 
 kmod=$(cd "$(dirname "$0")" && pwd)
@@ -26,7 +25,7 @@ out=$(cd "$out" && pwd)
 CORE=$(cd "$CORE" && pwd)
 
 if [ ! -r "$RUST_SRC/core/src/lib.rs" ]; then
-	echo "rust.sh: $RUST_SRC holds no core/src/lib.rs: the sources of $RUSTC are needed (RUST_SRC)" >&2
+	echo "rust.sh: $RUST_SRC/core/src/lib.rs: not found; set RUST_SRC to the library sources of $RUSTC" >&2
 	exit 1
 fi
 
@@ -42,8 +41,8 @@ aarch64)
 	exit 1
 	;;
 esac
-# Bitcode of every crate is linked as one, so that nothing of core stays that
-# nobody calls; no RELRO, or calls go through a GOT that the kernel has not.
+# Link-time optimization over all crates removes the unused parts of core.  RELRO
+# is off because it makes calls go through a GOT, which the kernel does not support.
 flags="$flags -Copt-level=2 -Cpanic=abort -Cforce-frame-pointers=yes -Cforce-unwind-tables=no
     -Ccodegen-units=1 -Cembed-bitcode=yes -Crelro-level=off -Cdebuginfo=line-tables-only
     --remap-path-prefix=$kmod=src/kmod --remap-path-prefix=$RUST_SRC=library --remap-path-prefix=$out=."
@@ -66,14 +65,14 @@ fi
 
 "$GEN" bindings "$kmod/bindings.h" "$out/bindings.rs" "$@"
 rm -f "$out/libsiftr_cdev.a"
-# tests/kmod compares with what the same arguments make of another file.
+# tests/kmod compiles other files with the same arguments.
 printf '%s\n' "$@" > "$out/clang.args"
 printf '%s\n' "$RUSTC" $flags --edition 2024 --extern core="$core" -L "$CORE" > "$out/rustc.args"
 BINDINGS=$out/bindings.rs "$RUSTC" $flags --edition 2024 --crate-type staticlib --crate-name siftr_cdev \
     -Clto=fat -Zfunction-sections=no --extern core="$core" --extern tcpstats="$out/libtcpstats.rlib" \
     -L "$CORE" -L "$out" -o "$out/libsiftr_cdev.a" "$kmod/src/lib.rs"
 
-# With fat LTO all of it is in one member; the others are empty.
+# With fat LTO one member contains all code; the others are empty.
 rm -rf "$out/members"
 mkdir "$out/members"
 (cd "$out/members" && ${AR:-ar} x ../libsiftr_cdev.a)

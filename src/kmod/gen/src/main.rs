@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Writes what the kernel module is built from, and the manual page's list of fields.
+//! Generates the inputs of the kernel module's build, and the list of fields in
+//! tcpstats(5).
 //!
 //! ```text
 //! siftr_cdev_gen bindings BINDINGS_H OUT CLANG_ARGUMENT...
@@ -45,8 +46,8 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            eprintln!("siftr_cdev_gen: {sentence}");
+        Err(error) => {
+            eprintln!("siftr_cdev_gen: {error}");
             ExitCode::FAILURE
         }
     }
