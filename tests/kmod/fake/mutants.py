@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 # What is broken; the file, what is replaced in it and by what; the scenario that must fail, and what it must say.
 MUTANTS = [
     ("leave a connection locked when a signal comes", "src/kpi/walk.rs",
-     "Step::End => return locked.unlock(),", "Step::End => return,",
+     "            locked.unlock();\n        }\n    }\n}", "            _ = locked;\n        }\n    }\n}",
      "a_signal_ends_the_walk_wherever_it_comes", '"tcpinp" held'),
     ("look for a signal with a connection locked", "src/kpi/thread.rs",
      "unsafe { raw::siftr_cdev_signal_pending() != 0 }", "unsafe { raw::sig_intr() != 0 }",
@@ -92,8 +92,8 @@ MUTANTS = [
     ("fill the whole record before the filter is asked", "src/snapshot.rs",
      "        if verdict == Verdict::NoMatch {\n            return probe_skip(source.pcb(), Skip::Filtered);\n        }\n", "",
      "a_filter_on_identity_spares_the_rest_of_the_record", ""),
-    ("read behind what an ioctl came with", "src/kpi/entry.rs", "let len = (command >> 16 & 0x1fff) as usize;",
-     "let len = (command >> 16 & 0x1fff) as usize + 16;", "a_filter_is_refused_for_every_byte_that_no_parser_gives", ""),
+    ("read behind what an ioctl came with", "src/kpi/entry.rs", "c_ulong::from(raw::IOCPARM_MASK)) as usize;",
+     "c_ulong::from(raw::IOCPARM_MASK)) as usize + 16;", "a_filter_is_refused_for_every_byte_that_no_parser_gives", ""),
     ("keep the identifier of the connection before", "src/fill.rs", "if had_log_id || log_id.is_some() {",
      "if log_id.is_some() {", "the_identifier_for_bblog_is_there_where_the_application_set_one",
      "the identifier of another connection"),

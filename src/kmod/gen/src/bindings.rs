@@ -41,7 +41,7 @@ const VARIABLES: [&str; 15] = [
     "ERESTART",
     "FWRITE",
     "hz",
-    "IFNAMSIZ",
+    "(IFNAMSIZ|IOCPARM_MASK)",
     "INP_IPV[46]",
     "O_NONBLOCK",
     "M_(NOWAIT|WAITOK|ZERO)",

@@ -239,7 +239,7 @@ unsafe extern "C" fn ioctl<D: CharDevice>(
     if command == raw::SIFTR_CDEV_FIONBIO || command == raw::SIFTR_CDEV_FIOASYNC {
         return 0;
     }
-    let len = (command >> 16 & 0x1fff) as usize;
+    let len = (command >> 16 & c_ulong::from(raw::IOCPARM_MASK)) as usize;
     let data = if len == 0 || data.is_null() {
         &mut [][..]
     } else {

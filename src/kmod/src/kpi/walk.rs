@@ -78,22 +78,39 @@ impl Drop for Anchor {
     }
 }
 
-/// The state of a walk.
-///
-/// # Invariants
-/// `iterator` is an iterator over the connections of the current network stack,
-/// which stays the current one.  Its connection, if any, is the last one for which
-/// [`Walk::next`] or [`Walk::yield_at`] returned a [`Locked`].
-struct Walk<'a> {
-    iterator: raw::inpcb_iterator,
-    vnet: &'a Vnet,
-    anchors: [Anchor; ANCHORS],
-    yields: u32,
-    restarts: u32,
+/// Which connections of the list are to be visited.
+struct Order {
     /// The generation count of the connection that was visited last.
     last: u64,
     /// The walk resumed before that connection and has not reached it yet.
     is_catching_up: bool,
+}
+
+impl Order {
+    /// Returns whether the connection is to be visited, and remembers that it is.
+    fn is_new(&mut self, gencnt: u64) -> bool {
+        if self.is_catching_up && gencnt >= self.last {
+            return false;
+        }
+        (self.is_catching_up, self.last) = (false, gencnt);
+        true
+    }
+}
+
+/// The state of a walk.
+///
+/// # Invariants
+/// `iterator` is an iterator over the connections of the current network stack,
+/// which stays the current one.  Its connection, if any, is `current`, which is in the
+/// list as long as it is locked.
+struct Walk<'a> {
+    iterator: raw::inpcb_iterator,
+    current: Option<Locked>,
+    vnet: &'a Vnet,
+    anchors: [Anchor; ANCHORS],
+    yields: u32,
+    restarts: u32,
+    order: Order,
 }
 
 /// Initializes an iterator to the start of the list.
@@ -110,39 +127,42 @@ impl<'a> Walk<'a> {
         // INVARIANT: the iterator has no connection.
         start(&mut iterator, vnet);
         let anchors = [const { Anchor::NONE }; ANCHORS];
-        Self { iterator, vnet, anchors, yields: 0, restarts: 0, last: 0, is_catching_up: false }
+        let order = Order { last: 0, is_catching_up: false };
+        Self { iterator, current: None, vnet, anchors, yields: 0, restarts: 0, order }
     }
 
-    /// Locks and returns the next connection, and unlocks the last one, which must be
-    /// that of the iterator.
-    fn next(&mut self, last: Option<Locked>) -> Option<Locked> {
+    /// Locks the next connection, unlocks the current one, and returns whether there is
+    /// a next one.
+    fn advance(&mut self) -> bool {
         // The kernel unlocks it.
-        _ = last.map(Locked::into_raw);
-        // SAFETY: by the type invariant the iterator is initialized, and its connection, if any, is `last`, which is
-        // locked.  So it is in the list.
+        _ = self.current.take().map(Locked::into_raw);
+        // SAFETY: by the type invariant the iterator is initialized, and its connection, if any, was the current one:
+        // locked and in the list.
         let inp = unsafe { raw::inp_next(&raw mut self.iterator) };
+        // INVARIANT: it is the connection of the iterator.
         // SAFETY: inp_next() has locked the connection for reading.
-        NonNull::new(inp).map(|inp| unsafe { Locked::new(inp) })
+        self.current = NonNull::new(inp).map(|inp| unsafe { Locked::new(inp) });
+        self.current.is_some()
     }
 
-    /// Returns whether the connection is to be visited, and remembers that it is.
-    fn is_new(&mut self, pcb: &Pcb<'_>) -> bool {
-        let gencnt = pcb.gencnt();
-        if self.is_catching_up && gencnt >= self.last {
-            return false;
-        }
-        (self.is_catching_up, self.last) = (false, gencnt);
-        true
+    /// Visits or skips the current connection.
+    fn visit(&mut self, visitor: &mut impl Visitor) -> Step {
+        let Some(locked) = &self.current else {
+            return Step::End;
+        };
+        let pcb = locked.pcb();
+        if self.order.is_new(pcb.gencnt()) { visitor.visit(&pcb) } else { visitor.skip() }
     }
 
-    /// Yields the CPU at a connection.  Returns the connection, locked, from which the
-    /// walk continues, or `None` if it continues from the start.
-    fn yield_at(&mut self, at: Locked, visitor: &mut impl Visitor, sleepable: &mut Sleepable) -> Option<Locked> {
+    /// Yields the CPU at the current connection, if any.
+    fn yield_cpu(&mut self, visitor: &mut impl Visitor, sleepable: &mut Sleepable) {
         if self.restarts == MAX_RESTARTS {
-            return Some(at);
+            return;
         }
-        let inp = at.into_raw();
-        // SAFETY: the connection is locked, by the invariant of `Locked`, and in the list.  This takes over the lock.
+        let Some(inp) = self.current.take().map(Locked::into_raw) else {
+            return;
+        };
+        // SAFETY: the connection was the current one: locked and in the list, by the type invariant.  This unlocks it.
         unsafe { raw::siftr_cdev_pcb_hold(inp.as_ptr()) };
         self.yields = self.yields.wrapping_add(1);
         let number = self.yields;
@@ -152,33 +172,42 @@ impl<'a> Walk<'a> {
             *anchor = Anchor { inp: Some(inp), number };
         }
         visitor.yield_cpu(sleepable);
-        self.resume(inp)
+        self.resume(inp);
     }
 
-    /// Locks the last of the referenced connections that is still in the list.
-    fn resume(&mut self, yielded_at: NonNull<raw::inpcb>) -> Option<Locked> {
+    /// Makes the last of the referenced connections that is still in the list the
+    /// current one.
+    fn resume(&mut self, yielded_at: NonNull<raw::inpcb>) {
         while let Some((inp, anchor)) = (self.anchors.iter_mut())
             .filter_map(|anchor| Some((anchor.inp?, anchor)))
             .max_by_key(|(_, anchor)| anchor.number)
         {
             // SAFETY: the connection is allocated, by the invariant of `Anchor`.
             let is_in_list = unsafe { raw::siftr_cdev_pcb_lock(inp.as_ptr()) } != 0;
-            // SAFETY: it was locked above, which nothing else knows.
+            // SAFETY: it was locked above.
             let locked = unsafe { Locked::new(inp) };
             if is_in_list {
-                // INVARIANT: it is the connection that is returned.
+                // INVARIANT: the connection is in the list and locked.
                 self.iterator.inp = inp.as_ptr();
-                self.is_catching_up |= inp != yielded_at;
-                return Some(locked);
+                self.current = Some(locked);
+                self.order.is_catching_up |= inp != yielded_at;
+                return;
             }
             locked.unlock();
             *anchor = Anchor::NONE;
         }
         self.restarts += 1;
-        self.is_catching_up = true;
+        self.order.is_catching_up = true;
         // INVARIANT: the iterator has no connection.
         start(&mut self.iterator, self.vnet);
-        None
+    }
+}
+
+impl Drop for Walk<'_> {
+    fn drop(&mut self) {
+        if let Some(locked) = self.current.take() {
+            locked.unlock();
+        }
     }
 }
 
@@ -186,14 +215,11 @@ impl Vnet {
     /// Visits every connection of the network stack until the visitor ends the walk.
     pub fn each_connection(&self, sleepable: &mut Sleepable, visitor: &mut impl Visitor) {
         let mut walk = Walk::new(self);
-        let mut last = None;
-        while let Some(locked) = walk.next(last) {
-            let pcb = locked.pcb();
-            let step = if walk.is_new(&pcb) { visitor.visit(&pcb) } else { visitor.skip() };
-            last = match step {
-                Step::Continue => Some(locked),
-                Step::Yield => walk.yield_at(locked, visitor, sleepable),
-                Step::End => return locked.unlock(),
+        while walk.advance() {
+            match walk.visit(visitor) {
+                Step::Continue => (),
+                Step::Yield => walk.yield_cpu(visitor, sleepable),
+                Step::End => break,
             }
         }
     }
