@@ -198,10 +198,10 @@ fn times(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase, clock: &Clock) 
     record.set_if(key::rttmin, lowest);
     let since = |then, known: bool| if known { since_us(now, then, tick) } else { None };
     record.set_if(key::age, since(pcb.t_starttime(), phase.started && recent));
-    // A connection with keepalives is never idle until ticks wrap.
+    // A connection with keepalives is not idle long enough for ticks to wrap.
     let keeps_alive = pcb.t_timers().get(tcp::TT_KEEP as usize).is_some_and(|deadline| *deadline != i64::MAX);
     record.set_if(key::idle_rcv, since(pcb.t_rcvtime(), phase.synchronized && (recent || keeps_alive)));
-    // Only the base stack sets t_sndtime, for SYN and FIN, too.
+    // Only the base stack sets t_sndtime; it does so for SYN and FIN, too.
     let has_sent = phase.started && phase.is_base && pcb.t_sndbytes() != 0;
     record.set_if(key::idle_snd, since(pcb.t_sndtime(), has_sent && recent));
 }

@@ -29,9 +29,9 @@ const MAX_PAUSE_NS: u64 = 10_000_000_000;
 /// A user, as the kernel identifies one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Who {
-    /// Effective user id.
+    /// The effective user ID.
     pub uid: u32,
-    /// Jail id, 0 for the host; that of the outermost jail if jails are nested.
+    /// The ID of the outermost jail; 0 for the host.
     pub jid: u32,
 }
 
@@ -86,7 +86,7 @@ struct User {
     bytes: u64,
     /// When the last walk started, in nanoseconds of uptime.
     started_ns: Option<u64>,
-    /// When the interval after that start ends, with the interval of that time.
+    /// When the interval after that start ends, as long as it was then.
     next_ns: u64,
     /// When the pause after the last walk ends.
     pause_until_ns: u64,

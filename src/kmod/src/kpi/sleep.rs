@@ -13,7 +13,7 @@
 //! - An entry point that the kernel calls with locks held gets none.
 //!
 //! An sx(9) lock may be held while sleeping: locking one takes the token and does
-//! not keep it.  `tests/kmod/test_sleep.py` checks that violations do not compile.
+//! not keep it.  `tests/kmod/test_rules.py` checks that violations do not compile.
 
 use core::marker::PhantomData;
 
