@@ -62,7 +62,7 @@ siftr_cdev_free(void *memory)
 
 /*
  * A kernel without INVARIANTS lets the owner of a mutex lock it again.  In Rust
- * the value behind it would then have two exclusive references.
+ * the value that it protects would then have two exclusive references.
  */
 void
 siftr_cdev_mtx_lock(struct mtx *m)

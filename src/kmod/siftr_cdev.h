@@ -2,7 +2,7 @@
 
 /*
  * The interface between the C files and the Rust part: wrappers around macros
- * and static inline functions of the kernel, the variables behind the sysctls,
+ * and static inline functions of the kernel, the variables of the sysctls,
  * and the functions of the Rust part that C calls.
  */
 #ifndef _SIFTR_CDEV_H_

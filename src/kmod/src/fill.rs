@@ -106,7 +106,7 @@ pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     record.set_if(key::stack, stack.map(|stack| stack.name));
 }
 
-/// Sets the fields that are known of an entry of the SYN cache.
+/// Sets the fields that an entry of the SYN cache has.
 pub fn half_open(record: &mut KernelRecord, entry: &Syncache<'_>, clock: &Clock) {
     record.clear();
     endpoints(record, &entry.endpoints());

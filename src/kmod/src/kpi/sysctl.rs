@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The variables behind the module's sysctls, which `siftr_cdev.h` declares.  Their
+//! The variables of the module's sysctls, which `siftr_cdev.h` declares.  Their
 //! members are atomic integers.
 
 use super::raw;
