@@ -94,6 +94,7 @@ impl<T> Sx<T> {
     pub fn new(value: T, sleepable: &mut Sleepable) -> Option<Own<Self>> {
         // SAFETY: a struct sx is integers and pointers, and not used before its initialization.
         let lock = UnsafeCell::new(unsafe { core::mem::zeroed() });
+        // An allocation that waits does not fail, so this is not dropped before the lock is initialized.
         let own = Own::new(Self { lock, value: UnsafeCell::new(value) }, Wait::Yes(sleepable))?;
         // SAFETY: the lock is at its final address, and no other thread has access to it.
         unsafe { raw::siftr_cdev_sx_init(own.lock.get()) };
