@@ -67,7 +67,7 @@ SKIPPED = (
 PENDING = "freebsd/*", "src/*", "tests/*"
 # Of those, what is rewritten.
 DONE = (
-    "*.md", "src/logger/src/options/mod.rs", "src/source/*", "src/tcpstats/Cargo.toml", "src/tcpstats/examples/*",
+    "*.md", "src/kmod/*", "src/logger/src/options/mod.rs", "src/source/*", "src/tcpstats/Cargo.toml", "src/tcpstats/examples/*",
     "src/tcpstats/src/[!n]*", "src/tcpstats/tests/*", "src/viewer/src/cli.rs", "src/viewer/src/manual.rs", "tests/port/test_pages.py",
     "tests/vm/*",
 )

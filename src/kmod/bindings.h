@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* What bindgen reads: see build.sh and gen/. */
+/* The input of bindgen: see rust.sh and gen/. */
 
 #include <sys/param.h>
 #include <sys/systm.h>
@@ -11,7 +11,7 @@
 #include <sys/filio.h>
 #include <sys/lock.h>
 #include <sys/malloc.h>
-#include <sys/module.h>
+#include <sys/mutex.h>
 #include <sys/proc.h>
 #include <sys/protosw.h>
 #include <sys/rwlock.h>
@@ -24,6 +24,7 @@
 #include <sys/ucred.h>
 #include <sys/uio.h>
 
+#include <net/if.h>
 #include <net/vnet.h>
 #include <netinet/in.h>
 #include <netinet/in_pcb.h>
@@ -35,6 +36,6 @@
 
 #include "siftr_cdev.h"
 
-/* Macros that bindgen does not evaluate by itself. */
+/* Macros that bindgen does not evaluate. */
 static const u_long SIFTR_CDEV_FIONBIO = FIONBIO;
 static const u_long SIFTR_CDEV_FIOASYNC = FIOASYNC;

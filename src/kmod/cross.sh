@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Builds the module for a FreeBSD release on Debian, from packages of Debian,
-# PyPI and crates.io alone.
+# Builds the module for a FreeBSD release on Debian, with packages from Debian,
+# PyPI and crates.io only.
 #
 #   cross.sh RELEASE ARCH HEADERS OUT
 #
@@ -39,12 +39,17 @@ includes="--target=$CLANG_ARCH-unknown-freebsd$release.0 -nostdinc
 # shellcheck disable=SC2086 # the lists are split into words
 {
 	sh "$kmod/rust.sh" "$arch" "$out" $includes
-	"$LLVM/bin/clang" $includes $KERNEL_CFLAGS -O2 -g -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
-	    -fno-common -fwrapv -Wall -Wextra -Wno-missing-field-initializers -Werror -Wno-unused-parameter -Wno-address-of-packed-member \
-	    "-ffile-prefix-map=$kmod=src/kmod" "-DSIFTR_CDEV_VERSION=\"$version\"" \
-	    -c "$kmod/siftr_cdev.c" -o "$out/siftr_cdev.o"
+	objects=
+	for source in "$kmod"/*.c; do
+		object=$out/$(basename "$source" .c).o
+		"$LLVM/bin/clang" $includes $KERNEL_CFLAGS -O2 -g -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
+		    -fno-common -fwrapv -Wall -Wextra -Wno-missing-field-initializers -Werror -Wno-unused-parameter \
+		    -Wno-address-of-packed-member "-ffile-prefix-map=$kmod=src/kmod" \
+		    "-DSIFTR_CDEV_VERSION=\"$version\"" -c "$source" -o "$object"
+		objects="$objects $object"
+	done
+	"$LLVM/bin/ld.lld" -m "$LD_EMULATION" -r --no-relax -o "$out/siftr_cdev.kld" $objects "$out/siftr_cdev_rust.o"
 }
-"$LLVM/bin/ld.lld" -m "$LD_EMULATION" -r --no-relax -o "$out/siftr_cdev.kld" "$out/siftr_cdev.o" "$out/siftr_cdev_rust.o"
 # The kernel looks up the linker sets only.
 "$LLVM/bin/llvm-objcopy" --strip-debug --keep-global-symbol=none "$out/siftr_cdev.kld" "$out/siftr_cdev.local"
 case $KLD in

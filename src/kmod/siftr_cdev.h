@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * What siftr_cdev.c and the Rust part say to each other: functions that stand
- * for macros and static inline functions of the kernel, and the variables
- * behind the sysctls.
+ * The interface between the C files and the Rust part: wrappers around macros
+ * and static inline functions of the kernel, the variables of the sysctls,
+ * and the functions of the Rust part that C calls.
  */
 #ifndef _SIFTR_CDEV_H_
 #define	_SIFTR_CDEV_H_
@@ -13,7 +13,7 @@
 struct cdev;
 struct inpcb;
 struct inpcb_iterator;
-struct module;
+struct mtx;
 struct socket;
 struct sx;
 struct sysctl_req;
@@ -22,7 +22,16 @@ struct thread;
 struct uio;
 struct vnet;
 
-/* Of a socket, what its macros tell. */
+#ifdef MALLOC_DECLARE
+MALLOC_DECLARE(M_SIFTR_CDEV);
+#endif
+
+/* In Rust these are atomic integers of the same width. */
+typedef uint64_t siftr_cdev_u64_t;
+typedef u_long	 siftr_cdev_ulong_t;
+typedef u_int	 siftr_cdev_uint_t;
+
+/* Queue lengths of a listening socket, or buffers of a connected one. */
 struct siftr_cdev_socket {
 	uint32_t	listening;
 	uint32_t	snd_cc;
@@ -34,45 +43,61 @@ struct siftr_cdev_socket {
 	uint32_t	qlimit;
 };
 
-/* Of a network stack, what its records need. */
+/* The identity of a network stack. */
 struct siftr_cdev_vnet {
-	uint64_t	id;		/* 0 is the host's */
-	uint64_t	recent_gencnt;	/* connections after this one are
-					   younger than ticks can hold */
+	uint64_t	id;		/* 0 for the host */
+	uint64_t	recent_gencnt;	/* ticks cannot have wrapped since a
+					   connection with a greater inp_gencnt
+					   was created */
 };
 
-/* Counted since the module was loaded; changed by atomic operations only. */
+/* Read-only sysctls; counters since the module was loaded. */
 struct siftr_cdev_counters {
-	uint64_t	snapshots;
-	uint64_t	records;
-	uint64_t	bytes;
-	uint64_t	missed;
-	uint64_t	walk_last_ns;
-	uint64_t	walk_max_ns;
-	uint64_t	hold_max_ns;
-	uint64_t	open;
-	uint64_t	memory_bytes;
+	siftr_cdev_u64_t	snapshots;
+	siftr_cdev_u64_t	records;
+	siftr_cdev_u64_t	bytes;
+	siftr_cdev_u64_t	missed;
+	siftr_cdev_u64_t	walk_last_ns;
+	siftr_cdev_u64_t	walk_max_ns;
+	siftr_cdev_u64_t	hold_max_ns;
+	siftr_cdev_u64_t	open;
+	siftr_cdev_u64_t	memory_bytes;
+};
+
+/* Read-write sysctls: they can change at any time. */
+struct siftr_cdev_limits {
+	siftr_cdev_ulong_t	snapshot_bytes_max;
+	siftr_cdev_ulong_t	total_bytes_max;
+	siftr_cdev_ulong_t	reserved_bytes;
+	siftr_cdev_ulong_t	jail_bytes_max;
+	siftr_cdev_ulong_t	user_bytes_max;
+	siftr_cdev_uint_t	opens_per_user_max;
+	siftr_cdev_uint_t	interval_min_us;
+	siftr_cdev_uint_t	walk_percent_max;
 };
 
 extern struct siftr_cdev_counters siftr_cdev_counters;
-extern u_long siftr_cdev_snapshot_bytes_max;
-extern u_long siftr_cdev_total_bytes_max;
-extern u_long siftr_cdev_reserved_bytes;
-extern u_long siftr_cdev_jail_bytes_max;
-extern u_long siftr_cdev_user_bytes_max;
-extern u_int siftr_cdev_opens_per_user_max;
-extern u_int siftr_cdev_interval_min_us;
-extern u_int siftr_cdev_walk_percent_max;
+extern struct siftr_cdev_limits siftr_cdev_limits;
 extern const char siftr_cdev_version[];
 
-/* Implemented here, in C. */
+/* siftr_cdev.c */
 int	 siftr_cdev_make_dev(void);
 void	 siftr_cdev_destroy_dev(void);
+int	 siftr_cdev_poll_readable(int);
+void	 siftr_cdev_poll_later(struct thread *, uint64_t);
+void	 siftr_cdev_probe_start(uint64_t, uint64_t);
+void	 siftr_cdev_probe_done(uint64_t, uint64_t, uint64_t, uint64_t,
+	    uint64_t);
+void	 siftr_cdev_probe_skip(struct inpcb *, int);
+void	 siftr_cdev_log_loaded(u_int);
+void	 siftr_cdev_log_no_device(int);
+
+/* kpi.c */
 void	 siftr_cdev_panic(void) __dead2;
 void	*siftr_cdev_malloc(size_t, int);
 void	 siftr_cdev_free(void *);
-void	 siftr_cdev_registry_lock(void);
-void	 siftr_cdev_registry_unlock(void);
+void	 siftr_cdev_mtx_lock(struct mtx *);
+void	 siftr_cdev_mtx_unlock(struct mtx *);
 void	 siftr_cdev_sx_init(struct sx *);
 void	 siftr_cdev_sx_destroy(struct sx *);
 int	 siftr_cdev_sx_lock_sig(struct sx *);
@@ -80,18 +105,15 @@ void	 siftr_cdev_sx_unlock(struct sx *);
 uint32_t siftr_cdev_uid(void);
 uint32_t siftr_cdev_jid(void);
 int	 siftr_cdev_is_host_root(void);
-int	 siftr_cdev_can_see(struct inpcb *);
 int	 siftr_cdev_signal_pending(void);
 int	 siftr_cdev_killed(void);
 int	 siftr_cdev_wants_to_yield(void);
 uint64_t siftr_cdev_switches(void);
 void	 siftr_cdev_yield(void);
+int	 siftr_cdev_pause_ns(uint64_t);
 int	 siftr_cdev_quiesce(void);
-int	 siftr_cdev_poll_readable(int);
-void	 siftr_cdev_poll_later(struct thread *, uint64_t);
 uint64_t siftr_cdev_uptime_ns(void);
 uint64_t siftr_cdev_wall_ns(void);
-int	 siftr_cdev_pause_ns(uint64_t);
 int64_t	 siftr_cdev_sbinuptime(void);
 uint32_t siftr_cdev_tcb_count(void);
 void	 siftr_cdev_walk_init(struct inpcb_iterator *);
@@ -99,33 +121,41 @@ void	 siftr_cdev_pcb_unlock(struct inpcb *);
 void	 siftr_cdev_pcb_hold(struct inpcb *);
 int	 siftr_cdev_pcb_lock(struct inpcb *);
 void	 siftr_cdev_pcb_release(struct inpcb *);
+int	 siftr_cdev_can_see(struct inpcb *);
 void	 siftr_cdev_socket_read(struct socket *, struct siftr_cdev_socket *);
+uint8_t	 siftr_cdev_tos(struct inpcb *);
+int	 siftr_cdev_log_id(struct inpcb *, char *);
 void	 siftr_cdev_syncache(int (*)(struct sysctl_req *, const void *, size_t),
 	    void *);
 void	*siftr_cdev_syncache_arg(struct sysctl_req *);
+
+/* vnet.c */
 void	 siftr_cdev_each_vnet(int, void (*)(void *), void *);
 int	 siftr_cdev_this_vnet(uint64_t, struct siftr_cdev_vnet *);
-uint8_t	 siftr_cdev_tos(struct inpcb *);
-int	 siftr_cdev_log_id(struct inpcb *, char *);
 int	 siftr_cdev_interface_name(uint64_t, uint32_t, char *);
-void	 siftr_cdev_probe_start(uint64_t, uint64_t);
-void	 siftr_cdev_probe_done(uint64_t, uint64_t, uint64_t, uint64_t,
-	    uint64_t);
-void	 siftr_cdev_probe_skip(struct inpcb *, int);
-void	 siftr_cdev_say_loaded(u_int);
-void	 siftr_cdev_say_no_device(int);
 
-/* Implemented in Rust. */
-int	 siftr_cdev_modevent(struct module *, int, void *);
-int	 siftr_cdev_open(struct cdev *, int, int, struct thread *);
-int	 siftr_cdev_close(struct cdev *, int, int, struct thread *);
-int	 siftr_cdev_read(struct cdev *, struct uio *, int);
-int	 siftr_cdev_ioctl(struct cdev *, u_long, char *, int, struct thread *);
-int	 siftr_cdev_poll(struct cdev *, int, struct thread *);
-int	 siftr_cdev_prepare_unload(void);
-void	 siftr_cdev_cancel_unload(void);
-void	 siftr_cdev_release_memory(void);
-void	 siftr_cdev_get_text(char *, size_t);
-int	 siftr_cdev_set_text(const char *, size_t);
+/* The functions of the Rust part that C calls: kpi/entry.rs. */
+struct siftr_cdev_entry {
+	/* module(9) and event handlers */
+	int	(*load)(void);
+	int	(*prepare_unload)(void);
+	void	(*cancel_unload)(void);
+	int	(*unload)(void);
+	void	(*low_memory)(void);
+	/* cdevsw */
+	int	(*open)(struct cdev *, int, int, struct thread *);
+	int	(*close)(struct cdev *, int, int, struct thread *);
+	int	(*read)(struct cdev *, struct uio *, int);
+	int	(*ioctl)(struct cdev *, u_long, char *, int, struct thread *);
+	int	(*poll)(struct cdev *, int, struct thread *);
+	/* The sysctl "text" */
+	size_t	text_len;		/* of the buffer, with the NUL */
+	void	(*get_text)(char *, size_t);
+	int	(*set_text)(const char *, size_t);
+};
+
+/* Defined in Rust. */
+extern const struct siftr_cdev_entry siftr_cdev_entry;
+extern struct mtx siftr_cdev_mutex;	/* initialized in siftr_cdev.c */
 
 #endif

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "man").iterdir())
-MODULE = (ROOT / "src/kmod/siftr_cdev.c").read_text()
+MODULE = "".join(source.read_text() for source in sorted((ROOT / "src/kmod").glob("*.c")))
 GOLDEN = ROOT / "src/tcpstats/tests/golden"
 
 
@@ -47,13 +47,16 @@ def variables(title):
 
 def test_the_documented_sysctls_are_those_that_exist():
     defined = set(re.findall(r"^SYSCTL_\w+\(_net_inet_siftr_cdev, OID_AUTO, (\w+),", MODULE, re.MULTILINE))
-    defined |= set(re.findall(r'^COUNTER\((\w+), "', MODULE, re.MULTILINE))
+    defined |= set(re.findall(r"^(?:COUNTER|BYTES|PER_USER)\((\w+),", MODULE, re.MULTILINE))
     assert len(defined) >= 16
     assert sorted(variables("Loader tunables") + variables("Sysctl variables")) == sorted(defined)
 
 
 def test_the_documented_tunables_are_those_that_exist():
     tunable = re.findall(r"OID_AUTO, (\w+), CTLFLAG_\w+TUN,", MODULE)
+    # BYTES and PER_USER define tunables, COUNTER does not.
+    assert len(re.findall(r"^\tSYSCTL_U\w+\(.*\\\n\t    CTLFLAG_RWTUN,", MODULE, re.MULTILINE)) == 2
+    tunable += re.findall(r"^(?:BYTES|PER_USER)\((\w+),", MODULE, re.MULTILINE)
     assert len(tunable) == 10
     assert sorted(variables("Loader tunables")) == sorted(tunable)
 

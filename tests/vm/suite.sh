@@ -85,7 +85,7 @@ loads_and_unloads() {
 }
 
 is_logged_in_dmesg() {
-	dmesg | grep -q 'siftr_cdev: version .*, /dev/tcpstats ready, .* bytes a record' &&
+	dmesg | grep -q 'siftr_cdev: version .*, /dev/tcpstats ready, .* bytes per record' &&
 	    dmesg | grep -q 'siftr_cdev: unloaded after .* snapshots'
 }
 

@@ -10,7 +10,7 @@ const TYPES: [&str; 14] = [
     "in_conninfo",
     "inpcb",
     "inpcb_iterator",
-    "modeventtype",
+    "mtx",
     "prison",
     "siftr_cdev_.*",
     "sx",
@@ -22,8 +22,7 @@ const TYPES: [&str; 14] = [
     "xtcpcb",
 ];
 
-/// Functions of the kernel that the module calls beside those of
-/// `siftr_cdev.h`.
+/// Functions of the kernel that the module calls, and those of `siftr_cdev.h`.
 const FUNCTIONS: [&str; 9] = [
     "devfs_clear_cdevpriv",
     "devfs_get_cdevpriv",
@@ -42,23 +41,27 @@ const VARIABLES: [&str; 15] = [
     "ERESTART",
     "FWRITE",
     "hz",
+    "(IFNAMSIZ|IOCPARM_MASK)",
     "INP_IPV[46]",
     "O_NONBLOCK",
     "M_(NOWAIT|WAITOK|ZERO)",
-    "MOD_(LOAD|UNLOAD|SHUTDOWN|QUIESCE)",
     "osreldate",
     "siftr_cdev_.*",
     "SIFTR_CDEV_.*",
-    "TCP_LOG_ID_LEN",
+    "TCP_(LOG_ID_LEN|MAXWIN|MAX_WINSHIFT|RTTVAR_SHIFT)",
     "TCP_TMR_GRANULARITY_USEC",
     "TF2?_.*",
     "ticks",
 ];
 
-/// The text of the bindings to what `input` includes.
+/// Types of `siftr_cdev.h` that are atomic integers in Rust.
+const ATOMICS: [(&str, &str); 3] =
+    [("siftr_cdev_u64_t", "AtomicU64"), ("siftr_cdev_ulong_t", "AtomicU64"), ("siftr_cdev_uint_t", "AtomicU32")];
+
+/// Returns the bindings to the headers that `input` includes.
 ///
 /// # Errors
-/// What libclang says about the headers.
+/// The error of libclang about the headers.
 pub fn generate(input: &str, clang: &[String]) -> Result<String, String> {
     let mut builder = Builder::default()
         .header(input)
@@ -80,6 +83,9 @@ pub fn generate(input: &str, clang: &[String]) -> Result<String, String> {
     }
     for name in VARIABLES {
         builder = builder.allowlist_var(name);
+    }
+    for (name, atomic) in ATOMICS {
+        builder = builder.blocklist_type(name).raw_line(format!("use core::sync::atomic::{atomic} as {name};"));
     }
     builder.generate().map(|bindings| bindings.to_string()).map_err(|error| error.to_string())
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! `tcpstats.h`: the device's frames and ioctls for C, from the table.
+//! Generates `tcpstats.h`, the frames and ioctls of the device for C, from the table
+//! of fields.
 
 use std::fmt::Write;
 
@@ -48,12 +49,12 @@ pub fn text() -> String {
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * The device /dev/tcpstats, see siftr_cdev(4).  Made from the table of fields
- * in src/tcpstats/src/table.rs; do not edit.
+ * The device /dev/tcpstats, see siftr_cdev(4).  Generated from the table of
+ * fields in src/tcpstats/src/table.rs; do not edit.
  *
- * Additions go to the end: step from record to record by record_len, and skip
- * header_len bytes of a header.  A field is there only if its bit is set in
- * the record's present[].
+ * Later versions append to structures: use header_len to find the first record
+ * and record_len to find the next one.  A field is present if its bit is set in
+ * present[] of the record.
  */
 #ifndef _NETINET_TCPSTATS_H_
 #define\t_NETINET_TCPSTATS_H_
@@ -72,34 +73,34 @@ struct tcpstats_header {{
 \tuint32_t\theader_len;
 \tuint32_t\trecord_len;
 \tuint64_t\tpayload_len;\t/* bytes of all records */
-\tuint64_t\tsequence;\t/* of this descriptor, from 1 */
+\tuint64_t\tsequence;\t/* number of the snapshot since open, from 1 */
 \tuint64_t\twall_ns;\t/* start of the walk, since the UNIX epoch */
 \tuint64_t\tmono_ns;\t/* start of the walk, CLOCK_MONOTONIC */
 \tuint64_t\twalk_ns;\t/* duration of the walk */
 \tuint64_t\tseen;\t\t/* connections that the reader may see */
-\tuint64_t\tmatched;\t/* of those, matched by the filter */
-\tuint64_t\twritten;\t/* of those, in the records that follow */
-\tuint64_t\tmissed;\t\t/* matched and not written */
-\tuint64_t\tmissed_ticks;\t/* 0 */
+\tuint64_t\tmatched;\t/* of those, connections that match the filter */
+\tuint64_t\twritten;\t/* of those, connections with a record */
+\tuint64_t\tmissed;\t\t/* of those, connections without a record */
+\tuint64_t\tmissed_ticks;\t/* always 0 */
 \tuint32_t\tflags;
 \tuint32_t\thz;
-\tuint32_t\tcrc;\t\t/* 0 */
-\tuint32_t\tmodule_len;\t/* of a record, without what precedes its fields */
+\tuint32_t\tcrc;\t\t/* always 0 */
+\tuint32_t\tmodule_len;\t/* bytes of the fields in a record */
 \tuint32_t\tosversion;\t/* __FreeBSD_version of the kernel */
 \tuint32_t\tzero;
 }};
 #define\tTCPSTATS_TRUNCATED\t0x{truncated:x}\t/* in flags: missed is not 0 */
-#define\tTCPSTATS_ALL_VNETS\t0x{all_vnets:x}\t/* in flags: of all network stacks */
+#define\tTCPSTATS_ALL_VNETS\t0x{all_vnets:x}\t/* in flags: all network stacks */
 
 /* A record; {record_len} bytes. */
 struct tcpstats_record {{
-\tuint64_t\tat_ns;\t/* since the start of the walk */
+\tuint64_t\tat_ns;\t/* time since the start of the walk */
 \tuint64_t\tpresent[{words}];
 {members}{padding}}};
 
 /* Bits of present[]: bit n is present[n / 64] & (1 << n % 64). */
 {bits}
-/* A filter; only the text of siftr_cdev(4)'s language makes one. */
+/* A compiled filter. */
 struct tcpstats_filter {{
 \tuint16_t\tversion;\t/* 1 */
 \tuint16_t\tcount;\t\t/* operations, 1 to {max_ops} */
@@ -107,40 +108,41 @@ struct tcpstats_filter {{
 \tuint8_t\t\tops[{max_ops}][{op_len}];
 }};
 
-/* The columns of the text: basic, all, or names with commas between. */
+/* The columns of text: basic, all, or a comma-separated list of fields. */
 struct tcpstats_columns {{
 \tchar\t\tlist[{columns_len}];
 }};
 
 struct tcpstats_info {{
-\tuint32_t\tversion;\t/* of the layout */
+\tuint32_t\tversion;\t/* TCPSTATS_VERSION */
 \tuint32_t\theader_len;
 \tuint32_t\trecord_len;
 \tuint32_t\tfilter_len;
-\tuint32_t\tfields;\t\t/* rows of the table of fields */
-\tuint32_t\tfilter_ops;\t/* most operations of a filter */
+\tuint32_t\tfields;\t\t/* number of fields in the table */
+\tuint32_t\tfilter_ops;\t/* maximum number of operations in a filter */
 \tuint32_t\tzero[2];
 \tchar\t\tmodule[32];\t/* version of the module */
 }};
 
-/* A row of the table of fields. */
+/* A field. */
 struct tcpstats_field {{
-\tuint32_t\tindex;\t\t/* which row: set by the caller */
-\tuint32_t\tbit;\t\t/* in present[] */
-\tuint32_t\toffset;\t\t/* in a record; beyond record_len if never sent */
+\tuint32_t\tindex;\t\t/* in the table; set by the caller */
+\tuint32_t\tbit;\t\t/* number of the bit in present[] */
+\tuint32_t\toffset;\t\t/* in a record; record_len or more if not sent */
 \tuint32_t\tlen;
 \tuint8_t\t\tkind;
 \tuint8_t\t\tunit;
-\tuint8_t\t\tbasic;\t\t/* 1 if text shows it by default */
-\tuint8_t\t\tfilled;\t\t/* 1 if FreeBSD fills it */
+\tuint8_t\t\tbasic;\t\t/* 1 if text contains it by default */
+\tuint8_t\t\tfilled;\t\t/* 1 if FreeBSD supports it */
 \tchar\t\tname[{name_len}];
 \tchar\t\tmeaning[{meaning_len}];
 \tuint8_t\t\tzero[{field_rest}];
 }};
-/* Kinds: 1 to 4 numbers of 1, 2, 4, 8 bytes; 5 flags; 6 an IPv6 address, IPv4
-   as IPv4-mapped; 7 a state, TCPS_* of netinet/tcp_fsm.h; 8 options, bits 0 to 6
-   ts, sack, wscale, ecn, accecn, tfo, toe; 9, 10, 11 names padded with zeros.
-   Units: 0 none, 1 bytes, 2 bytes a second, 3 a count, 4 microseconds. */
+/* Kinds: 1 to 4, integers of 1, 2, 4, 8 bytes; 5, flags; 6, an IPv6 or
+   IPv4-mapped IPv6 address; 7, a state, TCPS_* of netinet/tcp_fsm.h; 8, options,
+   bits 0 to 6: ts, sack, wscale, ecn, accecn, tfo, toe; 9, 10, 11, names of 16,
+   32, 64 bytes, padded with NULs.
+   Units: 0, none; 1, bytes; 2, bytes per second; 3, a count; 4, microseconds. */
 
 #define\tTCPSTATS_SET_FORMAT\t_IOW('T', 1, uint32_t)
 #define\t\tTCPSTATS_TEXT\t{text_format}

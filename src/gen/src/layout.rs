@@ -1,68 +1,26 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The same list of structure members for two compilers: a test compares
-//! bindgen's offsets with clang's.
+//! The offsets of structure members for two compilers: those of bindgen must be
+//! those of clang.
 
 use std::fmt::Write;
 
-/// The members that the module reads, by structure.
-const MEMBERS: [(&str, &[&str]); 8] = [
-    (
-        "tcpcb",
-        &[
-            "t_inpcb",
-            "t_fb",
-            "t_timers",
-            "t_flags",
-            "t_flags2",
-            "snd_una",
-            "snd_max",
-            "snd_nxt",
-            "snd_wnd",
-            "snd_cwnd",
-            "rcv_numsacks",
-            "rcv_nxt",
-            "rcv_adv",
-            "rcv_wnd",
-            "t_rttvar",
-            "snd_scale",
-            "rcv_scale",
-            "t_rcvtime",
-            "t_segqlen",
-            "snd_ssthresh",
-            "t_sndtime",
-            "t_rxtcur",
-            "t_rxtshift",
-            "t_starttime",
-            "t_sndzerowin",
-            "t_rttlow",
-            "t_sndrexmitpack",
-            "t_rcvoopack",
-            "t_cc",
-            "t_dupacks",
-            "t_rcep",
-            "t_scep",
-            "t_sndtlppack",
-            "t_sndtlpbyte",
-            "t_sndbytes",
-            "t_snd_rxt_bytes",
-            "t_dsack_bytes",
-            "t_dsack_pack",
-            "t_tmr_granularity",
-        ],
-    ),
-    ("inpcb", &["inp_cred", "inp_flowid", "inp_flowtype", "inp_gencnt", "inp_inc", "inp_socket", "inp_vflag"]),
-    ("inpcb_iterator", &["ipi", "inp"]),
-    ("cc_algo", &["name"]),
-    ("ucred", &["cr_uid", "cr_prison"]),
-    ("prison", &["pr_id"]),
-    ("uio", &["uio_offset", "uio_resid"]),
-    ("xtcpcb", &["xt_len", "xt_inp", "t_state"]),
-];
+/// The list that the fake kernel shares, one member a line.
+const LIST: &str = include_str!("../../kmod/members.h");
 
+/// Returns the structures and members of a line of the list.
+fn member(line: &'static str) -> Option<(&'static str, &'static str)> {
+    line.strip_prefix("MEMBER(")?.strip_suffix(')')?.split_once(", ")
+}
+
+/// Returns the members by structure, with `None` for the size of each structure
+/// before its first member.
 fn sizes_and_members() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
-    MEMBERS.into_iter().flat_map(|(of, members)| {
-        std::iter::once((of, None)).chain(members.iter().map(move |member| (of, Some(*member))))
+    let mut last = "";
+    LIST.lines().filter_map(member).flat_map(move |(of, member)| {
+        let size = (of != last).then_some((of, None));
+        last = of;
+        size.into_iter().chain([(of, Some(member))])
     })
 }
 
@@ -70,7 +28,7 @@ fn count() -> usize {
     sizes_and_members().count()
 }
 
-/// Returns a crate whose `LAYOUT` has the sizes and offsets in Rust.
+/// Returns a crate whose `LAYOUT` contains the numbers of rustc.
 pub fn rust() -> String {
     let mut text = format!(
         "#![no_std]\n#![allow(warnings)]\nmod raw {{ include!(env!(\"BINDINGS\")); }}\n\
@@ -86,7 +44,7 @@ pub fn rust() -> String {
     text + "];\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n"
 }
 
-/// Returns a C file whose `LAYOUT` has the same sizes and offsets in C.
+/// Returns a C file whose `LAYOUT` contains the numbers of clang.
 pub fn c() -> String {
     let mut text = format!("#include \"bindings.h\"\nconst uint32_t LAYOUT[{}] = {{\n", count());
     for (of, member) in sizes_and_members() {
@@ -96,4 +54,22 @@ pub fn c() -> String {
         };
     }
     text + "};\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_that_a_method_reads_is_in_the_list() {
+        let source = include_str!("../../kmod/src/kpi/pcb.rs");
+        let (_, methods) = source.split_once("    members! {\n").unwrap();
+        let (methods, _) = methods.split_once("\n    }").unwrap();
+        let read: Vec<_> = methods.lines().filter_map(|line| line.trim().split_once(' ')).collect();
+        let listed: Vec<_> = LIST.lines().filter_map(member).collect();
+        assert!(read.len() > 30);
+        for (name, _) in read.into_iter().filter(|(name, _)| !name.starts_with("//")) {
+            assert!(listed.contains(&("tcpcb", name)), "{name}");
+        }
+    }
 }

@@ -1,85 +1,89 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A record from a connection.
+//! Makes a record from a connection.
 
 use tcpstats::{State, key, option};
 
-use crate::kpi::{Endpoints, KernelRecord, NetworkStack, Pcb, Socket, Syncache, network_stack, raw, system};
-use crate::units::{Tick, left_us, lifted, rto_us, rttlow_us, rttvar_us, sbt_ns, since_us};
+use crate::address::{mapped, without_zones};
+use crate::kpi::{self, Endpoints, Pcb, Socket, Syncache, Vnet, VnetIdentity, tcp};
+use crate::record::KernelRecord;
+use crate::units::{Granularity, RTTVAR_SHIFT, Tick, left_us, lifted, rto_us, rttlow_us, rttvar_us, sbt_ns, since_us};
 
-/// What the records of a walk have in common: its clock, as it was when it was
-/// last read, and the network stack that it is in.
+const _: () = assert!(tcp::TCP_RTTVAR_SHIFT == RTTVAR_SHIFT);
+
+/// The state of a walk that its records share: the clock when it was last read, and
+/// the network stack.
 pub struct Clock {
     tick: Tick,
     start_sbt: i64,
     now_sbt: i64,
-    stack: Option<NetworkStack>,
-    /// Since the start of the walk.
+    vnet: Option<VnetIdentity>,
+    /// The time since the start of the walk.
     pub at_ns: u64,
 }
 
 impl Clock {
-    /// The clock of a walk that starts now.
+    /// Creates the clock of a walk that starts now.
     pub fn start(hz: u32) -> Self {
-        let now_sbt = system::uptime_sbt();
-        Self { tick: Tick::of(hz), start_sbt: now_sbt, now_sbt, stack: None, at_ns: 0 }
+        let now_sbt = kpi::clock::uptime_sbt();
+        Self { tick: Tick::of(hz), start_sbt: now_sbt, now_sbt, vnet: None, at_ns: 0 }
     }
 
     /// Reads the clock.
-    pub fn look(&mut self) {
-        self.now_sbt = system::uptime_sbt();
+    pub fn update(&mut self) {
+        self.now_sbt = kpi::clock::uptime_sbt();
         self.at_ns = sbt_ns(self.now_sbt.saturating_sub(self.start_sbt));
     }
 
-    /// The walk is in the current network stack from now on.
-    pub fn enter_stack(&mut self) {
-        self.stack = network_stack(self.tick.wrap_ns());
+    /// Starts the walk over a network stack.
+    pub fn enter(&mut self, vnet: &Vnet) {
+        self.vnet = vnet.identity(self.tick.wrap_ns());
     }
 
     fn vnet(&self) -> Option<u64> {
-        self.stack.as_ref().map(|stack| stack.id)
+        self.vnet.as_ref().map(|vnet| vnet.id)
     }
 }
 
-/// How far a connection has come, which decides what can be known of it.
-#[allow(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
+/// The progress of a connection, which decides which fields are known.
+#[allow(clippy::struct_excessive_bools, reason = "each is used on its own")]
 #[derive(Clone, Copy)]
 struct Phase {
-    /// It has chosen an initial sequence number.
+    /// The connection has chosen an initial sequence number.
     started: bool,
-    /// It has received the peer's.
+    /// The connection has received the peer's initial sequence number.
     synchronized: bool,
     /// The round-trip time was measured at least once.
     measured: bool,
-    /// Its times in ticks have not wrapped.
+    /// Times in ticks cannot have wrapped.
     recent: bool,
-    /// It belongs to the base stack.
+    /// The connection belongs to the base stack.
     is_base: bool,
 }
 
 impl Phase {
     fn of(pcb: &Pcb<'_>, clock: &Clock) -> Self {
         let state = pcb.state();
-        // An adapter that has taken the connection over does not keep the numbers of the tcpcb up to date.
-        let is_offloaded = pcb.t_flags() & raw::TF_TOE != 0;
-        // In CLOSED are sockets that were never connected, and connections that have ended.
+        // An offloading adapter does not update the members of the tcpcb.
+        let is_offloaded = pcb.t_flags() & tcp::TF_TOE != 0;
+        // The state is CLOSED before connect(2) and after the end of a connection.
         let started = !is_offloaded && (state >= State::SYN_SENT.0 || pcb.snd_max() != pcb.iss());
         let synchronized = started && (state >= State::SYN_RCVD.0 || pcb.rcv_nxt() != pcb.irs());
         Self {
             started,
             synchronized,
-            // Before the first measurement t_srtt may be what the host cache has of other connections.
+            // Before the first measurement t_srtt may come from the host cache.
             measured: synchronized && pcb.t_srtt() != 0 && pcb.t_rttupdated() != 0,
-            recent: clock.stack.as_ref().is_some_and(|stack| pcb.gencnt() > stack.recent_gencnt),
+            recent: clock.vnet.as_ref().is_some_and(|vnet| pcb.gencnt() > vnet.recent_gencnt),
             is_base: pcb.has_base_stack(),
         }
     }
 }
 
-/// Which connection it is: all fields of the group identity, in a record that
-/// may have had others.
+/// Sets all fields of the group identity, in a record that may contain those of
+/// another connection.
 pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
-    // The longest field of all, and hardly ever there: its bytes are cleared only where it was.
+    // The longest field, and a rare one: its bytes are cleared only if they were set.
     let had_log_id = record.get(key::log_id).is_some();
     record.forget();
     let (uid, jid) = pcb.owner();
@@ -102,7 +106,7 @@ pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     record.set_if(key::stack, stack.map(|stack| stack.name));
 }
 
-/// A connection that is only in the SYN cache: there is no more to be known.
+/// Sets the fields that an entry of the SYN cache has.
 pub fn half_open(record: &mut KernelRecord, entry: &Syncache<'_>, clock: &Clock) {
     record.clear();
     endpoints(record, &entry.endpoints());
@@ -111,17 +115,22 @@ pub fn half_open(record: &mut KernelRecord, entry: &Syncache<'_>, clock: &Clock)
 }
 
 fn endpoints(record: &mut KernelRecord, ends: &Endpoints) {
-    record.set(key::laddr, ends.laddr);
+    let (laddr, faddr, zone) = if ends.is_ipv6 {
+        without_zones(ends.laddr, ends.faddr)
+    } else {
+        (mapped(ends.laddr), mapped(ends.faddr), None)
+    };
+    record.set(key::laddr, laddr);
     record.set(key::lport, ends.lport);
-    record.set(key::faddr, ends.faddr);
+    record.set(key::faddr, faddr);
     record.set(key::fport, ends.fport);
-    record.set(key::ipver, ends.ipver);
-    record.set_if(key::zone, ends.zone);
+    record.set(key::ipver, if ends.is_ipv6 { 6 } else { 4 });
+    record.set_if(key::zone, zone);
     record.set(key::fib, ends.fib);
 }
 
-/// Sets fields where they are known, and else makes them absent: one look at
-/// the condition for all of them.
+/// Sets fields if they are known, and makes them absent otherwise.  Checks the
+/// condition once for all of them.
 macro_rules! fields {
     ($record:ident if $known:expr => $($field:ident: $value:expr,)*) => {
         if $known {
@@ -132,8 +141,8 @@ macro_rules! fields {
     };
 }
 
-/// All that is not identity.  Every field is set, if only to none: the record
-/// may have had it before.
+/// Sets all other fields, or makes them absent: the record may contain those of
+/// another connection.
 pub fn statistics(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     let phase = Phase::of(pcb, clock);
     flags(record, pcb, phase);
@@ -150,28 +159,36 @@ fn flags(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
     record.set(key::t_flags, pcb.t_flags());
     record.set(key::t_flags2, pcb.t_flags2());
     record.set(key::tos, pcb.tos());
-    // What an offloading adapter negotiated is in the flags too.
-    let negotiated = phase.synchronized || pcb.t_flags() & raw::TF_TOE != 0;
+    // The flags include options that an offloading adapter negotiated.
+    let negotiated = phase.synchronized || pcb.t_flags() & tcp::TF_TOE != 0;
     record.set_if(key::options, negotiated.then(|| options(pcb)));
 }
 
+/// Returns the unit of the times that the stack keeps.
+fn granularity(pcb: &Pcb<'_>) -> Granularity {
+    match pcb.granularity() {
+        tcp::TCP_TMR_GRANULARITY_USEC => Granularity::Microseconds,
+        _ => Granularity::Ticks,
+    }
+}
+
 fn windows(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
-    /// `TCP_MAXWIN << TCP_MAX_WINSHIFT`: a congestion window that was not set yet.
-    const NO_WINDOW: u32 = 65535 << 14;
+    /// A congestion window that is not set yet.
+    const NO_WINDOW: u32 = tcp::TCP_MAXWIN << tcp::TCP_MAX_WINSHIFT;
     let has_cwnd = phase.synchronized && (pcb.state() >= State::ESTABLISHED.0 || pcb.snd_cwnd() != NO_WINDOW);
     fields!(record if has_cwnd =>
         snd_cwnd: pcb.snd_cwnd(),
         snd_ssthresh: pcb.snd_ssthresh(),
     );
-    // -1 is no limit, and so is 0.
+    // -1 and 0 mean that there is no limit.
     let pacing = u64::try_from(pcb.t_pacing_rate()).ok().filter(|rate| *rate > 0 && phase.started);
     record.set_if(key::pacing_rate, pacing);
 }
 
 fn times(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase, clock: &Clock) {
     let Phase { measured, recent, .. } = phase;
-    let (granularity, tick, now) = (pcb.granularity(), clock.tick, system::ticks());
-    let timestamps = pcb.t_flags() & raw::TF_RCVD_TSTMP != 0;
+    let (granularity, tick, now) = (granularity(pcb), clock.tick, kpi::clock::ticks());
+    let timestamps = pcb.t_flags() & tcp::TF_RCVD_TSTMP != 0;
     fields!(record if measured =>
         srtt: pcb.srtt_us(),
         rttvar: rttvar_us(pcb.t_rttvar(), granularity, tick),
@@ -181,10 +198,10 @@ fn times(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase, clock: &Clock) 
     record.set_if(key::rttmin, lowest);
     let since = |then, known: bool| if known { since_us(now, then, tick) } else { None };
     record.set_if(key::age, since(pcb.t_starttime(), phase.started && recent));
-    // With keepalives no connection is idle for as long as ticks last.
-    let keeps_alive = pcb.t_timers().get(raw::TT_KEEP as usize).is_some_and(|deadline| *deadline != i64::MAX);
+    // A connection with keepalives is not idle long enough for ticks to wrap.
+    let keeps_alive = pcb.t_timers().get(tcp::TT_KEEP as usize).is_some_and(|deadline| *deadline != i64::MAX);
     record.set_if(key::idle_rcv, since(pcb.t_rcvtime(), phase.synchronized && (recent || keeps_alive)));
-    // Of the stacks only the base writes t_sndtime, and it does so for SYN and FIN too.
+    // Only the base stack sets t_sndtime; it does so for SYN and FIN, too.
     let has_sent = phase.started && phase.is_base && pcb.t_sndbytes() != 0;
     record.set_if(key::idle_snd, since(pcb.t_sndtime(), has_sent && recent));
 }
@@ -228,41 +245,41 @@ fn since_synchronized(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
         dsack_bytes: pcb.t_dsack_bytes().into(),
         dsack_packs: pcb.t_dsack_pack(),
     );
-    // Of the stacks only the base counts them.
+    // Only the base stack counts them.
     let dupacks = phase.synchronized && phase.is_base;
     record.set_if(key::dupacks, dupacks.then(|| pcb.t_dupacks()));
     record.set_if(key::pipe, if phase.synchronized { pcb.pipe(phase.is_base) } else { None });
 }
 
-/// Payload sent and not acknowledged: SYN and FIN have sequence numbers and are
-/// no data.
+/// Returns the number of bytes sent and not acknowledged.  SYN and FIN have sequence
+/// numbers but are not data.
 fn outstanding(pcb: &Pcb<'_>) -> u32 {
     let in_flight = pcb.snd_max().wrapping_sub(pcb.snd_una());
     let syn = u32::from(pcb.snd_una() == pcb.iss() && pcb.state() <= State::SYN_RCVD.0);
-    let fin = u32::from(pcb.t_flags() & raw::TF_SENTFIN != 0);
+    let fin = u32::from(pcb.t_flags() & tcp::TF_SENTFIN != 0);
     in_flight.saturating_sub(syn + fin)
 }
 
-/// As `tcp_fill_info()` of `netinet/tcp_usrreq.c` tells them.
+/// Returns the negotiated options, as `tcp_fill_info()` of `netinet/tcp_usrreq.c` does.
 fn options(pcb: &Pcb<'_>) -> u16 {
     let (flags, flags2) = (pcb.t_flags(), pcb.t_flags2());
     let both = |one, other| flags & one != 0 && flags & other != 0;
-    let ecn = flags2 & raw::TF2_ECN_PERMIT != 0;
-    let accurate = flags2 & raw::TF2_ACE_PERMIT != 0;
+    let ecn = flags2 & tcp::TF2_ECN_PERMIT != 0;
+    let accurate = flags2 & tcp::TF2_ACE_PERMIT != 0;
     [
-        (both(raw::TF_REQ_TSTMP, raw::TF_RCVD_TSTMP), option::TIMESTAMPS),
-        (flags & raw::TF_SACK_PERMIT != 0, option::SACK),
-        (both(raw::TF_REQ_SCALE, raw::TF_RCVD_SCALE), option::WINDOW_SCALE),
+        (both(tcp::TF_REQ_TSTMP, tcp::TF_RCVD_TSTMP), option::TIMESTAMPS),
+        (flags & tcp::TF_SACK_PERMIT != 0, option::SACK),
+        (both(tcp::TF_REQ_SCALE, tcp::TF_RCVD_SCALE), option::WINDOW_SCALE),
         (ecn && !accurate, option::ECN),
         (accurate, option::ACCECN),
-        (flags & raw::TF_FASTOPEN != 0, option::FAST_OPEN),
-        (flags & raw::TF_TOE != 0, option::OFFLOAD),
+        (flags & tcp::TF_FASTOPEN != 0, option::FAST_OPEN),
+        (flags & tcp::TF_TOE != 0, option::OFFLOAD),
     ]
     .into_iter()
     .fold(0, |bits, (holds, bit)| if holds { bits | bit } else { bits })
 }
 
-/// Bytes of payload that a connection sent.
+/// The number of payload bytes that a connection sent.
 #[derive(Clone, Copy, Default)]
 struct Bytes {
     sent: u64,
@@ -272,17 +289,16 @@ struct Bytes {
 }
 
 impl Bytes {
-    /// The kernel's two counters together have all bytes that were sent, but the
-    /// base stack counts what SACK made it retransmit as new
-    /// (`tcp_account_for_send()` of `netinet/tcp_subr.c`, and its caller in
-    /// `tcp_output()`).  Sequence numbers say how many bytes are new, in 32 bits;
-    /// the counter of retransmitted segments says well enough in which round of
-    /// them.
+    /// The sum of the kernel's two counters is the number of bytes sent, but the base
+    /// stack counts SACK retransmissions as new (`tcp_account_for_send()` of
+    /// `netinet/tcp_subr.c`, and its caller in `tcp_output()`).  Sequence numbers
+    /// give the lower 32 bits of the number of new bytes; the counter of
+    /// retransmitted segments is precise enough for the upper bits.
     fn of(pcb: &Pcb<'_>) -> Self {
         let all = pcb.t_sndbytes().saturating_add(pcb.t_snd_rxt_bytes());
         let segments = u64::from(pcb.t_sndrexmitpack()).saturating_mul(pcb.maxseg().into());
         let estimate = all.saturating_sub(segments.max(pcb.t_snd_rxt_bytes()));
-        let syn_and_fin = 1 + u32::from(pcb.t_flags() & raw::TF_SENTFIN != 0);
+        let syn_and_fin = 1 + u32::from(pcb.t_flags() & tcp::TF_SENTFIN != 0);
         let sequence = pcb.snd_max().wrapping_sub(pcb.iss()).wrapping_sub(syn_and_fin);
         let sent = lifted(sequence, estimate);
         let outstanding = outstanding(pcb);
@@ -291,14 +307,14 @@ impl Bytes {
     }
 }
 
-/// Counters of congestion marks: only with `AccECN` are both counted, and then
-/// they start at 5 (RFC 9768, 3.2.1).  Without it `t_scep` counts segments with
-/// ECE, which is something else, and `t_rcep` is not counted.
+/// Sets the counters of congestion marks.  Both are counted with `AccECN` only, and
+/// start at 5 (RFC 9768, 3.2.1).  Otherwise `t_scep` counts segments with ECE and
+/// `t_rcep` is not used.
 fn congestion_marks(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {
     const START: u32 = 5;
-    let both = raw::TF2_ECN_PERMIT | raw::TF2_ACE_PERMIT;
+    let both = tcp::TF2_ECN_PERMIT | tcp::TF2_ACE_PERMIT;
     let is_accurate = phase.synchronized && pcb.t_flags2() & both == both;
-    // Until the handshake is over t_rcep is what the last segment of it will say.
+    // During the handshake t_rcep is the value to send in its last segment.
     record.set_if(key::delivered_ce, pcb.t_scep().checked_sub(START).filter(|_| is_accurate));
     record.set_if(key::received_ce, pcb.t_rcep().checked_sub(START).filter(|_| is_accurate));
 }
@@ -319,14 +335,14 @@ fn buffers(record: &mut KernelRecord, pcb: &Pcb<'_>) {
 }
 
 fn timers(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
-    // What ends a connection leaves in t_timers when they would have fired: `tcp_timer_stop()`.
+    // Stopped timers keep their deadlines at the end of a connection: `tcp_timer_stop()`.
     let runs = pcb.state() != State::CLOSED.0;
     let timers = pcb.t_timers();
     let left =
         |which: u32| timers.get(which as usize).filter(|_| runs).and_then(|deadline| left_us(*deadline, clock.now_sbt));
-    record.set_if(key::tt_rexmt, left(raw::TT_REXMT));
-    record.set_if(key::tt_persist, left(raw::TT_PERSIST));
-    record.set_if(key::tt_keep, left(raw::TT_KEEP));
-    record.set_if(key::tt_2msl, left(raw::TT_2MSL));
-    record.set_if(key::tt_delack, left(raw::TT_DELACK));
+    record.set_if(key::tt_rexmt, left(tcp::TT_REXMT));
+    record.set_if(key::tt_persist, left(tcp::TT_PERSIST));
+    record.set_if(key::tt_keep, left(tcp::TT_KEEP));
+    record.set_if(key::tt_2msl, left(tcp::TT_2MSL));
+    record.set_if(key::tt_delack, left(tcp::TT_DELACK));
 }

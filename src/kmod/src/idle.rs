@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Memory that root's descriptors keep between two snapshots.  Any descriptor can
+//! Memory that descriptors of root keep between two snapshots.  Any descriptor can
 //! take it when all other memory is in use.
 
 use crate::kpi::{Block, List};

@@ -2,24 +2,32 @@
 
 //! `siftr_cdev.ko`: the statistics of every TCP connection in `/dev/tcpstats`.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | `kpi` | safe wrappers around the kernel; all unsafe code is there |
-//! | `device` | open, read, ioctl, close, load, unload |
+//! | `kpi` | safe wrappers around the kernel; all unsafe blocks are there |
+//! | `module` | load, unload |
+//! | `device` | open, read, ioctl, poll, close |
+//! | `registry` | the state that descriptors share |
 //! | `snapshot` | one pass over all connections, into memory |
+//! | `storage` | the memory of a snapshot |
 //! | `idle` | memory kept between two snapshots |
-//! | `fill` | a record from a connection |
-//! | [`output`] | what read(2) gives of a snapshot |
-//! | [`limits`] | what a user may do |
+//! | `yielding` | yields the CPU during a read |
+//! | `fill` | makes a record from a connection |
+//! | `record` | the type of the record |
+//! | [`output`] | the bytes that read(2) returns of a snapshot |
+//! | [`limits`] | limits per user and per jail |
 //! | [`pace`] | how long a read holds the CPU |
-//! | [`units`] | the kernel's numbers in the units of the record |
+//! | [`units`] | converts the kernel's numbers to the units of the record |
+//! | [`address`] | converts the kernel's addresses |
 //!
-//! The last four know nothing of the kernel and are tested on the host; the
-//! whole is tested as the built module, in `tests/kmod`.
+//! The last five do not depend on the kernel and have unit tests on the host.  The
+//! tests in `tests/kmod` run the built module in a fake kernel.
 
 #![cfg_attr(target_os = "none", no_std)]
+#![cfg_attr(target_os = "none", deny(unsafe_code))]
 #![cfg_attr(not(target_os = "none"), forbid(unsafe_code))]
 
+pub mod address;
 #[cfg(target_os = "none")]
 mod device;
 #[cfg(target_os = "none")]
@@ -29,8 +37,25 @@ mod idle;
 #[cfg(target_os = "none")]
 mod kpi;
 pub mod limits;
+#[cfg(target_os = "none")]
+mod module;
 pub mod output;
 pub mod pace;
 #[cfg(target_os = "none")]
+mod record;
+#[cfg(target_os = "none")]
+mod registry;
+#[cfg(target_os = "none")]
 mod snapshot;
+#[cfg(target_os = "none")]
+mod storage;
 pub mod units;
+#[cfg(target_os = "none")]
+mod yielding;
+
+/// The driver: implements the traits of `kpi`.
+#[cfg(target_os = "none")]
+struct Driver;
+
+#[cfg(target_os = "none")]
+kpi::entry_points!(Driver);

@@ -6,13 +6,13 @@
 //! The table outlives the descriptors, so closing and reopening one does not evade
 //! a limit.  Its size is fixed: an entry is freed when it holds nothing that still
 //! matters.  Root of the host has no entry: only the limit on all memory applies
-//! to it, and part of that memory is reserved for it.
+//! to it, and a part of that memory is reserved for it.
 
 /// The number of users in the table.
 const USERS: usize = 128;
 
 /// The maximum number of entries of one jail, and of all jails together.  The
-/// rest is left to users of the host.
+/// others are for users of the host.
 const USERS_OF_A_JAIL: usize = 32;
 const USERS_OF_JAILS: usize = 96;
 
@@ -26,21 +26,21 @@ const SHORT_WALK_NS: u64 = 100_000;
 /// The maximum pause after a walk.
 const MAX_PAUSE_NS: u64 = 10_000_000_000;
 
-/// A user as the kernel tells them apart.
+/// A user, as the kernel identifies one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Who {
-    /// Effective user id.
+    /// The effective user ID.
     pub uid: u32,
-    /// Jail id, 0 for the host; that of the outermost jail if jails are nested.
+    /// The ID of the outermost jail; 0 for the host.
     pub jid: u32,
 }
 
 /// Why a descriptor is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The user has as many as a user may have.
+    /// The user has reached the limit.
     TooMany,
-    /// More users than are remembered.
+    /// The table is full.
     TooManyUsers,
     /// The module is being unloaded.
     Leaving,
@@ -53,7 +53,7 @@ pub struct MemoryLimits {
     pub total: u64,
     /// The part of the total that is reserved for root of the host.
     pub reserved: u64,
-    /// For all users of one jail; the users of the host share one such limit.
+    /// For all users of one jail; the users of the host share one such limit, too.
     pub jail: u64,
     /// For one user.
     pub user: u64,
@@ -86,7 +86,7 @@ struct User {
     bytes: u64,
     /// When the last walk started, in nanoseconds of uptime.
     started_ns: Option<u64>,
-    /// When the interval after that start ends, with the interval of that time.
+    /// When the interval after that start ends, as long as it was then.
     next_ns: u64,
     /// When the pause after the last walk ends.
     pause_until_ns: u64,
@@ -108,12 +108,12 @@ impl User {
         is_idle && self.next_ns <= now_ns && self.pause_until_ns <= now_ns
     }
 
-    /// Returns how long the user must wait before the next walk, 0 if not at all.
+    /// Returns how long the user must wait before the next walk; 0 if a walk is allowed.
     fn wait_ns(&self, now_ns: u64, interval_ns: u64) -> u64 {
         if self.is_walking {
             return RETRY_NS;
         }
-        // The interval may be another than when the last one was begun.
+        // The interval may have changed since the last walk started.
         let next = self.started_ns.map_or(0, |started| started.saturating_add(interval_ns));
         next.max(self.pause_until_ns).saturating_sub(now_ns)
     }
@@ -165,12 +165,12 @@ impl Limits {
     }
 
     /// Returns the entry of a user that also meets a condition.
-    fn find_user(&mut self, who: Option<Who>, is_it: impl Fn(&User) -> bool) -> Option<&mut User> {
-        self.users.iter_mut().find(|user| Some(user.who) == who && is_it(user))
+    fn find_user(&mut self, who: Option<Who>, condition: impl Fn(&User) -> bool) -> Option<&mut User> {
+        self.users.iter_mut().find(|user| Some(user.who) == who && condition(user))
     }
 
     /// Counts a new descriptor.  A user may have `most` of them; `None` is root of
-    /// the host, who is not limited.
+    /// the host, which has no limit.
     ///
     /// # Errors
     /// [`Refused`]; then the descriptor is not counted.
@@ -197,7 +197,7 @@ impl Limits {
         }
     }
 
-    /// Returns how many nanoseconds a user must wait before the next walk, 0 if none.
+    /// Returns how long a user must wait before the next walk, in nanoseconds.
     pub fn wait_ns(&mut self, who: Who, now_ns: u64, interval_ns: u64) -> u64 {
         self.remembered(who, now_ns).map_or(0, |user| user.wait_ns(now_ns, interval_ns))
     }
@@ -205,7 +205,7 @@ impl Limits {
     /// Starts a walk, which [`Limits::end_walk`] ends.  A user has one walk at a time.
     ///
     /// # Errors
-    /// How many nanoseconds to wait before trying again, never 0.
+    /// The number of nanoseconds to wait before a retry, never 0.
     pub fn begin_walk(&mut self, who: Option<Who>, now_ns: u64, rate: RateLimit) -> Result<(), u64> {
         let Some(who) = who else {
             return Ok(());
@@ -238,8 +238,8 @@ impl Limits {
     pub fn charge(&mut self, who: Option<Who>, bytes: u64, most: MemoryLimits) -> Result<(), Shortage> {
         let fits = |held: u64, most: u64| held.checked_add(bytes).is_some_and(|held| held <= most);
         if let Some(who) = who {
-            let held_by = |is_it: &dyn Fn(&User) -> bool| -> u64 {
-                self.users.iter().filter(|user| is_it(user)).map(|user| user.bytes).sum()
+            let held_by = |condition: &dyn Fn(&User) -> bool| -> u64 {
+                self.users.iter().filter(|user| condition(user)).map(|user| user.bytes).sum()
             };
             if !fits(held_by(&|_| true), most.total.saturating_sub(most.reserved))
                 || !fits(held_by(&|user| user.who.jid == who.jid), most.jail)
@@ -270,8 +270,8 @@ impl Limits {
         }
     }
 
-    /// Refuses new descriptors from now on if none is open; returns whether that is
-    /// so.
+    /// Refuses new descriptors from now on, unless one is open.  Returns whether it
+    /// does.
     pub fn leave(&mut self) -> bool {
         if self.open == 0 {
             self.leaving = true;
@@ -291,8 +291,7 @@ impl Limits {
     }
 }
 
-/// Returns how long a user must pause after a walk to stay within that share of a
-/// CPU.
+/// Returns how long a user must pause after a walk to stay within a share of a CPU.
 fn pause_ns(cost_ns: u64, percent: u32) -> u64 {
     if cost_ns < SHORT_WALK_NS {
         return 0;
@@ -322,19 +321,19 @@ mod tests {
     }
 
     #[test]
-    fn a_user_has_as_many_descriptors_as_allowed_and_no_more() {
+    fn a_user_cannot_have_more_descriptors_than_allowed() {
         let mut limits = Limits::new();
         assert_eq!(limits.open(Some(ANN), 0, 2), Ok(()));
         assert_eq!(limits.open(Some(ANN), 0, 2), Ok(()));
         assert_eq!(limits.open(Some(ANN), 0, 2), Err(Refused::TooMany));
-        assert_eq!(limits.open(Some(BOB), 0, 2), Ok(()), "another user has their own");
+        assert_eq!(limits.open(Some(BOB), 0, 2), Ok(()), "other users have limits of their own");
         limits.close(Some(ANN));
         assert_eq!(limits.open(Some(ANN), 0, 2), Ok(()));
         assert_eq!(limits.opened(), 3);
     }
 
     #[test]
-    fn the_same_uid_in_a_jail_is_another_user() {
+    fn users_with_the_same_uid_in_different_jails_are_counted_separately() {
         let mut limits = Limits::new();
         limits.open(Some(ANN), 0, 1).unwrap();
         assert_eq!(limits.open(Some(Who { jid: 7, ..ANN }), 0, 1), Ok(()));
@@ -371,7 +370,7 @@ mod tests {
         assert_eq!(limits.begin_walk(Some(ANN), 5 * MS, every(0)), Err(RETRY_NS));
         assert_eq!(limits.begin_walk(Some(BOB), 5 * MS, every(0)), Ok(()), "another user can walk at the same time");
         assert_eq!(limits.begin_walk(None, 5 * MS, every(0)), Ok(()));
-        assert_eq!(limits.begin_walk(None, 5 * MS, every(0)), Ok(()), "root is not limited");
+        assert_eq!(limits.begin_walk(None, 5 * MS, every(0)), Ok(()), "root has no limit");
         limits.end_walk(Some(ANN), 6 * MS, 0, every(0));
         assert_eq!(limits.begin_walk(Some(ANN), 6 * MS, every(0)), Ok(()));
     }
@@ -390,7 +389,7 @@ mod tests {
         assert_eq!(pause(100 * MS, 20), 400 * MS);
         assert_eq!(pause(100 * MS, 100), 0);
         assert_eq!(pause(100 * MS, 1_000_000), 0);
-        assert_eq!(pause(100 * MS, 0), 9900 * MS, "0 percent is taken as 1");
+        assert_eq!(pause(100 * MS, 0), 9900 * MS, "0 percent means 1");
         assert_eq!(pause(SHORT_WALK_NS - 1, 50), 0);
         assert_eq!(pause(u64::MAX / 2, 1), MAX_PAUSE_NS);
     }
@@ -427,7 +426,7 @@ mod tests {
             limits.close(Some(who));
         }
         assert_eq!(limits.open(Some(ANN), 49, 1), Err(Refused::TooManyUsers));
-        assert_eq!(limits.open(None, 49, 1), Ok(()), "root is not limited");
+        assert_eq!(limits.open(None, 49, 1), Ok(()), "root has no limit");
         assert_eq!(limits.open(Some(ANN), 50, 1), Ok(()));
     }
 
@@ -438,7 +437,7 @@ mod tests {
             uids.filter(|uid| limits.open(Some(Who { uid: *uid, jid }), 0, 1) == Ok(())).count()
         };
         assert_eq!(opened(1, 0..500), 32);
-        assert_eq!(opened(2, 0..20), 20, "another jail has its own");
+        assert_eq!(opened(2, 0..20), 20, "other jails have limits of their own");
         assert_eq!((3..10).map(|jid| opened(jid, 0..500)).sum::<usize>(), 96 - 32 - 20);
         assert_eq!(opened(0, 0..500), 32, "the host's");
     }
@@ -455,7 +454,7 @@ mod tests {
         assert!(charge(user(2, 0), 20) && !charge(user(3, 0), 1), "the limit of all users of the host");
         assert!(!charge(user(1, 5), 11) && charge(user(1, 5), 10), "the reserve for root");
         assert!(!charge(user(1, 5), 1));
-        assert!(charge(None, 40) && !charge(None, 1), "which only root can use");
+        assert!(charge(None, 40) && !charge(None, 1), "only root can use the reserve");
         assert_eq!(limits.charge(None, 1, MOST), Err(Shortage::Total));
         assert_eq!(limits.charge(user(3, 0), 1, MOST), Err(Shortage::Share));
         assert_eq!(limits.bytes, 100);

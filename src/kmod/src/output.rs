@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What read(2) gives of a snapshot, piece by piece.
+//! The bytes that read(2) returns of a snapshot, piece by piece.
 //!
-//! The reader's buffer can have any size, so a piece is kept until all of it is
-//! taken.  Text is made when it is read; records of the binary form go out from
-//! where the walk put them.
+//! The reader's buffer can have any size, so a piece is kept until it is read
+//! completely.  Text is formatted when it is read; binary records are copied from the
+//! memory in which the walk stored them.
 
 use tcpstats::frame::{FrameKind, HEADER_LEN, Header, header_bytes};
 use tcpstats::text::Text;
 use tcpstats::{Columns, MODULE_RECORD_LEN, Record, csv, key, note};
 
-/// Bytes that the buffer for pieces must have: some of the longest rows.
+/// The size of the buffer for pieces: room for a few of the longest rows.
 pub const SCRATCH_LEN: usize = 16 * 1024;
 
-/// The most bytes of the note after the records.
+/// The maximum length of the note after the records.
 const NOTE_MAX: usize = 512;
 
 const _: () = assert!(SCRATCH_LEN >= 2 * csv::ROW_MAX && SCRATCH_LEN >= csv::HEADER_MAX && SCRATCH_LEN >= NOTE_MAX);
 
-/// A snapshot's records, in blocks of whole records.
+/// The records of a snapshot, in blocks of complete records.
 pub trait Blocks {
-    /// The records of the block at that place, none after the last.
+    /// Returns the records of a block, or `None` after the last.
     fn block(&self, at: usize) -> Option<&[u8]>;
 
-    /// The name of an interface of the reader's network stack, `None` if the number
-    /// of the stack is another one's or there is no such interface.
+    /// Returns the name of an interface, or `None` if there is no such interface or the
+    /// reader is not in the network stack `vnet`.
     fn interface_name(&self, vnet: u64, index: u32) -> Option<[u8; 16]>;
 }
 
-/// What the reader gets.
+/// The output format.
 #[derive(Clone, Debug)]
 pub enum Form {
     /// CSV with these columns.
@@ -37,27 +37,27 @@ pub enum Form {
     Binary,
 }
 
-/// Where the next bytes of the reader are.
+/// The location of the next bytes to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
-    /// In the first bytes of the scratch buffer, so many.
+    /// The scratch buffer, up to a length.
     Scratch(usize),
-    /// In that block of the snapshot.
+    /// A block of the snapshot.
     Block(usize),
 }
 
-/// What comes after the piece.
+/// The data after the piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// What stands before the records.
+    /// The header of the frame or of the text.
     Head,
-    /// The record at that place of that block.
+    /// A record of a block.
     Record { block: usize, record: usize },
     /// Nothing.
     End,
 }
 
-/// How far a reader has come in a snapshot.
+/// The position of a reader in a snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
     piece: Piece,
@@ -72,14 +72,14 @@ impl Default for Cursor {
 }
 
 impl Cursor {
-    /// At the start.
+    /// Creates a cursor at the start.
     #[must_use]
     pub const fn new() -> Self {
         Self { piece: Piece::Scratch(0), taken: 0, next: Next::Head }
     }
 
-    /// The next bytes, none at the end of the snapshot; always at least one.
-    /// `scratch` has [`SCRATCH_LEN`] bytes and is the same in every call.
+    /// Returns the next bytes, at least one, or `None` at the end of the snapshot.
+    /// `scratch` has [`SCRATCH_LEN`] bytes and keeps its contents between calls.
     pub fn bytes<'a>(
         &mut self,
         form: &Form,
@@ -108,12 +108,12 @@ impl Cursor {
         }
     }
 
-    /// Says that the reader took so many of the bytes.
+    /// Advances by the number of bytes that were copied to the reader.
     pub fn take(&mut self, len: usize) {
         self.taken += len;
     }
 
-    /// The next piece of a frame.
+    /// Returns the next piece of a frame.
     fn frame(&mut self, header: &Header, blocks: &impl Blocks, scratch: &mut [u8]) -> Option<Piece> {
         match self.next {
             Next::Head => {
@@ -139,7 +139,7 @@ impl Cursor {
         }
     }
 
-    /// The next piece of text: the header row, rows, or the note at the end.
+    /// Returns the next piece of text: the header row, rows, or the note at the end.
     fn rows(&mut self, columns: &Columns, header: &Header, blocks: &impl Blocks, scratch: &mut [u8]) -> Option<Piece> {
         match self.next {
             Next::Head => {
@@ -184,7 +184,7 @@ impl Cursor {
     }
 }
 
-/// The name of the record's zone, up to its first zero.
+/// Returns the name of the record's zone, padded with zeros; empty if it is not known.
 fn zone_name(blocks: &impl Blocks, record: &Record) -> [u8; 16] {
     let name =
         record.get(key::vnet).zip(record.get(key::zone)).and_then(|(vnet, zone)| blocks.interface_name(vnet, zone));
@@ -238,7 +238,7 @@ mod tests {
             all.extend_from_slice(&bytes[..len]);
             cursor.take(len);
         }
-        assert!(cursor.bytes(form, header, blocks, &mut scratch).is_none(), "the end stays the end");
+        assert!(cursor.bytes(form, header, blocks, &mut scratch).is_none(), "there is nothing after the end");
         all
     }
 
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_snapshot_has_its_head_and_its_note() {
+    fn an_empty_snapshot_has_a_header_and_a_note() {
         let form = Form::Text(Columns::parse("lport").unwrap());
         let text = read(&form, &memory(&[]), &header(0), || usize::MAX);
         let text = String::from_utf8(text).unwrap();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_all_columns_is_whole() {
+    fn a_row_of_all_columns_is_complete() {
         let form = Form::Text(Columns::all());
         let text = String::from_utf8(read(&form, &memory(&[40]), &header(40), || 1000)).unwrap();
         let columns = text.lines().next().unwrap().split(',').count();
@@ -268,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_record_comes_once_and_whole_whatever_the_size_of_reads(
+        fn every_record_is_read_once_and_completely_with_any_size_of_reads(
             blocks in prop::collection::vec(0..60_usize, 0..5),
             sizes in prop::collection::vec(1..9000_usize, 1..20),
         ) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! How long a read keeps the CPU between two checks whether another thread wants
-//! it.
+//! Measures how long a read holds the CPU between two checks whether another thread
+//! wants it.
 
-/// The maximum time between two checks in nanoseconds, plus one connection or one
-/// piece of output.
+/// The maximum time between two checks in nanoseconds, not counting the connection or
+/// piece of output in progress.
 pub const HOLD_NS: u64 = 200_000;
 
 /// The time since the last check, on a clock of the caller's choice.
@@ -17,8 +17,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Starts at that time; `switches` is how many times the thread has lost the
-    /// CPU.
+    /// Creates a pace that starts now; `switches` is how many times the thread has lost
+    /// the CPU.
     #[must_use]
     pub const fn start(now_ns: u64, switches: u64) -> Self {
         Self { since_ns: now_ns, switches, longest_ns: 0, yielded_ns: 0 }
@@ -31,7 +31,7 @@ impl Pace {
     }
 
     /// Records a check, due or not.  If the thread has lost the CPU since the last
-    /// one, it did not keep it for the time in between.
+    /// one, the time in between does not count as held.
     pub fn check(&mut self, now_ns: u64, switches: u64) {
         if switches == self.switches {
             self.longest_ns = self.longest_ns.max(now_ns.saturating_sub(self.since_ns));
@@ -45,13 +45,13 @@ impl Pace {
         (self.since_ns, self.switches) = (now_ns, switches);
     }
 
-    /// The longest time between two checks.
+    /// Returns the longest time between two checks.
     #[must_use]
     pub const fn longest_ns(&self) -> u64 {
         self.longest_ns
     }
 
-    /// The total time that the thread yielded.
+    /// Returns the total time that the thread yielded.
     #[must_use]
     pub const fn yielded_ns(&self) -> u64 {
         self.yielded_ns
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preempted_thread_did_not_keep_the_cpu() {
+    fn a_preempted_thread_did_not_hold_the_cpu() {
         let mut pace = Pace::start(0, 7);
         pace.check(100 * HOLD_NS, 8);
         assert_eq!(pace.longest_ns(), 0);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The kernel's numbers in the units of the record.
+//! Converts the kernel's numbers to the units of the record.
 //!
 //! A TCP stack keeps its times in ticks, as the base stack and BBR do, or in
-//! microseconds, as RACK does: `t_tmr_granularity` of `netinet/tcp_var.h` tells
-//! which.
+//! microseconds, as RACK does: see `t_tmr_granularity` of `netinet/tcp_var.h`.
 
 use core::num::NonZero;
 
@@ -17,12 +16,11 @@ pub enum Granularity {
     Microseconds,
 }
 
-/// How many bits of a `t_rttvar` in ticks are a fraction:
-/// `TCP_RTTVAR_SHIFT`.
-const RTTVAR_SHIFT: u32 = 4;
+/// The number of fractional bits of a `t_rttvar` in ticks: `TCP_RTTVAR_SHIFT`.
+pub const RTTVAR_SHIFT: u32 = 4;
 
-/// What FreeBSD's clock does where nobody says otherwise.
-const USUAL_HZ: NonZero<u64> = NonZero::new(1000).unwrap();
+/// The default of `kern.hz`.
+const DEFAULT_HZ: NonZero<u64> = NonZero::new(1000).unwrap();
 
 /// A tick of the kernel's clock.
 #[derive(Clone, Copy, Debug)]
@@ -30,26 +28,26 @@ pub struct Tick {
     hz: NonZero<u64>,
     /// Whole microseconds in a tick.
     us: u64,
-    /// What a tick is longer than those, in parts of hz: 0 with any usual hz.
+    /// The remainder of a tick, in units of 1/hz microseconds: usually 0.
     rest: u64,
 }
 
 impl Tick {
-    /// A tick of a clock with so many in a second.
+    /// Creates the tick of a clock with `hz` ticks in a second.
     #[must_use]
     pub fn of(hz: u32) -> Self {
-        let hz = NonZero::new(hz.into()).unwrap_or(USUAL_HZ);
+        let hz = NonZero::new(hz.into()).unwrap_or(DEFAULT_HZ);
         Self { hz, us: 1_000_000 / hz, rest: 1_000_000 % hz }
     }
 
-    /// After how many nanoseconds ticks of 32 bits wrap.
+    /// Returns the time in nanoseconds after which 32-bit ticks wrap.
     #[must_use]
     pub fn wrap_ns(self) -> u64 {
         (1_000_000_000_u64 << 32) / self.hz
     }
 
-    /// Ticks in microseconds: 64 bits, so that it wraps as the ticks do and not
-    /// sooner.  Divides only where it must.
+    /// Converts ticks to microseconds, with 64 bits: 32 bits would wrap before the
+    /// ticks do.  Divides only if necessary.
     #[must_use]
     pub fn us(self, ticks: u32) -> u64 {
         let ticks = u64::from(ticks);
@@ -58,20 +56,20 @@ impl Tick {
     }
 }
 
-/// A number that fits 32 bits, or the greatest that does.
+/// Converts a number to 32 bits, or to their maximum if it is greater.
 #[must_use]
 pub fn saturate(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Time since the clock showed `then`, in microseconds; none where it never
-/// did, which the kernel writes as 0.
+/// Returns the time since `then`, in microseconds, or `None` if `then` is 0, which
+/// means never.
 #[must_use]
 pub fn since_us(now_ticks: u32, then_ticks: u32, tick: Tick) -> Option<u64> {
     if then_ticks == 0 { None } else { Some(tick.us(now_ticks.wrapping_sub(then_ticks))) }
 }
 
-/// `t_rttvar` in microseconds.
+/// Converts `t_rttvar` to microseconds.
 #[must_use]
 pub fn rttvar_us(rttvar: u32, granularity: Granularity, tick: Tick) -> u32 {
     match granularity {
@@ -80,7 +78,7 @@ pub fn rttvar_us(rttvar: u32, granularity: Granularity, tick: Tick) -> u32 {
     }
 }
 
-/// `t_rxtcur` in microseconds.
+/// Converts `t_rxtcur` to microseconds.
 #[must_use]
 pub fn rto_us(rto: u32, granularity: Granularity, tick: Tick) -> u32 {
     match granularity {
@@ -89,10 +87,10 @@ pub fn rto_us(rto: u32, granularity: Granularity, tick: Tick) -> u32 {
     }
 }
 
-/// `t_rttlow` in microseconds; none before the first measurement.
+/// Converts `t_rttlow` to microseconds; `None` before the first measurement.
 ///
-/// The base stack keeps milliseconds where timestamps measure the round trip
-/// and ticks where they do not: `tcp_do_segment()` of `netinet/tcp_input.c`.
+/// The base stack keeps milliseconds if timestamps measure the round trip, and ticks
+/// otherwise: `tcp_do_segment()` of `netinet/tcp_input.c`.
 #[must_use]
 pub fn rttlow_us(rttlow: u32, granularity: Granularity, timestamps: bool, tick: Tick) -> Option<u32> {
     match (rttlow, granularity) {
@@ -103,37 +101,18 @@ pub fn rttlow_us(rttlow: u32, granularity: Granularity, timestamps: bool, tick: 
     }
 }
 
-/// The 64-bit number nearest to `estimate` whose lowest 32 bits are `low`: a
-/// count of which the kernel keeps 32 bits, completed by another that is less
-/// exact.  0 where the nearest is below 0.
+/// Returns the 64-bit number nearest to `estimate` whose lower 32 bits are `low`.  The
+/// kernel keeps 32 bits of an exact count; an estimate provides the others.  Returns
+/// 0 if that number is negative.
 #[must_use]
 pub fn lifted(low: u32, estimate: u64) -> u64 {
     let nearest = u64::from(low).wrapping_sub(estimate) & 0xffff_ffff;
-    // Half of the range is above the estimate, half below.
+    // Half of the candidates are above the estimate, half below.
     if nearest < 1 << 31 { estimate.saturating_add(nearest) } else { estimate.saturating_sub((1 << 32) - nearest) }
 }
 
-/// Bits that identify the zone in a scoped address are bytes 2 and 3 of it:
-/// `in6_setscope()` of `netinet6/scope6.c`.
-const ZONE: core::ops::Range<usize> = 2..4;
-
-/// An address without the zone that the kernel embeds in it, and that zone.
-///
-/// Scoped are link-local unicast and multicast, and interface-local multicast:
-/// `IN6_IS_SCOPE_EMBED` of `netinet6/in6.h`.
-#[must_use]
-pub fn without_zone(mut address: [u8; 16]) -> ([u8; 16], Option<u32>) {
-    let is_scoped = tcpstats::is_scoped(address);
-    let Some(embedded) = address.get_mut(ZONE).filter(|_| is_scoped) else {
-        return (address, None);
-    };
-    let zone = embedded.iter().fold(0, |zone, byte| zone << 8 | u32::from(*byte));
-    embedded.fill(0);
-    (address, Some(zone).filter(|zone| *zone != 0))
-}
-
-/// What is left until a time, in microseconds, both in the kernel's `sbintime_t`
-/// (seconds in the upper 32 bits); none for a timer that does not run.
+/// Returns the time until a deadline, in microseconds, or `None` if the timer does not
+/// run.  Both times are `sbintime_t`: seconds in the upper 32 bits.
 #[must_use]
 pub fn left_us(deadline_sbt: i64, now_sbt: i64) -> Option<u64> {
     if deadline_sbt == i64::MAX {
@@ -143,7 +122,7 @@ pub fn left_us(deadline_sbt: i64, now_sbt: i64) -> Option<u64> {
     Some((left >> 32) * 1_000_000 + (((left & 0xffff_ffff) * 1_000_000) >> 32))
 }
 
-/// A span of the kernel's `sbintime_t` in nanoseconds, 0 for one below 0.
+/// Converts an `sbintime_t` to nanoseconds; 0 if it is negative.
 #[must_use]
 pub fn sbt_ns(span: i64) -> u64 {
     let span = u64::try_from(span).unwrap_or(0);
@@ -171,24 +150,6 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_taken_out_of_scoped_addresses_only() {
-        let address = |text: &str| text.parse::<core::net::Ipv6Addr>().unwrap().octets();
-        for (embedded, plain, zone) in [
-            ("fe80:1::1", "fe80::1", Some(1)),
-            ("febf:102::2", "febf::2", Some(0x102)),
-            ("ff02:3::1", "ff02::1", Some(3)),
-            ("ff11:3::1", "ff11::1", Some(3)),
-            ("fe80::1", "fe80::1", None),
-            ("fec0:1::1", "fec0:1::1", None),
-            ("ff05:1::1", "ff05:1::1", None),
-            ("2001:db8::1", "2001:db8::1", None),
-            ("::ffff:192.0.2.1", "::ffff:192.0.2.1", None),
-        ] {
-            assert_eq!(without_zone(address(embedded)), (address(plain), zone), "{embedded}");
-        }
-    }
-
-    #[test]
     fn an_idle_time_does_not_wrap_after_71_minutes() {
         let day = 86_400;
         assert_eq!(since_us(day * 1000 + 5, 5, Tick::of(1000)), Some(u64::from(day) * 1_000_000));
@@ -200,21 +161,21 @@ mod tests {
     }
 
     #[test]
-    fn what_never_was_has_no_time() {
+    fn an_event_that_never_happened_has_no_time() {
         assert_eq!(since_us(1000, 0, Tick::of(1000)), None);
         assert_eq!(rttlow_us(0, Granularity::Microseconds, true, Tick::of(1000)), None);
         assert_eq!(left_us(i64::MAX, 7), None);
     }
 
     #[test]
-    fn a_stack_of_microseconds_is_not_shifted() {
+    fn microseconds_are_not_shifted() {
         assert_eq!(rttvar_us(500, Granularity::Microseconds, Tick::of(1000)), 500);
         assert_eq!(rto_us(230_000, Granularity::Microseconds, Tick::of(1000)), 230_000);
         assert_eq!(rttlow_us(42, Granularity::Microseconds, true, Tick::of(100)), Some(42));
     }
 
     #[test]
-    fn ticks_count_by_hz() {
+    fn ticks_are_converted_by_hz() {
         assert_eq!(rttvar_us(16, Granularity::Ticks, Tick::of(1000)), 1000);
         assert_eq!(rttvar_us(8, Granularity::Ticks, Tick::of(100)), 5000);
         assert_eq!(rto_us(23, Granularity::Ticks, Tick::of(100)), 230_000);
@@ -223,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tick_of_no_whole_microseconds_is_exact() {
+    fn a_tick_of_a_fraction_of_microseconds_is_exact() {
         for hz in [1, 3, 100, 128, 1000, 1024, 999_999, 1_000_000, 3_000_000, u32::MAX] {
             for ticks in [0, 1, 2, 999, 1000, 1024, 86_400_000, u32::MAX] {
                 assert_eq!(Tick::of(hz).us(ticks), u64::from(ticks) * 1_000_000 / u64::from(hz), "{ticks} of {hz}");

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A list of blocks that grows only when it is told to.
+//! A list of blocks that allocates memory on request only.
 
-use super::memory::{Block, Wait};
+use super::{Block, Sleepable, Wait};
 
-/// Blocks in order.  Adding one allocates nothing, so it can be done under a
-/// connection's lock.
+/// A list of blocks.  Adding one does not allocate, so it can be done under the lock
+/// of a connection.
+///
+/// # Invariants
+/// `slots` is an array of `Option<Block>`: each slot is zero bytes or was written as
+/// such a value.
 pub struct List {
-    /// Holds `Option<Block>`s: room for as many as [`List::reserve`] was told.
     slots: Option<Block>,
     len: usize,
 }
@@ -15,10 +18,12 @@ pub struct List {
 const SLOT: usize = size_of::<Option<Block>>();
 
 impl List {
+    /// Creates an empty list without room.
     pub const fn new() -> Self {
         Self { slots: None, len: 0 }
     }
 
+    /// Returns the number of blocks.
     pub const fn len(&self) -> usize {
         self.len
     }
@@ -29,25 +34,26 @@ impl List {
 
     fn slots(&self) -> &[Option<Block>] {
         self.slots.as_ref().map_or(&[], |slots| {
-            // SAFETY: malloc(9) aligns for pointers; each slot is zero, which is None, or was written as an
-            // Option<Block>; the slots are borrowed as long as `self`.
+            // SAFETY: malloc(9) aligns for pointers.  By the type invariant a slot is a value: zero bytes are `None`,
+            // since a `Block` has a pointer that is not null.  The slots are borrowed as long as `self`.
             unsafe { core::slice::from_raw_parts(slots.as_ptr().cast(), slots.len() / SLOT) }
         })
     }
 
     fn slots_mut(&mut self) -> &mut [Option<Block>] {
         self.slots.as_mut().map_or(&mut [], |slots| {
-            // SAFETY: as in `slots`, and `self` is borrowed mutably.
+            // SAFETY: as in `slots`; `self` is borrowed mutably.
             unsafe { core::slice::from_raw_parts_mut(slots.as_mut_ptr().cast(), slots.len() / SLOT) }
         })
     }
 
-    /// Makes room for so many blocks in all.  The caller must be sleepable.
-    pub fn reserve(&mut self, room: usize) {
+    /// Makes room for a number of blocks in all.
+    pub fn reserve(&mut self, room: usize, sleepable: &mut Sleepable) {
         if room <= self.room() {
             return;
         }
-        let mut wider = Self { slots: Block::new(room * SLOT, Wait::Yes), len: self.len };
+        // INVARIANT: a new block is zero bytes.
+        let mut wider = Self { slots: Block::new(room * SLOT, Wait::Yes(sleepable)), len: self.len };
         for (to, from) in wider.slots_mut().iter_mut().zip(self.slots_mut()) {
             *to = from.take();
         }
@@ -55,7 +61,10 @@ impl List {
         *self = wider;
     }
 
-    /// Appends a block; gives it back where there is no room.
+    /// Appends a block.
+    ///
+    /// # Errors
+    /// Returns the block if there is no room.
     pub fn push(&mut self, block: Block) -> Result<(), Block> {
         let len = self.len;
         match self.slots_mut().get_mut(len) {
@@ -68,17 +77,19 @@ impl List {
         }
     }
 
-    /// Takes the last block away.
+    /// Removes and returns the last block.
     pub fn pop(&mut self) -> Option<Block> {
         let last = self.len.checked_sub(1)?;
         self.len = last;
         self.slots_mut().get_mut(last)?.take()
     }
 
+    /// Returns the block at an index.
     pub fn get(&self, at: usize) -> Option<&Block> {
         self.slots().get(at)?.as_ref()
     }
 
+    /// Returns the block at an index.
     pub fn get_mut(&mut self, at: usize) -> Option<&mut Block> {
         self.slots_mut().get_mut(at)?.as_mut()
     }

@@ -1,110 +1,155 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! sx(9) and mtx(9) with what they guard.
+//! mutex(9) and sx(9) locks with the values that they protect.
 
 use core::cell::UnsafeCell;
+use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
-use tcpstats::Columns;
+use super::{Errno, Own, Sleepable, Wait, check, raw};
 
-use super::{Errno, Own, Wait, check, raw};
-use crate::idle::IdleMemory;
-use crate::limits::Limits;
+/// A value protected by a mtx(9) lock, in a static that [`mutex!`](super::mutex)
+/// defines.
+///
+/// # Invariants
+/// `lock` is initialized from before the first call into the module until after
+/// the last.  `value` is accessed only by the thread that holds `lock`, and through
+/// one reference at a time.
+#[repr(C)]
+pub struct Mutex<T> {
+    // The first member: C initializes it at the address of the static.
+    lock: UnsafeCell<raw::mtx>,
+    value: UnsafeCell<T>,
+}
 
-/// A value behind an sx(9) lock, whose holder may sleep.
-pub struct Sleepable<T> {
+// SAFETY: one thread at a time has access to the value, by the type invariant, and the value may be used on any.
+unsafe impl<T: Send> Sync for Mutex<T> {}
+
+impl<T> Mutex<T> {
+    /// Use [`mutex!`](super::mutex), which calls this.
+    ///
+    /// # Safety
+    /// The mutex is the static `siftr_cdev_mutex`, whose lock `siftr_cdev.c`
+    /// initializes when the module is loaded.
+    #[doc(hidden)]
+    pub const unsafe fn new(value: T) -> Self {
+        // SAFETY: a struct mtx is integers and pointers, and not used before its initialization.
+        let lock = UnsafeCell::new(unsafe { core::mem::zeroed() });
+        // INVARIANT: C initializes the lock, as the caller promises, and no reference to the value exists.
+        Self { lock, value: UnsafeCell::new(value) }
+    }
+
+    /// Calls `access` with the mutex locked, which must not be locked by this thread.
+    /// May be called under the lock of a connection.
+    ///
+    /// `access` cannot sleep: it is [`Send`], so it does not capture a [`Sleepable`].
+    pub fn with<R>(&self, access: impl FnOnce(&mut T) -> R + Send) -> R {
+        // SAFETY: the lock is initialized, by the type invariant.  If this thread holds it, the call panics: no other
+        // reference to the value exists.  `access` returns before the lock is released, and the module does not unwind.
+        unsafe {
+            raw::siftr_cdev_mtx_lock(self.lock.get());
+            let result = access(&mut *self.value.get());
+            raw::siftr_cdev_mtx_unlock(self.lock.get());
+            result
+        }
+    }
+}
+
+/// Defines the static of the module's mutex: `mutex!(pub static NAME: Type = value)`.
+///
+/// `siftr_cdev.c` initializes the lock, by `MTX_SYSINIT`.  A second mutex does not
+/// link: it would have the same symbol.
+macro_rules! mutex {
+    ($(#[$doc:meta])* $visibility:vis static $name:ident: $type:ty = $value:expr) => {
+        $(#[$doc])*
+        #[allow(unsafe_code, reason = "the macro upholds the conditions")]
+        #[unsafe(export_name = "siftr_cdev_mutex")]
+        $visibility static $name: $crate::kpi::Mutex<$type> = {
+            const VALUE: $type = $value;
+            // SAFETY: it is the static with that symbol.
+            unsafe { $crate::kpi::Mutex::new(VALUE) }
+        };
+    };
+}
+pub(crate) use mutex;
+
+/// A value protected by an sx(9) lock.  The thread that holds it may sleep.
+///
+/// # Invariants
+/// `lock` is initialized, and its address does not change: an `Sx` exists only in
+/// an [`Own`].  `value` is accessed only through the [`SxGuard`] of the thread that
+/// holds `lock` exclusively, or through `&mut Sx`.
+pub struct Sx<T> {
     lock: UnsafeCell<raw::sx>,
     value: UnsafeCell<T>,
 }
 
-impl<T> Sleepable<T> {
-    /// Moves the value behind a new lock.  The caller must be sleepable.
-    pub fn new(value: T) -> Option<Own<Self>> {
-        // SAFETY: an sx is plain data, and not used before sx_init.
+// SAFETY: the lock can be used by any thread; the value goes with the `Sx`.
+unsafe impl<T: Send> Send for Sx<T> {}
+// SAFETY: one thread at a time has access to the value, by the type invariant, and the value may be used on any.
+unsafe impl<T: Send> Sync for Sx<T> {}
+
+impl<T> Sx<T> {
+    /// Allocates a value and its lock.
+    pub fn new(value: T, sleepable: &mut Sleepable) -> Option<Own<Self>> {
+        // SAFETY: a struct sx is integers and pointers, and not used before its initialization.
         let lock = UnsafeCell::new(unsafe { core::mem::zeroed() });
-        let own = Own::new(Self { lock, value: UnsafeCell::new(value) }, Wait::Yes)?;
-        // SAFETY: the lock is at the address where it stays, and no other thread knows it.
+        // An allocation that waits does not fail, so this is not dropped before the lock is initialized.
+        let own = Own::new(Self { lock, value: UnsafeCell::new(value) }, Wait::Yes(sleepable))?;
+        // SAFETY: the lock is at its final address, and no other thread has access to it.
         unsafe { raw::siftr_cdev_sx_init(own.lock.get()) };
+        // INVARIANT: the lock is initialized, and no guard exists.
         Some(own)
     }
 
-    /// Waits for the lock.  The caller must be sleepable.
+    /// Waits for the lock.
     ///
     /// # Errors
-    /// EINTR or ERESTART when a signal comes first.
-    pub fn lock(&self) -> Result<Guard<'_, T>, Errno> {
-        // SAFETY: the lock was initialised in `new` and lives as long as `self`.
+    /// EINTR or ERESTART if a signal arrives first; EDEADLK if this thread holds it.
+    pub fn lock(&self, _sleepable: &mut Sleepable) -> Result<SxGuard<'_, T>, Errno> {
+        // SAFETY: the lock is initialized, by the type invariant, and the thread may sleep, by that of `Sleepable`.
         check(unsafe { raw::siftr_cdev_sx_lock_sig(self.lock.get()) })?;
-        Ok(Guard(self))
+        // INVARIANT: this thread locked it, and did not hold it before.
+        Ok(SxGuard { sx: self, stays: PhantomData })
     }
 }
 
-impl<T> Drop for Sleepable<T> {
+impl<T> Drop for Sx<T> {
     fn drop(&mut self) {
-        // SAFETY: nobody holds the lock: a guard would borrow `self`.
+        // SAFETY: the lock is initialized, by the type invariant.  It is not held: a guard would borrow `self`.
         unsafe { raw::siftr_cdev_sx_destroy(self.lock.get()) }
     }
 }
 
-/// The value, as long as its lock is held.
-pub struct Guard<'a, T>(&'a Sleepable<T>);
+/// Access to the value of an [`Sx`]; releases the lock on drop.
+///
+/// # Invariants
+/// This thread holds the lock exclusively, and no other guard of the same `Sx`
+/// exists.  The guard stays on the thread, since it is not [`Send`].
+pub struct SxGuard<'a, T> {
+    sx: &'a Sx<T>,
+    stays: PhantomData<*mut ()>,
+}
 
-impl<T> Deref for Guard<'_, T> {
+impl<T> Deref for SxGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the lock is held exclusively.
-        unsafe { &*self.0.value.get() }
+        // SAFETY: by the type invariant no other guard exists, and this one is borrowed.
+        unsafe { &*self.sx.value.get() }
     }
 }
 
-impl<T> DerefMut for Guard<'_, T> {
+impl<T> DerefMut for SxGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the lock is held exclusively, and the guard is borrowed mutably.
-        unsafe { &mut *self.0.value.get() }
+        // SAFETY: by the type invariant no other guard exists, and this one is borrowed mutably.
+        unsafe { &mut *self.sx.value.get() }
     }
 }
 
-impl<T> Drop for Guard<'_, T> {
+impl<T> Drop for SxGuard<'_, T> {
     fn drop(&mut self) {
-        // SAFETY: the guard stands for one acquisition of the lock by this thread.
-        unsafe { raw::siftr_cdev_sx_unlock(self.0.lock.get()) }
-    }
-}
-
-/// What all descriptors share.
-pub struct Shared {
-    /// What users may do.
-    pub limits: Limits,
-    /// The columns of text where a descriptor chose none; none for the basic ones.
-    pub columns: Option<Columns>,
-    /// Memory that descriptors keep between two snapshots.
-    pub idle: IdleMemory,
-    /// A descriptor was destroyed outside of close(2), as after revoke(2).
-    /// `destroy_dev`(9) does not wait for the thread that did that.
-    pub has_lost_files: bool,
-}
-
-struct Registry(UnsafeCell<Shared>);
-
-// SAFETY: `registry` alone touches it, with the mutex held.
-unsafe impl Sync for Registry {}
-
-static REGISTRY: Registry = Registry(UnsafeCell::new(Shared {
-    limits: Limits::new(),
-    columns: None,
-    idle: IdleMemory::new(),
-    has_lost_files: false,
-}));
-
-/// Lends what all descriptors share, with the module's mutex held; `use_them` must
-/// not sleep, nor come here again.
-pub fn registry<R>(use_them: impl FnOnce(&mut Shared) -> R) -> R {
-    // SAFETY: the mutex is initialised before the module is loaded; it is held around the only reference.
-    unsafe {
-        raw::siftr_cdev_registry_lock();
-        let result = use_them(&mut *REGISTRY.0.get());
-        raw::siftr_cdev_registry_unlock();
-        result
+        // SAFETY: this thread holds the lock, by the type invariant, and the guard is gone after this.
+        unsafe { raw::siftr_cdev_sx_unlock(self.sx.lock.get()) }
     }
 }

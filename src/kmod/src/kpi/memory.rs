@@ -1,57 +1,73 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! malloc(9), of the type `siftr_cdev`.
+//! malloc(9), with the malloc type `siftr_cdev`.
 
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-use tcpstats::{MODULE_BODY_LEN, MODULE_RECORD_LEN, Record};
+use super::{Sleepable, raw};
 
-use super::raw;
+/// The alignment of malloc(9).
+const ALIGNMENT: usize = align_of::<*mut ()>();
 
-/// Whether an allocation may wait for memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// It may, and never fails.  The caller must be sleepable.
-    Yes,
-    /// It may not; a connection's lock may be held.
+/// Whether an allocation waits for memory.
+pub enum Wait<'a> {
+    /// It waits until there is memory, and does not fail.
+    Yes(#[allow(dead_code, reason = "its presence is the permission")] &'a mut Sleepable),
+    /// It fails if there is no free memory.  The lock of a connection may be held.
     No,
 }
 
-fn allocate(len: usize, wait: Wait, flags: u32) -> Option<NonNull<u8>> {
-    let wait = if wait == Wait::Yes { raw::M_WAITOK } else { raw::M_NOWAIT };
-    // SAFETY: malloc(9) takes any size and these flags; whether it may sleep is the caller's word.
+/// Allocates memory, aligned to [`ALIGNMENT`].
+#[allow(clippy::needless_pass_by_value, reason = "the call uses up the permission")]
+fn allocate(len: usize, wait: Wait<'_>, flags: u32) -> Option<NonNull<u8>> {
+    let wait = match wait {
+        Wait::Yes(_) => raw::M_WAITOK,
+        Wait::No => raw::M_NOWAIT,
+    };
+    // SAFETY: malloc(9) takes any size and these flags; with M_WAITOK the thread may sleep, by the invariant of the token.
     NonNull::new(unsafe { raw::siftr_cdev_malloc(len, (wait | flags).cast_signed()) }.cast())
 }
 
-/// Bytes of memory, zero at first.  Freed on drop, under any lock.
+/// A type whose values are plain bytes.
+///
+/// # Safety
+/// Every sequence of as many bytes as the type has is a value of it, and no byte of
+/// a value is padding.
+pub unsafe trait Plain: Sized {}
+
+/// A block of memory, initially zero; freed on drop, under any lock.
+///
+/// # Invariants
+/// `start` is `len` initialized bytes from malloc(9) that this block owns.
 pub struct Block {
     start: NonNull<u8>,
     len: usize,
 }
 
+// SAFETY: the block owns the memory, by the type invariant, and malloc(9) ties it to no thread.
+unsafe impl Send for Block {}
+// SAFETY: a shared block is only read.
+unsafe impl Sync for Block {}
+
 impl Block {
-    /// So many bytes, none where there is no memory.
-    pub fn new(len: usize, wait: Wait) -> Option<Self> {
+    /// Allocates a block, or returns `None` if there is no memory.
+    pub fn new(len: usize, wait: Wait<'_>) -> Option<Self> {
+        // INVARIANT: M_ZERO initializes the bytes, and nothing else has their address.
         Some(Self { start: allocate(len, wait, raw::M_ZERO)?, len })
     }
-}
 
-/// A record as the module keeps and sends it.
-pub type KernelRecord = Record<MODULE_BODY_LEN>;
-
-impl Block {
-    /// The record at that place of a block that is room for records; none where
-    /// the block has no such place.
+    /// Returns the value at an index of the block as an array, or `None` if the index
+    /// is beyond the end.
     #[inline]
-    pub fn record_mut(&mut self, at: usize) -> Option<&mut KernelRecord> {
-        const { assert!(size_of::<KernelRecord>() == MODULE_RECORD_LEN && align_of::<KernelRecord>() <= 8) };
-        if at.checked_add(1)?.checked_mul(MODULE_RECORD_LEN)? > self.len {
+    pub fn value_mut<T: Plain>(&mut self, at: usize) -> Option<&mut T> {
+        const { assert!(align_of::<T>() <= ALIGNMENT) };
+        if at.checked_add(1)?.checked_mul(size_of::<T>())? > self.len {
             return None;
         }
-        // SAFETY: malloc(9) aligns to more than 8 bytes; a record is words and bytes, of which every value
-        // is one; the block has so many, and `self` is borrowed mutably.
-        Some(unsafe { self.start.cast::<KernelRecord>().add(at).as_mut() })
+        // SAFETY: by the type invariant the bytes are initialized and this block's alone.  They are in the block, and
+        // malloc(9) aligns them.  Any bytes are a value, and any value is initialized bytes, as `Plain` promises.
+        Some(unsafe { self.start.cast::<T>().add(at).as_mut() })
     }
 }
 
@@ -59,51 +75,63 @@ impl Deref for Block {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: `start` has `len` initialised bytes that are this block's alone.
+        // SAFETY: by the type invariant; `self` is borrowed.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
 
 impl DerefMut for Block {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `deref`, and `self` is borrowed mutably.
+        // SAFETY: by the type invariant; `self` is borrowed mutably.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: `start` came from malloc(9) and nothing uses it any more.
+        // SAFETY: the block owns the memory, by the type invariant, and is gone after this.
         unsafe { raw::siftr_cdev_free(self.start.as_ptr().cast()) }
     }
 }
 
-/// A value in memory of its own, at an address that stays.
+/// A value in memory of its own, which does not move.
+///
+/// # Invariants
+/// The pointer is to an initialized `T` in memory from malloc(9), and this `Own`
+/// owns both.
 pub struct Own<T>(NonNull<T>);
 
+// SAFETY: an `Own` owns the value, by the type invariant, and malloc(9) ties the memory to no thread.
+unsafe impl<T: Send> Send for Own<T> {}
+// SAFETY: a shared `Own` gives shared access to the value only.
+unsafe impl<T: Sync> Sync for Own<T> {}
+
 impl<T> Own<T> {
-    /// Moves the value there; none where there is no memory.
-    pub fn new(value: T, wait: Wait) -> Option<Self> {
-        const { assert!(align_of::<T>() <= 16, "malloc(9) aligns to 16 bytes") };
+    /// Moves a value to memory of its own.  Drops it and returns `None` if there is no
+    /// memory.
+    pub fn new(value: T, wait: Wait<'_>) -> Option<Self> {
+        const { assert!(align_of::<T>() <= ALIGNMENT) };
         let start: NonNull<T> = allocate(size_of::<T>(), wait, 0)?.cast();
-        // SAFETY: `start` has room for a T, is aligned for it, and is not used yet.
+        // SAFETY: `start` has room for a T and is aligned for it, and nothing else has its address.
         unsafe { start.write(value) };
+        // INVARIANT: the value was written above.
         Some(Self(start))
     }
 
-    /// Gives the value to the kernel, which gives it back to [`Own::take_back`].
-    pub fn give(self) -> *mut T {
-        let start = self.0.as_ptr();
+    /// Releases the value to the kernel, which passes it to [`Own::from_raw`].
+    pub(super) fn into_raw(self) -> NonNull<T> {
+        let start = self.0;
         core::mem::forget(self);
         start
     }
 
-    /// Takes back what [`Own::give`] gave.
+    /// Takes a value back from the kernel.
     ///
     /// # Safety
-    /// `start` came from `give`, and is taken back once.
-    pub unsafe fn take_back(start: *mut T) -> Option<Self> {
-        NonNull::new(start).map(Self)
+    /// `start` is from [`Own::into_raw`], and is passed here once.
+    pub(super) unsafe fn from_raw(start: NonNull<T>) -> Self {
+        // INVARIANT: `into_raw` released an `Own` without dropping it, as the caller promises.
+        Self(start)
     }
 }
 
@@ -111,21 +139,21 @@ impl<T> Deref for Own<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the value was written in `new` and lives until the drop.
+        // SAFETY: by the type invariant; `self` is borrowed.
         unsafe { self.0.as_ref() }
     }
 }
 
 impl<T> DerefMut for Own<T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as in `deref`, and `self` is borrowed mutably.
+        // SAFETY: by the type invariant; `self` is borrowed mutably.
         unsafe { self.0.as_mut() }
     }
 }
 
 impl<T> Drop for Own<T> {
     fn drop(&mut self) {
-        // SAFETY: the value is dropped once, and its memory came from malloc(9).
+        // SAFETY: the `Own` owns the value and its memory, by the type invariant, and is gone after this.
         unsafe {
             self.0.drop_in_place();
             raw::siftr_cdev_free(self.0.as_ptr().cast());

@@ -1,45 +1,52 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! uio(9): the reader's buffer.
+//! uio(9): the buffer of a reader.
 
 use core::marker::PhantomData;
 
-use super::{Errno, check, raw};
+use super::{Errno, Sleepable, check, raw};
 
 /// A request to read.
+///
+/// # Invariants
+/// `uio` is a request of the kernel to read (`UIO_READ`), valid for `'a` and used by
+/// this thread only.
 pub struct Uio<'a> {
     uio: *mut raw::uio,
     request: PhantomData<&'a mut raw::uio>,
 }
 
 impl Uio<'_> {
+    /// Wraps the argument of `d_read`.
+    ///
     /// # Safety
-    /// `uio` is a request that the kernel gave to `d_read`, until it returns.
-    pub(super) unsafe fn new(uio: *mut raw::uio) -> Self {
+    /// `uio` is that argument, and `d_read` returns after the value is dropped.
+    pub(super) const unsafe fn new(uio: *mut raw::uio) -> Self {
+        // INVARIANT: the kernel leaves the request to `d_read` until it returns.
         Self { uio, request: PhantomData }
     }
 
-    /// Where in the file the reader wants to read.
+    /// Returns the offset of the read in the file.
     pub fn offset(&self) -> i64 {
-        // SAFETY: the request is the kernel's, for this thread alone, as `new` was told.
+        // SAFETY: by the type invariant.
         unsafe { (*self.uio).uio_offset }
     }
 
-    /// Bytes that the reader has room for.
+    /// Returns the number of bytes for which the reader has room.
     pub fn room(&self) -> usize {
-        // SAFETY: as in `offset`.
+        // SAFETY: by the type invariant.
         usize::try_from(unsafe { (*self.uio).uio_resid }).unwrap_or(0)
     }
 
-    /// Copies to the reader as many of the bytes as there is room for, and says
-    /// how many.  It can fault, so the caller must be sleepable.
+    /// Copies bytes to the reader until there is no room, and returns how many.
     ///
     /// # Errors
-    /// EFAULT where the reader has no such memory.
-    pub fn put(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+    /// EFAULT if the buffer is not in the reader's address space.
+    pub fn put(&mut self, bytes: &[u8], _sleepable: &mut Sleepable) -> Result<usize, Errno> {
         let before = self.room();
         let len = i32::try_from(before.min(bytes.len())).unwrap_or(i32::MAX);
-        // SAFETY: the first `len` bytes can be read, and a request to read does not write to them.
+        // SAFETY: `bytes` has `len` bytes, which a request to read does not modify (type invariant).  The copy can fault:
+        // the thread may sleep, by the invariant of the token.
         check(unsafe { raw::uiomove(bytes.as_ptr().cast_mut().cast(), len, self.uio) })?;
         Ok(before.saturating_sub(self.room()))
     }

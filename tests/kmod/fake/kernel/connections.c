@@ -223,81 +223,52 @@ in_pcbrele_rlocked(struct inpcb *inp)
 	return (was_last);
 }
 
-#define	MEMBER(name)	{ #name, false, __offsetof(struct tcpcb, name),	\
-    sizeof(((struct tcpcb *)0)->name) }
+#define	TCPCB(name)	{ #name, false, __offsetof(struct tcpcb, name),	\
+    sizeof(((struct tcpcb *)0)->name) },
 #define	INPCB(name)	{ #name, false, __offsetof(struct tcpcb, t_inpcb.name), \
-    sizeof(((struct tcpcb *)0)->t_inpcb.name) }
+    sizeof(((struct tcpcb *)0)->t_inpcb.name) },
 #define	SOCKET(name)	{ #name, true, __offsetof(struct socket, name),	\
-    sizeof(((struct socket *)0)->name) }
+    sizeof(((struct socket *)0)->name) },
+
+/* Of the members that the module reads, those of a connection. */
+#define	MEMBER(structure, name)		MEMBER_##structure(name)
+#define	MEMBER_tcpcb(name)		TCPCB(name)
+#define	MEMBER_inpcb(name)		INPCB(name)
+#define	MEMBER_cc_algo(name)
+#define	MEMBER_in_conninfo(name)
+#define	MEMBER_in_endpoints(name)
+#define	MEMBER_inpcb_iterator(name)
+#define	MEMBER_prison(name)
+#define	MEMBER_tcp_function_block(name)
+#define	MEMBER_ucred(name)
+#define	MEMBER_uio(name)
+#define	MEMBER_xinpcb(name)
+#define	MEMBER_xtcpcb(name)
+
 static const struct {
 	const char	*name;
 	bool		of_socket;
 	size_t		offset, size;
 } members[] = {
-	INPCB(inp_flowid),
-	INPCB(inp_flowtype),
-	INPCB(inp_inc.inc_fibnum),
-	INPCB(inp_gencnt),
-	INPCB(inp_ip_tos),
-	INPCB(inp_vflag),
-	MEMBER(irs),
-	MEMBER(iss),
-	MEMBER(max_sndwnd),
-	MEMBER(rcv_adv),
-	MEMBER(rcv_numsacks),
-	MEMBER(rcv_nxt),
-	MEMBER(rcv_scale),
-	MEMBER(rcv_wnd),
-	MEMBER(sackhint.sack_bytes_rexmit),
-	MEMBER(sackhint.sacked_bytes),
-	MEMBER(snd_cwnd),
-	MEMBER(snd_max),
-	MEMBER(snd_nxt),
-	MEMBER(snd_scale),
-	MEMBER(snd_ssthresh),
-	MEMBER(snd_una),
-	MEMBER(snd_wnd),
-	MEMBER(t_dsack_bytes),
-	MEMBER(t_dsack_pack),
-	MEMBER(t_dupacks),
-	MEMBER(t_fb_ptr),
-	MEMBER(t_flags),
-	MEMBER(t_flags2),
-	MEMBER(t_pacing_rate),
-	MEMBER(t_rcep),
-	MEMBER(t_rcvoopack),
-	MEMBER(t_rcvtime),
-	MEMBER(t_rttlow),
-	MEMBER(t_rttupdated),
-	MEMBER(t_rttvar),
-	MEMBER(t_rxtcur),
-	MEMBER(t_rxtshift),
-	MEMBER(t_scep),
-	MEMBER(t_segqlen),
-	MEMBER(t_snd_rxt_bytes),
-	MEMBER(t_sndbytes),
-	MEMBER(t_sndrexmitpack),
-	MEMBER(t_sndtime),
-	MEMBER(t_sndtlpbyte),
-	MEMBER(t_sndtlppack),
-	MEMBER(t_sndzerowin),
-	MEMBER(t_softerror),
-	MEMBER(t_srtt),
-	MEMBER(t_starttime),
-	MEMBER(t_timers[TT_2MSL]),
-	MEMBER(t_timers[TT_DELACK]),
-	MEMBER(t_timers[TT_KEEP]),
-	MEMBER(t_timers[TT_PERSIST]),
-	MEMBER(t_timers[TT_REXMT]),
-	MEMBER(t_tmr_granularity),
-	SOCKET(so_options),
-	SOCKET(so_rcv.sb_ccc),
-	SOCKET(so_rcv.sb_hiwat),
-	SOCKET(so_snd.sb_ccc),
-	SOCKET(so_snd.sb_hiwat),
-	SOCKET(sol_incqlen),
-	SOCKET(sol_qlen),
-	SOCKET(sol_qlimit),
+#include "members.h"
+	INPCB(inp_inc.inc_fibnum)
+	INPCB(inp_ip_tos)
+	TCPCB(sackhint.sack_bytes_rexmit)
+	TCPCB(sackhint.sacked_bytes)
+	TCPCB(t_fb_ptr)
+	TCPCB(t_timers[TT_2MSL])
+	TCPCB(t_timers[TT_DELACK])
+	TCPCB(t_timers[TT_KEEP])
+	TCPCB(t_timers[TT_PERSIST])
+	TCPCB(t_timers[TT_REXMT])
+	SOCKET(so_options)
+	SOCKET(so_rcv.sb_ccc)
+	SOCKET(so_rcv.sb_hiwat)
+	SOCKET(so_snd.sb_ccc)
+	SOCKET(so_snd.sb_hiwat)
+	SOCKET(sol_incqlen)
+	SOCKET(sol_qlen)
+	SOCKET(sol_qlimit)
 };
 
 static void *
@@ -349,6 +320,8 @@ fake_pcb_set(void *pcb, const char *name, unsigned long value)
 		options(connection)->ip6po_tclass = (int)value;
 	else {
 		at = member(connection, name, &size);
+		if (size > sizeof(value))
+			fail("%s is not a number", name);
 		memcpy(at, &value, size);
 		/* Each measurement is counted. */
 		if (strcmp(name, "t_srtt") == 0)

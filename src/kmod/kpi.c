@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Wrappers around macros and static inline functions of the kernel, for
+ * src/kpi.
+ */
+
+#include <sys/param.h>
+#include <sys/systm.h>
+#include <sys/jail.h>
+#include <sys/kernel.h>
+#include <sys/lock.h>
+#include <sys/malloc.h>
+#include <sys/mutex.h>
+#include <sys/priv.h>
+#include <sys/proc.h>
+#include <sys/protosw.h>
+#include <sys/rwlock.h>
+#include <sys/signalvar.h>
+#include <sys/smp.h>
+#include <sys/smr.h>
+#include <sys/socket.h>
+#include <sys/socketvar.h>
+#include <sys/sx.h>
+#include <sys/sysctl.h>
+#include <sys/time.h>
+#include <sys/ucred.h>
+
+#include <net/vnet.h>
+#include <netinet/in.h>
+#include <netinet/in_pcb.h>
+#include <netinet/in_systm.h>
+#include <netinet/tcp.h>
+#include <netinet/tcp_var.h>
+#include <netinet/tcp_syncache.h>
+#include <netinet6/ip6_var.h>
+
+#include "siftr_cdev.h"
+
+MALLOC_DEFINE(M_SIFTR_CDEV, "siftr_cdev", "TCP statistics device");
+
+void
+siftr_cdev_panic(void)
+{
+	panic("siftr_cdev: panic in the Rust part");
+}
+
+/* Memory. */
+void *
+siftr_cdev_malloc(size_t size, int flags)
+{
+	return (malloc(size, M_SIFTR_CDEV, flags));
+}
+
+void
+siftr_cdev_free(void *memory)
+{
+	free(memory, M_SIFTR_CDEV);
+}
+
+/* Locks. */
+
+/*
+ * A kernel without INVARIANTS lets the owner of a mutex lock it again.  In Rust
+ * the value that it protects would then have two exclusive references.
+ */
+void
+siftr_cdev_mtx_lock(struct mtx *m)
+{
+	if (mtx_owned(m))
+		panic("siftr_cdev: mutex is locked recursively");
+	mtx_lock(m);
+}
+
+void
+siftr_cdev_mtx_unlock(struct mtx *m)
+{
+	mtx_unlock(m);
+}
+
+void
+siftr_cdev_sx_init(struct sx *sx)
+{
+	sx_init(sx, "siftr_cdev reader");
+}
+
+void
+siftr_cdev_sx_destroy(struct sx *sx)
+{
+	sx_destroy(sx);
+}
+
+/* Fails if this thread already holds the lock, for the same reason. */
+int
+siftr_cdev_sx_lock_sig(struct sx *sx)
+{
+	if (sx_xlocked(sx))
+		return (EDEADLK);
+	return (sx_xlock_sig(sx));
+}
+
+void
+siftr_cdev_sx_unlock(struct sx *sx)
+{
+	sx_xunlock(sx);
+}
+
+/* The running thread. */
+uint32_t
+siftr_cdev_uid(void)
+{
+	return (curthread->td_ucred->cr_uid);
+}
+
+/*
+ * The outermost jail: a jail could otherwise evade its limits by creating
+ * jails.  A prison holds a reference to its parent.
+ */
+uint32_t
+siftr_cdev_jid(void)
+{
+	struct prison *pr;
+
+	pr = curthread->td_ucred->cr_prison;
+	while (pr->pr_parent != NULL && pr->pr_parent != &prison0)
+		pr = pr->pr_parent;
+	return (pr->pr_id);
+}
+
+int
+siftr_cdev_is_host_root(void)
+{
+	return (!jailed(curthread->td_ucred) &&
+	    priv_check(curthread, PRIV_NETINET_GETCRED) == 0);
+}
+
+int
+siftr_cdev_signal_pending(void)
+{
+	return (td_ast_pending(curthread, TDA_SIG) ||
+	    td_ast_pending(curthread, TDA_SUSPEND));
+}
+
+/* Whether the process is being killed: no signal handler can catch that. */
+int
+siftr_cdev_killed(void)
+{
+	return (P_KILLED(curproc) != 0);
+}
+
+/*
+ * The condition that makes a thread in user mode call the scheduler: its time
+ * slice is over, or a thread of higher priority is ready.  should_yield() would
+ * let that thread wait for up to 200 ms.
+ */
+int
+siftr_cdev_wants_to_yield(void)
+{
+	return (td_ast_pending(curthread, TDA_SCHED));
+}
+
+/* How many times the thread has lost the CPU, voluntarily or not. */
+uint64_t
+siftr_cdev_switches(void)
+{
+	return ((uint64_t)curthread->td_ru.ru_nvcsw +
+	    curthread->td_ru.ru_nivcsw);
+}
+
+void
+siftr_cdev_yield(void)
+{
+	kern_yield(PRI_USER);
+}
+
+int
+siftr_cdev_pause_ns(uint64_t ns)
+{
+	int error;
+
+	error = pause_sbt("tcpstats", nstosbt(ns), 0, C_CATCH);
+	return (error == EWOULDBLOCK ? 0 : error);
+}
+
+/* Time. */
+uint64_t
+siftr_cdev_uptime_ns(void)
+{
+	struct timespec ts;
+
+	nanouptime(&ts);
+	return ((uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec);
+}
+
+uint64_t
+siftr_cdev_wall_ns(void)
+{
+	struct timespec ts;
+
+	nanotime(&ts);
+	return ((uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec);
+}
+
+int64_t
+siftr_cdev_sbinuptime(void)
+{
+	return (sbinuptime());
+}
+
+/*
+ * Waits until every CPU has been idle once.  By then every thread that was
+ * about to return from the module's code has done so.
+ */
+int
+siftr_cdev_quiesce(void)
+{
+	return (quiesce_all_cpus("siftr_cdev", PCATCH));
+}
+
+/* Connections. */
+uint32_t
+siftr_cdev_tcb_count(void)
+{
+	return (V_tcbinfo.ipi_count +
+	    counter_u64_fetch(V_tcps_states[TCPS_SYN_RECEIVED]));
+}
+
+void
+siftr_cdev_walk_init(struct inpcb_iterator *walk)
+{
+	struct inpcb_iterator init = INP_ALL_ITERATOR(&V_tcbinfo,
+	    INPLOOKUP_RLOCKPCB);
+
+	memcpy(walk, &init, sizeof(init));
+}
+
+void
+siftr_cdev_pcb_unlock(struct inpcb *inp)
+{
+	INP_RUNLOCK(inp);
+}
+
+/* Takes a reference and unlocks; the pcb may then be freed by in_pcbfree(). */
+void
+siftr_cdev_pcb_hold(struct inpcb *inp)
+{
+	in_pcbref(inp);
+	INP_RUNLOCK(inp);
+}
+
+/* Returns whether it is still in the list: in_pcbfree() clears inp_socket. */
+int
+siftr_cdev_pcb_lock(struct inpcb *inp)
+{
+	INP_RLOCK(inp);
+	return (inp->inp_socket != NULL);
+}
+
+void
+siftr_cdev_pcb_release(struct inpcb *inp)
+{
+	INP_RLOCK(inp);
+	if (!in_pcbrele_rlocked(inp))
+		INP_RUNLOCK(inp);
+}
+
+int
+siftr_cdev_can_see(struct inpcb *inp)
+{
+	return (cr_canseeinpcb(curthread->td_ucred, inp) == 0);
+}
+
+void
+siftr_cdev_socket_read(struct socket *so, struct siftr_cdev_socket *to)
+{
+	to->listening = SOLISTENING(so);
+	if (to->listening) {
+		to->qlen = so->sol_qlen;
+		to->incqlen = so->sol_incqlen;
+		to->qlimit = so->sol_qlimit;
+	} else {
+		to->snd_cc = sbused(&so->so_snd);
+		to->snd_hiwat = so->so_snd.sb_hiwat;
+		to->rcv_cc = sbused(&so->so_rcv);
+		to->rcv_hiwat = so->so_rcv.sb_hiwat;
+	}
+}
+
+uint8_t
+siftr_cdev_tos(struct inpcb *inp)
+{
+	if ((inp->inp_vflag & INP_IPV6) == 0)
+		return (inp->inp_ip_tos);
+	/* -1 means the default, 0. */
+	if (inp->in6p_outputopts == NULL ||
+	    inp->in6p_outputopts->ip6po_tclass < 0)
+		return (0);
+	return (inp->in6p_outputopts->ip6po_tclass);
+}
+
+/*
+ * The identifier for BBLog, of TCP_LOG_ID_LEN bytes.  The function exists only
+ * in a kernel with option TCP_BLACKBOX.
+ */
+size_t	tcp_log_get_id(struct tcpcb *, char *) __attribute__((__weak__));
+
+int
+siftr_cdev_log_id(struct inpcb *inp, char *id)
+{
+	return (tcp_log_get_id != NULL &&
+	    tcp_log_get_id(intotcpcb(inp), id) != 0);
+}
+
+/*
+ * Calls put with each entry of the SYN cache, as a struct xtcpcb.  The lock of
+ * the entry's bucket is held.
+ */
+void
+siftr_cdev_syncache(int (*put)(struct sysctl_req *, const void *, size_t),
+    void *arg)
+{
+	struct sysctl_req req = {
+		.td = curthread,
+		.oldptr = arg,
+		.oldfunc = put,
+	};
+
+	(void)syncache_pcblist(&req);
+}
+
+void *
+siftr_cdev_syncache_arg(struct sysctl_req *req)
+{
+	return (req->oldptr);
+}
