@@ -115,12 +115,3 @@ def test_the_log_in_the_page_is_as_the_library_writes_it():
     assert rows == [",".join(row[column] for column in columns) for row in golden[1:3]]
     # The numbers are those of the two records that are shown.
     assert re.sub(r"\d+", "0", note) == re.sub(r"\d+", "0", (GOLDEN / "v2-basic.csv").read_text().splitlines()[-1])
-
-
-def test_the_header_of_a_frame_is_as_the_library_has_it():
-    listed = re.findall(r"^\.It (\d+) Ta (\d+) Ta ", section("tcpstats.5", "bin"), re.MULTILINE)
-    module = (ROOT / "src/tcpstats/src/frame.rs").read_text()
-    declared = [int(bits) // 8 for bits in re.findall(r'^ +\w+: u(\d+) = "', module, re.MULTILINE)]
-    assert [int(size) for _, size in listed] == declared and len(listed) == 21
-    ends = [int(at) + int(size) for at, size in listed]
-    assert [int(at) for at, _ in listed[1:]] == ends[:-1] and ends[-1] == sum(declared)

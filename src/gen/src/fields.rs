@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The part of the manual page tcpstats(5) that lists the fields, from the table.
+//! The parts of the manual page tcpstats(5) that list the fields and the members of
+//! a frame's header, from their tables.
 
 use std::fmt::Write;
 
+use tcpstats::frame::HEADER_MEMBERS;
 use tcpstats::{FIELDS, Field, Group, Kind, MODULE_BODY_LEN, PREAMBLE_LEN, Part};
 
 const GROUPS: [(Group, &str); 8] = [
@@ -80,9 +82,22 @@ fn list() -> String {
     text
 }
 
-/// Returns the part of tcpstats(5) that lists the fields.
+/// Returns the list of the members of a frame's header.
+fn header() -> String {
+    let mut text = String::from(".Bl -tag -width indent\n");
+    for member in HEADER_MEMBERS {
+        let kind = format!("u{}", 8 * member.len);
+        let meaning = member.meaning.replace('-', "\\-");
+        _ = writeln!(text, ".It Va {} Pq {kind} at {}\n{meaning}.", member.name, member.offset);
+    }
+    text + ".El\n"
+}
+
+/// Returns the parts of tcpstats(5) that list the fields and the members of the
+/// header.
 pub fn generate() -> String {
-    crate::page::part("fields", "src/tcpstats/src/table.rs", &list())
+    let fields = crate::page::part("fields", "src/tcpstats/src/table.rs", &list());
+    fields + &crate::page::part("frame header", "src/tcpstats/src/frame.rs", &header())
 }
 
 #[cfg(test)]

@@ -26,6 +26,14 @@ fn member(field: &Field) -> String {
     format!("\t{kind}\t{}{array};\t/* {}{unit} */\n", field.name, field.meaning)
 }
 
+/// Returns the members of the header of a frame.
+fn header_members() -> String {
+    frame::HEADER_MEMBERS.iter().fold(String::new(), |mut text, member| {
+        _ = writeln!(text, "\tuint{}_t\t{};\t/* {} */", 8 * member.len, member.name, member.meaning);
+        text
+    })
+}
+
 /// Returns the definitions of the bits of the presence mask.
 fn bits() -> String {
     FIELDS.iter().fold(String::new(), |mut text, field| {
@@ -65,30 +73,9 @@ pub fn text() -> String {
 #define\tTCPSTATS_MAGIC\t\t0x{magic:08x}\t/* \"TCPS\" on a little-endian machine */
 #define\tTCPSTATS_VERSION\t{version}
 
-/* The header of a snapshot; {header_len} bytes. */
+/* The header of a frame; {header_len} bytes. */
 struct tcpstats_header {{
-\tuint32_t\tmagic;
-\tuint16_t\tversion;
-\tuint16_t\tkind;\t\t/* 1 */
-\tuint32_t\theader_len;
-\tuint32_t\trecord_len;
-\tuint64_t\tpayload_len;\t/* bytes of all records */
-\tuint64_t\tsequence;\t/* number of the snapshot since open, from 1 */
-\tuint64_t\twall_ns;\t/* start of the walk, since the UNIX epoch */
-\tuint64_t\tmono_ns;\t/* start of the walk, CLOCK_MONOTONIC */
-\tuint64_t\twalk_ns;\t/* duration of the walk */
-\tuint64_t\tseen;\t\t/* connections that the reader may see */
-\tuint64_t\tmatched;\t/* of those, connections that match the filter */
-\tuint64_t\twritten;\t/* of those, connections with a record */
-\tuint64_t\tmissed;\t\t/* of those, connections without a record */
-\tuint64_t\tmissed_ticks;\t/* always 0 */
-\tuint32_t\tflags;
-\tuint32_t\thz;
-\tuint32_t\tcrc;\t\t/* always 0 */
-\tuint32_t\tmodule_len;\t/* bytes of the fields in a record */
-\tuint32_t\tosversion;\t/* __FreeBSD_version of the kernel */
-\tuint32_t\tzero;
-}};
+{header_members}}};
 #define\tTCPSTATS_TRUNCATED\t0x{truncated:x}\t/* in flags: missed is not 0 */
 #define\tTCPSTATS_ALL_VNETS\t0x{all_vnets:x}\t/* in flags: all network stacks */
 
@@ -158,6 +145,7 @@ struct tcpstats_field {{
 ",
         magic = frame::MAGIC,
         version = frame::VERSION,
+        header_members = header_members(),
         header_len = frame::HEADER_LEN,
         truncated = frame::flag::TRUNCATED,
         all_vnets = frame::flag::ALL_VNETS,

@@ -172,17 +172,17 @@ header! {
         seen: u64 = "Connections that the reader may see";
         matched: u64 = "Of those, connections that the filter matched";
         written: u64 = "Of those, connections whose records follow";
-        missed: u64 = "Connections that matched but have no record, because of a limit or for lack of memory";
-        missed_ticks: u64 = "Ticks that the logger has missed since the log began, 0 from the device";
+        missed: u64 = "Connections that matched but have no record, for lack of memory";
+        missed_ticks: u64 = "Ticks that the logger has missed since the log began; 0 from the device";
         flags: u32 = "Flags";
         hz: u32 = "Ticks per second of the kernel's clock, 0 if unknown";
     }
     layout {
-        crc: u32 = "CRC-32 of the frame, computed with this member 0, if the flag for it is set";
+        crc: u32 = "CRC-32 of the frame, computed with this member 0; 0 without flag 8";
         module_len: u32 = "Length in bytes of the module's part of a record, 0 in a note";
     }
     snapshot {
-        osversion: u32 = "Version of the FreeBSD kernel (kern.osreldate), which defines its flag bits; 0 on Linux or if unknown";
+        osversion: u32 = "Kernel version (kern.osreldate), which defines the flag bits; 0 if unknown";
     }
     layout {
         zero: u32 = "0";
