@@ -52,5 +52,5 @@ pub use filter::Filter;
 pub use frame::Header;
 pub use mask::FieldSet;
 pub use record::{PREAMBLE_LEN, RECORD_LEN, Record, Value, ipv4, is_scoped, mapped_ipv4, name};
-pub use state::{State, option};
+pub use state::{SSTHRESH_INFINITE, State, option};
 pub use table::{BODY_LEN, FIELD_COUNT, FIELDS, MODULE_BODY_LEN, MODULE_RECORD_LEN, key};

@@ -22,6 +22,11 @@ impl State {
     pub const TIME_WAIT: Self = Self(10);
 }
 
+/// The value of `snd_ssthresh` until a loss sets it, in bytes: the largest window,
+/// `TCP_MAXWIN << TCP_MAX_WINSHIFT` of FreeBSD.  Larger values of Linux are
+/// reduced to it.
+pub const SSTHRESH_INFINITE: u32 = 65535 << 14;
+
 /// Names of the states as netstat(1) prints them, by number.
 const STATE_NAMES: [&str; 11] = [
     "CLOSED",

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tcpstats::{Field, Record, State, key, mapped_ipv4, name};
+use tcpstats::{Field, Record, SSTHRESH_INFINITE, State, key, mapped_ipv4, name};
 
 use super::inet_diag::{KernelTraits, SOCK_DIAG_BY_FAMILY, fill};
 use super::netlink::{Message, NLM_F_REQUEST};
@@ -304,7 +304,7 @@ fn compare(record: &Record, words: &[String]) -> usize {
         assert_eq!(record.get(key::options), Some(printed.options));
     }
     if record.get(key::snd_ssthresh).is_some() {
-        printed.values.entry("snd_ssthresh").or_insert(65535 << 14);
+        printed.values.entry("snd_ssthresh").or_insert(SSTHRESH_INFINITE.into());
     }
     for (field, value) in &printed.values {
         let number = record.number(Field::by_name(field).unwrap());

@@ -2,14 +2,10 @@
 
 //! `struct tcp_info` of linux/tcp.h, of any length.
 
-use tcpstats::{Record, State, key, name, option};
+use tcpstats::{Record, SSTHRESH_INFINITE, State, key, name, option};
 
 use super::inet_diag::flags_unacknowledged;
 use super::layout::{Bytes, c_struct};
-
-/// The value that FreeBSD shows until a loss sets the slow start threshold:
-/// `TCP_MAXWIN << TCP_MAX_WINSHIFT`.
-const SSTHRESH_INFINITE: u32 = 65535 << 14;
 
 c_struct! {
     /// `struct tcp_info` of linux/tcp.h, up to Linux 7.0, without the prefix
