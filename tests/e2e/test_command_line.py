@@ -48,8 +48,8 @@ WRONG = {
     "a format for syslog": (["-l", "local0", "-F", "json"], "-F cannot be combined with -l, which always sends"),
     "a syslog host without a daemon": (["-l", "local0@@127.0.0.1:1"], "syslog local0@@127.0.0.1:1: Connection refused"),
     "no local syslog daemon": (["-l", "local3"], "syslog local3: no syslog daemon on /dev/log, /var/run/syslog or"),
-    "an unknown user": (["-u", "nosuch"], '-u "nosuch": no user "nosuch"; expected user or user:group'),
-    "an unknown group": (["-u", "nobody:nosuch"], 'no group "nosuch"; expected user or user:group'),
+    "an unknown user": (["-u", "nosuch"], '-u "nosuch": unknown user "nosuch"; expected user or user:group'),
+    "an unknown group": (["-u", "nobody:nosuch"], 'unknown group "nosuch"; expected user or user:group'),
     "both more and fewer messages": (["-v", "--quiet"], "-v and --quiet cannot be combined"),
     "a daemon that writes to standard output": (["-b", "-o", "-"], "-b cannot be combined with -o -"),
     "a filter that ends too early": (

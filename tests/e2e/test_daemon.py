@@ -47,7 +47,7 @@ def test_the_caller_returns_when_the_first_snapshot_is_taken(pidfile, tmp_path):
 
 
 def test_an_error_after_the_fork_is_reported_by_the_caller(frames, pidfile, tmp_path):
-    # Only taking the first sample fails, because the file ends within a frame.
+    # The error occurs only at the first sample, because the file ends within a frame.
     cut = tmp_path / "x.bin"
     data = frames.read_bytes()
     snapshot = next(frame["at"] for frame in only_frames(data) if frame["kind"] == SNAPSHOT)

@@ -91,7 +91,7 @@ def test_the_logger_exits_before_the_next_snapshot_if_the_reader_is_gone(tmp_pat
     [(fifo, "closed by the reader"), (terminal, "Input/output error")],
     ids=["fifo", "terminal"],
 )
-def test_the_logger_exits_with_an_error_when_another_reader_closes_its_end(tmp_path, made, message):
+def test_the_logger_exits_with_an_error_when_the_fifo_or_terminal_is_closed(tmp_path, made, message):
     with (
         made(tmp_path) as (reader, options, name),
         Running(tmp_path, "-o", name, "-s", 1000, "-e", "port 1", **options) as logger,
@@ -173,7 +173,7 @@ OLD = "gencnt,laddr,lport,faddr,fport,state,srtt,snd_cwnd,rto"
 
 
 def old_log(path, loopback, *arguments, columns=OLD):
-    """Writes a log as of a version with other default columns, and returns its contents."""
+    """Writes a log like a version with other default columns, and returns its contents."""
     run("-o", path, "-c", 2, "-s", 10_000, "-e", f"port {loopback.port}", "-O", columns, *arguments)
     return path.read_bytes()
 

@@ -140,7 +140,7 @@ def test_a_short_write_is_truncated_to_the_last_complete_snapshot(mode, alone, f
     assert gap["why"] == "File too large"
 
 
-def test_a_log_continues_after_a_disk_failed(alone, fifty, tmp_path):
+def test_a_log_continues_after_the_disk_has_failed(alone, fifty, tmp_path):
     path = tmp_path / "x.csv"
     with Running(tmp_path, "-o", path, "-s", 5000, "-e", f"port {fifty.port}", enter=alone.enter) as logger:
         wait_for_snapshots(path, 10)

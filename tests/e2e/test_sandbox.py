@@ -79,7 +79,7 @@ class Daemon:
 
 @pytest.fixture
 def daemon(reachable, probe):
-    """Makes a daemon, which is ended when the test is."""
+    """Starts a daemon, which is stopped after the test."""
     made = []
 
     def make(*arguments):

@@ -34,7 +34,7 @@ impl Identity {
             Err(_) => User::from_name(user),
         };
         let Some(user) = found.with_context(about)? else {
-            bail!("-u \"{text}\": no user \"{user}\"; expected user or user:group");
+            bail!("-u \"{text}\": unknown user \"{user}\"; expected user or user:group");
         };
         let gid = match group {
             None => user.gid,
@@ -45,7 +45,7 @@ impl Identity {
                 };
                 match found.with_context(about)? {
                     Some(group) => group.gid,
-                    None => bail!("-u \"{text}\": no group \"{group}\"; expected user or user:group"),
+                    None => bail!("-u \"{text}\": unknown group \"{group}\"; expected user or user:group"),
                 }
             }
         };

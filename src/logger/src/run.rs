@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The logger from its start to its end.
+//! Runs the logger.
 //!
 //! The sampler thread takes snapshots from the source and queues them, and the
 //! writer thread writes them to the log.  The main thread handles signals.
@@ -32,8 +32,7 @@ use crate::ticks::Ticks;
 use crate::writer::{Reopen, Writer};
 use crate::{diagnostics, sandbox};
 
-/// Time that the log may take for the queued snapshots when the logger is to
-/// stop.
+/// Maximum time to write the queued snapshots after a request to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A second signal within this time is ignored: timeout(1) and others send one

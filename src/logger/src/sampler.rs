@@ -60,8 +60,8 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Samples at every tick until the logger is to stop, the source or the
-    /// ticks end, or the writer has exited.
+    /// Samples at every tick until the source or the ticks end, a stop is
+    /// requested, or the writer exits.
     ///
     /// # Errors
     /// Returns the error of the source if it fails before the first snapshot, or
@@ -148,7 +148,7 @@ impl Sampler {
         }
     }
 
-    /// Waits, and reopens the source.  Returns false if the logger is to stop.
+    /// Waits, and reopens the source.  Returns false if a stop is requested.
     fn wait_for_source(&mut self, outage: &mut Outage, missed_ticks: u64) -> bool {
         if let Some(why) = outage.unlogged.take() {
             let lost = Item::SourceLost(why, missed_ticks);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The terminal that the logger was started from.
+//! The terminal from which the logger was started.
 //!
 //! SIGHUP reopens the log.  The kernel or the shell sends the same signal when
 //! the terminal is closed; then a logger in the foreground exits, as other
@@ -14,7 +14,7 @@ use std::ptr;
 
 use libc::SIGHUP;
 
-/// The terminal with which the logger exits, if there is one.
+/// The terminal whose closing makes the logger exit, if there is one.
 pub struct Terminal(Option<OwnedFd>);
 
 impl Terminal {

@@ -34,7 +34,7 @@ impl Ticks {
     }
 
     /// Waits for the next tick.  Ticks that have already passed are missed.
-    /// Returns false after the last tick or if the logger is to stop.
+    /// Returns false after the last tick or if a stop is requested.
     pub fn wait(&mut self, stop: &Receiver<()>) -> bool {
         if self.total.is_some_and(|total| self.next >= total) {
             return false;
