@@ -64,12 +64,11 @@ SKIPPED = (
     "fuzz/seeds/*", "src/tcpstats/tests/golden/*", "src/viewer/vendor/*/*.js", "src/viewer/vendor/*/*.css", "tests/words.py",
 )
 # Not rewritten yet.  This list only gets shorter.
-PENDING = "freebsd/*", "src/*", "tests/*"
+PENDING = "freebsd/*", "src/*", "tests/viewer/*"
 # Of those, what is rewritten.
 DONE = (
-    "*.md", "src/kmod/*", "src/logger/src/options/mod.rs", "src/source/*", "src/tcpstats/Cargo.toml", "src/tcpstats/examples/*",
-    "src/tcpstats/src/[!n]*", "src/tcpstats/tests/*", "src/viewer/src/cli.rs", "src/viewer/src/manual.rs", "tests/port/test_pages.py",
-    "tests/vm/*",
+    "*.md", "src/kmod/*", "src/logger/src/[!l]*", "src/source/*", "src/tcpstats/Cargo.toml", "src/tcpstats/examples/*",
+    "src/tcpstats/src/[!n]*", "src/tcpstats/tests/*", "src/viewer/src/cli.rs", "src/viewer/src/manual.rs",
 )
 # Names and quotations: the path, and the text around a match.
 ALLOWED = {

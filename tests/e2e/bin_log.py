@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A reader of bin logs, written from the description of their frames alone."""
+"""A reader of bin logs, written only from the documentation of the format."""
 
 import struct
 import zlib
@@ -14,7 +14,7 @@ CRC_FLAG = 8
 
 
 def frames_of(data):
-    """The whole frames that the bytes begin with, and how many bytes they take; every CRC must fit."""
+    """Returns the complete frames at the start of the data, and their total length.  Checks every CRC."""
     found, at = [], 0
     while at + HEADER.size <= len(data):
         frame = dict(zip(NAMES, HEADER.unpack_from(data, at), strict=True))
@@ -36,16 +36,18 @@ def frames_of(data):
     return found, at
 
 
-def whole(data):
-    """The frames of bytes that are frames and nothing else."""
+def only_frames(data):
+    """Returns the frames of data that must contain complete frames and nothing else."""
     frames, end = frames_of(data)
     assert end == len(data)
     return frames
 
 
 def snapshots(data):
+    """Returns the snapshots at the start of the data."""
     return [frame for frame in frames_of(data)[0] if frame["kind"] == SNAPSHOT]
 
 
 def notes(data):
+    """Returns the notes at the start of the data."""
     return [frame["note"] for frame in frames_of(data)[0] if frame["kind"] == NOTE]

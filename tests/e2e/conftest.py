@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The connections that tests log, and where."""
+"""Fixtures: the connections that tests log, network namespaces and directories."""
 
 import tempfile
 
@@ -17,20 +17,21 @@ def loopback(request):
 
 @pytest.fixture
 def alone():
-    """A network namespace in which no sockets of others come and go, so that a dump has each socket once."""
-    with Namespace() as place:
-        yield place
+    """A network namespace without other programs' sockets, in which a dump contains every socket exactly once."""
+    with Namespace() as namespace:
+        yield namespace
 
 
 @pytest.fixture
 def link():
+    """Two connected network namespaces."""
     with Namespace() as near, Namespace() as far:
         yield Link(near, far)
 
 
 @pytest.fixture(scope="session")
 def frames(tmp_path_factory):
-    """A binary log: three snapshots of busy and idle connections and their listeners, of both families."""
+    """A binary log of three snapshots of IPv4 and IPv6 connections, which have transferred data, and their listeners."""
     path = tmp_path_factory.mktemp("frames") / "x.bin"
     with Connections("127.0.0.1", 5) as four, Connections("::1", 5) as six:
         for client, server in zip(four.clients + six.clients, four.servers + six.servers, strict=True):
@@ -41,7 +42,7 @@ def frames(tmp_path_factory):
 
 @pytest.fixture
 def reachable(tmp_path):
-    """A directory that any user has a path to."""
+    """A directory that every user can reach."""
     for each in tmp_path, *tmp_path.parents:
         if each.is_relative_to(tempfile.gettempdir()):
             each.chmod(each.stat().st_mode | 0o055)

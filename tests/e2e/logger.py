@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The built logger, and its CSV log read strictly."""
+"""Runs the built logger, and parses its CSV log strictly."""
 
 import collections
 import csv
@@ -16,7 +16,7 @@ LOGGER = os.environ.get("SIFTR_CDEV_LOGGER", str(ROOT / "siftr_cdev_logger"))
 
 
 def wait_for(condition, what, seconds=20):
-    """What `condition` gives once it is true."""
+    """Waits until `condition` returns a true value, and returns the value."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
@@ -25,30 +25,30 @@ def wait_for(condition, what, seconds=20):
 
 
 def command(*arguments, enter=()):
-    """A command line of the logger, behind a command that runs it somewhere."""
+    """Returns a command line of the logger, preceded by a command that runs it, for example in a namespace."""
     return [*map(str, enter), LOGGER, *map(str, arguments)]
 
 
 def run(*arguments, enter=()):
-    """Runs the logger, which must succeed without a word of complaint; gives its standard output."""
+    """Runs the logger, which must succeed without messages, and returns its standard output."""
     done = subprocess.run(command(*arguments, enter=enter), capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
 
 
 def refuse(*arguments, enter=(), **options):
-    """Runs the logger, which must fail with one sentence and write nothing to standard output; gives the sentence."""
+    """Runs the logger, which must fail with one message and write nothing to standard output, and returns the message."""
     line = command(*arguments, enter=enter)
     done = subprocess.run(line, capture_output=True, text=True, timeout=20, **options)
     assert done.stdout == ""
-    return sentence(done.returncode, done.stderr)
+    return error_message(done.returncode, done.stderr)
 
 
-def sentence(status, error):
-    """The one sentence of a run that failed, without the program's name and the line break."""
+def error_message(status, error):
+    """Returns the only message of a failed run, without the name of the program and the line break."""
     assert status == 1, (status, error)
     name = "siftr_cdev_logger: "
-    # A filter is printed below, with a caret where it is wrong.
+    # The message about a filter has two more lines: the filter, and a caret below the error.
     lines = 3 if error.startswith(f"{name}filter: ") else 1
     assert error.startswith(name) and error.endswith("\n") and error.count("\n") == lines, error
     assert "os error" not in error and "panicked" not in error
@@ -59,12 +59,12 @@ NOTE_PAIR = re.compile(r' ([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s"]+)')
 
 
 def value_of(text):
-    """Text in quotes and numbers as JSON has them; what else there is, such as an address, as text."""
+    """Parses quoted text and numbers as JSON, and returns everything else, such as addresses, unchanged."""
     return json.loads(text) if re.fullmatch(r'".*"|\d+(\.\d+)?', text) else text
 
 
 def parse_note(text):
-    """`name key=value …` as JSON has it: a dictionary with the key `note`."""
+    """Parses `name key=value …` into the dictionary of the note in JSON, in which the key `note` is the name."""
     name = re.match(r"[a-z_]+", text)
     assert name, text
     note, end = {"note": name[0]}, name.end()
@@ -77,12 +77,12 @@ def parse_note(text):
 
 
 def ends(row):
-    """Local address and port, foreign address and port of a row."""
+    """Returns local address and port, foreign address and port of a row."""
     return row["laddr"], int(row["lport"]), row["faddr"], int(row["fport"])
 
 
 class CsvLog:
-    """A CSV log; a torn line, a second header or a row of another length is an error."""
+    """A CSV log, in which a truncated line, a second header and a row of another length are errors."""
 
     def __init__(self, text):
         assert text.endswith("\n"), text[-80:]
@@ -96,39 +96,41 @@ class CsvLog:
 
     @functools.cached_property
     def rows(self):
+        """The rows as dictionaries."""
         return [dict(zip(self.header, cells, strict=True)) for cells in self.cells]
 
     def noted(self, name):
+        """Returns the notes of this name."""
         return [note for note in self.notes if note["note"] == name]
 
     def end(self):
-        """Its closing line, which must be one and the last."""
+        """Returns the closing line, which must exist once and be the last line."""
         (note,) = self.noted("end")
         assert self.lines[-1].startswith("# end ")
         return note
 
     def numbers(self):
-        """The snapshots' numbers in their order; each must have the rows that it says it has."""
-        said = self.noted("snapshot")
+        """Returns the numbers of the snapshots in order.  Each must have the number of rows that its note states."""
+        stated = self.noted("snapshot")
         found = collections.Counter(int(cells[1]) for cells in self.cells)
-        assert {note["snapshot"]: note["records"] for note in said if note["records"]} == found
-        return [note["snapshot"] for note in said]
+        assert {note["snapshot"]: note["records"] for note in stated if note["records"]} == found
+        return [note["snapshot"] for note in stated]
 
     def snapshots(self):
-        """For each snapshot a dictionary of its rows by their ends; none may stand there twice."""
+        """Returns for each snapshot a dictionary of its rows by their ends, which must be unique."""
         found = {number: {} for number in self.numbers()}
         for row in self.rows:
             snapshot = found[int(row["snapshot"])]
-            assert ends(row) not in snapshot, f"{ends(row)} stands twice in snapshot {row['snapshot']}"
+            assert ends(row) not in snapshot, f"{ends(row)} is twice in snapshot {row['snapshot']}"
             snapshot[ends(row)] = row
         return found
 
 
 def log(*arguments, enter=()):
-    """Runs the logger with a CSV log on its standard output."""
+    """Runs the logger with a CSV log on its standard output, and returns the log."""
     return CsvLog(run("-o", "-", *arguments, enter=enter))
 
 
 def replay(frames, *arguments):
-    """A file of frames as a CSV log."""
+    """Returns a file of frames as a CSV log."""
     return log("-d", frames, "-s", 1000, *arguments)

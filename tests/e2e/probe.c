@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Loaded into the logger by LD_PRELOAD: on SIGUSR2 the process itself tries
- * what it must not be able to do, and writes into its log's directory what came
- * of it.  A signal is answered by a thread of the logger, inside the sandbox.
+ * This library is loaded into the logger with LD_PRELOAD.  On SIGUSR2 the logger
+ * tries operations that it must not be allowed, and writes their results to the
+ * directory of its log.  The signal handler runs in a thread of the logger, inside
+ * the sandbox.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,7 +20,7 @@
 static char report[4096];
 
 static void
-tell(const char *what, int result)
+record(const char *what, int result)
 {
 	size_t used = strlen(report);
 
@@ -38,20 +39,20 @@ probe(int signal)
 
 	(void)signal;
 	report[0] = '\0';
-	tell("read_shadow", open("/etc/shadow", O_RDONLY));
-	tell("read_passwd", open("/etc/passwd", O_RDONLY));
-	snprintf(path, sizeof(path), "%s/there", outside);
-	tell("create_outside", open(path, O_WRONLY | O_CREAT, 0644));
-	tell("write_outside", open(getenv("PROBE_EXISTING"), O_WRONLY | O_APPEND));
-	tell("write_tmp", open("/tmp/siftr_cdev_probe", O_WRONLY | O_CREAT, 0644));
+	record("read_shadow", open("/etc/shadow", O_RDONLY));
+	record("read_passwd", open("/etc/passwd", O_RDONLY));
+	snprintf(path, sizeof(path), "%s/created", outside);
+	record("create_outside", open(path, O_WRONLY | O_CREAT, 0644));
+	record("write_outside", open(getenv("PROBE_EXISTING"), O_WRONLY | O_APPEND));
+	record("write_tmp", open("/tmp/siftr_cdev_probe", O_WRONLY | O_CREAT, 0644));
 	snprintf(path, sizeof(path), "%s/subdirectory", directory);
-	tell("make_directory", mkdir(path, 0755));
-	tell("remove_log", unlink(getenv("PROBE_LOG")));
-	tell("execute", execl("/bin/true", "true", (char *)NULL));
-	tell("become_root", setuid(0));
+	record("make_directory", mkdir(path, 0755));
+	record("remove_log", unlink(getenv("PROBE_LOG")));
+	record("execute", execl("/bin/true", "true", (char *)NULL));
+	record("become_root", setuid(0));
 	sock = socket(AF_INET, SOCK_STREAM, 0);
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	tell("connect", connect(sock, (struct sockaddr *)&server, sizeof(server)));
+	record("connect", connect(sock, (struct sockaddr *)&server, sizeof(server)));
 	close(sock);
 	snprintf(path, sizeof(path), "%s/report", directory);
 	file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
@@ -61,7 +62,7 @@ probe(int signal)
 }
 
 __attribute__((constructor)) static void
-begin(void)
+install(void)
 {
 	struct sigaction action = { .sa_handler = probe };
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Real TCP sockets, here or in network namespaces, and what the kernel says of them."""
+"""Real TCP sockets, in this network namespace or in others, and the kernel's information about them."""
 
 import contextlib
 import ctypes
@@ -30,19 +30,19 @@ MEMBERS = [
 
 
 def tcp_info(connection):
-    """What the kernel says of a socket; it must know every member above (Linux 6.2 and later)."""
+    """Returns the TCP_INFO of a socket.  The kernel must have every member above (Linux 6.2 and later)."""
     names = [name for _, members in MEMBERS for name in members.split()]
     layout = "=" + "".join(code * len(members.split()) for code, members in MEMBERS)
     data = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512)
     info = dict(zip(names, struct.unpack_from(layout, data), strict=True))
-    # Two members of four bits; the first has the low ones where the low byte comes first.
+    # Two bit fields of four bits.  On a little-endian machine the first is in the low bits.
     scales = info["wscale"] & 15, info.pop("wscale") >> 4
     info["snd_wscale"], info["rcv_wscale"] = scales if sys.byteorder == "little" else scales[::-1]
     return info
 
 
 def ends_of(connection):
-    """Local address and port, foreign address and port; an IPv4-mapped address as IPv4."""
+    """Returns local address and port, foreign address and port.  An IPv4-mapped address is returned as IPv4."""
     both = connection.getsockname()[:2] + connection.getpeername()[:2]
     return tuple(part.removeprefix("::ffff:") if isinstance(part, str) and "." in part else part for part in both)
 
@@ -51,8 +51,8 @@ def family_of(host):
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-class Here:
-    """Where the tests run."""
+class ThisNamespace:
+    """The network namespace in which the tests run."""
 
     enter = ()
     inside = contextlib.nullcontext
@@ -65,19 +65,20 @@ def ip(line, program="ip"):
 
 
 class Namespace:
-    """A network namespace; sockets made `inside` it stay in it."""
+    """A network namespace.  Sockets that are created `inside` it stay in it."""
 
-    made = 0
+    created = 0
 
     def __init__(self):
-        Namespace.made += 1
-        self.name = f"e2e-{os.getpid()}-{Namespace.made}"
+        Namespace.created += 1
+        self.name = f"e2e-{os.getpid()}-{Namespace.created}"
         self.enter = ["ip", "netns", "exec", self.name]
         ip(f"netns add {self.name}")
         ip(f"-n {self.name} link set lo up")
 
     @contextlib.contextmanager
     def inside(self):
+        """Runs this thread in the namespace."""
         own = f"/proc/self/task/{threading.get_native_id()}/ns/net"
         with open(own) as home, open(f"/run/netns/{self.name}") as there:
             if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
@@ -95,10 +96,10 @@ class Namespace:
 
 
 class Link:
-    """Two network namespaces, `near` and `far`, joined by a cable."""
+    """Two network namespaces, `near` and `far`, connected by a pair of interfaces."""
 
     near4, far4, near6, far6 = "10.71.0.1", "10.71.0.2", "fd71::1", "fd71::2"
-    # One more address of far; `cut` has what near sends to it vanish.
+    # Another address of far.  After `cut`, packets from near to it are lost.
     cut4 = "10.71.0.3"
 
     def __init__(self, near, far):
@@ -110,20 +111,20 @@ class Link:
                 ip(f"-n {side.name} address add {address}/{64 if ':' in address else 24} dev veth0 nodad")
 
     def bottleneck(self):
-        """Lets 10 Mbit/s through, with a short queue that drops what is too much."""
+        """Limits the link to 10 Mbit/s, with a short queue that drops packets when it is full."""
         for side in (self.near, self.far):
             ip(f"-n {side.name} qdisc add dev veth0 root tbf rate 10mbit burst 10kb latency 40ms", program="tc")
 
     def cut(self):
-        """From now on what near sends to `cut4` arrives nowhere; what far sends still arrives."""
+        """From now on packets from near to `cut4` are lost.  Packets from far still arrive."""
         nobody = "lladdr 02:00:00:00:00:99 nud permanent"
         ip(f"-n {self.near.name} neighbour replace {self.cut4} {nobody} dev veth0")
 
 
 class Connections:
-    """So many connections from `near` to a host in `far`, and the listener there."""
+    """A listener on a host in `far`, and `count` connections to it from `near`."""
 
-    def __init__(self, host, count, near=Here, far=Here, backlog=64):
+    def __init__(self, host, count, near=ThisNamespace, far=ThisNamespace, backlog=64):
         self.host, self.near = host, near
         with far.inside():
             self.listener = socket.socket(family_of(host))
@@ -136,7 +137,7 @@ class Connections:
             self.accept()
 
     def connect(self):
-        """One more, not accepted yet."""
+        """Opens another connection, which is not accepted yet."""
         with self.near.inside():
             client = socket.socket(family_of(self.host))
         client.settimeout(20)
@@ -145,7 +146,7 @@ class Connections:
         return client
 
     def accept(self):
-        """Accepts one that has connected."""
+        """Accepts a connection."""
         server = self.listener.accept()[0]
         self.servers.append(server)
         return server
@@ -162,7 +163,7 @@ class Connections:
 
 
 def receive(connection, size):
-    """Receives exactly that many bytes."""
+    """Receives exactly `size` bytes."""
     while size > 0:
         data = connection.recv(size)
         assert data, f"the connection ended {size} bytes early"
@@ -170,7 +171,7 @@ def receive(connection, size):
 
 
 def exchange(client, server, size):
-    """Sends so many bytes to the server and a few back."""
+    """Sends `size` bytes to the server, and 999 bytes back."""
     sender = threading.Thread(target=client.sendall, args=[bytes(size)])
     sender.start()
     receive(server, size)

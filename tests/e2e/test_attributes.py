@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the kernel sends beside tcp_info, as setsockopt(2) set it."""
+"""Attributes that the kernel sends in addition to tcp_info, compared with the values set by setsockopt(2)."""
 
 import re
 import socket
@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from logger import log, wait_for
-from sockets import Connections, Here, Link, ends_of, exchange, ip, receive
+from sockets import Connections, ThisNamespace, Link, ends_of, exchange, ip, receive
 from test_presence import rows_of
 
 SO_PRIORITY, SO_MARK, IP_BIND_ADDRESS_NO_PORT, IPV6_TCLASS = 12, 36, 24, 67
@@ -17,12 +17,12 @@ IPPROTO_MPTCP = 262
 
 
 @pytest.mark.parametrize("host", [Link.far4, Link.far6])
-def test_the_class_of_packets_the_mark_and_the_options_are_those_of_the_socket(link, host):
+def test_traffic_class_priority_mark_and_options_are_those_of_the_socket(link, host):
     with Connections(host, 2, *link.sides) as connections:
         client, plain = connections.clients
         if ":" in host:
             client.setsockopt(socket.IPPROTO_IPV6, IPV6_TCLASS, 0x48)
-            # Of packets that the socket does not send.
+            # Applies to IPv4 packets, which this socket does not send.
             client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0x10)
         else:
             client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0x48)
@@ -31,7 +31,7 @@ def test_the_class_of_packets_the_mark_and_the_options_are_those_of_the_socket(l
         client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         rows = rows_of(link.near)
         row, plain_row = rows[ends_of(client)], rows[ends_of(plain)]
-        # The kernel is asked for what the columns or the filter need.
+        # The logger requests an attribute if the columns or the filter need it.
         for column in "tos", "class_id":
             (one,) = log("-c", 1, "-O", column, "-e", f"lport {ends_of(client)[1]}", enter=link.near.enter).rows
             assert one[column] == str(row[column])
@@ -45,27 +45,27 @@ def test_the_class_of_packets_the_mark_and_the_options_are_those_of_the_socket(l
     assert changed == 0x100 and int(plain_row["sockopt"], 16) & 2
 
 
-def test_of_ipv4_on_an_ipv6_socket_the_type_of_service_counts():
+def test_ipv4_on_an_ipv6_socket_has_its_type_of_service():
     with Connections("::ffff:127.0.0.1", 1) as mapped:
         client = mapped.clients[0]
         client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0x20)
         client.setsockopt(socket.IPPROTO_IPV6, IPV6_TCLASS, 0x40)
-        rows = rows_of(Here, "-e", f"port {mapped.port}")
+        rows = rows_of(ThisNamespace, "-e", f"port {mapped.port}")
         assert rows[ends_of(client)]["tos"] == 0x20
 
 
-def test_bbr_says_what_it_takes_the_bottleneck_for(link):
+def test_bbr_reports_its_estimate_of_the_bottleneck(link):
     link.bottleneck()
     with Connections(link.far4, 1, *link.sides) as connections:
         client, server = connections.clients[0], connections.servers[0]
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
-        swallow = threading.Thread(target=receive, args=[server, 3_000_000])
-        swallow.start()
+        receiver = threading.Thread(target=receive, args=[server, 3_000_000])
+        receiver.start()
         client.sendall(bytes(3_000_000))
         row = rows_of(link.near)[ends_of(client)]
         assert log("-c", 1, "-O", "bbr_bw", "-e", "cc bbr", enter=link.near.enter).rows[0]["bbr_bw"] != ""
         assert len(log("-c", 1, "-e", "bbr_bw > 1", enter=link.near.enter).rows) == 1
-        swallow.join()
+        receiver.join()
     assert row["cc"] == "bbr"
     # 10 Mbit/s.
     assert 1_000_000 < row["bbr_bw"] < 2_000_000
@@ -73,7 +73,7 @@ def test_bbr_says_what_it_takes_the_bottleneck_for(link):
     assert 64 <= row["bbr_pacing_gain"] <= 739 and 256 <= row["bbr_cwnd_gain"] <= 739
 
 
-def test_another_algorithm_says_nothing_of_itself(link):
+def test_other_algorithms_report_no_statistics_of_their_own(link):
     with Connections(link.far4, 1, *link.sides) as connections:
         client, server = connections.clients[0], connections.servers[0]
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
@@ -99,9 +99,10 @@ def test_the_protocol_above_tcp_is_named(link):
         assert "ulp" not in rows_of(link.near)[ends_of(connections.clients[0])]
 
 
-def link_local(place):
+def link_local(namespace):
+    """Returns the link-local address in a namespace, and the index of its interface."""
     shown = subprocess.run(
-        ["ip", "-n", place.name, "-6", "-o", "address", "show", "dev", "veth0", "scope", "link"],
+        ["ip", "-n", namespace.name, "-6", "-o", "address", "show", "dev", "veth0", "scope", "link"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     index = int(re.match(r"(\d+):", shown)[1])
@@ -109,7 +110,7 @@ def link_local(place):
 
 
 def test_a_link_local_address_has_the_zone_of_its_interface_and_others_have_none(link):
-    """On both ends, for the listener and while it connects; an interface that a socket is bound to is no zone."""
+    """On both ends, for listener and client.  The interface to which a socket is bound is not a zone."""
     for side in link.sides:
         wait_for(lambda side=side: "tentative" not in subprocess.run(
             ["ip", "-n", side.name, "-6", "address", "show", "dev", "veth0"], capture_output=True, text=True
@@ -146,7 +147,7 @@ CONGESTION_EXPERIENCED = 3
 
 
 def next_numbers(connection):
-    """The sequence number that the socket sends next, and the one that it expects."""
+    """Returns the next sequence number that the socket sends, and the next that it expects."""
     numbers = []
     connection.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
     for queue in 2, 1:
@@ -163,8 +164,8 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def send_marked(place, connection, payload):
-    """Sends a segment of the connection, as its peer sees it, with a CE mark."""
+def send_marked(namespace, connection, payload):
+    """Sends a segment of the connection with a CE mark, so that its peer accepts the segment."""
     (source, source_port), (to, port) = connection.getsockname(), connection.getpeername()
     sequence, acknowledged = next_numbers(connection)
     ends = socket.inet_aton(source) + socket.inet_aton(to)
@@ -174,13 +175,13 @@ def send_marked(place, connection, payload):
 
     check = checksum(ends + struct.pack("!HH", socket.IPPROTO_TCP, len(segment(0))) + segment(0))
     head = struct.pack("!BBHHHBBH", 0x45, CONGESTION_EXPERIENCED, 20 + len(segment(0)), 0, 0, 64, socket.IPPROTO_TCP, 0)
-    with place.inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+    with namespace.inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         raw.sendto(head + ends + segment(check), (to, 0))
 
 
 @pytest.mark.parametrize("mode", [0, 1])
-def test_marks_of_congestion_are_counted_where_they_arrive_and_not_guessed_where_they_do_not(link, mode):
-    """Without ECN and with that of RFC 3168 the peer does not say how many there were."""
+def test_ce_marks_are_counted_by_the_receiver_and_absent_on_the_sender(link, mode):
+    """Without ECN, and with ECN as in RFC 3168, the peer does not report their number."""
     for side in link.sides:
         subprocess.run([*side.enter, "sh", "-c", f"echo {mode} > /proc/sys/net/ipv4/tcp_ecn"], check=True)
     with Connections(link.far4, 1, *link.sides) as connections:

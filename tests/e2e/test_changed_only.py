@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""-x: what changed since it was written last, keyframes, and connections that open and close."""
+"""-x: records that changed since they were last written, keyframes, and connections that open and close."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ CHANGES_ONLY = 16
 
 
 def read(path):
-    """A CSV log, its rows by snapshot, and which snapshots are keyframes."""
+    """Returns a CSV log, its rows by snapshot, and the numbers of the keyframes."""
     log = CsvLog(path.read_text())
     rows = {number: [] for number in log.numbers()}
     for row in log.rows:
@@ -23,7 +23,7 @@ def read(path):
     return log, rows, [note["snapshot"] for note in log.noted("snapshot") if not note["flags"] & CHANGES_ONLY]
 
 
-def test_idle_connections_are_written_in_keyframes_only(tmp_path):
+def test_idle_connections_are_written_only_in_keyframes(tmp_path):
     path = tmp_path / "x.csv"
     with Connections("127.0.0.1", 10) as connections:
         for client, server in zip(connections.clients, connections.servers, strict=True):
@@ -33,14 +33,14 @@ def test_idle_connections_are_written_in_keyframes_only(tmp_path):
     log, rows, keyframes = read(path)
     assert len(keyframes) == 4 and keyframes[0] == 1
     assert {number: len(each) for number, each in rows.items() if each} == dict.fromkeys(keyframes, 21)
-    assert not log.noted("open") and not log.noted("close"), "what is there at the start did not open"
-    # The fields that are left out of the comparison did move.
+    assert not log.noted("open") and not log.noted("close"), "connections that exist at the start have not opened"
+    # The fields that do not count as changes did change.
     first, second = rows[keyframes[0]], rows[keyframes[1]]
     moved = {name for one, other in zip(first, second, strict=True) for name in one if one[name] != other[name]}
     assert moved - {"time", "snapshot"} <= {"idle_snd", "idle_rcv", "idle_ack"} and "idle_snd" in moved
 
 
-def test_a_connection_that_works_is_written_and_the_others_are_not(tmp_path):
+def test_a_busy_connection_is_written_and_the_others_are_not(tmp_path):
     path = tmp_path / "x.csv"
     with Connections("127.0.0.1", 10) as connections:
         busy = connections.clients[3]
@@ -66,21 +66,21 @@ NOTES = {
 
 
 @pytest.mark.parametrize("form", NOTES)
-def test_connections_that_come_and_go_have_a_line_each(form, tmp_path):
+def test_opening_and_closing_a_connection_is_logged_in_a_note_each(form, tmp_path):
     path = tmp_path / "x"
     with Connections("127.0.0.1", 3) as connections:
         arguments = ["-x", "-s", 5000, "-F", form, "-e", f"port {connections.port} and state established"]
         with Running(tmp_path, "-o", path, *arguments) as logger:
 
-            def look():
+            def wait_for_more():
                 count = logger.status()["snapshots"]
-                wait_for(lambda: logger.status()["snapshots"] > count + 3, "a look")
+                wait_for(lambda: logger.status()["snapshots"] > count + 3, "more snapshots")
 
-            look()
+            wait_for_more()
             with connections.connect() as client, connections.accept() as server:
                 both = [ends_of(client), ends_of(server)]
-                look()
-            look()
+                wait_for_more()
+            wait_for_more()
             logger.stop()
     events = [note for note in NOTES[form](path.read_bytes()) if note["note"] in ("open", "close")]
     found = [(note["note"], *ends(note), note["state"]) for note in events]
@@ -88,12 +88,12 @@ def test_connections_that_come_and_go_have_a_line_each(form, tmp_path):
     assert sorted(found) == sorted(expected)
 
 
-def test_the_log_of_changes_tells_what_the_whole_log_tells(tmp_path):
-    """Rows that are left out, filled in from those before, give the log of everything of the same frames."""
+def test_a_log_of_changes_contains_the_same_information_as_a_full_log(tmp_path):
+    """Adding the omitted rows from earlier snapshots yields the full log of the same frames."""
     frames = tmp_path / "x.bin"
     with Connections("127.0.0.1", 8) as connections:
         with Running(tmp_path, "-o", frames, "-F", "bin", "-s", 5000, "-e", f"port {connections.port}") as logger:
-            wait_for(lambda: frames.exists() and frames.stat().st_size > 0, "a start")
+            wait_for(lambda: frames.exists() and frames.stat().st_size > 0, "the start of the log")
             for number in range(40):
                 connections.clients[number % 3].sendall(bytes(number))
                 if number == 20:
@@ -102,10 +102,10 @@ def test_the_log_of_changes_tells_what_the_whole_log_tells(tmp_path):
                 time.sleep(0.005)
             logger.stop()
     columns = "gencnt,lport,fport,state,snd_cwnd,srtt,acked_bytes,received_bytes"
-    whole, changes = tmp_path / "whole.csv", tmp_path / "changes.csv"
-    run("-d", frames, "-o", whole, "-s", 1, "-O", columns)
+    full, changes = tmp_path / "full.csv", tmp_path / "changes.csv"
+    run("-d", frames, "-o", full, "-s", 1, "-O", columns)
     run("-d", frames, "-o", changes, "-s", 1, "-O", columns, "-x", "-k", 0.05)
-    _, all_rows, _ = read(whole)
+    _, all_rows, _ = read(full)
     expected = {number: {row["gencnt"]: list(row.values())[2:] for row in rows} for number, rows in all_rows.items()}
     state, snapshots, rows = {}, 0, 0
     for line in CsvLog(changes.read_text()).lines:
@@ -124,7 +124,7 @@ def test_the_log_of_changes_tells_what_the_whole_log_tells(tmp_path):
     assert snapshots == len(expected) > 30 and rows < sum(map(len, expected.values())) / 2
 
 
-def test_every_rotated_file_begins_with_everything(tmp_path):
+def test_every_rotated_file_starts_with_a_keyframe(tmp_path):
     path, old = tmp_path / "x.csv", tmp_path / "old.csv"
     with Connections("127.0.0.1", 5) as connections:
         arguments = ["-x", "-s", 5000, "-O", "lport", "-e", f"port {connections.port}"]

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""kill -9 at any moment, and the same log continued."""
+"""The logger is killed at any time, and continues the same log."""
 
 import random
 import signal
 import time
 
 import pytest
-from bin_log import SNAPSHOT, frames_of, whole
+from bin_log import SNAPSHOT, frames_of, only_frames
 from logger import CsvLog, refuse, run, wait_for
 from running import FULL, Running
 from sockets import Connections
 
 
 def kill_often(path, *arguments):
-    """Starts and kills the logger; gives for every run how many snapshots it had at least written."""
+    """Starts and kills the logger repeatedly.  Returns the minimum number of snapshots that each run had written."""
     runs = []
     with Connections("127.0.0.1", 200) as connections:
         for _ in range(200 if FULL else 40):
             size = path.stat().st_size if path.exists() else 0
-            # A queue that no moment of a busy machine fills: a gap would not be the kill's.
+            # The queue is long enough for a busy machine, so that no gap has another cause than the kill.
             always = ["-o", path, "-s", 2000, "-q", 5000, "-e", f"port {connections.port}"]
             with Running(path.parent, *always, *arguments) as logger:
                 wait_for(lambda: path.exists() and path.stat().st_size > size, "a snapshot")
@@ -30,7 +30,7 @@ def kill_often(path, *arguments):
 
 
 def check_runs(notes, runs):
-    """Every run's snapshots count from 1 without a hole, at least up to what it had written; a last one is whole."""
+    """The snapshots of every run are numbered from 1 without a gap, at least up to the known minimum."""
     written = []
     for note in notes:
         if note["note"] == "log":
@@ -44,44 +44,44 @@ def check_runs(notes, runs):
     assert max(map(len, written)) > 10
 
 
-def test_csv_has_no_torn_line_after_many_kills(tmp_path):
+def test_csv_has_no_truncated_line_after_many_kills(tmp_path):
     path = tmp_path / "x.csv"
     runs = kill_often(path, "-O", "all")
-    # The last run's end may be torn: the next run closes it off.
+    # The end of the last run may be truncated; the next run removes it.
     run("-o", path, "-c", 1, "-O", "all", "-e", "port 1")
     log = CsvLog(path.read_text())
     assert len(log.header) > 100
     check_runs(log.notes, runs)
 
 
-def test_bin_has_whole_frames_only_after_many_kills(tmp_path):
+def test_bin_has_only_complete_frames_after_many_kills(tmp_path):
     path = tmp_path / "x.bin"
     runs = kill_often(path, "-F", "bin")
     run("-o", path, "-c", 1, "-F", "bin", "-e", "port 1")
-    frames = whole(path.read_bytes())
+    frames = only_frames(path.read_bytes())
     check_runs([frame.get("note", {"note": "snapshot", "snapshot": frame["sequence"]}) for frame in frames], runs)
 
 
-@pytest.mark.parametrize("damage", ["zeros behind", "a zeroed page within"])
-def test_a_frame_that_a_power_cut_damaged_is_closed_off(damage, frames, tmp_path):
+@pytest.mark.parametrize("damage", ["zeros at the end", "a zeroed page"])
+def test_a_frame_that_a_power_failure_damaged_is_removed(damage, frames, tmp_path):
     path = tmp_path / "x.bin"
     data = frames.read_bytes()
-    last = [frame for frame in whole(data) if frame["kind"] == SNAPSHOT][-1]
+    last = [frame for frame in only_frames(data) if frame["kind"] == SNAPSHOT][-1]
     before, frame = data[: last["at"]], data[last["at"] : last["end"]]
-    if damage == "zeros behind":
+    if damage == "zeros at the end":
         path.write_bytes(before + frame[:4] + bytes(len(frame) - 4))
     else:
         path.write_bytes(before + frame[:150] + bytes(100) + frame[250:])
     run("-o", path, "-c", 1, "-F", "bin", "-e", "port 1")
     after = path.read_bytes()
     assert after.startswith(before)
-    torn = whole(after)[len(frames_of(before)[0])]
+    torn = only_frames(after)[len(frames_of(before)[0])]
     assert torn["note"] == {"note": "torn", "bytes": len(frame)}
 
 
-def test_two_loggers_do_not_write_one_log(tmp_path):
+def test_two_loggers_cannot_write_to_the_same_log(tmp_path):
     path = tmp_path / "x.csv"
     with Running(tmp_path, "-o", path, "-e", "port 1") as first:
         wait_for(lambda: path.exists() and path.stat().st_size > 0, "a log")
-        assert refuse("-o", path, "-e", "port 1") == f"log {path}: another siftr_cdev_logger writes it"
+        assert refuse("-o", path, "-e", "port 1") == f"log {path}: another siftr_cdev_logger is writing to it"
         first.stop()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The logger in the background: what its caller hears, its pidfile, its signals, its memory, its source."""
+"""The logger in the background: messages to its caller, its pidfile, signals, memory use and source."""
 
 import os
 import pathlib
@@ -9,15 +9,15 @@ import subprocess
 import time
 
 import pytest
-from bin_log import SNAPSHOT, whole
-from logger import LOGGER, ROOT, CsvLog, command, refuse, sentence, wait_for
+from bin_log import SNAPSHOT, only_frames
+from logger import LOGGER, ROOT, CsvLog, command, error_message, refuse, wait_for
 from running import FULL, Running, failing, start, wait_for_end, wait_for_snapshots
 from sockets import Connections
 
 
 @pytest.fixture
 def pidfile(tmp_path):
-    """The pidfile of daemons, of which the last is ended when the test is."""
+    """The pidfile of a daemon, which is killed after the test."""
     path = tmp_path / "x.pid"
     yield path
     if path.exists() and path.read_text():
@@ -46,35 +46,35 @@ def test_the_caller_returns_when_the_first_snapshot_is_taken(pidfile, tmp_path):
     assert pidfile.read_text() == ""
 
 
-def test_what_fails_behind_the_fork_is_heard_by_the_caller(frames, pidfile, tmp_path):
-    # The first sample fails only when it is taken: the file of frames ends within a frame.
+def test_an_error_after_the_fork_is_reported_by_the_caller(frames, pidfile, tmp_path):
+    # The error occurs only at the first sample, because the file ends within a frame.
     cut = tmp_path / "x.bin"
     data = frames.read_bytes()
-    snapshot = next(frame["at"] for frame in whole(data) if frame["kind"] == SNAPSHOT)
+    snapshot = next(frame["at"] for frame in only_frames(data) if frame["kind"] == SNAPSHOT)
     cut.write_bytes(data[: snapshot + 200])
     done = start(tmp_path, "-d", cut, "-o", "x.csv", "-p", "x.pid")
-    assert sentence(done.returncode, done.stderr).startswith(f"source {cut}: at byte {snapshot}: ")
+    assert error_message(done.returncode, done.stderr).startswith(f"source {cut}: at byte {snapshot}: ")
     assert pidfile.read_text() == ""
 
 
-def test_a_second_instance_says_which_process_runs(pidfile, tmp_path):
+def test_a_second_instance_reports_the_process_id_of_the_first(pidfile, tmp_path):
     assert start(tmp_path, "-o", "x.csv", "-p", "x.pid").returncode == 0
     pid = int(pidfile.read_text())
     for background in [], ["-b"]:
-        said = refuse(*background, "-o", "y.csv", "-p", "x.pid", cwd=tmp_path)
-        assert said == f"another siftr_cdev_logger runs as process {pid}; it holds the pidfile x.pid"
+        message = refuse(*background, "-o", "y.csv", "-p", "x.pid", cwd=tmp_path)
+        assert message == f"pidfile x.pid: locked by another siftr_cdev_logger, process {pid}"
         assert not (tmp_path / "y.csv").exists()
-    assert int(pidfile.read_text()) == pid, "the second one leaves the number"
+    assert int(pidfile.read_text()) == pid, "the second instance does not change the pidfile"
     os.kill(pid, signal.SIGKILL)
     wait_for_end(pid)
-    assert start(tmp_path, "-o", "x.csv", "-p", "x.pid").returncode == 0, "the lock went with the process"
+    assert start(tmp_path, "-o", "x.csv", "-p", "x.pid").returncode == 0, "the lock ended with the process"
     assert int(pidfile.read_text()) != pid
     stop(int(pidfile.read_text()))
 
 
 @pytest.mark.parametrize(("arguments", "mode"), [([], 0o640), (["-m", "0604"], 0o604), (["-m", "664"], 0o664)])
 @pytest.mark.parametrize("mask", [0o000, 0o077])
-def test_the_logs_have_the_mode_whatever_the_mask_was(arguments, mode, mask, tmp_path):
+def test_logs_have_the_requested_mode_whatever_the_umask(arguments, mode, mask, tmp_path):
     log = tmp_path / "x.csv"
     with Running(tmp_path, "-o", log, "-e", "port 1", *arguments, umask=mask) as logger:
         wait_for_snapshots(log, 1)
@@ -85,7 +85,7 @@ def test_the_logs_have_the_mode_whatever_the_mask_was(arguments, mode, mask, tmp
     assert [each.stat().st_mode & 0o777 for each in (tmp_path / "old", log)] == [mode, mode]
 
 
-def test_the_status_line_says_how_far_it_is(tmp_path):
+def test_the_status_line_has_the_counters_of_the_log(tmp_path):
     log = tmp_path / "x (os error 2).csv"
     with Connections("127.0.0.1", 3) as connections:
         arguments = ["-o", log, "-s", 10_000, "--quiet", "-e", f"port {connections.port}", "-q", 7]
@@ -102,8 +102,8 @@ def test_the_status_line_says_how_far_it_is(tmp_path):
             logger.stop()
 
 
-def test_messages_can_be_more_or_fewer(tmp_path):
-    said = {}
+def test_verbose_and_quiet_select_the_messages(tmp_path):
+    messages = {}
     for option in ([], ["-v"], ["--quiet"]):
         log = tmp_path / f"x{option}.csv"
         with Running(tmp_path, "-o", log, "-e", "port 1", *option) as logger:
@@ -117,18 +117,19 @@ def test_messages_can_be_more_or_fewer(tmp_path):
             logger.send(signal.SIGHUP)
             wait_for(log.exists, "a new log")
             logger.stop()
-            said["".join(option)] = logger.messages()
-    assert said["--quiet"] == ""
-    assert "goes on in the file that it has" in said[""] and "goes on in a new file" not in said[""]
-    assert "goes on in the file that it has" in said["-v"] and "goes on in a new file" in said["-v"]
+            messages["".join(option)] = logger.messages()
+    assert messages["--quiet"] == ""
+    assert "keeping the old file" in messages[""] and "reopened" not in messages[""]
+    assert "keeping the old file" in messages["-v"] and "reopened" in messages["-v"]
 
 
 def rss_kib(pid):
+    """Returns the resident set size in KiB."""
     return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
 
 
 @pytest.mark.parametrize("arguments", [[], ["-x"], ["-F", "bin"]], ids=["csv", "changes", "bin"])
-def test_memory_is_flat(arguments, tmp_path):
+def test_memory_use_does_not_grow(arguments, tmp_path):
     with Connections("127.0.0.1", 10) as connections:
         always = ["-o", "/dev/null", "-s", 50, "-q", 8, "--quiet", "-e", f"port {connections.port}"]
         with Running(tmp_path, *always, *arguments) as logger:
@@ -144,7 +145,7 @@ def test_memory_is_flat(arguments, tmp_path):
     assert after - before <= 1024, f"{before} KiB after 1,000 snapshots, {after} KiB at the end"
 
 
-def test_a_source_that_vanishes_is_waited_for(tmp_path):
+def test_a_source_that_disappears_is_retried(tmp_path):
     path = tmp_path / "x.csv"
     with Running(tmp_path, "-o", path, "-s", 10_000, "-e", "port 1") as logger:
         wait_for_snapshots(path, 10)
@@ -157,31 +158,31 @@ def test_a_source_that_vanishes_is_waited_for(tmp_path):
         messages = logger.messages()
     why = "source sock_diag: the kernel's dump failed: No buffer space available"
     assert messages == (
-        f"siftr_cdev_logger: {why}; it is tried again until it gives snapshots\n"
-        "siftr_cdev_logger: the source gives snapshots again\n"
-    ), "said once"
+        f"siftr_cdev_logger: {why}; retrying\n"
+        "siftr_cdev_logger: the source works again\n"
+    ), "reported once"
     log = CsvLog(path.read_text())
     (note,) = log.noted("source_lost")
     assert note["why"] == why
-    assert log.numbers() == list(range(1, len(log.numbers()) + 1)), "numbers go on"
+    assert log.numbers() == list(range(1, len(log.numbers()) + 1)), "the numbering continues"
     assert log.end()["missed_ticks"] > 50
 
 
 @pytest.mark.parametrize("count", [["-c", "1"], []])
-def test_a_source_that_fails_at_once_is_an_error(count, tmp_path):
+def test_a_source_that_fails_at_the_start_is_an_error(count, tmp_path):
     strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=socket", "-e", "inject=socket:error=ENOBUFS"]
-    said = refuse("-o", "x.csv", *count, enter=strace, cwd=tmp_path)
-    assert said == "source sock_diag: No buffer space available"
+    message = refuse("-o", "x.csv", *count, enter=strace, cwd=tmp_path)
+    assert message == "source sock_diag: No buffer space available"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_messages_that_nobody_takes_end_nothing(tmp_path):
+def test_messages_that_cannot_be_written_do_not_stop_the_logger(tmp_path):
     path = tmp_path / "x.csv"
     with open("/dev/full", "w") as full:
         process = subprocess.Popen(command("-v", "-o", path, "-s", 2000, "-e", "port 1"), stderr=full)
     wait_for_snapshots(path, 2)
     threads = pathlib.Path(f"/proc/{process.pid}/task")
-    wait_for(lambda: any(each.read_text() == "signals\n" for each in threads.glob("*/comm")), "a start")
+    wait_for(lambda: any(each.read_text() == "signals\n" for each in threads.glob("*/comm")), "the thread that handles signals")
     for number in signal.SIGUSR1, signal.SIGHUP:
         process.send_signal(number)
     wait_for_snapshots(path, 20)
@@ -195,14 +196,14 @@ UNIT = ROOT / "files/siftr_cdev_logger.service"
 def test_the_unit_is_accepted_by_systemd(tmp_path):
     text = UNIT.read_text()
     installed = re.search(r"ExecStart=(\S+)", text)[1]
-    there = tmp_path / UNIT.name
-    there.write_text(text.replace(installed, LOGGER))
-    done = subprocess.run(["systemd-analyze", "verify", "--man=no", there], capture_output=True, text=True)
+    copy = tmp_path / UNIT.name
+    copy.write_text(text.replace(installed, LOGGER))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def calls_in(groups):
-    """The system calls in systemd's groups, and in the groups in them."""
+    """Returns the system calls in groups of systemd, including nested groups."""
     found = set()
     for group in groups:
         if not group.startswith("@"):
@@ -214,7 +215,7 @@ def calls_in(groups):
     return found
 
 
-def test_the_unit_lets_the_logger_make_its_system_calls(tmp_path):
+def test_the_unit_allows_every_system_call_of_the_logger(tmp_path):
     allowed = calls_in(" ".join(re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE)).split())
     log, trace = tmp_path / "x.csv", tmp_path / "trace"
     strace = ["strace", "-f", "-qq", "-o", trace]
@@ -231,7 +232,7 @@ def test_the_unit_lets_the_logger_make_its_system_calls(tmp_path):
     assert made - allowed == set()
 
 
-def test_the_unit_starts_a_command_line_that_runs(tmp_path):
+def test_the_command_line_of_the_unit_works(tmp_path):
     arguments = re.search(r"ExecStart=\S+ (.*)", UNIT.read_text())[1].replace("${LOGS_DIRECTORY}", str(tmp_path))
     with Running(tmp_path, *arguments.split()) as logger:
         log = tmp_path / "tcpstats.log"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How a log ends, and how the next run goes on with it."""
+"""How a log ends, and how the next run continues it."""
 
 import contextlib
 import fcntl
@@ -11,7 +11,7 @@ import subprocess
 import termios
 
 import pytest
-from logger import CsvLog, command, refuse, run, sentence, wait_for
+from logger import CsvLog, command, error_message, refuse, run, wait_for
 from running import Running, wait_for_snapshots
 from sockets import Connections
 
@@ -28,7 +28,7 @@ IS_LAST = {
 def test_a_signal_during_a_long_wait_ends_it_with_a_closing_line(tmp_path, loopback, number, form):
     log = tmp_path / "log"
     with Running(tmp_path, "-o", log, "-s", 60_000_000, "-F", form, "-e", f"port {loopback.port}") as logger:
-        # The records tell that the snapshot is written.
+        # The snapshot is complete when its records are in the log.
         wait_for(lambda: log.exists() and log.read_bytes().count(b"\n") > 16, what="the first snapshot")
         logger.send(number)
         assert (logger.wait(), logger.messages()) == (0, "")
@@ -36,7 +36,7 @@ def test_a_signal_during_a_long_wait_ends_it_with_a_closing_line(tmp_path, loopb
     assert last.endswith(b"\n") and IS_LAST[form](last)
 
 
-def test_a_signal_while_it_works_hard_leaves_whole_lines_and_true_sums(tmp_path):
+def test_a_signal_under_load_leaves_complete_lines_and_correct_totals(tmp_path):
     with Connections("127.0.0.1", 500):
         for attempt in range(5):
             path = tmp_path / f"{attempt}.csv"
@@ -68,17 +68,17 @@ def fifo(directory):
     yield os.open(path, os.O_RDONLY | os.O_NONBLOCK), {}, path
 
 
-def test_a_reader_of_standard_output_that_goes_away_has_seen_enough(tmp_path):
+def test_the_logger_exits_successfully_when_the_reader_closes_the_pipe(tmp_path):
     with pipe(tmp_path) as (reader, options, name):
         with Running(tmp_path, "-o", name, "-s", 1000, "-e", "port 1", **options) as logger:
             os.close(options["stdout"])
             wait_for(lambda: logger.status()["snapshots"] > 0, "a snapshot")
             os.close(reader)
             assert logger.wait() == 0
-            assert "nobody" not in logger.messages() and "pipe" not in logger.messages()
+            assert "closed" not in logger.messages() and "pipe" not in logger.messages()
 
 
-def test_nobody_waits_for_the_next_snapshot_when_the_reader_is_gone(tmp_path):
+def test_the_logger_exits_before_the_next_snapshot_if_the_reader_is_gone(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
     with Running(tmp_path, "-o", "-", "-s", 3_600_000_000, "-e", "port 1", stdout=writer) as logger:
@@ -87,22 +87,22 @@ def test_nobody_waits_for_the_next_snapshot_when_the_reader_is_gone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "made, said",
-    [(fifo, "nobody reads it any more"), (terminal, "Input/output error")],
+    "made, message",
+    [(fifo, "closed by the reader"), (terminal, "Input/output error")],
     ids=["fifo", "terminal"],
 )
-def test_a_reader_that_goes_away_ends_it_with_a_sentence(tmp_path, made, said):
+def test_the_logger_exits_with_an_error_when_the_fifo_or_terminal_is_closed(tmp_path, made, message):
     with (
         made(tmp_path) as (reader, options, name),
         Running(tmp_path, "-o", name, "-s", 1000, "-e", "port 1", **options) as logger,
     ):
         wait_for(lambda: logger.status()["snapshots"] > 0, "a snapshot")
         os.close(reader)
-        assert sentence(logger.wait(), logger.messages().splitlines(keepends=True)[-1]) == f"log {name}: {said}"
+        assert error_message(logger.wait(), logger.messages().splitlines(keepends=True)[-1]) == f"log {name}: {message}"
 
 
 class Session:
-    """A logger in the foreground of a terminal of its own, which a test can close."""
+    """A logger in the foreground of its own terminal, which a test can close."""
 
     def __init__(self, directory, *arguments, enter=()):
         self.master, slave = os.openpty()
@@ -115,7 +115,7 @@ class Session:
         os.close(slave)
         wait_for_snapshots(self.log, 3)
         threads = pathlib.Path(f"/proc/{self.process.pid}/task")
-        wait_for(lambda: any(each.read_text() == "signals\n" for each in threads.glob("*/comm")), "an answer to signals")
+        wait_for(lambda: any(each.read_text() == "signals\n" for each in threads.glob("*/comm")), "the thread that handles signals")
 
     def close(self):
         os.close(self.master)
@@ -125,9 +125,9 @@ class Session:
         assert self.process.wait(timeout=20) == 0
 
 
-def test_in_the_foreground_it_ends_with_its_terminal(tmp_path):
+def test_in_the_foreground_the_logger_exits_with_its_terminal(tmp_path):
     session = Session(tmp_path)
-    # While the terminal is there, the signal means rotation.
+    # While the terminal is open, SIGHUP reopens the log.
     session.log.rename(tmp_path / "old")
     session.process.send_signal(signal.SIGHUP)
     wait_for_snapshots(session.log, 3)
@@ -137,14 +137,14 @@ def test_in_the_foreground_it_ends_with_its_terminal(tmp_path):
     assert log.end()["snapshots"] == log.numbers()[-1]
 
 
-def test_after_nohup_it_outlives_its_terminal(tmp_path):
+def test_after_nohup_the_logger_outlives_its_terminal(tmp_path):
     session = Session(tmp_path, enter=["nohup", "--"])
     session.close()
     wait_for_snapshots(session.log, CsvLog(session.log.read_text()).numbers()[-1] + 50)
     session.end()
 
 
-def test_a_second_run_continues_a_csv_log_under_its_one_header_row(tmp_path, loopback):
+def test_a_second_run_continues_a_csv_log_without_a_second_header_row(tmp_path, loopback):
     path = tmp_path / "x.csv"
     run("-o", path, "-c", 2, "-s", 10_000)
     first = path.read_bytes()
@@ -157,7 +157,7 @@ def test_a_second_run_continues_a_csv_log_under_its_one_header_row(tmp_path, loo
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_log_of_another_format_or_other_columns_is_refused_and_left(tmp_path, loopback, form):
+def test_a_log_of_another_format_or_with_other_columns_is_refused_and_unchanged(tmp_path, loopback, form):
     path = tmp_path / "log"
     run("-o", path, "-F", form, "-c", 1)
     before = path.read_bytes()
@@ -165,7 +165,7 @@ def test_a_log_of_another_format_or_other_columns_is_refused_and_left(tmp_path, 
     if form == "csv":
         others += [["-O", "all"], ["-O", "srtt"]]
     for other in others:
-        assert f"log {path}: it holds something other" in refuse("-o", path, "-c", 1, *other)
+        assert f"log {path}: file exists and cannot be continued" in refuse("-o", path, "-c", 1, *other)
         assert path.read_bytes() == before, other
 
 
@@ -173,24 +173,25 @@ OLD = "gencnt,laddr,lport,faddr,fport,state,srtt,snd_cwnd,rto"
 
 
 def old_log(path, loopback, *arguments, columns=OLD):
-    """A log as a version with another default set of columns left it; gives its bytes."""
+    """Writes a log like a version with other default columns, and returns its contents."""
     run("-o", path, "-c", 2, "-s", 10_000, "-e", f"port {loopback.port}", "-O", columns, *arguments)
     return path.read_bytes()
 
 
 def missing(columns):
+    """Returns the default columns that are not in a list."""
     basic = run("-o", "-", "-c", 1, "-e", "port 1").splitlines()[1].split(",")[2:]
     return ", ".join(name for name in basic if name not in columns.split(","))
 
 
 @pytest.mark.parametrize("changes", [[], ["-x"]])
-def test_a_csv_log_of_an_earlier_default_is_continued_with_its_own_columns(tmp_path, loopback, changes):
+def test_a_csv_log_with_other_default_columns_is_continued_with_its_own(tmp_path, loopback, changes):
     path = tmp_path / "x.csv"
     before = old_log(path, loopback, *changes)
     logger = ["-o", path, "-c", 2, "-s", 10_000, "-e", f"port {loopback.port}", *changes]
     done = subprocess.run(command(*logger), capture_output=True, text=True, timeout=20)
     assert done.returncode == 0 and done.stderr == (
-        f"siftr_cdev_logger: log {path}: it has other columns than the default; continuing with its own until "
+        f"siftr_cdev_logger: log {path}: its columns differ from the default; keeping them until "
         f"the next rotation, without {missing(OLD)}\n"
     )
     assert path.read_bytes().startswith(before)
@@ -201,11 +202,11 @@ def test_a_csv_log_of_an_earlier_default_is_continued_with_its_own_columns(tmp_p
     assert ends[0]["records"] + ends[1]["records"] == len(log.rows) and ends[1]["records"] >= 17
     busy = [row for row in log.rows if row["state"] == "ESTABLISHED"]
     assert all(row["snd_cwnd"].isdigit() and row["srtt"].isdigit() and row["gencnt"].isdigit() for row in busy)
-    # A third run says it again, and nothing else changes.
-    assert "continuing with its own" in subprocess.run(command(*logger), capture_output=True, text=True).stderr
+    # A third run reports it again, and nothing else changes.
+    assert "keeping them until the next rotation" in subprocess.run(command(*logger), capture_output=True, text=True).stderr
 
 
-def test_columns_that_are_not_in_the_default_are_sampled_for_a_log_that_has_them(tmp_path, loopback):
+def test_columns_of_an_existing_log_are_sampled_even_if_they_are_not_in_the_default(tmp_path, loopback):
     path = tmp_path / "x.csv"
     columns = OLD + ",tos"
     old_log(path, loopback, columns=columns)
@@ -216,27 +217,27 @@ def test_columns_that_are_not_in_the_default_are_sampled_for_a_log_that_has_them
 
 
 @pytest.mark.parametrize("columns", [["-O", "basic"], ["-O", "all"], ["-O", OLD.replace("srtt", "rttvar")]])
-def test_columns_that_were_asked_for_are_not_replaced_by_those_of_the_log(tmp_path, loopback, columns):
+def test_requested_columns_are_not_replaced_by_those_of_the_log(tmp_path, loopback, columns):
     path = tmp_path / "x.csv"
     before = old_log(path, loopback)
-    said = refuse("-o", path, "-c", 1, *columns)
-    assert said == (
-        f"log {path}: it holds something other than the CSV with the columns asked for, which would not fit behind it; "
-        "name another file, or move this one away"
+    message = refuse("-o", path, "-c", 1, *columns)
+    assert message == (
+        f"log {path}: file exists and cannot be continued; expected CSV with the requested columns; "
+        "name another file or move this one away"
     )
     assert path.read_bytes() == before
 
 
-def test_a_log_with_columns_of_a_later_version_is_refused_and_left(tmp_path, loopback):
+def test_a_log_with_columns_of_a_later_version_is_refused_and_unchanged(tmp_path, loopback):
     path = tmp_path / "x.csv"
     later = old_log(path, loopback).replace(b"time,snapshot,gencnt,", b"time,snapshot,newer,")
     path.write_bytes(later)
-    assert "it holds something other than the CSV" in refuse("-o", path, "-c", 1)
+    assert "cannot be continued; expected CSV" in refuse("-o", path, "-c", 1)
     assert path.read_bytes() == later
 
 
 @pytest.mark.parametrize("form", ["json", "siftr", "bin"])
-def test_in_other_formats_a_record_says_itself_what_it_has(tmp_path, loopback, form):
+def test_other_formats_are_continued_whatever_their_fields(tmp_path, loopback, form):
     path = tmp_path / "x"
     columns = ["-O", OLD] if form == "json" else []
     run("-o", path, "-F", form, "-c", 1, "-e", f"port {loopback.port}", *columns)
@@ -246,7 +247,7 @@ def test_in_other_formats_a_record_says_itself_what_it_has(tmp_path, loopback, f
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_file_that_is_no_log_is_refused_and_left(tmp_path, form):
+def test_a_file_that_is_not_a_log_is_refused_and_unchanged(tmp_path, form):
     path = tmp_path / "file"
     for content in b"important\n", b"important", b"\x7fELF\0\0", b"\n", b"time,snapshot\n":
         path.write_bytes(content)
@@ -254,26 +255,26 @@ def test_a_file_that_is_no_log_is_refused_and_left(tmp_path, form):
         assert path.read_bytes() == content
 
 
-def test_a_csv_log_torn_at_any_byte_is_continued_and_readable(tmp_path, loopback):
+def test_a_csv_log_truncated_at_any_byte_is_continued_and_readable(tmp_path, loopback):
     path = tmp_path / "x.csv"
     arguments = ["-o", path, "-c", 1, "-O", "laddr,lport,faddr,fport", "-e", f"port {loopback.port}"]
     run(*arguments)
-    whole = path.read_bytes()
-    for place in range(1, len(whole), 13):
-        path.write_bytes(whole[:place])
+    complete = path.read_bytes()
+    for length in range(1, len(complete), 13):
+        path.write_bytes(complete[:length])
         run(*arguments)
-        end = whole.rfind(b"\n", 0, place) + 1
-        assert path.read_bytes().startswith(whole[:end])
+        end = complete.rfind(b"\n", 0, length) + 1
+        assert path.read_bytes().startswith(complete[:end])
         log = CsvLog(path.read_text())
-        assert [note["bytes"] for note in log.noted("torn")] == [place - end] * (place > end), place
-        assert len(log.rows) == 17 + sum(line[:1].isdigit() for line in whole[:end].decode().splitlines())
+        assert [note["bytes"] for note in log.noted("torn")] == [length - end] * (length > end), length
+        assert len(log.rows) == 17 + sum(line[:1].isdigit() for line in complete[:end].decode().splitlines())
 
 
 @pytest.mark.parametrize("form, follows", [("json", b'{"note":"torn","bytes":8}\n'), ("siftr", b"enable_time_secs=")])
-def test_a_torn_line_of_json_and_of_siftr_is_removed(tmp_path, form, follows):
+def test_a_truncated_line_of_json_and_of_siftr_is_removed(tmp_path, form, follows):
     path = tmp_path / form
     run("-o", path, "-F", form, "-c", 1)
-    whole = path.read_bytes()
-    path.write_bytes(whole + b"o,1234.5")
+    complete = path.read_bytes()
+    path.write_bytes(complete + b"o,1234.5")
     run("-o", path, "-F", form, "-c", 1)
-    assert path.read_bytes().startswith(whole + follows)
+    assert path.read_bytes().startswith(complete + follows)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""-e logs what it selects and nothing else."""
+"""-e logs exactly the connections that match."""
 
 import socket
 
@@ -7,7 +7,7 @@ import pytest
 from logger import log, replay, run
 from sockets import Connections, Namespace, ends_of, exchange
 
-# Filters, and what they say of a row.
+# Filters, and equivalent functions of a row.
 SELECT = {
     "state listen": lambda row: row["state"] == "LISTEN",
     "not state = listen": lambda row: row["state"] != "LISTEN",
@@ -25,30 +25,31 @@ SELECT = {
 
 @pytest.mark.parametrize("text", SELECT)
 def test_a_filter_selects_the_rows_that_it_describes(frames, text):
-    whole = replay(frames, "-O", "all")
+    everything = replay(frames, "-O", "all")
     selected = replay(frames, "-O", "all", "-e", text)
-    assert selected.rows == [row for row in whole.rows if SELECT[text](row)]
+    assert selected.rows == [row for row in everything.rows if SELECT[text](row)]
     counts = [(note["matched"], note["records"]) for note in selected.noted("snapshot")]
     assert counts == [(len(selected.rows) // 3,) * 2] * 3
 
 
-def test_a_filter_by_identity_selects_while_the_kernel_is_asked(loopback):
+def test_the_kernel_applies_a_filter_by_address_and_port(loopback):
     client = loopback.clients[3]
     logged = log("-c", 2, "-e", f"port {client.getsockname()[1]} and port {loopback.port}")
     laddr, lport, faddr, fport = ends_of(client)
     for rows in logged.snapshots().values():
         assert set(rows) == {(laddr, lport, faddr, fport), (faddr, fport, laddr, lport)}
     for note in logged.noted("snapshot"):
-        assert note["seen"] == note["matched"] == note["records"] == 2, "the kernel tells of no others"
+        assert note["seen"] == note["matched"] == note["records"] == 2, "the kernel returns no others"
 
 
-def test_a_filter_by_a_statistic_selects_while_the_kernel_is_asked(loopback):
+def test_a_filter_by_a_statistic_is_applied_to_live_connections(loopback):
     exchange(loopback.clients[3], loopback.servers[3], 5000)
     (rows,) = log("-c", 1, "-e", f"port {loopback.port} and received_bytes = 5000").snapshots().values()
     assert set(rows) == {ends_of(loopback.servers[3])}
 
 
-# Filters of which Linux's kernel applies all, or a part, or nothing; A and B are the ports that are listened on.
+# Filters that the Linux kernel applies completely (ALL), or partially or not at all (PART).  A and B are the ports of
+# the listeners.
 ALL = [
     "lport A",
     "not lport A",
@@ -79,20 +80,21 @@ PART = [
 
 @pytest.fixture(scope="module")
 def mixed():
-    """Connections of both families, some of them over IPv4 on an IPv6 socket, and sockets that listen and wait."""
-    with Namespace() as place:
-        with Connections("127.0.0.1", 8, place, place) as a, Connections("::", 3, place, place) as b:
-            with place.inside():
+    """Connections of both families, one of them IPv4 on an IPv6 socket, listeners, and a socket in TIME_WAIT."""
+    with Namespace() as namespace:
+        with Connections("127.0.0.1", 8, namespace, namespace) as a, Connections("::", 3, namespace, namespace) as b:
+            with namespace.inside():
                 over = socket.create_connection(("127.0.0.1", b.port))
             b.accept()
             a.clients[0].close()
             a.servers[0].close()
-            yield place, a.port, b.port
+            yield namespace, a.port, b.port
             over.close()
 
 
 def selected(mixed, text, *source, enter=()):
-    place, a, b = mixed
+    """Returns the connections that a filter selects, and the number that the source returned."""
+    _, a, b = mixed
     text = text.replace("A", str(a)).replace("B", str(b))
     logged = log("-c", 1, "-e", text, *source, enter=enter)
     (rows,), (note,) = logged.snapshots().values(), logged.noted("snapshot")
@@ -100,13 +102,13 @@ def selected(mixed, text, *source, enter=()):
 
 
 @pytest.mark.parametrize("text", ALL + PART)
-def test_what_the_kernel_leaves_out_the_filter_would_have(mixed, text, tmp_path):
+def test_the_kernel_omits_only_connections_that_do_not_match(mixed, text, tmp_path):
     frames = tmp_path / "x.bin"
     run("-F", "bin", "-o", frames, "-c", 1, enter=mixed[0].enter)
     expected, in_all = selected(mixed, text, "-d", frames)
-    found, told = selected(mixed, text, enter=mixed[0].enter)
+    found, returned = selected(mixed, text, enter=mixed[0].enter)
     assert found == expected
     if text in ALL:
-        assert told == len(found), "the kernel tells of no others"
+        assert returned == len(found), "the kernel returns no others"
     else:
-        assert len(found) <= told <= in_all
+        assert len(found) <= returned <= in_all

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""CSV and JSON open in the tools that people have, and say the same."""
+"""CSV and JSON can be read by common tools, and have the same contents."""
 
 import json
 import pathlib
@@ -28,12 +28,13 @@ TYPES = {
 
 
 def written(frames, path, *arguments):
+    """Writes frames as another log, and returns its path."""
     run("-d", frames, "-s", 1000, "-o", path, *arguments)
     return path
 
 
 @pytest.mark.parametrize("columns", ["basic", "all"])
-def test_duckdb_reads_csv_as_it_is_with_the_right_types_and_values(frames, tmp_path, columns):
+def test_duckdb_reads_csv_with_the_right_types_and_values(frames, tmp_path, columns):
     path = written(frames, tmp_path / "x.csv", "-O", columns)
     rows = CsvLog(path.read_text()).rows
     opened = duckdb.sql(f"select * from read_csv('{path}')")
@@ -46,7 +47,7 @@ def test_duckdb_reads_csv_as_it_is_with_the_right_types_and_values(frames, tmp_p
 
 
 class Number(str):
-    """A number's digits, which are not equal to the same as text."""
+    """The digits of a number, which are not equal to the same text."""
 
     def __eq__(self, other):
         return isinstance(other, Number) and super().__eq__(other)
@@ -56,7 +57,7 @@ def typed(cell):
     return Number(cell) if cell.replace(".", "", 1).isdigit() else cell
 
 
-def test_json_has_what_csv_has_of_the_same_frames_key_by_key_in_order(frames, tmp_path):
+def test_json_has_the_same_values_as_csv_in_the_same_order(frames, tmp_path):
     for columns in "basic", "all", "srtt,laddr,options":
         rows = replay(frames, "-O", columns).rows
         path = written(frames, tmp_path / f"{columns}.json", "-O", columns, "-F", "json")
@@ -66,7 +67,7 @@ def test_json_has_what_csv_has_of_the_same_frames_key_by_key_in_order(frames, tm
         assert len(records) == 3 * 22
 
 
-def test_duckdb_reads_json_too(frames, tmp_path):
+def test_duckdb_reads_json(frames, tmp_path):
     path = written(frames, tmp_path / "x.json", "-F", "json")
     rows = replay(frames).rows
     found = duckdb.sql(f"select count(*), sum(lport)::bigint from read_json('{path}') where note is null").fetchall()
@@ -78,7 +79,7 @@ def test_the_notes_of_csv_and_of_json_have_the_same_keys(frames, tmp_path):
     objects = [json.loads(line) for line in path.read_text().splitlines()]
 
     def keys(notes):
-        # How many ticks a replay misses is the machine's doing.
+        # The number of ticks that a replay misses depends on the machine.
         return [list(note) for note in notes if note["note"] != "missed"]
 
     assert keys(each for each in objects if "note" in each) == keys(replay(frames).notes)
@@ -87,7 +88,7 @@ def test_the_notes_of_csv_and_of_json_have_the_same_keys(frames, tmp_path):
     ]  # fmt: skip
 
 
-def test_a_log_says_how_it_was_made_and_ends_with_its_sums(loopback):
+def test_a_log_starts_with_its_options_and_ends_with_its_totals(loopback):
     logged = log("-c", 3, "-s", 20_000, "-O", "laddr,lport,faddr,fport", "-e", f"port {loopback.port}")
     assert logged.lines[0].startswith("# log version=") and logged.lines[1].startswith("time,snapshot,laddr,")
     (about,) = logged.noted("log")
@@ -101,7 +102,7 @@ def test_a_log_says_how_it_was_made_and_ends_with_its_sums(loopback):
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
-def test_a_snapshot_has_the_monotonic_clock_and_a_log_its_boot(form, tmp_path):
+def test_a_snapshot_has_the_monotonic_time_and_a_log_has_its_boot_id(form, tmp_path):
     path = tmp_path / "x"
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     run("-c", 3, "-s", 20_000, "-F", form, "-o", path)
@@ -119,7 +120,7 @@ def test_a_snapshot_has_the_monotonic_clock_and_a_log_its_boot(form, tmp_path):
     assert [note["boot"] for note in found if note["note"] == "log"] == [boot]
 
 
-def test_replayed_frames_keep_their_monotonic_clock_and_are_of_no_known_boot(frames):
+def test_replayed_frames_keep_their_monotonic_time_and_have_no_boot_id(frames):
     logged = replay(frames)
     mono = [shot["mono_ns"] for shot in snapshots(frames.read_bytes())]
     lines = [line for line in logged.lines if line.startswith("# snapshot ")]

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A bin log, read by a reader of its own, whole, cut and damaged."""
+"""A bin log, complete, truncated and damaged, and read by an independent reader."""
 
 import random
 import subprocess
 import zlib
 
-from bin_log import HEADER, NAMES, SNAPSHOT, frames_of, notes, snapshots, whole
+from bin_log import HEADER, NAMES, SNAPSHOT, frames_of, notes, only_frames, snapshots
 from logger import CsvLog, command, refuse, replay, run
 
 
-def places(data):
-    """The same places every time, so that a failure can be looked at: at, before and after frames, and any."""
+def lengths(data):
+    """Returns lengths to which to truncate the data: at frames, after their first byte, and elsewhere.  They are
+    always the same, so that a failure can be reproduced."""
     edges = [frame["at"] for frame in frames_of(data)[0]][1:]
     return sorted({1, *edges, *(edge + 1 for edge in edges), *random.Random(1).sample(range(1, len(data)), 20)})
 
 
-def test_every_frame_of_a_bin_log_fits_its_crc_and_nothing_lies_between_frames(frames):
+def test_every_frame_of_a_bin_log_matches_its_crc_and_nothing_is_between_frames(frames):
     data = frames.read_bytes()
-    assert whole(data)
+    assert only_frames(data)
     shots = snapshots(data)
     assert [shot["sequence"] for shot in shots] == [1, 2, 3]
     assert [shot["mono_ns"] for shot in shots] == sorted(shot["mono_ns"] for shot in shots)
@@ -26,39 +27,39 @@ def test_every_frame_of_a_bin_log_fits_its_crc_and_nothing_lies_between_frames(f
     assert (end["snapshots"], end["records"]) == (3, sum(shot["written"] for shot in shots)) == (3, 3 * 22)
 
 
-def test_a_bin_log_cut_anywhere_is_read_up_to_its_last_whole_snapshot(frames, tmp_path):
+def test_a_bin_log_truncated_anywhere_is_read_up_to_its_last_complete_snapshot(frames, tmp_path):
     data = frames.read_bytes()
     all_rows = replay(frames).rows
     cut = tmp_path / "cut.bin"
-    for place in places(data):
-        cut.write_bytes(data[:place])
-        expected, end = frames_of(data[:place])
+    for length in lengths(data):
+        cut.write_bytes(data[:length])
+        expected, end = frames_of(data[:length])
         expected = [frame for frame in expected if frame["kind"] == SNAPSHOT]
-        out = tmp_path / f"{place}.csv"
-        if end == place:
+        out = tmp_path / f"{length}.csv"
+        if end == length:
             run("-d", cut, "-s", 1000, "-o", out)
         else:
             assert "truncated" in refuse("-d", cut, "-s", 1000, "-o", out)
         read = CsvLog(out.read_text())
-        assert [note["snapshot"] for note in read.noted("snapshot")] == [shot["sequence"] for shot in expected], place
-        assert read.rows == all_rows[: sum(shot["written"] for shot in expected)], place
+        assert [note["snapshot"] for note in read.noted("snapshot")] == [shot["sequence"] for shot in expected], length
+        assert read.rows == all_rows[: sum(shot["written"] for shot in expected)], length
 
 
-def test_a_bin_log_cut_anywhere_is_continued_with_whole_frames(frames, tmp_path):
+def test_a_bin_log_truncated_anywhere_is_continued_with_complete_frames(frames, tmp_path):
     data = frames.read_bytes()
     log = tmp_path / "x.bin"
-    for place in places(data):
-        log.write_bytes(data[:place])
-        _, end = frames_of(data[:place])
+    for length in lengths(data):
+        log.write_bytes(data[:length])
+        _, end = frames_of(data[:length])
         run("-F", "bin", "-o", log, "-c", 1)
         again = log.read_bytes()
         assert again[:end] == data[:end]
-        assert whole(again)
-        assert [note["bytes"] for note in notes(again) if note["note"] == "torn"] == [place - end] * (place > end)
+        assert only_frames(again)
+        assert [note["bytes"] for note in notes(again) if note["note"] == "torn"] == [length - end] * (length > end)
         assert len(snapshots(again)) == len(snapshots(data[:end])) + 1
 
 
-def test_a_flipped_bit_is_noticed_and_not_logged(frames, tmp_path):
+def test_a_flipped_bit_is_detected_and_not_logged(frames, tmp_path):
     data = bytearray(frames.read_bytes())
     third = snapshots(data)[2]
     data[third["at"] + HEADER.size + third["payload_len"] // 2] ^= 4
@@ -68,7 +69,7 @@ def test_a_flipped_bit_is_noticed_and_not_logged(frames, tmp_path):
     assert [note["snapshot"] for note in CsvLog(out.read_text()).noted("snapshot")] == [1, 2]
 
 
-def test_frames_read_and_written_again_keep_every_byte_of_their_records(frames, tmp_path):
+def test_frames_that_are_read_and_written_keep_every_byte_of_their_records(frames, tmp_path):
     copy = tmp_path / "copy.bin"
     run("-d", frames, "-s", 1000, "-F", "bin", "-o", copy)
     kept = "payload record_len sequence wall_ns mono_ns walk_ns seen matched written missed hz flags".split()
@@ -86,7 +87,7 @@ def test_frames_are_read_from_a_pipe_too(frames):
 
 
 def doubled(data, osversion):
-    """The log with the first record of each snapshot once more behind the last, from a kernel of that version."""
+    """Returns the log with the first record of each snapshot repeated after the last, from a kernel of this version."""
     out = b""
     for frame in frames_of(data)[0]:
         if frame["kind"] == SNAPSHOT:
@@ -100,10 +101,10 @@ def doubled(data, osversion):
     return out
 
 
-def test_a_connection_that_freebsd_16_shows_twice_in_a_walk_is_logged_once(frames, tmp_path):
+def test_a_connection_that_freebsd_16_returns_twice_in_a_walk_is_logged_once(frames, tmp_path):
     data = frames.read_bytes()
     twice = tmp_path / "twice.bin"
-    # Kernels before 16 have one list, in which nothing comes twice: what is there stays.
+    # Kernels before 16 have one list without repeated connections, so that all records are kept.
     for osversion, repeated in ((1500068, 1), (1600001, 0)):
         twice.write_bytes(doubled(data, osversion))
         log = replay(twice)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A log that cannot be written for a while: no space, a limit, a disk that fails."""
+"""A log that cannot be written for a while: a full disk, a size limit, a failing disk."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from logger import CsvLog, refuse, wait_for
 from running import Running, failing, strace, wait_for_snapshots
 from sockets import Connections
 
-# A snapshot of 50 connections has both their ends and the listener.
+# A snapshot of 50 connections has both ends of each and the listener.
 EACH = 101
 
 
@@ -27,23 +27,23 @@ def fifty(alone):
 @pytest.fixture
 def tiny(tmp_path):
     """A file system of 1 MiB."""
-    place = tmp_path / "tiny"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tiny", place], check=True)
-    yield place
-    subprocess.run(["umount", place], check=True)
+    mount_point = tmp_path / "tiny"
+    mount_point.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tiny", mount_point], check=True)
+    yield mount_point
+    subprocess.run(["umount", mount_point], check=True)
 
 
 @pytest.fixture
 def ballast(tiny):
-    """Takes space in it, and can be removed."""
+    """A file that occupies space in `tiny`, and can be removed."""
     path = tiny / "ballast"
     path.write_bytes(bytes(400_000))
     return path
 
 
 def gaps_of(*logs):
-    """The gaps: every snapshot is in one of the logs once, or in a gap, with its records."""
+    """Returns the gaps.  Every snapshot must be in one of the logs once, or in a gap with its records."""
     numbers = [number for log in logs for number in log.numbers()]
     gaps = [gap for log in logs for gap in log.noted("gap")]
     missing = sorted(set(range(1, numbers[-1] + 1)) - set(numbers))
@@ -55,14 +55,14 @@ def gaps_of(*logs):
 
 
 def wait_for_drops(logger, count=20):
-    wait_for(lambda: logger.status()["dropped"] > count, "snapshots are dropped", 30)
+    wait_for(lambda: logger.status()["dropped"] > count, "dropped snapshots", 30)
 
 
 def wait_for_gap_end(logger):
-    wait_for(lambda: "it can be written again" in logger.messages(), "the end of the gap")
+    wait_for(lambda: "can be written again" in logger.messages(), "the end of the gap")
 
 
-def test_a_full_disk_costs_what_the_gap_says_and_nothing_more(tiny, ballast, alone, fifty):
+def test_a_full_disk_loses_exactly_the_snapshots_that_the_gap_reports(tiny, ballast, alone, fifty):
     path, old = tiny / "x.csv", tiny / "old.csv"
     arguments = ["-v", "-o", path, "-s", 5000, "-e", f"port {fifty.port}"]
     with Running(tiny.parent, *arguments, enter=alone.enter) as logger:
@@ -70,10 +70,10 @@ def test_a_full_disk_costs_what_the_gap_says_and_nothing_more(tiny, ballast, alo
         ballast.unlink()
         wait_for_gap_end(logger)
         wait_for_drops(logger, 200)
-        # Rotated away and deleted, as a rotation that keeps too few does.
+        # Rotated and deleted, as by a rotation that keeps too few files.
         path.rename(old)
         logger.send(signal.SIGHUP)
-        wait_for(lambda: "it goes on in a new file" in logger.messages(), "the rotation")
+        wait_for(lambda: "reopened" in logger.messages(), "the rotation")
         first = CsvLog(old.read_text())
         old.unlink()
         wait_for_snapshots(path, 20)
@@ -81,15 +81,15 @@ def test_a_full_disk_costs_what_the_gap_says_and_nothing_more(tiny, ballast, alo
         messages = logger.messages()
     last = CsvLog(path.read_text())
     gaps = gaps_of(first, last)
-    # Near the end a smaller snapshot may fit where a larger one did not.
+    # When the disk is almost full, a smaller snapshot may fit after a larger one did not.
     assert len(gaps) >= 2 and {gap["why"] for gap in gaps} == {"No space left on device"}
     assert last.end()["dropped"] == sum(gap["snapshots"] for gap in gaps)
-    assert messages.count(f"log {path}: No space left on device; snapshots are dropped meanwhile\n") == len(gaps)
-    assert messages.count("it can be written again") == len(gaps)
+    assert messages.count(f"log {path}: No space left on device; dropping snapshots until the log can be written\n") == len(gaps)
+    assert messages.count("can be written again") == len(gaps)
 
 
 @pytest.mark.parametrize("form", ["json", "bin"])
-def test_a_full_disk_tears_no_object_and_no_frame(form, tiny, ballast, alone, fifty):
+def test_a_full_disk_truncates_no_object_and_no_frame(form, tiny, ballast, alone, fifty):
     path = tiny / "x"
     arguments = ["-o", path, "-s", 5000, "-F", form, "-e", f"port {fifty.port}"]
     with Running(tiny.parent, *arguments, enter=alone.enter) as logger:
@@ -97,11 +97,11 @@ def test_a_full_disk_tears_no_object_and_no_frame(form, tiny, ballast, alone, fi
         ballast.unlink()
         wait_for_gap_end(logger)
         logger.send(signal.SIGTERM)
-        # By then the disk may be full again, and take no closing line.
+        # The disk may be full again by now, so that the closing line cannot be written.
         assert logger.wait() in (0, 1)
     data = path.read_bytes()
     if form == "bin":
-        assert bin_log.whole(data)
+        assert bin_log.only_frames(data)
         notes = bin_log.notes(data)
     else:
         assert data.endswith(b"\n")
@@ -111,12 +111,12 @@ def test_a_full_disk_tears_no_object_and_no_frame(form, tiny, ballast, alone, fi
 
 
 @pytest.mark.parametrize("mode", [None, "wb", "ab"], ids=["-o", ">", ">>"])
-def test_a_short_write_is_cut_off_at_the_last_whole_snapshot(mode, alone, fifty, tmp_path):
-    """RLIMIT_FSIZE lets a part of the write through, and fails the next one."""
+def test_a_short_write_is_truncated_to_the_last_complete_snapshot(mode, alone, fifty, tmp_path):
+    """With RLIMIT_FSIZE a write is short, and the next one fails."""
     path = tmp_path / "x.csv"
     limit, before, options = 300_000, b"", {}
     if mode:
-        before = b"somebody else's\n"
+        before = b"existing contents\n"
         options["stdout"] = path.open(mode)
         options["stdout"].write(before)
         options["stdout"].flush()
@@ -140,7 +140,7 @@ def test_a_short_write_is_cut_off_at_the_last_whole_snapshot(mode, alone, fifty,
     assert gap["why"] == "File too large"
 
 
-def test_a_disk_that_fails_is_waited_for(alone, fifty, tmp_path):
+def test_a_log_continues_after_the_disk_has_failed(alone, fifty, tmp_path):
     path = tmp_path / "x.csv"
     with Running(tmp_path, "-o", path, "-s", 5000, "-e", f"port {fifty.port}", enter=alone.enter) as logger:
         wait_for_snapshots(path, 10)
@@ -149,19 +149,19 @@ def test_a_disk_that_fails_is_waited_for(alone, fifty, tmp_path):
         wait_for_gap_end(logger)
         time.sleep(0.1)
         logger.stop()
-        assert logger.messages().count("Input/output error; snapshots are dropped") == 1
+        assert logger.messages().count("Input/output error; dropping snapshots") == 1
     (gap,) = gaps_of(CsvLog(path.read_text()))
     assert gap["why"] == "Input/output error"
 
 
-def test_a_start_on_a_full_disk_is_an_error(tiny):
+def test_starting_on_a_full_disk_is_an_error(tiny):
     (tiny / "ballast").write_bytes(bytes(1024 * 1024))
     path = tiny / "x.csv"
     assert refuse("-o", path, "-e", "port 1") == f"log {path}: No space left on device"
 
 
 def synced(directory, path, *arguments):
-    """How often a logger that runs for a second has the log reach the disk."""
+    """Returns how often a logger that runs for a second calls fdatasync(2)."""
     trace = directory / "trace"
     enter = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=fdatasync"]
     with Running(directory, "-o", path, "-t", 1, "-s", 20_000, "-e", "port 1", *arguments, enter=enter) as logger:
@@ -169,12 +169,12 @@ def synced(directory, path, *arguments):
     return trace.read_text().count("fdatasync(")
 
 
-def test_the_log_reaches_the_disk_at_its_end_and_as_often_as_asked(tmp_path):
+def test_the_log_is_synced_at_its_end_and_as_often_as_requested(tmp_path):
     assert synced(tmp_path, tmp_path / "x.csv") == 1
     assert 4 <= synced(tmp_path, tmp_path / "y.csv", "-y", "0.2") <= 6
 
 
-def test_the_old_file_reaches_the_disk_at_every_rotation(tmp_path):
+def test_the_old_file_is_synced_at_every_rotation(tmp_path):
     path, trace = tmp_path / "x.csv", tmp_path / "trace"
     with Running(tmp_path, "-o", path, "-s", 20_000, "-e", "port 1") as logger:
         wait_for_snapshots(path, 2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The manual page and the help tell what there is, and the examples work."""
+"""The manual page and the help are complete, and the examples work."""
 
 import os
 import re
@@ -19,19 +19,19 @@ def test_every_option_is_in_the_help_and_in_the_manual():
     assert len(lines) == 22
     assert {name[1] for name in names if name[1] != "-"} == set("oscFOdtexkqymlbpuvhV")
     described = re.findall(r"^\.It (Fl .*)$", PAGE.read_text(), re.MULTILINE)
-    told = {name.replace("\\", "") for line in described for name in re.findall(r"Fl (\S+)", line)}
-    assert told == {name[1:] for name in names}
+    documented = {name.replace("\\", "") for line in described for name in re.findall(r"Fl (\S+)", line)}
+    assert documented == {name[1:] for name in names}
 
 
-def test_the_manual_is_clean_mdoc():
+def test_mandoc_has_no_complaints_about_the_manual():
     done = subprocess.run(["mandoc", "-T", "lint", PAGE], capture_output=True, text=True)
-    # Which other pages there are depends on the machine.
+    # Warnings about other pages depend on the machine.
     elsewhere = ("referenced manual not found", "mandoc.db", ".../share/man")
     lines = (done.stdout + done.stderr).splitlines()
     assert [line for line in lines if not any(each in line for each in elsewhere)] == []
 
 
-def test_the_manual_tells_every_line_of_the_log_and_every_field_that_is_no_change():
+def test_the_manual_documents_every_note_and_every_field_that_does_not_count_as_a_change():
     text = PAGE.read_text()
     sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.rs") if "tests" not in path.parts)
     names = set(re.findall(r'Note \{\s*name: "(\w+)"', sources)) | {"rotated", "end", "open", "close"}
@@ -43,7 +43,7 @@ def test_the_manual_tells_every_line_of_the_log_and_every_field_that_is_no_chang
 
 
 def test_the_examples_of_the_manual_work_when_pasted(reachable):
-    """Run as they stand, with /var moved into the test's directory."""
+    """They run unchanged, except that /var is in the directory of the test."""
     page = subprocess.run(["mandoc", "-T", "utf8", PAGE], capture_output=True, text=True, check=True).stdout
     plain = re.sub(".\b", "", page)
     part = plain[plain.index("\nEXAMPLES\n") : plain.index("\nSEE ALSO\n")]
@@ -58,7 +58,7 @@ def test_the_examples_of_the_manual_work_when_pasted(reachable):
     try:
         for command in commands:
             command = textwrap.dedent(command).replace("/var/", f"{reachable}/var/").replace("-t 60", "-t 0.1")
-            # What would go on for ever is ended.
+            # Stop a command that would run forever.
             shell = f"timeout --preserve-status -s INT 1 {command}" if "-s 1000000" in command else command
             done = subprocess.run(
                 ["sh", "-ec", shell], cwd=reachable, capture_output=True, text=True, timeout=20,

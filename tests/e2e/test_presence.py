@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which fields are present in which state: what is not known is absent, and never a zero that nobody counted."""
+"""The fields that are present in each state.  An unknown value is absent, and never zero."""
 
 import contextlib
 import json
@@ -13,12 +13,12 @@ from logger import run, wait_for
 from sockets import Connections, Link, Namespace, ends_of, exchange
 from test_states import connecting
 
-# A column for each state; of a state with two columns, the manual's words say which is which:
+# A column for each state.  The states with two columns are:
 #   new    ESTABLISHED before data       data   ESTABLISHED after data in both directions
-#   fw2    FIN_WAIT_2 with its socket    mini   FIN_WAIT_2 of a socket that its process has closed
+#   fw2    FIN_WAIT_2 with a socket      mini   FIN_WAIT_2 after its process has closed the socket
 COLUMNS = "LISTEN SYN_SENT SYN_RCVD new data FIN_WAIT_1 fw2 mini CLOSE_WAIT LAST_ACK CLOSING TIME_WAIT".split()
 
-# x: present, .: absent, ?: either, because it depends on when the peer's segments come.
+# x: present, .: absent, ?: either, depending on when the segments of the peer arrive.
 TABLE = """
                                   LISTEN SYN_SENT SYN_RCVD new data FIN_WAIT_1 fw2 mini CLOSE_WAIT LAST_ACK CLOSING TIME_WAIT
 gencnt laddr lport faddr fport       x      x        x      x   x       x       x   x       x         x        x       x
@@ -71,7 +71,7 @@ ALGORITHMS = "bbr_", "dctcp_", "vegas_"
 
 
 def table():
-    """For each column the fields that are present, and those that may be."""
+    """Returns for each column the fields that are present, and those that may be."""
     present, either = ({column: set() for column in COLUMNS} for _ in range(2))
     header, *lines = [line.split() for line in TABLE.splitlines() if line.strip()]
     assert header == COLUMNS
@@ -84,22 +84,22 @@ def table():
     return present, either
 
 
-def rows_of(place, *arguments):
-    """One snapshot by the ends; an absent field is not there."""
-    lines = run("-c", 1, "-O", "all", "-F", "json", "-o", "-", *arguments, enter=place.enter).splitlines()
+def rows_of(namespace, *arguments):
+    """Returns the rows of one snapshot by their ends, without absent fields."""
+    lines = run("-c", 1, "-O", "all", "-F", "json", "-o", "-", *arguments, enter=namespace.enter).splitlines()
     rows = [row for row in map(json.loads, lines) if "note" not in row]
     return {(row["laddr"], row["lport"], row["faddr"], row["fport"]): row for row in rows}
 
 
-def becomes(place, ends, state):
+def becomes(namespace, ends, state):
     return wait_for(
-        lambda: (row := rows_of(place).get(ends)) and row["state"] == state and row, what=f"{ends} is {state}"
+        lambda: (row := rows_of(namespace).get(ends)) and row["state"] == state and row, what=f"{ends} is {state}"
     )
 
 
 @pytest.fixture(scope="module")
 def rows():
-    """A row for each column."""
+    """A row for each column of the table."""
     with Namespace() as near, Namespace() as far:
         yield made(Link(near, far))
 
@@ -145,16 +145,16 @@ def made(link):
 @pytest.mark.parametrize("column", COLUMNS)
 def test_in_each_state_exactly_the_fields_that_are_known_are_present(rows, column):
     present, either = table()
-    # What the congestion control says of itself depends on which it is.
+    # The statistics of the congestion control depend on the algorithm.
     fields = {name for name in rows[column] if not name.startswith(ALGORITHMS)} - {"time", "snapshot"}
     assert fields - either[column] == present[column], f"of {rows[column]}"
 
 
-def test_every_field_that_the_table_does_not_have_has_its_own_test():
-    """So that a new field cannot be forgotten here."""
+def test_every_field_is_in_the_table_or_has_its_own_test():
+    """A new field cannot be forgotten."""
     lines = run("-c", 1, "-O", "all", "-o", "-", "-e", "port 1").splitlines()
     names = set(lines[1].split(",")[2:])
-    # Of FreeBSD, of accurate ECN, of an algorithm, of a device, with data that waits; and a timer that no state has.
+    # Fields of FreeBSD, of accurate ECN, of an algorithm, of an interface, and timers that no state of the table has.
     module = "fib jid vnet flowid flowtype stack t_flags t_flags2 age snd_una snd_nxt snd_max rcv_nxt rcv_adv segq_len"
     module += " dsack_bytes tlp_bytes zerowin dupacks sack_blocks tlp_packs tt_delack iss irs max_sndwnd softerror"
     module += " incqlen encaps_port log_id"
@@ -166,7 +166,7 @@ def test_every_field_that_the_table_does_not_have_has_its_own_test():
     assert listed & elsewhere == set() and names == listed | elsewhere
 
 
-# What the test itself knows of the connections that it made, field by field.
+# Values that follow from how the test created the connections.
 VALUES = {
     "LISTEN": {"qlen": 0, "qlimit": 7, "shutdown": 0},
     "SYN_SENT": {"snd_cc": 0, "rcv_cc": 0, "inflight": 0, "pipe": 0, "notsent_bytes": 0, "sent_bytes": 0, "unacked": 1},
@@ -182,7 +182,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("column", VALUES)
-def test_the_queues_hold_data_and_neither_syn_nor_fin(rows, column):
+def test_queues_contain_data_and_neither_syn_nor_fin(rows, column):
     assert {field: rows[column].get(field) for field in VALUES[column]} == VALUES[column]
 
 
@@ -192,11 +192,11 @@ def pair(link):
         yield link, connections.clients[0], connections.servers[0]
 
 
-def test_a_fin_without_data_is_no_data(pair):
+def test_a_fin_without_data_does_not_count_as_data(pair):
     link, client, server = pair
     server.shutdown(socket.SHUT_WR)
     row = becomes(link.near, ends_of(client), "CLOSE_WAIT")
-    assert (row["rcv_cc"], row["rmem_alloc"] > 0) == (0, True), "the FIN waits to be read"
+    assert (row["rcv_cc"], row["rmem_alloc"] > 0) == (0, True), "the FIN has not been read"
     assert client.recv(1) == b""
     assert becomes(link.near, ends_of(client), "CLOSE_WAIT")["rcv_cc"] == 0
     link.cut()
@@ -205,14 +205,14 @@ def test_a_fin_without_data_is_no_data(pair):
     assert [row[field] for field in ("snd_cc", "inflight", "pipe", "notsent_bytes", "unacked")] == [0, 0, 0, 0, 1]
 
 
-def test_a_fin_that_waits_behind_a_closed_window_is_not_sent(pair):
+def test_a_fin_that_a_closed_window_delays_is_not_counted_as_sent(pair):
     link, client, server = pair
     client.setblocking(False)
     sent = 0
     with contextlib.suppress(BlockingIOError):
         while True:
             sent += client.send(bytes(65536))
-    # The window is closed when nothing moves any more.
+    # The window is closed when the queue no longer changes.
     wait_for(lambda: (before := rows_of(link.near)[ends_of(client)]) and time.sleep(0.3) is None
              and rows_of(link.near)[ends_of(client)]["snd_cc"] == before["snd_cc"], "a closed window")  # fmt: skip
     before = rows_of(link.near)[ends_of(client)]
@@ -224,7 +224,7 @@ def test_a_fin_that_waits_behind_a_closed_window_is_not_sent(pair):
     assert row["sent_bytes"] + row["notsent_bytes"] == sent
 
 
-def test_data_in_the_receive_queue_is_counted_to_the_byte(pair):
+def test_every_byte_in_the_receive_queue_is_counted(pair):
     link, client, server = pair
     server.sendall(bytes(1234))
     wait_for(lambda: rows_of(link.near)[ends_of(client)]["rcv_cc"] == 1234, "the data")
@@ -250,8 +250,8 @@ def as_nobody():
 
 
 @pytest.mark.parametrize("uid", [0, NOBODY])
-def test_the_owner_of_a_socket_that_no_process_has_open(link, uid):
-    """Before accept(2) and after close(2); kernels before 6.17 send uid 0 then."""
+def test_a_socket_that_no_process_has_open_has_the_owner_that_the_kernel_reports(link, uid):
+    """Before accept(2) and after close(2).  Kernels before 6.17 then send UID 0, which is ignored."""
     with Connections(link.cut4, 0, *link.sides) as connections:
         link_user = contextlib.nullcontext() if uid == 0 else as_nobody()
         with link.near.inside(), link_user:
@@ -269,7 +269,7 @@ def test_the_owner_of_a_socket_that_no_process_has_open(link, uid):
         assert "inode" not in row and row.get("uid") == (owner if KEEPS_OWNER else None)
 
 
-def test_no_condition_on_the_owner_matches_where_there_is_none(link):
+def test_no_condition_matches_an_absent_owner(link):
     with Connections(link.far4, 1, *link.sides) as connections:
         ends = ends_of(connections.clients[0])
         connections.clients[0].close()

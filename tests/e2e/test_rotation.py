@@ -1,40 +1,40 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Rotation, as newsyslog and logrotate do it: rename, then SIGHUP."""
+"""Rotation as by newsyslog and logrotate: rename, then SIGHUP."""
 
 import json
 import signal
 
 import pytest
-from bin_log import SNAPSHOT, whole
+from bin_log import SNAPSHOT, only_frames
 from logger import CsvLog, run, wait_for
 from running import Running, wait_for_snapshots
 from sockets import Connections
 
 
 def rotate(logger, path, number):
-    """Moves the log away and waits until the logger has made another."""
+    """Renames the log and waits until the logger has created another."""
     path.rename(path.with_name(f"{path.name}.{number:06}"))
     logger.send(signal.SIGHUP)
     wait_for(path.exists, "a new log")
 
 
 def parts(path):
-    """The rotated files in their order, and the log itself."""
+    """Returns the rotated files in order, and the log itself."""
     return [*sorted(path.parent.glob(f"{path.name}.*")), path]
 
 
 def assert_every_snapshot_once(*paths):
-    """Gives how many there are."""
+    """Checks that the logs contain every snapshot once, and returns the number of snapshots."""
     numbers = [number for path in paths for number in CsvLog(path.read_text()).numbers()]
     assert numbers == list(range(1, len(numbers) + 1))
     return len(numbers)
 
 
-def test_a_thousand_rotations_under_load_keep_every_snapshot_once(alone, tmp_path):
+def test_a_thousand_rotations_under_load_log_every_snapshot_once(alone, tmp_path):
     rotations = 1000
     path = tmp_path / "x.csv"
     with Connections("127.0.0.1", 20, alone, alone) as connections:
-        # At 1 ms the queue must hold what is taken while the old file reaches a busy disk.
+        # At 1 ms the queue must hold the snapshots that are taken while the old file is synced to a busy disk.
         arguments = ["-o", path, "-s", 1000, "-q", 5000, "-e", f"port {connections.port}"]
         with Running(tmp_path, *arguments, enter=alone.enter) as logger:
             wait_for_snapshots(path, 10)
@@ -52,20 +52,21 @@ def test_a_thousand_rotations_under_load_keep_every_snapshot_once(alone, tmp_pat
 
 
 def read_json(data, is_last):
-    """The snapshots' numbers of a part."""
+    """Returns the numbers of the snapshots in a rotated file, or in the last."""
     objects = [json.loads(line) for line in data.splitlines()]
     assert objects[0]["note"] == "log" and objects[-1]["note"] == ("end" if is_last else "rotated")
     return [each["snapshot"] for each in objects if each.get("note") == "snapshot"]
 
 
 def read_bin(data, is_last):
-    frames = whole(data)
+    """Returns the numbers of the snapshots in a rotated file, or in the last."""
+    frames = only_frames(data)
     assert frames[0]["note"]["note"] == "log" and frames[-1]["note"]["note"] == ("end" if is_last else "rotated")
     return [frame["sequence"] for frame in frames if frame["kind"] == SNAPSHOT]
 
 
-def rotated_often(tmp_path, form):
-    """The parts of a log that was rotated 20 times, of 20 connections without their listener."""
+def rotated_files(tmp_path, form):
+    """Returns the files of a log of 20 connections without their listener, which was rotated 20 times."""
     path = tmp_path / "x"
     with Connections("127.0.0.1", 20) as connections:
         arguments = ["-s", 1000, "-q", 5000, "-F", form, "-e", f"port {connections.port} and not state listen"]
@@ -79,25 +80,25 @@ def rotated_often(tmp_path, form):
 
 @pytest.mark.parametrize("form, read", [("json", read_json), ("bin", read_bin)])
 def test_json_and_bin_rotate_between_two_snapshots(form, read, tmp_path):
-    *rotated, last = rotated_often(tmp_path, form)
+    *rotated, last = rotated_files(tmp_path, form)
     numbers = [number for data in rotated for number in read(data, False)] + read(last, True)
     assert len(numbers) > 20 and numbers == list(range(1, len(numbers) + 1))
 
 
-def test_siftr_rotates_between_two_snapshots_with_the_sums_and_flows_of_each_file(tmp_path):
+def test_siftr_rotates_between_two_snapshots_and_each_file_has_its_own_totals_and_flows(tmp_path):
     records = 0
-    for data in rotated_often(tmp_path, "siftr"):
+    for data in rotated_files(tmp_path, "siftr"):
         first, *rows, last = data.decode().splitlines()
         assert first.startswith("enable_time_secs=") and last.startswith("disable_time_secs=")
         assert f"\ttotal_tcp_pkts={len(rows)}\t" in last
         assert len(last.split("flow_list=")[1].split(",")) - 1 == (40 if rows else 0)
-        # A whole number of snapshots, each of both ends of 20 connections.
+        # Complete snapshots, each of both ends of 20 connections.
         assert len(rows) % 40 == 0
         records += len(rows)
     assert records >= 40 * 20
 
 
-def test_a_hangup_without_a_rename_changes_nothing(tmp_path):
+def test_sighup_without_a_rename_changes_nothing(tmp_path):
     path = tmp_path / "x.csv"
     with Running(tmp_path, "-o", path, "-s", 2000, "-e", "port 1") as logger:
         wait_for_snapshots(path, 2)
@@ -113,17 +114,17 @@ def test_a_hangup_without_a_rename_changes_nothing(tmp_path):
     ]  # fmt: skip
 
 
-def test_where_the_new_file_cannot_be_had_the_old_one_goes_on(tmp_path):
+def test_the_old_file_continues_if_the_new_file_cannot_be_opened(tmp_path):
     path, old = tmp_path / "x.csv", tmp_path / "x.csv.0"
     with Running(tmp_path, "-o", path, "-s", 2000, "-e", "port 1") as logger:
         wait_for_snapshots(path, 2)
         path.rename(old)
-        path.write_text("somebody else's\n")
+        path.write_text("something else\n")
         logger.send(signal.SIGHUP)
-        wait_for(lambda: "it goes on in the file that it has" in logger.messages(), "a message")
+        wait_for(lambda: "keeping the old file" in logger.messages(), "a message")
         before = old.read_bytes().count(b"\n")
         wait_for(lambda: old.read_bytes().count(b"\n") > before + 5, "more snapshots")
-        assert path.read_text() == "somebody else's\n"
+        assert path.read_text() == "something else\n"
         path.unlink()
         logger.send(signal.SIGHUP)
         wait_for_snapshots(path, 2)
@@ -136,35 +137,35 @@ def test_a_long_interval_does_not_delay_the_rotation(tmp_path):
     with Running(tmp_path, "-o", path, "-s", 3_600_000_000, "-e", "port 1") as logger:
         wait_for_snapshots(path, 1)
         rotate(logger, path, 0)
-        wait_for(lambda: path.stat().st_size > 0, "the first lines")
+        wait_for(lambda: path.stat().st_size > 0, "the opening lines")
         assert [note["note"] for note in CsvLog(path.read_text()).notes] == ["log"]
         logger.stop()
 
 
 @pytest.mark.parametrize("changes", [[], ["-x"]])
-def test_a_log_with_columns_of_its_own_has_them_until_it_is_rotated(loopback, tmp_path, changes):
+def test_a_log_with_other_columns_keeps_them_until_it_is_rotated(loopback, tmp_path, changes):
     path, only = tmp_path / "x.csv", ["-e", f"port {loopback.port}", *changes]
     run("-o", path, "-c", 1, "-O", "laddr,lport,faddr,fport,snd_cwnd", *only)
     with Running(tmp_path, "-o", path, "-s", 10_000, *only) as logger:
         wait_for_snapshots(path, 5)
         rotate(logger, path, 1)
         wait_for_snapshots(path, 3)
-        # A file that comes in its place, with columns that the source is not asked for.
+        # A file replaces it that has columns which the source does not sample.
         other = "laddr,lport,faddr,fport,tos"
         incoming = tmp_path / "other.csv"
         run("-o", incoming, "-c", 1, "-O", other, *only)
         third = path.with_name("x.csv.000002")
         path.rename(third)
         incoming.rename(path)
-        held = path.read_bytes()
+        before = path.read_bytes()
         logger.send(signal.SIGHUP)
-        wait_for(lambda: "it goes on in the file that it has" in logger.messages(), "a refusal")
-        assert path.read_bytes() == held
-        # And with fewer columns.
+        wait_for(lambda: "keeping the old file" in logger.messages(), "a refusal")
+        assert path.read_bytes() == before
+        # Another has fewer columns.
         path.unlink()
         run("-o", path, "-c", 1, "-O", "laddr,lport,faddr,fport,srtt", *only)
         logger.send(signal.SIGHUP)
-        wait_for(lambda: logger.messages().count("continuing with its own") == 2, "a warning")
+        wait_for(lambda: logger.messages().count("keeping them until the next rotation") == 2, "a warning")
         wait_for_snapshots(path, 4)
         logger.stop()
     first, second, last = (CsvLog(part.read_text()) for part in (path.with_name("x.csv.000001"), third, path))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""As root with -u, and in the sandbox: what the running process can and cannot do, tried by itself."""
+"""Dropped privileges and the sandbox: the running process itself tries what it can do."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ NOBODY = 65534
 
 @pytest.fixture(scope="module")
 def probe(tmp_path_factory):
-    """A library that has the logger try things; see probe.c."""
+    """The library that makes the logger try operations; see probe.c."""
     library = tmp_path_factory.mktemp("probe") / "probe.so"
     source = pathlib.Path(__file__).with_name("probe.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", library, source], check=True)
@@ -24,7 +24,7 @@ def probe(tmp_path_factory):
 
 
 class Daemon:
-    """A logger in the background that can be asked what it can do."""
+    """A logger in the background, with the library loaded."""
 
     def __init__(self, directory, library, *arguments):
         self.logs, self.outside = directory / "logs", directory / "outside"
@@ -48,7 +48,7 @@ class Daemon:
             directory,
             *["-p", self.pidfile, "-o", self.log, "-s", 5000, "-e", "port 1", *arguments],
             env=os.environ | {key: str(value) for key, value in environment.items()},
-            # As a root has them that logged in.
+            # As after a login as root.
             extra_groups=[0, 4, 24],
         )
         assert (done.returncode, done.stderr) == (0, "")
@@ -58,8 +58,8 @@ class Daemon:
         lines = pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return {key: value.split() for key, value in (line.split(":", 1) for line in lines)}
 
-    def can(self):
-        """What came of what the process tried."""
+    def results(self):
+        """Makes the process try the operations, and returns their results."""
         report = self.logs / "report"
         os.kill(self.pid, signal.SIGUSR2)
         wait_for(lambda: report.exists() and "connect=" in report.read_text(), "the report")
@@ -79,7 +79,7 @@ class Daemon:
 
 @pytest.fixture
 def daemon(reachable, probe):
-    """Makes a daemon, which is ended when the test is."""
+    """Starts a daemon, which is stopped after the test."""
     made = []
 
     def make(*arguments):
@@ -93,13 +93,13 @@ def daemon(reachable, probe):
             each.end()
 
 
-def test_as_nobody_in_the_sandbox_it_can_log_and_rotate_and_nothing_else(daemon):
+def test_as_nobody_in_the_sandbox_it_can_only_log_and_rotate(daemon):
     made = daemon("-u", "nobody")
     state = made.state()
     assert set(state["Uid"]) == {str(NOBODY)} and set(state["Gid"]) == {str(NOBODY)}
-    assert set(state["Groups"]) <= {str(NOBODY)}, "none of root's groups"
+    assert set(state["Groups"]) <= {str(NOBODY)}, "no groups of root"
     assert state["NoNewPrivs"] == ["1"] and state["CapEff"] == state["CapPrm"] == ["0000000000000000"]
-    assert made.can() == {
+    assert made.results() == {
         "read_shadow": "EACCES",
         "read_passwd": "EACCES",
         "create_outside": "EACCES",
@@ -114,33 +114,33 @@ def test_as_nobody_in_the_sandbox_it_can_log_and_rotate_and_nothing_else(daemon)
     wait_for_snapshots(made.log, 5)
     old = made.rotate()
     assert (made.log.stat().st_uid, made.log.stat().st_mode & 0o777) == (NOBODY, 0o640)
-    assert old.stat().st_uid == NOBODY, "also the one that root made"
+    assert old.stat().st_uid == NOBODY, "also the file that root created"
     assert 'sandbox="landlock"' in made.log.read_text()
     numbers = CsvLog(old.read_text()).numbers()
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_also_root_is_confined(daemon):
+def test_root_is_confined_too(daemon):
     made = daemon()
     state = made.state()
     assert set(state["Uid"]) == {"0"} and set(state["Groups"]) == {"0", "4", "24"}
     assert state["NoNewPrivs"] == ["1"]
-    can = made.can()
-    # What Landlock does not know of stays with root: it is root already.
-    assert can.pop("become_root") == "done"
-    assert set(can.values()) == {"EACCES"} and len(can) == 9
+    results = made.results()
+    # Landlock does not restrict setuid(2), and the process already is root.
+    assert results.pop("become_root") == "done"
+    assert set(results.values()) == {"EACCES"} and len(results) == 9
     made.rotate()
 
 
-def test_without_the_sandbox_the_same_tries_succeed_and_the_log_says_so(daemon):
-    """Shows that the tries mean something: only user nobody's limits are left."""
+def test_without_the_sandbox_the_same_operations_succeed_and_the_log_reports_it(daemon):
+    """Checks the other tests: without the sandbox only the permissions of nobody apply."""
     made = daemon("-u", "nobody:daemon", "--no-sandbox")
     assert set(made.state()["Gid"]) == {"1"}
     assert made.state()["NoNewPrivs"] == ["0"]
     assert 'sandbox="off"' in made.log.read_text()
     os.kill(made.pid, signal.SIGUSR2)
-    # execl succeeds: the process is gone.
+    # execl succeeds, so the logger is gone.
     wait_for_end(made.pid)
-    assert (made.outside / "there").exists() and (made.logs / "subdirectory").is_dir()
+    assert (made.outside / "created").exists() and (made.logs / "subdirectory").is_dir()
     assert not made.log.exists() and pathlib.Path("/tmp/siftr_cdev_probe").exists()
     pathlib.Path("/tmp/siftr_cdev_probe").unlink()

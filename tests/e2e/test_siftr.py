@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A siftr log reads with a reader that was written from siftr(4) of FreeBSD 14 alone."""
+"""A siftr log can be parsed by a parser that was written only from siftr(4) of FreeBSD 14."""
 
 import re
 
@@ -16,13 +16,14 @@ FIELDS = """direction time laddr lport faddr fport ssthresh cwnd flags2 snd_wnd 
 
 
 def pairs(line, keys):
+    """Returns the pairs of a line, which must have these keys in order."""
     cells = dict(cell.split("=", 1) for cell in line.split("\t"))
     assert list(cells) == keys
     return cells
 
 
 class SiftrLog:
-    """One enabling of siftr, up to its disabling."""
+    """A log from enabling siftr to disabling it."""
 
     def __init__(self, text):
         assert text.endswith("\n")
@@ -57,7 +58,7 @@ def test_a_siftr_log_has_the_lines_of_siftr_and_each_flow_once(loopback):
     assert sorted(log.flows) == sorted(logged) and len(logged) == len(loopback.all())
 
 
-# The fields that have a column of their own in CSV.
+# The fields that correspond to a column of CSV.
 SAME = dict(
     laddr="laddr", lport="lport", faddr="faddr", fport="fport", ssthresh="snd_ssthresh", cwnd="snd_cwnd",
     snd_wnd="snd_wnd", rcv_wnd="rcv_wnd", snd_scale="snd_scale", rcv_scale="rcv_scale", mss="maxseg", srtt="srtt",
@@ -66,7 +67,7 @@ SAME = dict(
 )  # fmt: skip
 
 
-def test_a_siftr_log_has_the_values_that_csv_has_of_the_same_frames(frames):
+def test_a_siftr_log_has_the_same_values_as_csv(frames):
     log = siftr("-d", frames, "-s", 1000)
     rows = [row for row in replay(frames, "-O", "all").rows if row["state"] == "ESTABLISHED"]
     assert len(rows) == 3 * 20

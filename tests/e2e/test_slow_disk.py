@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A log that takes nothing for a while: sampling goes on in time, and what the queue does not hold is counted."""
+"""A log that blocks for a while: sampling continues on time, and snapshots are counted that the queue cannot hold."""
 
 import os
 import pathlib
@@ -23,7 +23,7 @@ def hundred(alone):
 
 @pytest.fixture
 def fifo(tmp_path):
-    """A FIFO, and a descriptor of it that nobody reads yet."""
+    """A FIFO, and a descriptor from which nobody reads yet."""
     path = tmp_path / "fifo"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -32,10 +32,11 @@ def fifo(tmp_path):
 
 
 def samples_taken(status):
+    """Returns the number of samples that were taken."""
     return status["snapshots"] + status["dropped"] + status["waiting"]
 
 
-def test_a_fifo_that_nobody_reads_stops_no_sample(fifo, alone, hundred, tmp_path):
+def test_sampling_continues_while_nobody_reads_the_fifo(fifo, alone, hundred, tmp_path):
     path, reader = fifo
     arguments = ["-o", path, "-s", 20_000, "-q", 8, "-e", f"port {hundred.port}"]
     with Running(tmp_path, *arguments, enter=alone.enter) as logger:
@@ -58,7 +59,7 @@ def test_a_fifo_that_nobody_reads_stops_no_sample(fifo, alone, hundred, tmp_path
 
         reading = threading.Thread(target=read)
         reading.start()
-        wait_for(lambda: logger.status()["snapshots"] > first["snapshots"] + 20, "a log that is read")
+        wait_for(lambda: logger.status()["snapshots"] > first["snapshots"] + 20, "snapshots in the log")
         logger.stop()
         reading.join()
     log = CsvLog(data.decode())
@@ -70,38 +71,38 @@ def test_a_fifo_that_nobody_reads_stops_no_sample(fifo, alone, hundred, tmp_path
     assert (log.end()["dropped"], log.end()["snapshots"]) == (lost, len(numbers))
 
 
-def test_an_end_does_not_wait_for_ever_for_a_log_that_takes_nothing(fifo, hundred, alone, tmp_path):
+def test_stopping_does_not_wait_forever_for_a_log_that_blocks(fifo, hundred, alone, tmp_path):
     arguments = ["-o", fifo[0], "-s", 5000, "-e", f"port {hundred.port}"]
     with Running(tmp_path, *arguments, enter=alone.enter) as logger:
         wait_for(lambda: logger.status()["dropped"] > 0, "a full queue")
-        # timeout(1) sends a signal twice; that is one request.
+        # timeout(1) sends a signal twice, which is one request.
         logger.send(signal.SIGTERM)
         time.sleep(0.1)
         logger.send(signal.SIGTERM)
         time.sleep(1.1)
-        assert logger.process.poll() is None, "it has patience"
+        assert logger.process.poll() is None, "it still waits"
         logger.send(signal.SIGTERM)
         assert logger.wait() == 1
-        said = logger.messages()
-    assert re.search(r"the log does not take what is left; \d+ snapshots or more are lost\n$", said)
+        messages = logger.messages()
+    assert re.search(r"stopped before the log was complete; lost at least \d+ queued snapshots\n$", messages)
 
 
 @pytest.fixture
 def disk(tmp_path):
-    """A file system on a disk of its own, which can be frozen."""
-    image, place = tmp_path / "image", tmp_path / "disk"
-    place.mkdir()
+    """A file system on its own disk, which can be frozen."""
+    image, mount_point = tmp_path / "image", tmp_path / "disk"
+    mount_point.mkdir()
     image.write_bytes(bytes(16 * 1024 * 1024))
     subprocess.run(["mkfs.ext4", "-q", image], check=True)
-    mounted = subprocess.run(["mount", "-o", "loop", image, place], capture_output=True, text=True)
+    mounted = subprocess.run(["mount", "-o", "loop", image, mount_point], capture_output=True, text=True)
     if mounted.returncode != 0 and not pathlib.Path("/dev/loop-control").exists():
         pytest.skip("this kernel has no loop devices")
     mounted.check_returncode()
-    yield place
-    subprocess.run(["umount", place], check=True)
+    yield mount_point
+    subprocess.run(["umount", mount_point], check=True)
 
 
-def test_a_frozen_disk_costs_nothing_that_the_queue_holds(disk):
+def test_a_frozen_disk_loses_no_snapshot_that_fits_in_the_queue(disk):
     path = disk / "x.csv"
     with Running(disk.parent, "-o", path, "-s", 10_000, "-q", 500, "-e", "port 1") as logger:
         wait_for_snapshots(path, 10)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Every state of the TCP state machine is logged under its name."""
+"""Every state of the TCP state machine is logged with its name."""
 
 import contextlib
 import errno
@@ -10,26 +10,26 @@ from logger import log, wait_for
 from sockets import Connections, Link, ends_of
 
 
-def rows_of(place):
-    """The rows of one snapshot by their ends."""
-    (rows,) = log("-c", 1, "-O", "all", enter=place.enter).snapshots().values()
+def rows_of(namespace):
+    """Returns the rows of one snapshot by their ends."""
+    (rows,) = log("-c", 1, "-O", "all", enter=namespace.enter).snapshots().values()
     return rows
 
 
-def becomes(place, ends, state):
-    """The row of that connection once it is in that state."""
+def becomes(namespace, ends, state):
+    """Waits until a connection is in a state, and returns its row."""
 
     def row():
-        found = rows_of(place).get(ends)
+        found = rows_of(namespace).get(ends)
         return found if found and found["state"] == state else None
 
     return wait_for(row, what=f"{ends} is {state}")
 
 
 @contextlib.contextmanager
-def connecting(place, to, source=None):
-    """A socket that has begun to connect and cannot end it."""
-    with place.inside():
+def connecting(namespace, to, source=None):
+    """A socket that has started to connect, and cannot finish."""
+    with namespace.inside():
         client = socket.socket()
     with client:
         if source:
@@ -40,7 +40,7 @@ def connecting(place, to, source=None):
 
 
 @pytest.mark.parametrize("host, anyone", [(Link.far4, "0.0.0.0"), (Link.far6, "::")])
-def test_a_listener_tells_how_many_connections_wait_and_how_many_may(link, host, anyone):
+def test_a_listener_has_the_length_and_the_limit_of_its_queue(link, host, anyone):
     with Connections(host, 0, *link.sides, backlog=5) as connections:
         for _ in range(3):
             connections.connect()
@@ -48,7 +48,7 @@ def test_a_listener_tells_how_many_connections_wait_and_how_many_may(link, host,
         def row():
             return rows_of(link.far)[host, connections.port, anyone, 0]
 
-        wait_for(lambda: row()["qlen"] == "3", what="three connections wait")
+        wait_for(lambda: row()["qlen"] == "3", what="three queued connections")
         assert (row()["state"], row()["qlimit"]) == ("LISTEN", "5")
         connections.accept()
         assert row()["qlen"] == "2"
@@ -62,7 +62,7 @@ def test_the_ends_of_a_half_closed_connection_are_in_fin_wait_2_and_close_wait(l
         becomes(link.far, ends_of(server), "CLOSE_WAIT")
 
 
-def test_a_connection_that_its_process_closed_is_logged_in_fin_wait_2(link):
+def test_a_connection_that_its_process_has_closed_is_logged_in_fin_wait_2(link):
     with Connections(link.far4, 1, *link.sides) as connections:
         ends = ends_of(connections.clients[0])
         connections.clients[0].close()
@@ -81,7 +81,7 @@ def test_the_end_that_closed_first_is_in_time_wait_and_has_no_owner(link, host):
         assert 0 < int(row["tt_2msl"]) <= 60_000_000
 
 
-def test_a_connection_that_nobody_answers_is_in_syn_sent_and_has_no_round_trip_time(link):
+def test_a_connection_without_an_answer_is_in_syn_sent_and_has_no_round_trip_time(link):
     link.cut()
     with connecting(link.near, (link.cut4, 9)):
         (row,) = rows_of(link.near).values()
@@ -90,7 +90,7 @@ def test_a_connection_that_nobody_answers_is_in_syn_sent_and_has_no_round_trip_t
     assert 0 < int(row["tt_rexmt"]) <= 3_000_000
 
 
-def test_a_connection_whose_handshake_is_not_ended_is_in_syn_rcvd(link):
+def test_a_connection_with_an_incomplete_handshake_is_in_syn_rcvd(link):
     link.cut()
     with Connections(link.near4, 0, *reversed(link.sides)) as connections:
         with connecting(link.far, (link.near4, connections.port), source=link.cut4) as client:

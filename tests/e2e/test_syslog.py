@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Records and messages to rsyslogd: over the local socket, UDP and TCP, and across its restart."""
+"""Records and messages to rsyslogd over the local socket, UDP and TCP, and across its restart."""
 
 import collections
 import os
@@ -27,24 +27,24 @@ action(type="omfile" file="{out}" template="all" queue.type="direct")
 """
 
 
-# What stands behind the facility in -l.
+# The part of the argument of -l that follows the facility.
 TRANSPORTS = {"local": "", "udp": "@127.0.0.1", "tcp": "@@127.0.0.1:601"}
 
 
 class Rsyslogd:
-    """rsyslogd in a network namespace, with a /dev of its own, in which /dev/log is its socket."""
+    """rsyslogd in a network namespace, with its own /dev, in which /dev/log is its socket."""
 
-    def __init__(self, directory, place):
-        self.directory, self.place = directory, place
+    def __init__(self, directory, namespace):
+        self.directory, self.namespace = directory, namespace
         self.out = directory / "received"
         (directory / "rsyslog.conf").write_text(CONFIGURATION.format(out=self.out))
-        # A mount namespace that lives as long as this process of ours reads from its pipe.
+        # The mount namespace exists while this process reads from its pipe.
         devices = "mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9"
         script = f"mount -t tmpfs dev /dev && {devices} && echo ready && read end"
-        line = [*place.enter, "unshare", "-m", "sh", "-c", script]
+        line = [*namespace.enter, "unshare", "-m", "sh", "-c", script]
         self.holder = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
-        self.enter = [*place.enter, "nsenter", "-m", "-t", str(self.holder.pid)]
+        self.enter = [*namespace.enter, "nsenter", "-m", "-t", str(self.holder.pid)]
         self.start()
 
     def start(self):
@@ -53,7 +53,7 @@ class Rsyslogd:
         wait_for(self.is_reachable, "rsyslogd's sockets")
 
     def is_reachable(self):
-        with self.place.inside():
+        with self.namespace.inside():
             probe = socket.socket()
         with probe:
             reached = probe.connect_ex(("127.0.0.1", 601)) == 0
@@ -71,7 +71,7 @@ class Rsyslogd:
         self.holder.communicate("\n")
 
     def received(self):
-        """Head and text of every message of the logger."""
+        """Returns header and text of every message of the logger."""
         if not self.out.exists():
             return []
         lines = [line.split("|", 1) for line in self.out.read_text().splitlines()]
@@ -80,9 +80,9 @@ class Rsyslogd:
     def texts(self):
         return [text for _, text in self.received()]
 
-    def count(self, begin):
-        """How many messages begin so."""
-        return sum(text.startswith(begin) for text in self.texts())
+    def count(self, prefix):
+        """Returns the number of messages with this prefix."""
+        return sum(text.startswith(prefix) for text in self.texts())
 
 
 @pytest.fixture
@@ -92,22 +92,24 @@ def rsyslogd(alone, tmp_path):
 
 
 def pairs(text):
-    """The pairs of a message, behind its name if it has one."""
+    """Returns the pairs of a message, without its name."""
     return {key: value_of(value) for key, value in re.findall(r'(\w+)=("[^"]*"|\S+)', text)}
 
 
 def records_of(texts):
+    """Returns the records among messages."""
     return [pairs(text) for text in texts if text.startswith("time=")]
 
 
 def numbers_of(texts):
+    """Returns the numbers of the snapshots among messages."""
     return [pairs(text)["snapshot"] for text in texts if text.startswith("snapshot ")]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_no_record_is_lost_at_a_thousand_a_second(transport, rsyslogd, alone, tmp_path):
+def test_no_record_is_lost_at_a_thousand_records_per_second(transport, rsyslogd, alone, tmp_path):
     with Connections("127.0.0.1", 50, alone, alone) as connections:
-        # 101 records ten times a second, for three seconds.
+        # 101 records every 100 ms, for three seconds.
         arguments = ["-s", 100_000, "-t", 3, "-e", f"port {connections.port}"]
         target = "local3.notice" + TRANSPORTS[transport]
         with Running(tmp_path, "-l", target, *arguments, enter=rsyslogd.enter) as logger:
@@ -128,36 +130,36 @@ def test_no_record_is_lost_at_a_thousand_a_second(transport, rsyslogd, alone, tm
 
 
 @pytest.mark.parametrize("transport", ["local", "tcp"])
-def test_a_restarted_daemon_is_reached_again(transport, rsyslogd, alone, tmp_path):
+def test_the_logger_reconnects_to_a_restarted_daemon(transport, rsyslogd, alone, tmp_path):
     with Connections("127.0.0.1", 5, alone, alone) as connections:
         arguments = ["-s", 200_000, "-e", f"port {connections.port}"]
         target = "local0" + TRANSPORTS[transport]
         with Running(tmp_path, "-l", target, *arguments, enter=rsyslogd.enter) as logger:
             wait_for(lambda: rsyslogd.count("snapshot "), "records")
-            # Right behind a snapshot, when nothing is on its way: what rsyslogd has not read is lost with it.
+            # Kill it right after a snapshot, when it has read everything: unread messages would be lost.
             count = rsyslogd.count("snapshot ")
             wait_for(lambda: rsyslogd.count("snapshot ") > count, "one more snapshot")
             rsyslogd.process.kill()
             rsyslogd.process.wait()
             before = numbers_of(rsyslogd.texts())[-1]
             time.sleep(1)
-            assert logger.status()["waiting"] >= 3, "the queue holds what is taken meanwhile"
+            assert logger.status()["waiting"] >= 3, "snapshots are queued meanwhile"
             rsyslogd.start()
             wait_for(lambda: numbers_of(rsyslogd.texts())[-1] > before + 10, "records again")
             logger.stop()
-            said = [line for line in logger.messages().splitlines() if " status " not in line]
-    assert [line.rsplit("; ", 1)[-1] for line in said] == [
-        "it is waited for",
-        f"siftr_cdev_logger: syslog {target}: it is reached again",
+            messages = [line for line in logger.messages().splitlines() if " status " not in line]
+    assert [line.rsplit("; ", 1)[-1] for line in messages] == [
+        "retrying",
+        f"siftr_cdev_logger: syslog {target}: reconnected",
     ]
-    assert re.match(rf"siftr_cdev_logger: syslog {target}: [A-Z][a-z ]+; it is waited for$", said[0])
+    assert re.match(rf"siftr_cdev_logger: syslog {target}: [A-Z][a-z ]+; retrying$", messages[0])
     wait_for(lambda: rsyslogd.count("end "), "the last message")
     numbers = numbers_of(rsyslogd.texts())
     assert numbers == list(range(1, len(numbers) + 1))
     assert len(records_of(rsyslogd.texts())) == 11 * len(numbers)
 
 
-def test_the_sandbox_lets_tcp_be_connected_to_again(rsyslogd, tmp_path):
+def test_the_sandbox_allows_reconnecting_over_tcp(rsyslogd, tmp_path):
     arguments = ["-l", "local0" + TRANSPORTS["tcp"], "-s", 20_000, "-e", "port 1", "-u", "nobody"]
     with Running(tmp_path, *arguments, enter=rsyslogd.enter) as logger:
         wait_for(lambda: rsyslogd.count("snapshot "), "records")
@@ -168,14 +170,14 @@ def test_the_sandbox_lets_tcp_be_connected_to_again(rsyslogd, tmp_path):
     assert {pairs(text)["sandbox"] for text in rsyslogd.texts() if text.startswith("log ")} == {"landlock"}
 
 
-def test_a_daemon_tells_its_messages_to_syslog(rsyslogd, tmp_path):
+def test_a_daemon_sends_its_messages_to_syslog(rsyslogd, tmp_path):
     log, pidfile = tmp_path / "x.csv", tmp_path / "x.pid"
     arguments = ["-v", "-p", pidfile, "-o", log, "-s", 20_000, "-e", "port 1"]
     started = start(tmp_path, *arguments, enter=rsyslogd.enter)
     assert (started.returncode, started.stderr) == (0, "")
     pid = int(pidfile.read_text())
     try:
-        # Also across a restart of rsyslogd.
+        # Before and after a restart of rsyslogd.
         for restart in False, True:
             if restart:
                 rsyslogd.stop()
@@ -192,8 +194,8 @@ def test_a_daemon_tells_its_messages_to_syslog(rsyslogd, tmp_path):
     finally:
         os.kill(pid, signal.SIGTERM)
     assert [text for text in rsyslogd.texts() if text.startswith("log ")] == [
-        f"log {log}: Is a directory; it goes on in the file that it has",
-        f"log {log}: it goes on in a new file",
+        f"log {log}: Is a directory; keeping the old file",
+        f"log {log}: reopened",
     ]
     assert all(pairs(text)["log"] == str(log) for text in rsyslogd.texts() if text.startswith("status "))
     # daemon is 3, warning 4, info 6.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""No tick, no snapshot and no record is lost without a word."""
+"""No tick, snapshot or record is lost without a report."""
 
 import resource
 import statistics
@@ -10,12 +10,12 @@ from sockets import Connections, ends_of
 
 def test_samples_are_taken_at_absolute_times():
     logged = log("-s", 10_000, "-c", 200, "-e", "lport 0")
-    late = [note["time"] - 0.01 * (place + note["missed_ticks"]) for place, note in enumerate(logged.noted("snapshot"))]
-    # One that waits after its work drifts through the whole interval again and again.
+    late = [note["time"] - 0.01 * (index + note["missed_ticks"]) for index, note in enumerate(logged.noted("snapshot"))]
+    # If the logger waited for an interval after each sample, the samples would drift.
     assert statistics.median(late) - min(late) < 0.0025
 
 
-def test_of_ten_thousand_sockets_each_is_in_each_snapshot_and_every_tick_is_taken_or_missed(alone, tmp_path):
+def test_each_of_ten_thousand_sockets_is_in_each_snapshot_and_every_tick_is_taken_or_missed(alone, tmp_path):
     resource.setrlimit(resource.RLIMIT_NOFILE, (12_000, max(12_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     path = tmp_path / "x.csv"
     with Connections("127.0.0.1", 5000, alone, alone) as connections:

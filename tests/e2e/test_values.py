@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is logged is what getsockopt(TCP_INFO) says on the socket itself."""
+"""Logged values are those that getsockopt(TCP_INFO) returns for the socket itself."""
 
 import collections
 import socket
@@ -12,14 +12,14 @@ from sockets import Connections, ends_of, exchange, tcp_info
 STATES = {1: "ESTABLISHED", 4: "FIN_WAIT_1", 5: "FIN_WAIT_2", 8: "CLOSE_WAIT"}
 OPTIONS = [(1, "ts"), (2, "sack"), (4, "wscale"), (8, "ecn"), (32, "tfo")]
 
-# Each column, and its value by a struct tcp_info.
+# Each column, and its value as a function of a struct tcp_info.
 VALUES = {
     "state": lambda i: STATES[i["state"]],
     "options": lambda i: "|".join(name for bit, name in OPTIONS if i["options"] & bit) or "none",
     "snd_scale": lambda i: i["snd_wscale"],
     "rcv_scale": lambda i: i["rcv_wscale"],
     "snd_cwnd": lambda i: i["snd_cwnd"] * i["snd_mss"],
-    # The first says that no loss has set it.
+    # The first value means that no loss has set the threshold yet.
     "snd_ssthresh": lambda i: 1073725440 if i["snd_ssthresh"] == 2**31 - 1 else i["snd_ssthresh"] * i["snd_mss"],
     "snd_wnd": lambda i: i["snd_wnd"],
     "rcv_wnd": lambda i: i["rcv_wnd"],
@@ -36,13 +36,13 @@ VALUES = {
     "rexmit_packs": lambda i: i["total_retrans"],
     "ooo_packs": lambda i: i["rcv_ooopack"],
     "dsack_packs": lambda i: i["dsack_dups"],
-    # Only accurate ECN tells how many there were.
+    # Known only with accurate ECN.
     "delivered_ce": lambda i: "",
     "rxtshift": lambda i: i["backoff"],
-    # Zero says that nothing was measured.
+    # Zero means that nothing was measured.
     "delivery_rate": lambda i: i["delivery_rate"] or "",
     "pacing_rate": lambda i: i["pacing_rate"],
-    # All ones says that there is no limit.
+    # The maximum value means that there is no limit.
     "max_pacing_rate": lambda i: "" if i["max_pacing_rate"] == 2**64 - 1 else i["max_pacing_rate"],
     "busy_time": lambda i: i["busy_time"],
     "rwnd_limited": lambda i: i["rwnd_limited"],
@@ -73,14 +73,14 @@ VALUES = {
     "fastopen_client_fail": lambda i: i["limited"] >> 1 & 3,
 }
 
-# While a connection lives these only grow, and those stay as the handshake made them.
+# GROWING never decrease during a connection, and FIXED do not change after the handshake.
 GROWING = """sent_bytes acked_bytes received_bytes rexmit_bytes rexmit_packs ooo_packs segs_out segs_in data_segs_out
     data_segs_in delivered busy_time""".split()
 FIXED = "state options snd_scale rcv_scale maxseg advmss pmtu".split()
 
 
 def values_of(connections):
-    """Of each connection every column's value as text, by its ends."""
+    """Returns every column's value as text, for each connection by its ends."""
     infos = {ends_of(connection): tcp_info(connection) for connection in connections}
     return {ends: {column: str(value(info)) for column, value in VALUES.items()} for ends, info in infos.items()}
 
@@ -91,16 +91,16 @@ def test_a_quiet_connection_is_logged_with_exactly_the_values_of_tcp_info(link):
         for connections in (four, six):
             for client, server in zip(connections.clients, connections.servers, strict=True):
                 exchange(client, server, sizes[connections.host])
-        for place, sockets in (link.near, four.clients + six.clients), (link.far, four.servers + six.servers):
+        for namespace, sockets in (link.near, four.clients + six.clients), (link.far, four.servers + six.servers):
 
             def quiet():
                 before = values_of(sockets)
                 time.sleep(0.3)
                 return before if values_of(sockets) == before else None
 
-            before = wait_for(quiet, what="acknowledgements have ended")
-            snapshots = log("-c", 3, "-O", "all", "-e", "state established", enter=place.enter).snapshots()
-            assert values_of(sockets) == before, "nothing moved while it was logged"
+            before = wait_for(quiet, what="the last acknowledgements")
+            snapshots = log("-c", 3, "-O", "all", "-e", "state established", enter=namespace.enter).snapshots()
+            assert values_of(sockets) == before, "nothing changed while it was logged"
             assert sorted(snapshots) == [1, 2, 3]
             for rows in snapshots.values():
                 assert {ends: {column: row[column] for column in VALUES} for ends, row in rows.items()} == before
@@ -110,7 +110,7 @@ def test_a_quiet_connection_is_logged_with_exactly_the_values_of_tcp_info(link):
 
 
 class Traffic:
-    """Sends without end on the first connection of each, and asks the kernel about all of them meanwhile."""
+    """Sends continuously on the first connection of each group, and meanwhile queries the kernel about all of them."""
 
     def __init__(self, *groups):
         self.stop = threading.Event()
@@ -119,20 +119,20 @@ class Traffic:
         self.bulk = {self.ends[group.clients[0]] for group in groups}
         self.samples = collections.defaultdict(list)
         servers = [server for group in groups for server in group.servers]
-        self.swallowing = [threading.Thread(target=self.swallow, args=[server]) for server in servers]
-        self.asking = [threading.Thread(target=self.ask)]
-        self.sending = [threading.Thread(target=self.send, args=[group.clients[0]]) for group in groups]
+        self.receivers = [threading.Thread(target=self.receive, args=[server]) for server in servers]
+        self.queries = [threading.Thread(target=self.query)]
+        self.senders = [threading.Thread(target=self.send, args=[group.clients[0]]) for group in groups]
 
     def send(self, client):
         while not self.stop.is_set():
             client.sendall(bytes(20_000))
 
-    def swallow(self, server):
+    def receive(self, server):
         while server.recv(65536):
             pass
 
-    def ask(self):
-        """For each connection: when it was asked, when it had answered, and what."""
+    def query(self):
+        """Records for each connection the times before and after the query, and the answer."""
         while not self.stop.wait(0.002):
             for client in self.clients:
                 asked = time.time()
@@ -140,21 +140,21 @@ class Traffic:
                 self.samples[self.ends[client]].append((asked, time.time(), info))
 
     def __enter__(self):
-        for thread in self.swallowing + self.asking + self.sending:
+        for thread in self.receivers + self.queries + self.senders:
             thread.start()
         return self
 
     def __exit__(self, *_):
         self.stop.set()
-        for thread in self.asking + self.sending:
+        for thread in self.queries + self.senders:
             thread.join()
         for client in self.clients:
             client.shutdown(socket.SHUT_WR)
-        for thread in self.swallowing:
+        for thread in self.receivers:
             thread.join()
 
     def around(self, ends, begin, end):
-        """What the kernel said last before and first after that time, and all that it said half a second around."""
+        """Returns the last answer before `begin`, the first after `end`, and all within half a second of them."""
         samples = self.samples[ends]
         before = [info for _, answered, info in samples if answered < begin]
         after = [info for asked, _, info in samples if asked > end]
@@ -162,7 +162,7 @@ class Traffic:
         return before[-1], after[0], [before[-1], *around, after[0]]
 
 
-def test_behind_a_bottleneck_every_value_lies_where_the_kernel_moved(link):
+def test_with_a_bottleneck_every_value_is_between_those_before_and_after(link):
     link.bottleneck()
     with Connections(link.far4, 5, *link.sides) as four, Connections(link.far6, 5, *link.sides) as six:
         with Traffic(four, six) as traffic:
@@ -172,12 +172,12 @@ def test_behind_a_bottleneck_every_value_lies_where_the_kernel_moved(link):
                     any(info["total_retrans"] > 0 for _, _, info in traffic.samples[ends]) for ends in traffic.bulk
                 )
 
-            wait_for(lost, what="the bottleneck drops a segment of both senders")
+            wait_for(lost, what="a lost segment of both senders")
             logged = log("-t", 2, "-O", "all", enter=link.near.enter)
             answered = {ends: len(samples) for ends, samples in traffic.samples.items()}
             wait_for(
                 lambda: all(len(traffic.samples[ends]) > count + 1 for ends, count in answered.items()),
-                what="the kernel is asked once more",
+                what="another answer of the kernel",
             )
     walks = {note["snapshot"]: note for note in logged.noted("snapshot")}
     (end,) = logged.noted("end")
@@ -191,7 +191,7 @@ def test_behind_a_bottleneck_every_value_lies_where_the_kernel_moved(link):
                 assert VALUES[column](before) <= int(row[column]) <= VALUES[column](after), column
             for column in FIXED:
                 assert row[column] == str(VALUES[column](before)), column
-            # These go up and down; the kernel may have gone a little further than any answer says.
+            # These go up and down, and may have been beyond every answer between two queries.
             for column in "srtt", "rttvar", "rto", "snd_cwnd":
                 answers = [VALUES[column](info) for info in around]
                 assert min(answers) / 2 <= int(row[column]) <= max(answers) * 2, column
@@ -199,7 +199,7 @@ def test_behind_a_bottleneck_every_value_lies_where_the_kernel_moved(link):
     bulk = [row for rows in logged.snapshots().values() for ends, row in rows.items() if ends in traffic.bulk]
     assert max(int(row["inflight"]) for row in bulk) > 10_000
     assert max(int(row["pipe"]) for row in bulk) > 10_000
-    assert max(int(row["srtt"]) for row in bulk) > 5000, "the bottleneck's queue is seen"
+    assert max(int(row["srtt"]) for row in bulk) > 5000, "the queue of the bottleneck is visible"
     assert min(int(row["rexmit_packs"]) for row in bulk) > 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""tcpstats.h says to C and C++ what the crate says to Rust."""
+"""tcpstats.h has the same layout and numbers in C and C++ as the crate has in Rust."""
 
 import os
 import pathlib
@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LLVM = pathlib.Path(os.environ.get("LLVM", "/usr/lib/llvm-19")) / "bin"
 TARGETS = [(release, arch) for release in ("14", "15") for arch in ("x86_64", "aarch64")]
-# Of each language the oldest standard that can check the numbers while it compiles.
+# The oldest standard of each language that has static assertions.
 LANGUAGES = {"c": "c11", "c++": "c++11"}
 
 
@@ -24,7 +24,7 @@ def header(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def layout():
-    """What the crate says: lists of words."""
+    """The layout of the crate, as lists of words."""
     command = ["cargo", "run", "-q", "--locked", "-p", "tcpstats", "--example", "layout"]
     text = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     lines = [line.split() for line in text.splitlines()]
@@ -33,7 +33,7 @@ def layout():
 
 
 def assertions(layout):
-    """A program that is compiled only if all of it holds."""
+    """Returns a program that compiles only if the header matches the layout."""
     text = ['#include "tcpstats.h"', "#ifndef __cplusplus", "#define static_assert _Static_assert", "#endif"]
 
     def holds(left, right):
@@ -68,7 +68,7 @@ def compile_for(release, arch, language, header, program):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("release, arch", TARGETS)
-def test_sizes_offsets_and_numbers_are_the_crates(release, arch, language, header, layout):
+def test_sizes_offsets_and_numbers_are_those_of_the_crate(release, arch, language, header, layout):
     result = compile_for(release, arch, language, header, assertions(layout))
     assert result.returncode == 0, result.stderr[-4000:]
 
@@ -81,12 +81,12 @@ def test_a_difference_does_not_compile(language, header, layout):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_header_needs_no_other(language, header):
+def test_the_header_requires_no_other(language, header):
     result = compile_for("14", "x86_64", language, header, '#include "tcpstats.h"\n#include "tcpstats.h"\n')
     assert result.returncode == 0, result.stderr
 
 
-def test_every_member_and_every_number_of_the_header_is_looked_at(header, layout):
+def test_every_member_and_every_number_of_the_header_is_checked(header, layout):
     text = header.read_text()
     written = {
         (of, member)

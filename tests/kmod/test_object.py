@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the built modules are made of: each test says what the kernel would do otherwise."""
+"""The object code of the built modules, checked against the requirements of the kernel."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LLVM = pathlib.Path(os.environ.get("LLVM", "/usr/lib/llvm-19")) / "bin"
 BUILDS = [f"{release.name}-{arch.name}" for release in sorted(ROOT.glob("freebsd/release/*")) for arch in sorted(ROOT.glob("freebsd/arch/*"))]
 
-# The stack of a kernel thread is 16 KB, and the rest of the system call is on it too.
+# A kernel thread has a stack of 16 KB, which the rest of the system call uses too.
 LARGEST_FRAME = 3072
 
 
@@ -24,7 +24,7 @@ def run(*command, **more):
 @pytest.fixture(params=BUILDS)
 def build(request):
     folder = ROOT / "target/kmod" / request.param
-    assert (folder / "siftr_cdev.ko").exists(), "make kmod builds it"
+    assert (folder / "siftr_cdev.ko").exists(), "built by make kmod"
     return folder
 
 
@@ -39,7 +39,7 @@ def instructions(build):
     return found
 
 
-def test_relocations_are_those_that_the_kernel_applies(build):
+def test_only_relocations_that_the_kernel_supports_are_used(build):
     kinds = set(re.findall(r"R_(?:X86_64|AARCH64)_\w+", run(LLVM / "llvm-readelf", "-r", build / "siftr_cdev.ko")))
     # amd64/amd64/elf_machdep.c and arm64/arm64/elf_machdep.c, elf_reloc_internal().
     known = (
@@ -50,58 +50,58 @@ def test_relocations_are_those_that_the_kernel_applies(build):
     assert kinds and kinds <= known
 
 
-def test_only_listed_names_of_the_kernel_are_used(build):
+def test_only_listed_symbols_of_the_kernel_are_used(build):
     lines = [line.split() for line in (pathlib.Path(__file__).parent / "kpi.txt").read_text().splitlines()]
     needed = {name for line in lines if line[0] not in ("#", "weak") for name in line}
     optional = {name for line in lines if line[0] == "weak" for name in line[1:]}
     used = [line.split() for line in run(LLVM / "llvm-nm", "-u", build / "siftr_cdev.ko").splitlines()]
-    # The linker makes these from the sections of the same names.
+    # The linker defines these symbols from the names of sections.
     used = {(kind, name) for kind, name in used if not re.match(r"__(start|stop)_set_", name)}
-    # The kernel's linker refuses a module with a name that it does not find, unless the name is weak.
+    # The kernel's linker refuses a module with an unknown symbol, unless the symbol is weak.
     assert {name for kind, name in used if kind == "U"} <= needed
     assert {name for kind, name in used if kind != "U"} == optional
 
 
-def test_no_panic_of_rust_can_be_reached(build):
+def test_no_panic_of_rust_is_reachable(build):
     undefined = run(LLVM / "llvm-nm", "-u", build / "siftr_cdev_rust.o")
     assert "siftr_cdev_malloc" in undefined
-    # The panic handler calls it; where no code panics, the handler itself is gone.
+    # The panic handler calls it.  If no code panics, the handler itself is removed.
     assert "siftr_cdev_panic" not in undefined
     symbols = run(LLVM / "llvm-nm", build / "siftr_cdev.kld")
     assert not re.search(r"panicking|unwrap_failed|expect_failed|_Unwind|eh_personality", symbols)
 
 
-def test_no_floating_point_or_vector_register_is_touched(build):
+def test_no_floating_point_or_vector_register_is_used(build):
     pattern = r"%[xyz]mm|%mm\d|%st\b" if is_amd64(build) else r"\b[qdshbv]\d+\b(?!\()"
     touching = [line for line in instructions(build) if re.search(pattern, line.split("//")[0].split("<")[0])]
     assert touching == []
 
 
-def test_nothing_is_kept_below_the_stack_pointer(build):
+def test_nothing_is_stored_below_the_stack_pointer(build):
     if not is_amd64(build):
         pytest.skip("aarch64 has no red zone")
     assert [line for line in instructions(build) if re.search(r"-0x[0-9a-f]+\(%rsp", line)] == []
 
 
-def test_no_function_takes_much_stack(build):
+def test_no_function_uses_much_stack(build):
     pattern = r"subq?\s+\$(0x[0-9a-f]+), %rsp" if is_amd64(build) else r"sub\s+sp, sp, #(0x[0-9a-f]+)(, lsl #12)?"
     frames = [re.search(pattern, line) for line in instructions(build)]
     sizes = [int(found[1], 16) << (12 if found.lastindex == 2 else 0) for found in frames if found]
     assert sizes and max(sizes) <= LARGEST_FRAME
 
 
-def test_the_linker_sets_are_there(build):
+def test_the_linker_sets_exist(build):
     sections = run(LLVM / "llvm-readelf", "-S", "-W", build / "siftr_cdev.ko")
     for name in ("set_sysinit_set", "set_sysuninit_set", "set_modmetadata_set", "set_sysctl_set", "set_sdt_probes_set"):
         assert name in sections, name
 
 
-def test_no_path_of_the_build_is_in_it(build):
+def test_the_module_contains_no_path_of_the_build(build):
     assert str(ROOT).encode() not in (build / "siftr_cdev.ko").read_bytes()
 
 
 def layout(object_file, command, **more):
-    """The numbers of the array LAYOUT in a file that the command compiles."""
+    """Returns the numbers of the array LAYOUT in an object file that the command creates."""
     run(*command, "-o", object_file, **more)
     symbols = run(LLVM / "llvm-nm", "-S", object_file).splitlines()
     start, size = next((int(line.split()[0], 16), int(line.split()[1], 16)) for line in symbols if line.endswith(" LAYOUT"))
@@ -114,7 +114,7 @@ def layout(object_file, command, **more):
     return struct.unpack(f"<{size // 4}I", data)
 
 
-def test_structures_are_as_the_c_compiler_lays_them_out(build):
+def test_structures_have_the_layout_of_the_c_compiler(build):
     rust, c = build / "layout.rs", build / "layout.c"
     run(ROOT / "target/debug/siftr_cdev_gen", "layout", rust, c)
     # The build keeps the arguments that it gave to its compilers.
@@ -129,8 +129,8 @@ def test_structures_are_as_the_c_compiler_lays_them_out(build):
     assert by_rust == by_clang
 
 
-def test_the_linter_has_nothing_to_say(build):
-    # The workspace's lints do not reach what is compiled for the kernel alone.
+def test_clippy_has_no_warnings(build):
+    # The workspace's lints do not cover code that is compiled only for the kernel.
     rustc = (build / "rustc.args").read_text().splitlines()
     library = build / "libtcpstats.rlib"
     lints = ["-Dwarnings", "-Dclippy::pedantic", "-Dclippy::undocumented_unsafe_blocks"]

@@ -81,7 +81,7 @@ FORBIDDEN = {
         CANNOT_BE_SENT,
     ),
     "sleep_without_permission": ("fn case(sx: &Sx<u8>) { drop(sx.lock()) }", "E0061.*takes 1 argument"),
-    "make_permission": ("fn case() { Sleepable::new().yield_cpu() }", "E0624.*`new` is private"),
+    "create_permission": ("fn case() { Sleepable::new().yield_cpu() }", "E0624.*`new` is private"),
     "copy_permission": ("fn case(s: &mut Sleepable) { let mut s = *s; s.yield_cpu() }", "E0507.*cannot move out of"),
     "keep_a_connection_after_its_visit": (
         "struct V<'a>(Option<&'a Pcb<'a>>);"
@@ -118,7 +118,7 @@ PHASES = {"names": "E0603", "types": "E0277|E0061|E0624", "borrows": f"{BORROWED
 
 
 def compile_with(folder, cases):
-    """Compiles the driver with cases; returns the errors of each, one a line."""
+    """Compiles the driver with cases, and returns the errors of each, one per line."""
     source = folder / "src"
     shutil.copytree(ROOT / "src/kmod/src", source)
     library = source / "lib.rs"

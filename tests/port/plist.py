@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the port installs, by pkg-plist."""
+"""The files that the port installs, from pkg-plist."""
 
 import pathlib
 import re
@@ -10,7 +10,7 @@ FRAMEWORK = pathlib.Path(__file__).parent / "framework"
 
 
 def packed(without=()):
-    """The files of the package, from /, with their modes; without says which options are off."""
+    """Returns the files of the package, relative to /, with their modes.  The options in `without` are off."""
     lines = subprocess.run(
         ["bmake", "-m", FRAMEWORK / "Mk", f"PORTSDIR={FRAMEWORK}", "WORK=/nonexistent", f"WITHOUT={' '.join(without)}", "plist"],
         cwd=ROOT, check=True, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
@@ -21,7 +21,7 @@ def packed(without=()):
 
 
 def mode(name):
-    """What the framework gives each kind of file."""
+    """Returns the mode that the framework sets for a file."""
     if re.match(r"boot/|usr/local/s?bin/|usr/local/etc/rc\.d/", name):
         return 0o555
     return 0o444 if "/share/man/" in name else 0o644

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The port, by bmake: with stand-ins for the ports framework and for what compiles, and without the framework."""
+"""The port with bmake, with replacements for the ports framework and for compilers, and without the framework."""
 
 import itertools
 import os
@@ -18,7 +18,7 @@ COMBINATIONS = [without for count in range(4) for without in itertools.combinati
 GEN = ROOT / "target/debug/siftr_cdev_gen"
 WORKSPACE = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
 
-# Each notes how it was called; what they make is as large as it must be to be installed.
+# Each records its arguments, and creates files that can be installed.
 TOOLS = {
     "cargo": """\
 echo "cargo $* RUSTFLAGS=$RUSTFLAGS" >> "$CALLS"
@@ -45,7 +45,7 @@ echo "kldxref $*" >> "$CALLS"
 
 
 class Tree:
-    """A copy of the tree, and bmake in it."""
+    """A copy of the tree, in which bmake runs."""
 
     def __init__(self, folder):
         self.top = folder / "siftr_cdev"
@@ -82,14 +82,14 @@ class Tree:
         return done.stdout if exit_status == 0 else done.stderr
 
     def port(self, *arguments):
-        """With the stand-in for the framework."""
+        """Runs make with the replacement for the framework."""
         return self.make(f"WORK={self.work}", f"SRC_BASE={self.source}", *arguments, portsdir=FRAMEWORK)
 
     def variable(self, name):
         return self.port("-V", f"${{{name}}}").strip()
 
     def state(self):
-        """What is in the tree."""
+        """Returns the contents of all files in the tree."""
         return {path: path.read_bytes() for path in self.top.rglob("*") if path.is_file()}
 
 
@@ -102,7 +102,7 @@ def tree(tmp_path):
     return Tree(tmp_path)
 
 
-def test_it_describes_itself_as_the_handbook_wants(tree):
+def test_the_metadata_follows_the_porters_handbook(tree):
     comment = tree.variable("COMMENT")
     assert len(comment) <= 70 and not re.match(r"(A|An|The) ", comment) and not comment.endswith(".")
     assert re.match("https?://", tree.variable("WWW")) and "@" in tree.variable("MAINTAINER")
@@ -111,40 +111,40 @@ def test_it_describes_itself_as_the_handbook_wants(tree):
     assert set(tree.variable("USES").split()) >= {"cargo", "kmod"}
     assert sorted(tree.variable("OPTIONS_DEFINE").split()) == OPTIONS
     assert all(tree.variable(f"{name}_DESC") for name in OPTIONS if name not in ("DOCS", "EXAMPLES"))
-    # Every architecture that is described can be built for, and no other.
+    # The port supports exactly the architectures that are described.
     assert set(tree.variable("ONLY_FOR_ARCHS").split()) == {path.name for path in (ROOT / "freebsd/arch").iterdir()}
     assert "${PREFIX}/man" not in (ROOT / "Makefile").read_text()
 
 
-def test_the_description_is_short_ascii_and_without_address():
+def test_the_description_is_short_ascii_without_address():
     text = (ROOT / "pkg-descr").read_text(encoding="ascii")
     assert text.endswith("\n") and len(text.splitlines()) <= 24
     assert all(len(line) <= 80 for line in text.splitlines()) and "WWW:" not in text
 
 
 def test_the_message_is_ucl():
-    """A list of objects, each with the occasion and a text."""
+    """It is a list of objects, each with an occasion and a text."""
     text = (ROOT / "pkg-message").read_text()
     entry = r"\{ type: (\w+)\n  message: <<EOM\n((?:(?!EOM\n).*\n)+)EOM\n\}\n"
     assert re.fullmatch(rf"\[\n(?:{entry})+\]\n", text)
-    said = dict(re.findall(entry, text))
-    assert set(said) == {"install", "upgrade"}
+    messages = dict(re.findall(entry, text))
+    assert set(messages) == {"install", "upgrade"}
     rc = (ROOT / "rc.d/tcpstats_logger").read_text()
     for name in re.findall(r"sysrc (?:-f \S+ )?(\w+)=", text):
         assert f'rcvar="{name}"' in rc or name == "siftr_cdev_load"
 
 
 @pytest.mark.parametrize("without", COMBINATIONS, ids=lambda names: " ".join(names) or "all")
-def test_what_is_staged_is_what_is_packed(tree, without):
+def test_staged_files_are_those_of_the_package(tree, without):
     before = tree.state()
     tree.port(f"WITHOUT={' '.join(without)}", "stage")
     assert files(tree.work / "stage") == packed(without)
-    # The port builds beside the tree, and leaves nothing in it.
+    # The port does not build in the tree.
     assert tree.state() == before
 
 
 @pytest.mark.parametrize("without", COMBINATIONS, ids=lambda names: " ".join(names) or "all")
-def test_the_same_is_installed_without_a_ports_tree(tree, tmp_path, without):
+def test_the_same_files_are_installed_without_a_ports_tree(tree, tmp_path, without):
     arguments = [f"WITHOUT={' '.join(without)}", f"DESTDIR={tmp_path}/root"]
     tree.make("-j4", *arguments)
     tree.make("-j4", *arguments, "install")
@@ -152,7 +152,7 @@ def test_the_same_is_installed_without_a_ports_tree(tree, tmp_path, without):
     assert f"kldxref {tmp_path}/root/boot/modules\n" in tree.calls.read_text()
 
 
-def test_prefix_and_module_folder_can_be_chosen(tree, tmp_path):
+def test_prefix_and_module_directory_can_be_chosen(tree, tmp_path):
     tree.make()
     tree.make("install", f"DESTDIR={tmp_path}/root", "PREFIX=/opt/x", "KMODDIR=/boot/other")
     names = {re.sub("^usr/local/", "opt/x/", name).replace("boot/modules", "boot/other") for name in packed()}
@@ -161,12 +161,12 @@ def test_prefix_and_module_folder_can_be_chosen(tree, tmp_path):
     assert 'command="/opt/x/sbin/siftr_cdev_logger"' in script and "%%PREFIX%%" not in script
 
 
-def test_install_without_build_says_what_to_do(tree, tmp_path):
-    said = tree.make("install", f"DESTDIR={tmp_path}/root", exit_status=1)
-    assert "siftr_cdev.ko is not there: make builds it" in said and not (tmp_path / "root").exists()
+def test_install_without_build_reports_what_to_do(tree, tmp_path):
+    message = tree.make("install", f"DESTDIR={tmp_path}/root", exit_status=1)
+    assert "siftr_cdev.ko is not there: make builds it" in message and not (tmp_path / "root").exists()
 
 
-def test_the_targets_of_the_readme_without_a_ports_tree(tree):
+def test_the_targets_in_the_readme_work_without_a_ports_tree(tree):
     before = tree.state()
     tree.make("siftr_cdev_logger")
     assert (tree.top / "siftr_cdev_logger").exists() and not (tree.top / "siftr_cdev.ko").exists()
@@ -178,7 +178,7 @@ def test_the_targets_of_the_readme_without_a_ports_tree(tree):
     assert tree.state() == before
 
 
-def test_the_targets_of_the_readme_with_one(tree):
+def test_the_targets_in_the_readme_work_with_a_ports_tree(tree):
     before = tree.state()
     tree.port("siftr_cdev_logger")
     assert (tree.top / "siftr_cdev_logger").exists()
@@ -186,7 +186,7 @@ def test_the_targets_of_the_readme_with_one(tree):
     assert tree.state() == before and not tree.work.exists()
 
 
-def test_the_flags_of_the_programs_do_not_reach_the_kernel(tree):
+def test_flags_of_the_programs_are_not_used_for_the_module(tree):
     tree.port("build")
     calls = tree.calls.read_text().splitlines()
     (cargo,) = [line for line in calls if line.startswith("cargo ")]
@@ -200,12 +200,12 @@ def test_the_flags_of_the_programs_do_not_reach_the_kernel(tree):
     assert f"SYSDIR={tree.source}/sys\n" in environment and "LIBCLANG_PATH=/llvm/lib\n" in environment
 
 
-def test_what_it_builds_and_tests_are_packages_of_the_workspace(tree):
+def test_built_and_tested_packages_are_in_the_workspace(tree):
     names = {tomllib.loads((ROOT / member / "Cargo.toml").read_text())["package"]["name"] for member in WORKSPACE["members"]}
     for variable in ("CARGO_BUILD_ARGS", "CARGO_TEST_ARGS", "VIEWER_VARS"):
         named = re.findall(r"--package=(\w+)", tree.variable(variable))
         assert named and set(named) <= names, variable
-    # All that cargo needs to know the workspace is in what the port copies.
+    # The port copies all files that cargo needs for the workspace.
     copied = tree.variable("TREE").split()
     assert all(member.split("/")[0] in copied for member in WORKSPACE["members"])
 
@@ -219,12 +219,12 @@ def crates(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["Makefile.crates", "distinfo"])
-def test_what_is_made_from_cargo_lock_is_up_to_date(crates, name):
-    assert (crates / name).read_bytes() == (ROOT / name).read_bytes(), "make crates brings it up to date"
+def test_files_generated_from_cargo_lock_are_up_to_date(crates, name):
+    assert (crates / name).read_bytes() == (ROOT / name).read_bytes(), "run make crates"
 
 
-def test_cargo_is_content_with_these_crates_alone(tree, crates, tmp_path):
-    """As cargo.mk lays them out."""
+def test_cargo_needs_only_these_crates(tree, crates, tmp_path):
+    """The crates are extracted as by cargo.mk."""
     cache = pathlib.Path(os.environ.get("CARGO_HOME", pathlib.Path.home() / ".cargo")) / "registry/cache"
     vendor = tmp_path / "vendor"
     vendor.mkdir()

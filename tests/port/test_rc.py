@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The rc script, with a stand-in for rc.subr that says what it would do."""
+"""The rc script, with a replacement for rc.subr that prints what it would do."""
 
 import getpass
 import pathlib
@@ -18,14 +18,14 @@ PIDFILE = "/var/run/siftr_cdev_logger.pid"
 
 @pytest.fixture
 def rc(tmp_path):
-    """Runs a command of the script with variables of rc.conf; gives its lines and the arguments of the logger."""
+    """Runs a command of the script with variables of rc.conf, and returns its output and the arguments of the logger."""
     program = tmp_path / "logger"
     program.write_text("#!/bin/sh\nprintf '%s\\n' 'the logger:' \"$@\"\n")
     program.chmod(0o755)
     text = SCRIPT.read_text()
-    for name, place in (("/etc/rc.subr", pathlib.Path(__file__).parent / "rc.subr"), (LOGGER, program)):
+    for name, replacement in (("/etc/rc.subr", pathlib.Path(__file__).parent / "rc.subr"), (LOGGER, program)):
         assert text.count(name) == 1
-        text = text.replace(name, str(place))
+        text = text.replace(name, str(replacement))
     script = tmp_path / "tcpstats_logger"
     script.write_text(text)
 
@@ -46,48 +46,48 @@ def rc(tmp_path):
     return run
 
 
-def test_every_shell_reads_it():
+def test_shells_and_shellcheck_accept_the_script():
     for shell in (["sh"], ["bash", "--posix"]):
         subprocess.run([*shell, "-n", SCRIPT], check=True)
     subprocess.run(["shellcheck", SCRIPT, *sorted(ROOT.glob("freebsd/*.sh")), pathlib.Path(__file__).parent / "rc.subr"], check=True)
     assert SCRIPT.stat().st_mode & stat.S_IXUSR
 
 
-def test_the_ports_framework_takes_the_same_script():
+def test_the_ports_framework_uses_the_same_script():
     assert (ROOT / "files/tcpstats_logger.in").resolve() == SCRIPT
 
 
-def test_rcorder_finds_what_it_looks_for():
+def test_the_script_has_the_keywords_of_rcorder():
     head = dict(re.findall(r"^# ([A-Z]+): (.+)$", SCRIPT.read_text(), re.MULTILINE))
     assert head == {"PROVIDE": "tcpstats_logger", "REQUIRE": "NETWORKING syslogd", "KEYWORD": "nojail shutdown"}
 
 
-def test_it_is_not_enabled_by_itself(rc):
+def test_the_logger_is_not_enabled_by_default(rc):
     assert rc("rcvar") == (["tcpstats_logger_enable=NO"], None)
     assert rc("start", exit_status=1) == (["not enabled"], None)
 
 
-def test_it_can_be_asked_to_reload(rc):
+def test_the_script_supports_reload(rc):
     assert rc("commands")[0] == ["start stop restart status reload"]
     assert rc("pidfile")[0] == [PIDFILE]
 
 
-def test_it_loads_the_module_and_starts_the_logger_as_root(rc, tmp_path):
-    said, arguments = rc("start", enable="YES", output=str(tmp_path / "x.log"))
-    # No su: the logger opens the device as root, and gives root up.
-    assert said == ["kldload siftr_cdev", "svcj NO"]
+def test_start_loads_the_module_and_starts_the_logger_as_root(rc, tmp_path):
+    lines, arguments = rc("start", enable="YES", output=str(tmp_path / "x.log"))
+    # There is no su: the logger opens the device as root, and then drops root privileges.
+    assert lines == ["kldload siftr_cdev", "svcj NO"]
     assert arguments == [
         "-b", "-p", PIDFILE, "-o", str(tmp_path / "x.log"), "-s", "1000000", "-F", "csv", "-u", "nobody"
     ]
 
 
-def test_a_service_jail_is_not_for_it(rc, tmp_path):
-    said, _ = rc("start", enable="YES", output=str(tmp_path / "x.log"), svcj="YES")
-    assert "svcj NO" in said
+def test_the_logger_is_not_started_in_a_service_jail(rc, tmp_path):
+    lines, _ = rc("start", enable="YES", output=str(tmp_path / "x.log"), svcj="YES")
+    assert "svcj NO" in lines
 
 
 @pytest.mark.parametrize("text", ["port 443 and srtt > 100ms", "(cc cubic)", "it's \"$HOME\" `id` $(id) \\ ; & | * #"])
-def test_every_variable_reaches_the_logger_as_it_is(rc, tmp_path, text):
+def test_every_variable_is_passed_to_the_logger_unchanged(rc, tmp_path, text):
     _, arguments = rc(
         "start", enable="YES", output=str(tmp_path / "a b's"), interval="50000", format="bin", filter=text,
         user="root", flags="-x -k 10",
@@ -98,12 +98,12 @@ def test_every_variable_reaches_the_logger_as_it_is(rc, tmp_path, text):
     ]
 
 
-def test_no_output_and_no_user_are_no_options(rc):
+def test_empty_variables_add_no_options(rc):
     _, arguments = rc("start", enable="YES", output="", user="", flags="-l local0")
     assert arguments == ["-l", "local0", "-b", "-p", PIDFILE, "-s", "1000000", "-F", "csv"]
 
 
-def test_the_folder_of_the_log_is_made_once(rc, tmp_path):
+def test_the_directory_of_the_log_is_created_once(rc, tmp_path):
     folder = tmp_path / "logs"
     user = getpass.getuser()
     rc("start", enable="YES", output=str(folder / "x.log"), user=f"{user}:{user}")
@@ -113,16 +113,16 @@ def test_the_folder_of_the_log_is_made_once(rc, tmp_path):
     assert stat.S_IMODE(folder.stat().st_mode) == 0o711
 
 
-def test_its_head_tells_every_variable_with_its_default():
+def test_the_script_documents_every_variable_with_its_default():
     text = SCRIPT.read_text()
-    told = dict(re.findall(r"^# (tcpstats_logger_\w+)\t(?:.*\n#\t)*?.*Default: (\S*)", text, re.MULTILINE))
-    # A default that stands only where nothing is set may be empty, and is told so.
+    documented = dict(re.findall(r"^# (tcpstats_logger_\w+)\t(?:.*\n#\t)*?.*Default: (\S*)", text, re.MULTILINE))
+    # A variable that may be set to an empty string has its default after "=" instead of ":=".
     used = dict(re.findall(r"^: \"\$\{(tcpstats_logger_\w+):?=(.*)\}\"$", text, re.MULTILINE))
     assert len(used) == 7
-    assert {name: "" if value.startswith("empty") else value for name, value in told.items()} == used
+    assert {name: "" if value.startswith("empty") else value for name, value in documented.items()} == used
 
 
-def test_the_manual_tells_every_variable_with_its_default():
+def test_the_manual_documents_every_variable_with_its_default():
     page = (ROOT / "man/siftr_cdev_logger.8").read_text()
     items = dict(re.findall(r"^\.It Va (tcpstats_logger_\w+)\n((?:(?!\.It |\.El).*\n)+)", page, re.MULTILINE))
     used = dict(re.findall(r"^: \"\$\{(tcpstats_logger_\w+):?=(.*)\}\"$", SCRIPT.read_text(), re.MULTILINE))
@@ -130,12 +130,12 @@ def test_the_manual_tells_every_variable_with_its_default():
     assert all(default in items[name] for name, default in used.items())
 
 
-def test_newsyslog_rotates_the_log_and_tells_the_process_of_the_script():
+def test_newsyslog_rotates_the_log_and_signals_the_process_of_the_script():
     lines = (ROOT / "files/newsyslog.conf.d/tcpstats_logger.conf").read_text().splitlines()
     (line,) = [line.split() for line in lines if line and not line.startswith("#")]
     log, owner, mode, _, _, _, flags, pidfile = line
     script = SCRIPT.read_text()
     assert f"tcpstats_logger_output={log}" in script and f"tcpstats_logger_user={owner.rstrip(':')}" in script
     assert f'pidfile="{pidfile}"' in script
-    # newsyslog(8) without B would write a line of its own into the log.
+    # Without B newsyslog(8) would insert a line into the log.
     assert "B" in flags and mode == "640"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""tests/vm/run with a stand-in for qemu that plays the guest: what it makes of every end."""
+"""tests/vm/run with a replacement for qemu that acts as the guest."""
 
 import pathlib
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# Plays a guest that unpacks the second disk and answers with $RESULTS.
+# Acts as a guest that uses the second disk and writes $RESULTS.
 GUEST = '''\
 import os, pathlib, sys
 arguments = sys.argv[1:]
@@ -34,7 +34,7 @@ sys.stdin.readline()
 
 @pytest.fixture
 def vm(tmp_path):
-    """Runs it; gives exit status, standard output and standard error."""
+    """Runs tests/vm/run, and returns exit status, standard output and standard error."""
     (tmp_path / "qemu.py").write_text(GUEST)
     for name in ("image", "x.tar.gz", "vmsuite"):
         (tmp_path / name).write_text(name)
@@ -49,13 +49,13 @@ def vm(tmp_path):
     return run
 
 
-def test_without_an_image_it_says_which_and_is_skipped(vm):
-    status, said, _ = vm(image="")
+def test_without_an_image_the_suite_is_skipped_and_the_image_is_named(vm):
+    status, output, _ = vm(image="")
     assert status == 0
-    assert said.startswith("skipped: FREEBSD_IMAGE ") and "BASIC-CI-ufs.raw.xz" in said
+    assert output.startswith("skipped: FREEBSD_IMAGE ") and "BASIC-CI-ufs.raw.xz" in output
 
 
-def test_a_suite_that_passed_is_a_pass(vm):
+def test_a_suite_without_failures_passes(vm):
     results = "ok 1 - it is\r\n1..1\r\n# suite.sh ended with 0\r\n"
     assert vm(results) == (0, results.replace("\r", ""), "")
 
@@ -66,36 +66,36 @@ def test_a_suite_that_passed_is_a_pass(vm):
     "ok 1 - it is\n1..1\n# suite.sh ended with 1\n",
     "sh: suite.sh: not found\n# suite.sh ended with 0\n",
 ])
-def test_what_failed_is_a_failure(vm, results):
-    status, said, _ = vm(results)
-    assert (status, said) == (1, results)
+def test_a_suite_with_a_failure_fails(vm, results):
+    status, output, _ = vm(results)
+    assert (status, output) == (1, results)
 
 
 @pytest.mark.parametrize("results", ["", "ok 1 - it is\n", "ok 1 - it is\n# suite.sh ended with 0\nmore\n"])
-def test_a_suite_that_did_not_end_is_trouble(vm, results):
-    status, said, wrong = vm(results)
-    assert (status, said) == (2, "") and "last line of the results is missing" in wrong
-    assert results.strip() in wrong
+def test_an_incomplete_suite_is_an_error(vm, results):
+    status, output, error = vm(results)
+    assert (status, output) == (2, "") and "last line of the results is missing" in error
+    assert results.strip() in error
 
 
-def test_a_panic_is_trouble(vm):
-    status, _, wrong = vm("ok 1 - it is\n# suite.sh ended with 0\n", CONSOLE="x\npanic: vm_fault\n")
-    assert status == 2 and "the kernel panicked" in wrong
+def test_a_panic_is_an_error(vm):
+    status, _, error = vm("ok 1 - it is\n# suite.sh ended with 0\n", CONSOLE="x\npanic: vm_fault\n")
+    assert status == 2 and "the kernel panicked" in error
 
 
-def test_a_machine_that_says_nothing_is_given_up(vm, tmp_path):
+def test_a_machine_without_output_times_out(vm, tmp_path):
     (tmp_path / "qemu.py").write_text("import time\ntime.sleep(60)\n")
-    status, _, wrong = vm(VM_TIMEOUT="1")
-    assert status == 2 and "expected 'login: ' on the console: timed out" in wrong
+    status, _, error = vm(VM_TIMEOUT="1")
+    assert status == 2 and "expected 'login: ' on the console: timed out" in error
 
 
-def test_a_machine_that_does_not_start_is_trouble(vm, tmp_path):
+def test_a_machine_that_does_not_start_is_an_error(vm, tmp_path):
     (tmp_path / "qemu.py").write_text("")
-    status, _, wrong = vm()
-    assert status == 2 and "the machine has stopped" in wrong
+    status, _, error = vm()
+    assert status == 2 and "the machine has stopped" in error
 
 
-def test_the_second_disk_has_all_that_the_guest_needs(vm, tmp_path):
+def test_the_second_disk_contains_everything_that_the_guest_needs(vm, tmp_path):
     assert vm("ok 1 - it is\n# suite.sh ended with 0\n", arguments=["3", "5"])[0] == 0
     second = tmp_path / (tmp_path / "drive").read_text()
     assert second.stat().st_size % 512 == 0

@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What the logger has to say of itself: on standard error, or in syslog once
-//! it runs in the background.
+//! The logger's own messages, which go to standard error, or to syslog once the
+//! logger runs in the background.
 
 use std::io::{Write, stderr};
 use std::sync::{Mutex, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use syslog::Severity;
-use tcpstats_source::without_numbers;
 
 use crate::syslog::Diagnostics as Syslog;
 
-/// Where it is said.
-enum Place {
+/// The destination of the messages.
+enum Destination {
     StandardError,
     Syslog(Syslog),
 }
 
-static PLACE: Mutex<Place> = Mutex::new(Place::StandardError);
+static DESTINATION: Mutex<Destination> = Mutex::new(Destination::StandardError);
 
 struct Diagnostics;
 
@@ -34,34 +33,34 @@ impl Log for Diagnostics {
                 Level::Warn => Severity::LOG_WARNING,
                 Level::Info | Level::Debug | Level::Trace => Severity::LOG_INFO,
             };
-            say(severity, &without_numbers(&record.args().to_string()));
+            write(severity, &record.args().to_string());
         }
     }
 
     fn flush(&self) {}
 }
 
-/// Begins on standard error, with messages of that level and above.
+/// Starts on standard error, with messages of at least this level.
 pub fn begin(level: LevelFilter) {
     log::set_max_level(level);
-    // It can be set only once, and is.
+    // Fails only if a logger was set before.
     let _ = log::set_logger(&Diagnostics);
 }
 
-/// Goes on in syslog.
+/// Sends further messages to syslog.
 pub fn to_syslog(syslog: Syslog) {
-    *PLACE.lock().unwrap_or_else(PoisonError::into_inner) = Place::Syslog(syslog);
+    *DESTINATION.lock().unwrap_or_else(PoisonError::into_inner) = Destination::Syslog(syslog);
 }
 
-/// Says what was asked for, however little is to be told otherwise.
-pub fn answer(text: &str) {
-    say(Severity::LOG_INFO, text);
+/// Writes a status line that was requested, whatever the level of messages is.
+pub fn status(text: &str) {
+    write(Severity::LOG_INFO, text);
 }
 
-fn say(severity: Severity, text: &str) {
-    match &mut *PLACE.lock().unwrap_or_else(PoisonError::into_inner) {
-        // Where standard error takes nothing there is nobody to tell; eprintln would panic.
-        Place::StandardError => _ = stderr().write_all(format!("siftr_cdev_logger: {text}\n").as_bytes()),
-        Place::Syslog(syslog) => syslog.say(severity, text),
+fn write(severity: Severity, text: &str) {
+    match &mut *DESTINATION.lock().unwrap_or_else(PoisonError::into_inner) {
+        // An error of standard error cannot be reported; eprintln would panic.
+        Destination::StandardError => _ = stderr().write_all(format!("siftr_cdev_logger: {text}\n").as_bytes()),
+        Destination::Syslog(syslog) => syslog.send(severity, text),
     }
 }

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Snapshots that were taken and are not in the log.
+//! Snapshots that were taken but are missing from the log.
 
 use tcpstats::note::{Note, Pair};
 
-/// A gap in the log; its snapshots need not follow each other.
+/// A gap in the log.  Its snapshots may be separated by others that were logged.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Snapshots lost.
+    /// Number of lost snapshots.
     pub snapshots: u64,
-    /// Records lost.
+    /// Number of lost records.
     pub records: u64,
-    /// Sequence number of the first snapshot.
+    /// Sequence number of the first lost snapshot.
     pub first: u64,
-    /// Sequence number of the last snapshot.
+    /// Sequence number of the last lost snapshot.
     pub last: u64,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
 impl Gap {
-    /// Widens the gap by another; the first reason stays.
+    /// Extends the gap by another, and keeps the reason of the first.
     pub fn widen(gap: &mut Option<Self>, by: Self) {
         match gap {
             None => *gap = Some(by),
@@ -32,7 +32,7 @@ impl Gap {
         }
     }
 
-    /// Lends the line that tells of it.
+    /// Passes the note that reports the gap to a function.
     pub fn note<R>(&self, use_it: impl FnOnce(&Note<'_>) -> R) -> R {
         use_it(&Note {
             name: "gap",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! `siftr_cdev_logger`: samples the statistics of every TCP connection at
-//! fixed times and logs them.
+//! `siftr_cdev_logger`: samples the statistics of every TCP connection at fixed
+//! intervals and logs them.
 
 mod daemon;
 mod diagnostics;
@@ -24,14 +24,15 @@ use std::io::{ErrorKind, Write, stdout};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use tcpstats_source::Sentence;
+use anyhow::{Context as _, bail};
+use tcpstats_source::report;
 use tcpstats_source::system::standard_output_was_closed;
 
 fn main() -> ExitCode {
     diagnostics::begin(::log::LevelFilter::Warn);
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let done = options::parse(&arguments).and_then(|request| match request {
-        options::Request::Tell(text) => print(&text),
+        options::Request::Print(text) => print(&text),
         options::Request::Run(options) => {
             ::log::set_max_level(options.level);
             run::run(&options)
@@ -39,23 +40,23 @@ fn main() -> ExitCode {
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            ::log::error!("{sentence}");
+        Err(error) => {
+            ::log::error!("{}", report(error.as_ref()));
             ExitCode::FAILURE
         }
     }
 }
 
 /// Writes the text to standard output.
-fn print(text: &str) -> Result<(), Sentence> {
+fn print(text: &str) -> anyhow::Result<()> {
     if standard_output_was_closed() {
-        return Err("standard output is closed".into());
+        bail!("standard output is closed");
     }
-    // Rust's own stdout() takes an error for success where the descriptor cannot be written to.
+    // Rust's stdout() ignores the error if the descriptor is not open for writing.
     let printed =
         stdout().as_fd().try_clone_to_owned().and_then(|output| File::from(output).write_all(text.as_bytes()));
     match printed {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("standard output"),
         _ => Ok(()),
     }
 }

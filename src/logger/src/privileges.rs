@@ -1,39 +1,40 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Giving up root.
+//! Dropping root privileges.
 //!
-//! The daemonize crate would do it without setting the supplementary groups,
-//! so that root's would stay.
+//! The daemonize crate can drop them too, but keeps the supplementary groups of
+//! root.
 
 use std::ffi::CString;
 
+use anyhow::{Context as _, Result, bail};
 use nix::unistd::{Gid, Group, Uid, User, initgroups, setgid, setuid};
-use tcpstats_source::Sentence;
 
-/// Who to run as.
+/// The user to run as.
 pub struct Identity {
     text: String,
     name: CString,
-    /// The user.
+    /// The user's ID.
     pub uid: Uid,
-    /// The user's group, or the one that was asked for.
+    /// The ID of the user's group, or of the requested group.
     pub gid: Gid,
 }
 
 impl Identity {
-    /// Looks up `user[:group]`, by names or numbers.
+    /// Looks up `user[:group]`, which are names or numbers.
     ///
     /// # Errors
-    /// A sentence: no such user or group, or this process is not root.
-    pub fn find(text: &str) -> Result<Self, Sentence> {
+    /// Returns an error if there is no such user or group, or if this process is
+    /// not run by root.
+    pub fn find(text: &str) -> Result<Self> {
         let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
-        let said = |error: nix::Error| format!("-u \"{text}\": {}", error.desc());
+        let about = || format!("-u \"{text}\"");
         let found = match user.parse() {
             Ok(number) => User::from_uid(Uid::from_raw(number)),
             Err(_) => User::from_name(user),
         };
-        let Some(user) = found.map_err(said)? else {
-            return Err(format!("-u \"{text}\": there is no user \"{user}\"; expected user or user:group"));
+        let Some(user) = found.with_context(about)? else {
+            bail!("-u \"{text}\": unknown user \"{user}\"; expected user or user:group");
         };
         let gid = match group {
             None => user.gid,
@@ -42,30 +43,32 @@ impl Identity {
                     Ok(number) => Group::from_gid(Gid::from_raw(number)),
                     Err(_) => Group::from_name(group),
                 };
-                let nobody = || format!("-u \"{text}\": there is no group \"{group}\"; expected user or user:group");
-                found.map_err(said)?.ok_or_else(nobody)?.gid
+                match found.with_context(about)? {
+                    Some(group) => group.gid,
+                    None => bail!("-u \"{text}\": unknown group \"{group}\"; expected user or user:group"),
+                }
             }
         };
         if !Uid::effective().is_root() {
-            return Err(format!("-u \"{text}\": only root can become another user"));
+            bail!("-u \"{text}\": only root can switch to another user");
         }
-        let name = CString::new(user.name).map_err(|error| format!("-u \"{text}\": {error}"))?;
+        let name = CString::new(user.name).with_context(about)?;
         Ok(Self { text: text.into(), name, uid: user.uid, gid })
     }
 
-    /// Becomes that user for good, with that user's groups only.
+    /// Switches to the user permanently, with only the user's groups.
     ///
     /// # Errors
-    /// A sentence with what the system said; the process must not go on.
-    pub fn assume(&self) -> Result<(), Sentence> {
-        let become_it = || -> nix::Result<()> {
+    /// Returns the error of the system; then the process must exit.
+    pub fn assume(&self) -> Result<()> {
+        let switch = || -> nix::Result<()> {
             initgroups(&self.name, self.gid)?;
             setgid(self.gid)?;
             setuid(self.uid)
         };
-        become_it().map_err(|error| format!("-u \"{}\": root cannot be given up: {}", self.text, error.desc()))?;
+        switch().with_context(|| format!("-u \"{}\": cannot drop root privileges", self.text))?;
         if !self.uid.is_root() && setuid(Uid::from_raw(0)).is_ok() {
-            return Err(format!("-u \"{}\": root could be taken back after it was given up", self.text));
+            bail!("-u \"{}\": root privileges could be regained after they were dropped", self.text);
         }
         Ok(())
     }

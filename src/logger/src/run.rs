@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The logger from its start to its end.
+//! Runs the logger.
 //!
-//! Snapshots go one way: source, sampler thread, queue, writer thread, log.
-//! The main thread answers signals.
+//! The sampler thread takes snapshots from the source and queues them, and the
+//! writer thread writes them to the log.  The main thread handles signals.
 
 use std::os::raw::c_int;
 use std::path::Path;
@@ -12,15 +12,16 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, Error, Result, bail};
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbounded};
 use nix::sys::stat::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use tcpstats::{FIELDS, Field, FieldSet};
-use tcpstats_source::{FileId, Sentence, report};
+use tcpstats_source::{FileId, InUse, refuse_in_use};
 
 use crate::daemon::Start;
-use crate::log::{InUse, Log};
+use crate::log::Log;
 use crate::options::{Options, Output};
 use crate::pidfile::Pidfile;
 use crate::sampler::{Item, Sampler};
@@ -31,33 +32,33 @@ use crate::ticks::Ticks;
 use crate::writer::{Reopen, Writer};
 use crate::{diagnostics, sandbox};
 
-/// How long the log may take for what is queued when the end was asked for.
+/// Maximum time to write the queued snapshots after a request to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A second signal that comes sooner asks for nothing more: timeout(1) and
-/// others send one to the process and one to its group.
+/// A second signal within this time is ignored: timeout(1) and others send one
+/// signal to the process and one to its group.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 
-/// Asks for a status line, where the system has it.
+/// The signal that requests a status line, if the system has it.
 #[cfg(target_os = "freebsd")]
 const SIGINFO: c_int = signal_hook::consts::SIGINFO;
 #[cfg(target_os = "linux")]
 const SIGINFO: c_int = SIGUSR1;
 
-/// Samples and logs as the options say.
+/// Samples and logs as requested.
 ///
 /// # Errors
-/// A sentence; what was logged before is complete.
-pub fn run(options: &Options) -> Result<(), Sentence> {
-    // In the order in which rights are given up.  Whatever can fail does so
-    // before the fork, or after it while the caller listens.
+/// Returns the first error.  Everything logged before it is complete.
+pub fn run(options: &Options) -> Result<()> {
+    // Privileges are dropped step by step.  Everything that can fail is done
+    // before the fork, or after it while the caller still waits.
     let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     let counters = Arc::new(Counters::new());
-    let mut source = tcpstats_source::open(&options.source, options.filter.clone()).map_err(|error| report(&error))?;
+    let mut source = tcpstats_source::open(&options.source, options.filter.clone())?;
     let in_use = in_use(options, pidfile.as_ref(), source.file())?;
     umask(!options.mode);
-    let mut log = Log::open(options, source.comes_back(), in_use, Arc::clone(&counters))?;
-    // A log that is continued may have columns of its own.
+    let mut log = Log::open(options, source.comes_back(), in_use, Arc::clone(&counters)).map_err(Error::msg)?;
+    // A log that is continued may have other columns.
     let wants = |field: &Field| options.wants(field) || log.shows(field);
     source.want(&wants);
     let mut sampled = FieldSet::EMPTY;
@@ -65,20 +66,20 @@ pub fn run(options: &Options) -> Result<(), Sentence> {
     log.sampled(sampled);
     let terminal = if options.background { Terminal::none() } else { Terminal::find() };
     let start = if options.background { Start::background()? } else { Start::Foreground };
-    // The fork set another one.
+    // The fork has changed the mask.
     umask(!options.mode);
     let signals = signals()?;
     if let Some(pidfile) = &mut pidfile {
         pidfile.write()?;
     }
     if let Some(identity) = &options.identity {
-        log.give_to(identity)?;
+        log.give_to(identity).map_err(Error::msg)?;
         identity.assume()?;
     }
     let confined = if options.sandbox {
         sandbox::confine(&sandbox::Needs {
             log: log.place(),
-            source: source.place(),
+            source: source.reopen_path(),
             syslog: match &options.output {
                 Output::Syslog(target) => Some(target),
                 Output::File(_) => None,
@@ -92,7 +93,7 @@ pub fn run(options: &Options) -> Result<(), Sentence> {
     }
     match log.begin(&confined.text) {
         Err(_) if log.reader_left() => return Ok(()),
-        begun => begun?,
+        begun => begun.map_err(Error::msg)?,
     }
 
     let (queue, queued) = bounded(options.queue);
@@ -117,66 +118,60 @@ pub fn run(options: &Options) -> Result<(), Sentence> {
         Output::Syslog(target) => format!("syslog {}", target.text),
     };
     let main = Main {
-        signals: answer_in_channel(signals)?,
+        signals: forward(signals)?,
         written,
         stop,
         reopen,
         terminal,
         status: || counters.line(queued.len(), options.queue, &name),
     };
-    main.until_written(&queued)?;
-    // The writer has ended because the sampler has, or because nobody reads what it writes.
+    main.handle_signals(&queued)?;
+    // The writer has exited because the sampler has, or because the reader of standard output has gone.
     let _ = main.stop.try_send(());
     sampled.recv().unwrap_or(Ok(()))
 }
 
-/// The files that the log must not be.
-fn in_use(options: &Options, pidfile: Option<&Pidfile>, source: Option<FileId>) -> Result<Vec<InUse>, Sentence> {
+/// Returns the files to which the log must not be written.
+fn in_use(options: &Options, pidfile: Option<&Pidfile>, source: Option<FileId>) -> Result<Vec<InUse>> {
     let mut files = Vec::new();
     if let Some(id) = source {
         files.push(InUse { id, what: format!("the source {}", Path::new(&options.source).display()) });
     }
     if let (Some(pidfile), Some(path)) = (pidfile, &options.pidfile) {
         let id = pidfile.id()?;
-        if let Some(source) = files.first().filter(|source| source.id == id) {
-            return Err(format!(
-                "pidfile {}: it is the same file as {}; name another file",
-                path.display(),
-                source.what
-            ));
-        }
+        refuse_in_use(id, &files).with_context(|| format!("pidfile {}", path.display()))?;
         files.push(InUse { id, what: format!("the pidfile {}", path.display()) });
     }
     Ok(files)
 }
 
-/// Runs in a thread of that name; what it gives comes in the channel.
-fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<Receiver<T>, Sentence> {
+/// Runs a function in a thread of that name, and sends its result to the channel.
+fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<Receiver<T>> {
     let (sender, receiver) = bounded(1);
     let thread = thread::Builder::new().name(name.into()).spawn(move || sender.send(work()).is_ok());
-    thread.map_err(|error| format!("the {name} thread cannot be started: {error}"))?;
+    thread.with_context(|| format!("cannot start the {name} thread"))?;
     Ok(receiver)
 }
 
-/// Catches the signals that have a meaning here.
-fn signals() -> Result<Signals, Sentence> {
-    // A limit on the size of files (RLIMIT_FSIZE) is an error of the write then.
+/// Catches the signals that the logger handles.
+fn signals() -> Result<Signals> {
+    // With this signal caught, write(2) fails if a file reaches its maximum size (RLIMIT_FSIZE).
     let ignored = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     let signals = ignored.and_then(|_| Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGINFO]));
-    signals.map_err(|error| format!("signals cannot be caught: {error}"))
+    signals.context("cannot catch signals")
 }
 
-/// The signals, in a channel.
-fn answer_in_channel(mut signals: Signals) -> Result<Receiver<c_int>, Sentence> {
+/// Forwards the signals to a channel.
+fn forward(mut signals: Signals) -> Result<Receiver<c_int>> {
     let (sender, receiver) = unbounded();
     spawn("signals", move || signals.forever().try_for_each(|signal| sender.send(signal)))?;
     Ok(receiver)
 }
 
-/// What the main thread deals with.
+/// The state of the main thread.
 struct Main<S: Fn() -> String> {
     signals: Receiver<c_int>,
-    written: Receiver<Result<(), Sentence>>,
+    written: Receiver<Result<()>>,
     stop: Sender<()>,
     reopen: Sender<Reopen>,
     terminal: Terminal,
@@ -184,18 +179,18 @@ struct Main<S: Fn() -> String> {
 }
 
 impl<S: Fn() -> String> Main<S> {
-    /// Answers signals until all is written.
-    fn until_written(&self, queued: &Receiver<Item>) -> Result<(), Sentence> {
+    /// Handles signals until the writer has exited.
+    fn handle_signals(&self, queued: &Receiver<Item>) -> Result<()> {
         let mut patience = never();
         let mut stopping: Option<Instant> = None;
         loop {
             let signal = select! {
                 recv(self.written) -> written => return written.unwrap_or(Ok(())),
-                recv(patience) -> _ => return Err(too_slow(queued.len())),
+                recv(patience) -> _ => return too_slow(queued.len()),
                 recv(self.signals) -> signal => signal,
             };
             match signal {
-                // Nobody takes either of these where the threads have ended already.
+                // Sending fails if the threads have exited already.
                 Ok(SIGHUP) if !self.terminal.is_gone() => _ = self.reopen.send(Reopen),
                 Ok(SIGINT | SIGTERM | SIGHUP) => match stopping {
                     None => {
@@ -204,15 +199,15 @@ impl<S: Fn() -> String> Main<S> {
                         let _ = self.stop.send(());
                     }
                     Some(since) if since.elapsed() < ONE_REQUEST => (),
-                    Some(_) => return Err(too_slow(queued.len())),
+                    Some(_) => return too_slow(queued.len()),
                 },
-                Ok(_) => diagnostics::answer(&(self.status)()),
-                Err(_) => return Err("signals are not caught any more".into()),
+                Ok(_) => diagnostics::status(&(self.status)()),
+                Err(_) => bail!("signals are no longer caught"),
             }
         }
     }
 }
 
-fn too_slow(snapshots: usize) -> Sentence {
-    format!("the end was asked for, and the log does not take what is left; {snapshots} snapshots or more are lost")
+fn too_slow(snapshots: usize) -> Result<()> {
+    bail!("stopped before the log was complete; lost at least {snapshots} queued snapshots")
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The thread that takes snapshots and hands them to the writer.  With a kernel
-//! as its source it never waits for the writer: what the queue does not take is
-//! dropped and counted.
+//! The thread that takes snapshots and queues them for the writer.  If the source
+//! is a kernel, it never waits for the writer: snapshots are dropped and counted
+//! while the queue is full.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,64 +10,63 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tcpstats::stream::SnapshotBuffer;
-use tcpstats_source::{Sample, Sentence, Source, report};
+use tcpstats_source::{Sample, Source, report};
 
 use crate::daemon::Start;
 use crate::gap::Gap;
 use crate::status::Counters;
 use crate::ticks::Ticks;
 
-/// What the writer gets, in the order in which it happened.
+/// An event for the writer, in the order in which events happened.
 pub enum Item {
     /// A snapshot was taken.
     Snapshot(Taken),
-    /// The source fails, for that reason, after so many missed ticks.
-    SourceLost(Sentence, u64),
-    /// The queue did not take the last snapshots.
+    /// The source failed: the error, and the number of missed ticks so far.
+    SourceLost(String, u64),
+    /// The last snapshots were dropped because the queue was full.
     Dropped(Gap),
 }
 
-/// A snapshot and what happened since the one before.
+/// A snapshot, and what happened since the previous one.
 pub struct Taken {
     /// The snapshot.
     pub snapshot: SnapshotBuffer,
-    /// Ticks missed since the start.
+    /// Number of ticks missed since the start.
     pub missed_ticks: u64,
-    /// What the queue did not take.
+    /// Snapshots that were dropped because the queue was full.
     pub gap: Option<Gap>,
 }
 
-/// Time before a source that failed is tried again; it doubles up to the
-/// longest.
+/// Time before a failed source is tried again, which doubles up to a maximum.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_LONGEST: Duration = Duration::from_secs(10);
+const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// Takes snapshots until the end.
+/// Takes snapshots.
 pub struct Sampler {
-    /// Where they come from.
+    /// The source of the snapshots.
     pub source: Box<dyn Source + Send>,
-    /// How many, where that was asked for.
+    /// Number of snapshots to take, `None` if unlimited.
     pub count: Option<u64>,
-    /// Where they go.
+    /// The queue of the writer.
     pub queue: Sender<Item>,
-    /// Buffers that the writer is done with.
+    /// Buffers that the writer no longer needs.
     pub done_with: Receiver<SnapshotBuffer>,
-    /// Asks for the end.
+    /// A request to stop.
     pub stop: Receiver<()>,
-    /// What to add to.
+    /// Counters for the status line.
     pub counters: Arc<Counters>,
-    /// Done with the first snapshot.
+    /// The start, which succeeds with the first snapshot.
     pub start: Option<Start>,
 }
 
 impl Sampler {
-    /// Samples at every tick until the end was asked for or is reached, or
-    /// nobody takes the snapshots any more.
+    /// Samples at every tick until the source or the ticks end, a stop is
+    /// requested, or the writer exits.
     ///
     /// # Errors
-    /// A sentence where the source fails before the first snapshot, or is a
-    /// file that is damaged.
-    pub fn run(mut self, mut ticks: Ticks) -> Result<(), Sentence> {
+    /// Returns the error of the source if it fails before the first snapshot, or
+    /// if it is a file.
+    pub fn run(mut self, mut ticks: Ticks) -> anyhow::Result<()> {
         let mut snapshot = SnapshotBuffer::new();
         let (mut taken, mut dropped) = (0, None);
         let mut outage: Option<Outage> = None;
@@ -76,24 +75,24 @@ impl Sampler {
                 Ok(Sample::Taken) => {
                     taken += 1;
                     if let Some(start) = self.start.take() {
-                        start.went_well();
+                        start.succeed();
                     }
                     if outage.take().is_some() {
-                        log::warn!("the source gives snapshots again");
+                        log::warn!("the source works again");
                     }
-                    match self.hand_over(snapshot, self.missed(&ticks), &mut dropped) {
+                    match self.enqueue(snapshot, self.missed(&ticks), &mut dropped) {
                         Some(next) => snapshot = next,
                         None => break,
                     }
                 }
                 Ok(Sample::End) => break,
-                Err(error) if taken == 0 || !self.source.comes_back() => return Err(report(&error)),
+                Err(error) if taken == 0 || !self.source.comes_back() => return Err(error.into()),
                 Err(error) => {
-                    let sentence = report(&error);
                     ticks.miss();
                     let outage = outage.get_or_insert_with(|| {
-                        log::warn!("{sentence}; it is tried again until it gives snapshots");
-                        Outage { untold: Some(sentence), retry_after: RETRY_FIRST }
+                        let why = report(&error);
+                        log::warn!("{why}; retrying");
+                        Outage { unlogged: Some(why), retry_after: RETRY_FIRST }
                     });
                     if !self.wait_for_source(outage, self.missed(&ticks)) {
                         break;
@@ -103,25 +102,26 @@ impl Sampler {
             self.counters.missed_ticks.store(self.missed(&ticks), Relaxed);
         }
         if let Some(start) = self.start.take() {
-            start.went_well();
+            start.succeed();
         }
         self.counters.missed_ticks.store(self.missed(&ticks), Relaxed);
-        // What was dropped last must still be told, however long that takes.
+        // The last gap must be logged, however long that takes.
         if let Some(gap) = dropped {
-            // Fails where the writer has ended: there is no log to tell it in.
+            // Fails if the writer has exited; then there is no log.
             let _ = self.queue.send(Item::Dropped(gap));
         }
         Ok(())
     }
 
-    /// Ticks missed.  What stands in a file is there at the next tick as well.
+    /// Returns the number of missed ticks.  If the source is a file, a missed
+    /// tick loses nothing.
     fn missed(&self, ticks: &Ticks) -> u64 {
         if self.source.comes_back() { ticks.missed() } else { 0 }
     }
 
-    /// Gives the snapshot to the writer, and another buffer back; none where
-    /// the writer has ended.
-    fn hand_over(
+    /// Queues the snapshot for the writer, and returns another buffer, or `None`
+    /// if the writer has exited.
+    fn enqueue(
         &mut self,
         snapshot: SnapshotBuffer,
         missed_ticks: u64,
@@ -130,7 +130,7 @@ impl Sampler {
         self.counters.walk_ns.store(snapshot.header().walk_ns, Relaxed);
         let len = snapshot.bytes().len();
         let item = Item::Snapshot(Taken { snapshot, missed_ticks, gap: dropped.take() });
-        // A kernel does not wait for a slow log; a file does.
+        // Only a file can wait for a slow log.
         let sent = if self.source.comes_back() {
             self.queue.try_send(item)
         } else {
@@ -148,18 +148,18 @@ impl Sampler {
         }
     }
 
-    /// Waits before the source is tried again; false when the end was asked for.
+    /// Waits, and reopens the source.  Returns false if a stop is requested.
     fn wait_for_source(&mut self, outage: &mut Outage, missed_ticks: u64) -> bool {
-        if let Some(sentence) = outage.untold.take() {
-            let lost = Item::SourceLost(sentence, missed_ticks);
-            if let Err(TrySendError::Full(Item::SourceLost(sentence, _))) = self.queue.try_send(lost) {
-                outage.untold = Some(sentence);
+        if let Some(why) = outage.unlogged.take() {
+            let lost = Item::SourceLost(why, missed_ticks);
+            if let Err(TrySendError::Full(Item::SourceLost(why, _))) = self.queue.try_send(lost) {
+                outage.unlogged = Some(why);
             }
         }
         if self.stop.recv_timeout(outage.retry_after).is_ok() {
             return false;
         }
-        outage.retry_after = (2 * outage.retry_after).min(RETRY_LONGEST);
+        outage.retry_after = (2 * outage.retry_after).min(RETRY_MAX);
         if let Err(error) = self.source.reopen() {
             log::info!("{}", report(&error));
         }
@@ -167,14 +167,14 @@ impl Sampler {
     }
 }
 
-/// While the source fails.
+/// A time during which the source fails.
 struct Outage {
-    /// What the log has not been told yet.
-    untold: Option<Sentence>,
+    /// The error, until it has been queued for the log.
+    unlogged: Option<String>,
     retry_after: Duration,
 }
 
-/// The gap that one snapshot leaves.
+/// Returns the gap that this snapshot leaves if it is lost.
 pub fn gap_of(snapshot: &SnapshotBuffer, why: &str) -> Gap {
     let header = snapshot.header();
     Gap { snapshots: 1, records: header.written, first: header.sequence, last: header.sequence, why: why.into() }

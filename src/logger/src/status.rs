@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! How far the logger has come, for the status line.
+//! Counters for the status line.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-/// Counts since the start, which every thread adds to.
+/// Counters since the start, which all threads update.
 pub struct Counters {
     start: Instant,
-    /// Snapshots in the log.
+    /// Number of snapshots in the log.
     pub snapshots: AtomicU64,
-    /// Records in the log.
+    /// Number of records in the log.
     pub records: AtomicU64,
-    /// Bytes in the log.
+    /// Number of bytes in the log.
     pub bytes: AtomicU64,
-    /// Ticks at which no snapshot was taken.
+    /// Number of ticks at which no snapshot was taken.
     pub missed_ticks: AtomicU64,
-    /// Snapshots that were taken and did not come into the log.
+    /// Number of snapshots that were taken but not logged.
     pub dropped: AtomicU64,
     /// Duration of the last walk in nanoseconds.
     pub walk_ns: AtomicU64,
 }
 
 impl Counters {
-    /// Begins at nothing.
+    /// Returns counters that are zero.
     pub fn new() -> Self {
         Self {
             start: Instant::now(),
@@ -36,8 +36,8 @@ impl Counters {
         }
     }
 
-    /// The status line; `waiting` snapshots of at most `queue` wait for the
-    /// log of that name.
+    /// Returns the status line of the log with this name.  `waiting` snapshots of
+    /// at most `queue` are queued.
     pub fn line(&self, waiting: usize, queue: usize, log: &str) -> String {
         format!(
             "status uptime_s={:.3} snapshots={} records={} missed_ticks={} dropped={} bytes={} walk_us={} \

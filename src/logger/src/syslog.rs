@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Records and messages to a syslog daemon.
+//! Sends records and messages to a syslog daemon.
 //!
-//! The syslog crate connects and formats.  What it leaves to its user is here:
-//! to connect again, to put a line break between messages over TCP (RFC 6587,
-//! 3.4.2), and to notice that the peer has closed.
+//! The syslog crate connects and formats.  This module reconnects, separates
+//! messages over TCP by line breaks (RFC 6587, 3.4.2), and detects that the peer
+//! has closed the connection.
 //!
-//! Over the network the format is RFC 5424.  On the local socket it is what
-//! the system's own syslog(3) writes, because that is what is understood there:
-//! RFC 5424 on FreeBSD, the traditional one on Linux, where rsyslogd as Debian
-//! ships it and journald would take the version of RFC 5424 for the program's
-//! name.
+//! Over the network the format is that of RFC 5424.  On the local socket it is
+//! the format of the system's own syslog(3), which every daemon understands: RFC
+//! 5424 on FreeBSD, and the traditional format on Linux, where journald, and
+//! rsyslogd with Debian's configuration, would mistake the version of RFC 5424
+//! for the name of the program.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -19,81 +19,85 @@ use std::os::fd::AsRawFd;
 use std::thread::sleep;
 use std::time::Duration;
 
+use anyhow::{Context as _, Result, anyhow};
 use nix::sys::socket::{MsgFlags, recv};
 use syslog::{Facility, Formatter3164, Formatter5424, LogFormat, LoggerBackend, Severity};
-use tcpstats_source::Sentence;
 use tcpstats_source::system::System;
+use tcpstats_source::system_error;
 
 const PROCESS: &str = "siftr_cdev_logger";
 
-/// Time between two attempts to reach a daemon.
+/// Time between two attempts to connect to a daemon.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// The longest that a connection may take to be made.
+/// Maximum time to connect.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// What `-l` names.
+/// The target of `-l`.
 #[derive(Clone)]
 pub struct Target {
-    /// `-l` as it was given.
+    /// The argument of `-l`.
     pub text: String,
     facility: Facility,
     severity: Severity,
-    place: Place,
+    transport: Transport,
 }
 
+/// How to reach the daemon.
 #[derive(Clone)]
-enum Place {
+enum Transport {
     Local,
     Udp(String, u16),
     Tcp(String, u16),
 }
 
-/// The port of RFC 5426.
+/// The default port, from RFC 5426.
 const PORT: u16 = 514;
 
 impl Target {
-    /// Reads `facility[.level][@host[:port]]`; two `@` mean TCP.
+    /// Parses `facility[.level][@host[:port]]`.  Two `@` select TCP.
     ///
     /// # Errors
-    /// A sentence about the part that is wrong.
-    pub fn parse(text: &str) -> Result<Self, Sentence> {
-        let (what, place) = text.split_once('@').map_or((text, None), |(what, place)| (what, Some(place)));
+    /// Returns an error that describes the invalid part.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (what, server) = text.split_once('@').map_or((text, None), |(what, server)| (what, Some(server)));
         let (facility, level) = what.split_once('.').unwrap_or((what, "info"));
         let facility = facility.parse().map_err(|()| {
-            format!("-l \"{text}\": there is no facility \"{facility}\"; expected one such as daemon or local0")
+            anyhow!("-l \"{text}\": unknown facility \"{facility}\"; expected a name such as daemon or local0")
         })?;
         let severity = severity(level).ok_or_else(|| {
-            format!(
-                "-l \"{text}\": there is no level \"{level}\"; \
+            anyhow!(
+                "-l \"{text}\": unknown level \"{level}\"; \
                  expected emerg, alert, crit, err, warning, notice, info or debug"
             )
         })?;
-        let place = match place.map(|place| (place.strip_prefix('@'), place)) {
-            None => Some(Place::Local),
-            Some((Some(place), _)) => host_and_port(place).map(|(host, port)| Place::Tcp(host, port)),
-            Some((None, place)) => host_and_port(place).map(|(host, port)| Place::Udp(host, port)),
+        let transport = match server.map(|server| (server.strip_prefix('@'), server)) {
+            None => Some(Transport::Local),
+            Some((Some(server), _)) => host_and_port(server).map(|(host, port)| Transport::Tcp(host, port)),
+            Some((None, server)) => host_and_port(server).map(|(host, port)| Transport::Udp(host, port)),
         };
-        let place = place.ok_or_else(|| {
-            format!("-l \"{text}\": expected @host:port for UDP or @@host:port for TCP, an IPv6 address in brackets")
+        let transport = transport.ok_or_else(|| {
+            anyhow!("-l \"{text}\": expected @host:port for UDP or @@host:port for TCP, an IPv6 address in brackets")
         })?;
-        Ok(Self { text: text.into(), facility, severity, place })
+        Ok(Self { text: text.into(), facility, severity, transport })
     }
 
-    /// Where it is; nowhere for the local daemon.
+    /// Returns the addresses of the host, none for the local daemon.
     fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        match &self.place {
-            Place::Local => Ok(Vec::new()),
-            Place::Udp(host, port) | Place::Tcp(host, port) => Ok((host.as_str(), *port).to_socket_addrs()?.collect()),
+        match &self.transport {
+            Transport::Local => Ok(Vec::new()),
+            Transport::Udp(host, port) | Transport::Tcp(host, port) => {
+                Ok((host.as_str(), *port).to_socket_addrs()?.collect())
+            }
         }
     }
 
-    /// The TCP port that is connected to.
+    /// Returns the TCP port of the daemon, `None` for other transports.
     #[cfg(target_os = "linux")]
     pub fn tcp_port(&self) -> Option<u16> {
-        match self.place {
-            Place::Tcp(_, port) => Some(port),
-            Place::Local | Place::Udp(..) => None,
+        match self.transport {
+            Transport::Tcp(_, port) => Some(port),
+            Transport::Local | Transport::Udp(..) => None,
         }
     }
 }
@@ -112,7 +116,7 @@ fn severity(level: &str) -> Option<Severity> {
     })
 }
 
-/// Reads `host`, `host:port`, `[address]` or `[address]:port`.
+/// Parses `host`, `host:port`, `[address]` or `[address]:port`.
 fn host_and_port(text: &str) -> Option<(String, u16)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -130,10 +134,10 @@ fn host_and_port(text: &str) -> Option<(String, u16)> {
     plain.then(|| (host.to_owned(), port))
 }
 
-/// Messages to one target, over a connection that may have to be made again.
+/// Sends messages to one target, and reconnects if necessary.
 struct Messages {
     target: Target,
-    /// Looked up once: in the sandbox no name can be.
+    /// Looked up once, because the sandbox does not allow looking up names.
     addresses: Vec<SocketAddr>,
     backend: Option<LoggerBackend>,
     hostname: String,
@@ -146,16 +150,16 @@ impl Messages {
     }
 
     fn connect(&self) -> io::Result<LoggerBackend> {
-        let nowhere = || io::Error::other("the host has no address");
-        match self.target.place {
-            Place::Local => Ok(syslog::unix(()).map_err(cause)?.backend),
-            Place::Udp(..) => {
-                let server = *self.addresses.first().ok_or_else(nowhere)?;
+        let no_address = || io::Error::other("the host has no address");
+        match self.target.transport {
+            Transport::Local => Ok(syslog::unix(()).map_err(cause)?.backend),
+            Transport::Udp(..) => {
+                let server = *self.addresses.first().ok_or_else(no_address)?;
                 let any = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
                 Ok(LoggerBackend::Udp(UdpSocket::bind(SocketAddr::new(any, 0))?, server))
             }
-            Place::Tcp(..) => {
-                let mut last = nowhere();
+            Transport::Tcp(..) => {
+                let mut last = no_address();
                 for address in &self.addresses {
                     match TcpStream::connect_timeout(address, CONNECT_MAX) {
                         Ok(stream) => return Ok(LoggerBackend::Tcp(BufWriter::new(stream))),
@@ -167,7 +171,7 @@ impl Messages {
         }
     }
 
-    /// Sends a message; where it fails, the next one connects again.
+    /// Sends a message.  After an error the next message reconnects.
     fn send(&mut self, severity: Severity, text: &str) -> io::Result<()> {
         self.format(severity, text)?;
         let mut backend = match self.backend.take() {
@@ -182,7 +186,7 @@ impl Messages {
     fn format(&mut self, severity: Severity, text: &str) -> io::Result<()> {
         self.message.clear();
         let (facility, process, pid) = (self.target.facility, PROCESS.to_owned(), std::process::id());
-        let traditional = matches!(self.target.place, Place::Local) && cfg!(target_os = "linux");
+        let traditional = matches!(self.target.transport, Transport::Local) && cfg!(target_os = "linux");
         let formatted = if traditional {
             Formatter3164 { facility, hostname: None, process, pid }.format(&mut self.message, severity, text)
         } else {
@@ -194,15 +198,15 @@ impl Messages {
             )
         };
         formatted.map_err(cause)?;
-        if matches!(self.target.place, Place::Tcp(..)) {
+        if matches!(self.target.transport, Transport::Tcp(..)) {
             self.message.push(b'\n');
         }
         Ok(())
     }
 
-    /// Lets go of a connection that the peer has closed: what is written to it
-    /// would be lost without an error.
-    fn notice_end(&mut self) {
+    /// Drops a connection that the peer has closed: what is written to it would
+    /// be lost without an error.
+    fn drop_closed_connection(&mut self) {
         if let Some(LoggerBackend::Tcp(stream)) = &self.backend {
             let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
             match recv(stream.get_ref().as_raw_fd(), &mut [0], flags) {
@@ -213,7 +217,7 @@ impl Messages {
     }
 }
 
-/// What the system said, out of what the crate puts around it.
+/// Returns the error of the system that an error of the crate wraps.
 fn cause(error: syslog::Error) -> io::Error {
     match error {
         syslog::Error::Io(error) | syslog::Error::Write(error) => error,
@@ -223,95 +227,95 @@ fn cause(error: syslog::Error) -> io::Error {
     }
 }
 
-/// A log in syslog: a message a line.
+/// A log in syslog, with one message for each line.
 pub struct Records {
     messages: Messages,
 }
 
 impl Records {
-    /// Connects.
+    /// Connects to the target.
     ///
     /// # Errors
-    /// A sentence that names the target and what was said.
-    pub fn open(target: &Target) -> Result<Self, Sentence> {
-        let open = || {
+    /// Returns the error of the system.
+    pub fn open(target: &Target) -> Result<Self> {
+        let open = || -> io::Result<Self> {
             let mut messages = Messages::new(target.clone(), target.addresses()?);
             messages.backend = Some(messages.connect()?);
             Ok(Self { messages })
         };
-        open().map_err(|error: io::Error| match target.place {
-            // Where the crate looks for it; it returns the error of one of them.
-            Place::Local => format!(
-                "syslog {0}: no syslog daemon answers on /dev/log, /var/run/syslog or /var/run/log: {error}; \
-                 start one, or name a host: -l {0}@HOST",
+        open().with_context(|| match target.transport {
+            // The crate tries all of them, and returns one of the errors.
+            Transport::Local => format!(
+                "syslog {0}: no syslog daemon on /dev/log, /var/run/syslog or /var/run/log \
+                 (start one, or name a host with -l {0}@HOST)",
                 target.text
             ),
-            Place::Udp(..) | Place::Tcp(..) => format!("syslog {}: {error}", target.text),
+            Transport::Udp(..) | Transport::Tcp(..) => format!("syslog {}", target.text),
         })
     }
 
-    /// Sends every line, and waits as long as the daemon cannot be reached.
+    /// Sends every line, and retries while the daemon cannot be reached.
     ///
     /// # Errors
-    /// Never for want of a daemon; for a line that no message can hold.
+    /// Returns an error only for a line that is too long for a message.
     pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.messages.notice_end();
+        self.messages.drop_closed_connection();
         for line in std::str::from_utf8(lines).map_err(io::Error::other)?.lines() {
-            let mut told = false;
+            let mut is_retry = false;
             while let Err(error) = self.messages.send(self.messages.target.severity, line) {
                 if error.raw_os_error() == Some(libc::EMSGSIZE) {
                     return Err(error);
                 }
-                if !told {
-                    log::warn!("syslog {}: {error}; it is waited for", self.name());
-                    told = true;
+                if !is_retry {
+                    log::warn!("syslog {}: {}; retrying", self.name(), system_error(&error));
+                    is_retry = true;
                 }
                 sleep(RETRY_AFTER);
             }
-            if told {
-                log::warn!("syslog {}: it is reached again", self.name());
+            if is_retry {
+                log::warn!("syslog {}: reconnected", self.name());
             }
         }
         Ok(())
     }
 
-    /// The target as it was given.
+    /// Returns the argument of `-l`.
     pub fn name(&self) -> &str {
         &self.messages.target.text
     }
 
-    /// Has the next line connect again.
+    /// Makes the next line reconnect.
     pub fn reconnect(&mut self) {
         self.messages.backend = None;
     }
 }
 
-/// The logger's own messages in the local syslog.
+/// Sends the logger's own messages to the local syslog daemon.
 pub struct Diagnostics {
     messages: Messages,
 }
 
 impl Diagnostics {
-    /// Connects; where that fails, every message tries again.
+    /// Connects.  If that fails, every message tries again.
     pub fn connect() -> Self {
         let target = Target {
             text: "daemon".into(),
             facility: Facility::LOG_DAEMON,
             severity: Severity::LOG_INFO,
-            place: Place::Local,
+            transport: Transport::Local,
         };
         let mut messages = Messages::new(target, Vec::new());
-        messages.backend = connect_without_waiting(&messages);
+        messages.backend = connect_nonblocking(&messages);
         Self { messages }
     }
 
-    /// Sends a message, if need be over a new connection.  One that nobody
-    /// takes is lost: nothing here may wait for syslog.
-    pub fn say(&mut self, severity: Severity, text: &str) {
+    /// Sends a message, over a new connection if necessary.  A message that
+    /// cannot be sent is lost, because the logger must not wait for syslog.
+    pub fn send(&mut self, severity: Severity, text: &str) {
         let messages = &mut self.messages;
         for _ in 0..2 {
             if messages.backend.is_none() {
-                messages.backend = connect_without_waiting(messages);
+                messages.backend = connect_nonblocking(messages);
             }
             if messages.backend.is_some() && messages.send(severity, text).is_ok() {
                 return;
@@ -320,8 +324,8 @@ impl Diagnostics {
     }
 }
 
-/// A connection on which no message waits until it is taken.
-fn connect_without_waiting(messages: &Messages) -> Option<LoggerBackend> {
+/// Returns a connection on which sending does not block.
+fn connect_nonblocking(messages: &Messages) -> Option<LoggerBackend> {
     messages.connect().ok().filter(|backend| match backend {
         LoggerBackend::Unix(socket) => socket.set_nonblocking(true).is_ok(),
         _ => true,
@@ -332,24 +336,24 @@ fn connect_without_waiting(messages: &Messages) -> Option<LoggerBackend> {
 mod tests {
     use super::*;
 
-    fn place(text: &str) -> Option<(String, u16, bool)> {
-        match Target::parse(text).ok()?.place {
-            Place::Local => None,
-            Place::Udp(host, port) => Some((host, port, false)),
-            Place::Tcp(host, port) => Some((host, port, true)),
+    fn server(text: &str) -> Option<(String, u16, bool)> {
+        match Target::parse(text).ok()?.transport {
+            Transport::Local => None,
+            Transport::Udp(host, port) => Some((host, port, false)),
+            Transport::Tcp(host, port) => Some((host, port, true)),
         }
     }
 
     #[test]
-    fn a_host_may_have_a_port_and_an_ipv6_address_stands_in_brackets() {
-        assert_eq!(place("local0@logs"), Some(("logs".into(), 514, false)));
-        assert_eq!(place("local0.debug@192.0.2.1:5514"), Some(("192.0.2.1".into(), 5514, false)));
-        assert_eq!(place("local0@@[2001:db8::1]:601"), Some(("2001:db8::1".into(), 601, true)));
-        assert_eq!(place("local0@@[::1]"), Some(("::1".into(), 514, true)));
+    fn a_host_may_have_a_port_and_an_ipv6_address_is_in_brackets() {
+        assert_eq!(server("local0@logs"), Some(("logs".into(), 514, false)));
+        assert_eq!(server("local0.debug@192.0.2.1:5514"), Some(("192.0.2.1".into(), 5514, false)));
+        assert_eq!(server("local0@@[2001:db8::1]:601"), Some(("2001:db8::1".into(), 601, true)));
+        assert_eq!(server("local0@@[::1]"), Some(("::1".into(), 514, true)));
     }
 
     #[test]
-    fn of_an_error_of_the_crate_only_what_the_system_said_is_told() {
+    fn the_system_error_is_extracted_from_an_error_of_the_crate() {
         let refused = || syslog::Error::Io(io::Error::from_raw_os_error(libc::ECONNREFUSED));
         assert_eq!(cause(refused()).raw_os_error(), Some(libc::ECONNREFUSED));
         let wrapped = syslog::Error::Initialization(Box::new(refused()));
@@ -358,11 +362,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_target_is_named() {
+    fn an_invalid_target_is_named_in_the_error() {
         for wrong in
             ["", "local8", "local0.loud", "local0@", "local0@h:0", "local0@h:99999", "local0@[x]", "local0@::1"]
         {
-            assert!(Target::parse(wrong).is_err_and(|sentence| sentence.contains(&format!("\"{wrong}\""))), "{wrong}");
+            assert!(
+                Target::parse(wrong).is_err_and(|error| error.to_string().contains(&format!("\"{wrong}\""))),
+                "{wrong}"
+            );
         }
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The terminal that the logger was started from.
+//! The terminal from which the logger was started.
 //!
-//! SIGHUP asks for the log to be reopened.  The kernel, or the shell, sends the
-//! same signal when the terminal is gone, and then a logger in the foreground
-//! ends as other programs do.
+//! SIGHUP reopens the log.  The kernel or the shell sends the same signal when
+//! the terminal is closed; then a logger in the foreground exits, as other
+//! programs do.
 
 use std::fs::OpenOptions;
 use std::io::{IsTerminal, stderr, stdin, stdout};
@@ -14,12 +14,12 @@ use std::ptr;
 
 use libc::SIGHUP;
 
-/// The terminal, if there is one whose end is the logger's.
+/// The terminal whose closing makes the logger exit, if there is one.
 pub struct Terminal(Option<OwnedFd>);
 
 impl Terminal {
-    /// Finds the controlling terminal or else one among the standard streams.
-    /// After nohup(1), which ignores SIGHUP, there is none.
+    /// Finds the controlling terminal, or else a terminal among the standard
+    /// streams.  There is none after nohup(1), which ignores SIGHUP.
     pub fn find() -> Self {
         if ignores_hangup() {
             return Self::none();
@@ -28,12 +28,12 @@ impl Terminal {
         Self(controlling.map(OwnedFd::from).or_else(among_standard_streams))
     }
 
-    /// No terminal: the logger runs in the background.
+    /// Returns no terminal, for a logger in the background.
     pub const fn none() -> Self {
         Self(None)
     }
 
-    /// Returns whether it has been closed since.
+    /// Returns whether the terminal has been closed.
     pub fn is_gone(&self) -> bool {
         self.0.as_ref().is_some_and(|terminal| !terminal.is_terminal())
     }
@@ -47,9 +47,9 @@ fn among_standard_streams() -> Option<OwnedFd> {
 }
 
 fn ignores_hangup() -> bool {
-    // SAFETY: sigaction is plain numbers and a pointer, for which all zeros are valid.
+    // SAFETY: the members of sigaction are numbers and pointers, for which zero is valid.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: without a new action sigaction(2) only writes the old one, into a valid one.
-    let asked = unsafe { libc::sigaction(SIGHUP, ptr::null(), &raw mut action) };
-    asked == 0 && action.sa_sigaction == libc::SIG_IGN
+    // SAFETY: without a new action sigaction(2) only writes the old one to `action`.
+    let result = unsafe { libc::sigaction(SIGHUP, ptr::null(), &raw mut action) };
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
 }

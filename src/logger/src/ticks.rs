@@ -1,40 +1,40 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Ticks at absolute times: however long a sample takes, none drifts.
+//! Ticks at absolute times, which do not drift however long a sample takes.
 
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-/// When to sample next, and how many ticks came too late for that.
+/// The schedule of the samples, and the number of missed ticks.
 pub struct Ticks {
     start: Instant,
     interval: Duration,
-    /// Ticks there will be, where that is known.
+    /// Total number of ticks, `None` if unlimited.
     total: Option<u64>,
     next: u64,
     missed: u64,
 }
 
 impl Ticks {
-    /// Ticks from now on, for that long where a duration is given.
+    /// Starts ticking now, for the duration or without end.
     pub fn new(interval: Duration, duration: Option<Duration>) -> Self {
         let total = duration.map(|time| ticks_in(time.saturating_sub(Duration::from_nanos(1)), interval) + 1);
         Self { start: Instant::now(), interval, total, next: 0, missed: 0 }
     }
 
-    /// Ticks at which no snapshot could be taken.
+    /// Returns the number of ticks at which no snapshot was taken.
     pub fn missed(&self) -> u64 {
         self.missed
     }
 
-    /// Counts the tick that was waited for as missed: its sample failed.
+    /// Counts the current tick as missed, because its sample failed.
     pub fn miss(&mut self) {
         self.missed += 1;
     }
 
-    /// Waits for the next tick; false when there is none or the end was asked
-    /// for.  Ticks that passed meanwhile are missed.
+    /// Waits for the next tick.  Ticks that have already passed are missed.
+    /// Returns false after the last tick or if a stop is requested.
     pub fn wait(&mut self, stop: &Receiver<()>) -> bool {
         if self.total.is_some_and(|total| self.next >= total) {
             return false;
@@ -51,19 +51,20 @@ impl Ticks {
         take
     }
 
-    /// The last tick that is due after so long, at least the next one, and one
-    /// past the end where the end has passed.
+    /// Returns the last tick that is due after the elapsed time: at least the
+    /// next tick, and `total` if the end has passed.
     fn reached(&self, elapsed: Duration) -> u64 {
         let now = ticks_in(elapsed, self.interval).max(self.next);
         self.total.map_or(now, |total| now.min(total))
     }
 }
 
-/// Whole intervals in a time.
+/// Returns the number of complete intervals in a time.
 fn ticks_in(time: Duration, interval: Duration) -> u64 {
     u64::try_from(time.as_nanos() / interval.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Returns `count` intervals.
 fn scaled(interval: Duration, count: u64) -> Duration {
     let ns = interval.as_nanos().saturating_mul(count.into());
     Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_that_passed_are_neither_taken_nor_forgotten() {
+    fn ticks_that_have_passed_are_counted_as_missed() {
         let (_sender, stop) = bounded(1);
         let mut ticks = ticks(50, 1000);
         ticks.start = Instant::now().checked_sub(Duration::from_millis(275)).unwrap();
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_that_is_asked_for_ends_the_wait() {
+    fn a_request_to_stop_ends_the_wait() {
         let (sender, stop) = bounded(1);
         let mut ticks = ticks(60_000, 600_000);
         assert!(ticks.wait(&stop));

@@ -2,68 +2,68 @@
 
 //! The thread that writes the log.
 
+use anyhow::Error;
 use crossbeam_channel::{Receiver, Sender, at, never, select_biased};
 use tcpstats::stream::SnapshotBuffer;
-use tcpstats_source::Sentence;
 
 use crate::log::Log;
 use crate::sampler::Item;
 
-/// Asks for the log to be opened again.
+/// A request to reopen the log.
 pub struct Reopen;
 
-/// Writes what the sampler gives, until it ends.
+/// Writes the events of the sampler to the log.
 pub struct Writer {
-    /// Where to.
+    /// The log.
     pub log: Log,
-    /// What.
+    /// The events to log.
     pub queue: Receiver<Item>,
-    /// Buffers to use again.
+    /// Buffers that the sampler can reuse.
     pub done_with: Sender<SnapshotBuffer>,
-    /// What comes between two snapshots.
+    /// Requests to reopen the log, which happens between two snapshots.
     pub reopen: Receiver<Reopen>,
 }
 
 impl Writer {
-    /// Writes until the sampler has ended and all is written, with the closing
-    /// line.
+    /// Writes until the sampler has exited and the queue is empty, and then
+    /// closes the log.
     ///
     /// # Errors
-    /// A sentence where the log cannot go on, or its end cannot be written.
-    pub fn run(mut self) -> Result<(), Sentence> {
+    /// Returns an error if the log cannot be continued, or cannot be closed.
+    pub fn run(mut self) -> anyhow::Result<()> {
         match self.run_to_end() {
             Err(_) if self.log.reader_left() => Ok(()),
             ended => ended,
         }
     }
 
-    fn run_to_end(&mut self) -> Result<(), Sentence> {
+    fn run_to_end(&mut self) -> anyhow::Result<()> {
         loop {
             let sync_due = self.log.sync_due().map_or_else(never, at);
             select_biased! {
                 recv(self.reopen) -> asked => match asked {
-                    Ok(Reopen) => self.log.reopen()?,
+                    Ok(Reopen) => self.log.reopen().map_err(Error::msg)?,
                     Err(_) => self.reopen = never(),
                 },
                 recv(sync_due) -> _ => self.log.sync(),
                 recv(self.queue) -> item => match item {
                     Ok(item) => self.write(item)?,
-                    Err(_) => return self.log.close(),
+                    Err(_) => return self.log.close().map_err(Error::msg),
                 },
             }
         }
     }
 
-    fn write(&mut self, item: Item) -> Result<(), Sentence> {
+    fn write(&mut self, item: Item) -> anyhow::Result<()> {
         match item {
             Item::Snapshot(mut taken) => {
-                self.log.snapshot(&mut taken)?;
-                // Fails where the sampler has ended and wants none.
+                self.log.snapshot(&mut taken).map_err(Error::msg)?;
+                // Fails if the sampler has exited and needs no more buffers.
                 let _ = self.done_with.send(taken.snapshot);
                 Ok(())
             }
-            Item::SourceLost(why, missed_ticks) => self.log.source_lost(&why, missed_ticks),
-            Item::Dropped(gap) => self.log.dropped(gap),
+            Item::SourceLost(why, missed_ticks) => self.log.source_lost(&why, missed_ticks).map_err(Error::msg),
+            Item::Dropped(gap) => self.log.dropped(gap).map_err(Error::msg),
         }
     }
 }

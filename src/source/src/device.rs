@@ -13,14 +13,14 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use tcpstats::frame::{Frame, FrameError, FrameKind, HEADER_LEN, flag};
 use tcpstats::stream::{FrameReader, SnapshotBuffer};
-use tcpstats::{Filter, Header, Record, ioctl, key};
+use tcpstats::{Field, Filter, Header, Record, ioctl, key};
 
-use crate::{Error, FileId, Place, Sample, Source};
+use crate::{AnchoredPath, Error, FileId, Sample, Source};
 
 /// An open device or file of frames.
 pub struct Device {
     name: String,
-    place: Place,
+    path: AnchoredPath,
     /// The identity of a file, or `None` for a device.
     file: Option<FileId>,
     frames: FrameReader<File>,
@@ -38,8 +38,8 @@ impl Device {
     pub fn open(path: &Path, filter: Option<Filter>) -> Result<Self, Error> {
         let name = path.display().to_string();
         let failed = |cause| Error::System { name: name.clone(), cause };
-        let place = Place::of(path).map_err(failed)?;
-        let file = place.open(OFlag::O_RDONLY, Mode::empty()).map_err(failed)?;
+        let anchored = AnchoredPath::of(path).map_err(failed)?;
+        let file = anchored.open(OFlag::O_RDONLY, Mode::empty()).map_err(failed)?;
         let kind = file.metadata().map_err(failed)?.file_type();
         if kind.is_dir() {
             return Err(Error::Directory { name });
@@ -54,7 +54,7 @@ impl Device {
         }
         let is_kernel = kind.is_char_device();
         let id = if is_kernel { None } else { Some(FileId::of(&file).map_err(failed)?) };
-        Ok(Self { name, place, file: id, frames: FrameReader::new(file), filter, is_kernel })
+        Ok(Self { name, path: anchored, file: id, frames: FrameReader::new(file), filter, is_kernel })
     }
 
     /// Copies the records that the filter matches.
@@ -126,13 +126,16 @@ impl Source for Device {
         }
     }
 
+    /// Does nothing: the fields of a frame are fixed.
+    fn want(&mut self, _is_wanted: &dyn Fn(&Field) -> bool) {}
+
     fn comes_back(&self) -> bool {
         self.is_kernel
     }
 
     fn reopen(&mut self) -> Result<(), Error> {
         let open = || {
-            let file = self.place.open(OFlag::O_RDONLY, Mode::empty())?;
+            let file = self.path.open(OFlag::O_RDONLY, Mode::empty())?;
             set_up(&file, self.filter.as_ref())?;
             Ok(file)
         };
@@ -141,8 +144,8 @@ impl Source for Device {
         Ok(())
     }
 
-    fn place(&self) -> Option<&Place> {
-        self.is_kernel.then_some(&self.place)
+    fn reopen_path(&self) -> Option<&AnchoredPath> {
+        self.is_kernel.then_some(&self.path)
     }
 
     fn file(&self) -> Option<FileId> {

@@ -3,6 +3,7 @@
 //! Errors of a source, and how errors become text.
 
 use std::error::Error as StdError;
+use std::ffi::CStr;
 use std::io;
 
 use nix::errno::Errno;
@@ -95,25 +96,36 @@ pub fn report(error: &(dyn StdError + 'static)) -> String {
 }
 
 fn described(error: &(dyn StdError + 'static)) -> String {
-    let system = error.downcast_ref::<io::Error>();
-    match system.and_then(io::Error::raw_os_error) {
-        Some(number) => describe(number),
-        None => error.to_string(),
+    if let Some(errno) = error.downcast_ref::<Errno>() {
+        return strerror(*errno as i32);
     }
+    error.downcast_ref::<io::Error>().map_or_else(|| error.to_string(), system_error)
+}
+
+/// Returns the description of an error of the system, as strerror(3) does,
+/// without the number that [`io::Error`] appends.
+#[must_use]
+pub fn system_error(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), strerror)
 }
 
 /// Returns the description of an error number.
-fn describe(number: i32) -> String {
-    match Errno::from_raw(number) {
-        // Not known to nix: use the description of the C library.
-        Errno::UnknownErrno => io::Error::from_raw_os_error(number).to_string(),
-        errno => errno.desc().to_owned(),
-    }
+fn strerror(number: i32) -> String {
+    let mut buffer = [0_u8; 256];
+    // SAFETY: the function writes at most the given number of bytes to the
+    // buffer, including the terminating zero.
+    unsafe { libc::strerror_r(number, buffer.as_mut_ptr().cast(), buffer.len()) };
+    CStr::from_bytes_until_nul(&buffer).map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_error_number_has_a_description() {
+        assert!(strerror(9999).contains("9999"));
+    }
 
     #[test]
     fn a_report_is_one_line_without_error_numbers() {
@@ -124,6 +136,8 @@ mod tests {
         let cause = StreamError::Bad { offset: 7, error: FrameError::NoMagic };
         let error = Error::Frame { name: "x.bin".into(), cause };
         assert_eq!(report(&error), "source x.bin: at byte 7: no frame starts here (bad magic)");
+        let error = Error::Dump(Errno::EIO.into());
+        assert_eq!(report(&error), "source sock_diag: the kernel's dump failed: Input/output error");
         let error = Error::Dump(io::Error::other("out of replies"));
         assert_eq!(report(&error), "source sock_diag: the kernel's dump failed: out of replies");
     }

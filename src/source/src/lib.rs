@@ -3,12 +3,13 @@
 //! Sources of snapshots, which the logger samples and the viewer shows live.
 //! All platform differences are in this crate.
 
+mod anchored_path;
 mod device;
 mod error;
 mod filter;
 #[cfg(target_os = "linux")]
 mod linux;
-mod place;
+mod output;
 pub mod system;
 
 use std::ffi::OsStr;
@@ -17,9 +18,10 @@ use std::path::Path;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats::{Field, Filter};
 
-pub use crate::error::{Error, report};
+pub use crate::anchored_path::{AnchoredPath, DirectoryState, FileId};
+pub use crate::error::{Error, report, system_error};
 pub use crate::filter::{FilterError, parse_filter};
-pub use crate::place::{FileId, Place, Standing};
+pub use crate::output::{InUse, SameFile, is_standard_output, refuse_in_use};
 
 /// An error message for the user, in one sentence.
 pub type Sentence = String;
@@ -51,9 +53,7 @@ pub trait Source {
 
     /// Allows the source to omit fields that are not wanted, if that saves
     /// work.  The fields of the filter must be wanted.
-    fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool) {
-        let _ = is_wanted;
-    }
+    fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool);
 
     /// Returns whether a source that failed may work again after
     /// [`Source::reopen`]: a kernel may work again, a damaged file never does.
@@ -65,9 +65,9 @@ pub trait Source {
     /// Returns the error of the system.  What was open stays open.
     fn reopen(&mut self) -> Result<(), Error>;
 
-    /// Returns the directory and file from which the source is reopened, or
-    /// `None` if it is not reopened from a file.
-    fn place(&self) -> Option<&Place>;
+    /// Returns the path from which the source is reopened, or `None` if it is
+    /// not reopened from a file.
+    fn reopen_path(&self) -> Option<&AnchoredPath>;
 
     /// Returns the file that is read, or `None` for a kernel.
     fn file(&self) -> Option<FileId> {

@@ -18,7 +18,7 @@ build=$1 tests=$2 out=$3
 objects=$build/fake
 mkdir -p "$objects"
 
-# Compiled as the module's own C file; the build keeps its arguments.
+# Compile the files like the C file of the module; its build has saved the arguments.
 for source in "$fake"/kernel/*.c; do
 	object=$objects/$(basename "$source" .c).o
 	# shellcheck disable=SC2086 # the flags are split into words
@@ -27,17 +27,18 @@ for source in "$fake"/kernel/*.c; do
 	    -Wno-unused-parameter -Wno-address-of-packed-member -c "$source" -o "$object"
 done
 
-# The sections of the module's data get names of their own: their contents are
-# restored before it is loaded again.
+# Rename the sections of the module's data, so that their contents can be restored
+# before it is loaded again.
 "$LLVM/bin/llvm-objcopy" --rename-section .data=module_data --rename-section .bss=module_bss \
     "$build/siftr_cdev.ko" "$objects/siftr_cdev.o"
 
-# Some functions of the kernel have namesakes in the C library: they stay local.
-# shellcheck disable=SC2046 # a list
-"$LLVM/bin/ld.lld" -m elf_x86_64 -r -o "$objects/whole.o" "$objects/siftr_cdev.o" \
+# Some functions of the kernel have the names of functions of the C library.  Keep
+# them local.
+# shellcheck disable=SC2046 # split into words
+"$LLVM/bin/ld.lld" -m elf_x86_64 -r -o "$objects/combined.o" "$objects/siftr_cdev.o" \
     $(for source in "$fake"/kernel/*.c; do echo "$objects/$(basename "$source" .c).o"; done)
-"$LLVM/bin/llvm-objcopy" --wildcard --keep-global-symbol='fake_*' "$objects/whole.o" "$objects/fake_kernel.o"
+"$LLVM/bin/llvm-objcopy" --wildcard --keep-global-symbol='fake_*' "$objects/combined.o" "$objects/fake_kernel.o"
 
-# Static, for low addresses: the code model of the module has addresses of 32 bits.
+# Link statically, at low addresses: the code model of the module has 32-bit addresses.
 "$LLVM/bin/clang" --target=x86_64-linux-gnu -fuse-ld=lld -static -pthread \
     -o "$out" "$objects/fake_kernel.o" "$tests"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Breaks the module on purpose, once in each of these ways, and looks whether the scenarios notice.
+"""Introduces each of these bugs into the module, and checks that a scenario detects it.
 
     mutants.py HEADERS CORE GEN TESTS
 
-HEADERS, CORE and GEN as src/kmod/cross.sh knows them, TESTS as build.sh.  Run by `make kmod-mutants`.
+HEADERS, CORE and GEN are arguments of src/kmod/cross.sh, and TESTS is an argument of build.sh.  Run by `make kmod-mutants`.
 """
 
 import os
@@ -17,50 +17,50 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
-# What is broken; the file, what is replaced in it and by what; the scenario that must fail, and what it must say.
+# The bug; the file, the text to replace and its replacement; the scenario that must fail, and its message.
 MUTANTS = [
-    ("leave a connection locked when a signal comes", "src/kpi/walk.rs",
+    ("leave a connection locked after a signal", "src/kpi/walk.rs",
      "            locked.unlock();\n        }\n    }\n}", "            _ = locked;\n        }\n    }\n}",
-     "a_signal_ends_the_walk_wherever_it_comes", '"tcpinp" held'),
-    ("look for a signal with a connection locked", "src/kpi/thread.rs",
+     "a_signal_interrupts_a_walk_at_any_connection", '"tcpinp" held'),
+    ("check for signals with a connection locked", "src/kpi/thread.rs",
      "unsafe { raw::siftr_cdev_signal_pending() != 0 }", "unsafe { raw::sig_intr() != 0 }",
-     "a_signal_ends_the_walk_wherever_it_comes", r'sig_intr\(\) with "tcpinp" held'),
-    ("do not free what a descriptor has", "src/kpi/memory.rs",
+     "a_signal_interrupts_a_walk_at_any_connection", r'sig_intr\(\) with "tcpinp" held'),
+    ("do not free the data of a descriptor", "src/kpi/memory.rs",
      "            self.0.drop_in_place();\n            raw::siftr_cdev_free(self.0.as_ptr().cast());",
      "            self.0.drop_in_place();", "the_module_loads_and_unloads_many_times", "leak: "),
-    ("do not give back the bytes of a snapshot", "src/storage.rs",
+    ("do not free the memory of a snapshot", "src/storage.rs",
      "        self.reclaim_idle();\n        self.shrink(0);", "",
      "bytes_and_records_are_counted", "left == right"),
     ("do not destroy the lock of a descriptor", "kpi.c", "\tsx_destroy(sx);", "\t(void)sx;",
      "the_module_loads_and_unloads_many_times", "locks are left"),
     ("follow the stack of a dropped connection", "src/kpi/pcb.rs",
      "unsafe { !(*self.tcpcb()).t_cc.is_null() && !(*self.tcpcb()).t_fb.is_null() }", "true",
-     "a_dropped_connection_is_shown_without_what_the_stack_took_with_it", "page fault"),
-    ("forget the bytes that a short read did not take", "src/device.rs", "cursor.take(taken);",
-     "cursor.take(bytes.len());", "a_binary_snapshot_is_the_same_at_every_size_of_read", ""),
-    ("keep the records of a walk that was interrupted", "src/storage.rs", "(self.full, self.at, self.is_starved) = (0, 0, false);",
+     "a_dropped_connection_is_reported_without_the_fields_of_its_stack", "page fault"),
+    ("lose the bytes that a short read did not copy", "src/device.rs", "cursor.take(taken);",
+     "cursor.take(bytes.len());", "a_binary_snapshot_is_the_same_for_reads_of_any_size", ""),
+    ("keep the records of an interrupted walk", "src/storage.rs", "(self.full, self.at, self.is_starved) = (0, 0, false);",
      "self.is_starved = false;",
-     "a_signal_that_ends_no_call_costs_a_second_walk_and_no_record", ""),
-    ("leave in an entry's record what a connection had", "src/fill.rs", "    record.clear();\n", "    record.forget();\n",
-     "records_carry_no_bytes_of_records_that_were_there_before", "is absent and not zero"),
-    ("look at what the reader may not see", "src/snapshot.rs", "if pcb.is_visible() {", "if true {",
-     "other_users_connections_are_hidden_where_the_system_says_so", "left == right"),
-    ("do not ask again who reads all network stacks", "src/device.rs",
+     "a_signal_that_does_not_interrupt_the_call_causes_a_second_walk_and_loses_no_record", ""),
+    ("keep the fields of a connection in the record of a SYN cache entry", "src/fill.rs", "    record.clear();\n", "    record.forget();\n",
+     "records_contain_no_bytes_of_earlier_records", "is absent but not zero"),
+    ("report connections that the reader may not see", "src/snapshot.rs", "if pcb.is_visible() {", "if true {",
+     "connections_of_other_users_are_hidden_according_to_the_policy", "left == right"),
+    ("do not check who reads all network stacks", "src/device.rs",
      "if self.all_vnets && !kpi::is_host_root() {", "if false {",
-     "a_descriptor_that_root_passes_on_gives_nothing_of_other_network_stacks", "EPERM was expected"),
-    ("let root of a jail ask for all network stacks", "kpi.c", "!jailed(curthread->td_ucred) &&", "",
-     "nobody_else_can_ask_for_all_network_stacks", "EPERM was expected"),
+     "a_descriptor_passed_on_by_root_returns_nothing_of_other_network_stacks", "expected EPERM"),
+    ("let root of a jail request all network stacks", "kpi.c", "!jailed(curthread->td_ucred) &&", "",
+     "nobody_else_can_request_all_network_stacks", "expected EPERM"),
     ("leave the current network stack set", "vnet.c",
      "\t\tvisit(arg);\n\t\tCURVNET_RESTORE();\n\t\treturn;", "\t\tvisit(arg);\n\t\t(void)saved_vnet;\n\t\treturn;",
-     "no_connections_are_a_whole_snapshot_too", "a current network stack left"),
-    ("take srtt in ticks", "src/kpi/pcb.rs", "raw::TCP_TMR_GRANULARITY_USEC.cast_signed()", "0",
-     "times_of_the_base_stack_are_ticks_and_their_fractions", "the record is in microseconds"),
-    ("make the device without looking at its name", "siftr_cdev.c", "MAKEDEV_CHECKNAME | MAKEDEV_WAITOK",
-     "MAKEDEV_WAITOK", "a_device_of_another_driver_makes_the_load_fail_and_leaves_nothing", "panic: make_dev_sv"),
+     "a_snapshot_without_connections_is_complete", "a current network stack"),
+    ("request srtt in ticks", "src/kpi/pcb.rs", "raw::TCP_TMR_GRANULARITY_USEC.cast_signed()", "0",
+     "times_of_the_base_stack_are_converted_from_ticks", "the record is in microseconds"),
+    ("create the device without checking its name", "siftr_cdev.c", "MAKEDEV_CHECKNAME | MAKEDEV_WAITOK",
+     "MAKEDEV_WAITOK", "loading_fails_and_leaves_nothing_if_another_driver_has_the_device", "panic: make_dev_sv"),
     ("unload while a descriptor is open", "src/limits.rs", "        self.open == 0\n    }", "        true\n    }",
-     "an_open_descriptor_refuses_the_unload_with_or_without_force", "EBUSY was expected"),
-    ("begin the interval anew when a descriptor is closed", "src/limits.rs", "            user.open -= 1;",
-     "            user.open -= 1;\n            (user.started_ns, user.next_ns) = (None, 0);", "opening_again_does_not_shorten_the_wait", ""),
+     "an_open_descriptor_prevents_unloading_even_by_force", "expected EBUSY"),
+    ("restart the interval when a descriptor is closed", "src/limits.rs", "            user.open -= 1;",
+     "            user.open -= 1;\n            (user.started_ns, user.next_ns) = (None, 0);", "reopening_does_not_shorten_the_wait", ""),
     ("start a walk after the wait without counting it", "src/device.rs", "Err(wait) => sleepable.pause_ns(wait)?,",
      "Err(wait) => return sleepable.pause_ns(wait),", "a_user_waits_between_two_snapshots", ""),
     ("yield without a reference to the connection", "kpi.c", "\tin_pcbref(inp);\n", "",
@@ -81,50 +81,50 @@ MUTANTS = [
      "a_user_is_woken_when_the_next_snapshot_is_allowed", "left == right"),
     ("interrupt every walk", "src/device.rs", "stops_on_signal: !self.was_interrupted,", "stops_on_signal: true,",
      "a_reader_makes_progress_if_signals_arrive_faster_than_a_walk_takes", "no progress"),
-    ("count memory that is missing as written", "src/snapshot.rs", "self.header.missed += 1;",
-     "self.header.written += 1;", "what_finds_no_memory_is_counted_and_flagged", ""),
+    ("count records without memory as written", "src/snapshot.rs", "self.header.missed += 1;",
+     "self.header.written += 1;", "records_without_memory_are_counted_and_flagged", ""),
     ("let a snapshot be larger than its limit", "src/storage.rs", "self.blocks.len() >= self.most ||", "",
-     "a_limit_made_smaller_holds_for_descriptors_that_are_open", "left == right"),
-    ("keep a statistic of the record before", "src/fill.rs",
+     "a_lower_limit_applies_to_open_descriptors", "left == right"),
+    ("keep a statistic of the previous record", "src/fill.rs",
      "record.set_if(key::age, since(pcb.t_starttime(), phase.started && recent));",
      "if let Some(age) = since(pcb.t_starttime(), phase.started && recent) { record.set(key::age, age) }",
-     "records_carry_no_bytes_of_records_that_were_there_before", "age is absent and not zero"),
-    ("fill the whole record before the filter is asked", "src/snapshot.rs",
+     "records_contain_no_bytes_of_earlier_records", "age is absent but not zero"),
+    ("fill the record before applying the filter", "src/snapshot.rs",
      "        if verdict == Verdict::NoMatch {\n            return probe_skip(source.pcb(), Skip::Filtered);\n        }\n", "",
-     "a_filter_on_identity_spares_the_rest_of_the_record", ""),
-    ("read behind what an ioctl came with", "src/kpi/entry.rs", "c_ulong::from(raw::IOCPARM_MASK)) as usize;",
-     "c_ulong::from(raw::IOCPARM_MASK)) as usize + 16;", "a_filter_is_refused_for_every_byte_that_no_parser_gives", ""),
-    ("keep the identifier of the connection before", "src/fill.rs", "if had_log_id || log_id.is_some() {",
-     "if log_id.is_some() {", "the_identifier_for_bblog_is_there_where_the_application_set_one",
+     "a_filter_by_identity_avoids_filling_the_rest_of_the_record", ""),
+    ("read past the argument of an ioctl", "src/kpi/entry.rs", "c_ulong::from(raw::IOCPARM_MASK)) as usize;",
+     "c_ulong::from(raw::IOCPARM_MASK)) as usize + 16;", "a_filter_with_a_byte_that_no_parser_produces_is_refused", ""),
+    ("keep the identifier of the previous connection", "src/fill.rs", "if had_log_id || log_id.is_some() {",
+     "if log_id.is_some() {", "the_identifier_for_bblog_is_present_if_the_application_has_set_it",
      "the identifier of another connection"),
-    ("take the stack's word for what is new", "src/fill.rs", "let sent = lifted(sequence, estimate);",
-     "let (sent, _) = (pcb.t_sndbytes(), lifted(sequence, estimate));", "what_sack_makes_the_base_stack_send_again_is_not_new",
-     "sent, acknowledged, again"),
-    ("take the stack's word for the round of sequence numbers", "src/fill.rs", "segments.max(pcb.t_snd_rxt_bytes())",
-     "pcb.t_snd_rxt_bytes().max(segments & 0)", "bytes_are_counted_past_every_wrap_of_sequence_numbers",
-     "sent, acknowledged, again"),
+    ("trust the stack's counter of new bytes", "src/fill.rs", "let sent = lifted(sequence, estimate);",
+     "let (sent, _) = (pcb.t_sndbytes(), lifted(sequence, estimate));", "retransmissions_by_sack_in_the_base_stack_are_not_new_bytes",
+     "sent, acknowledged, retransmitted"),
+    ("trust the stack's counter for wraps of sequence numbers", "src/fill.rs", "segments.max(pcb.t_snd_rxt_bytes())",
+     "pcb.t_snd_rxt_bytes().max(segments & 0)", "bytes_are_counted_across_wraps_of_sequence_numbers",
+     "sent, acknowledged, retransmitted"),
     ("leave the zone in the address", "src/address.rs", "    embedded.fill(0);\n", "",
-     "a_zone_is_a_field_of_its_own_and_not_in_the_address", "fe80:1::1"),
-    ("give counters of RFC 3168 as those of AccECN", "src/fill.rs", "pcb.t_flags2() & both == both",
-     "pcb.t_flags2() & both != 0", "marks_are_counted_with_accecn_only_and_from_five", "AccECN, a handshake"),
-    ("show of a listener what a connection has", "src/fill.rs", "state >= State::SYN_SENT.0 ||",
-     "state >= State::LISTEN.0 ||", "a_record_has_what_is_known_in_the_connections_state_and_nothing_else", "LISTEN"),
-    ("show of an offloaded connection what its tcpcb has", "src/fill.rs", "let started = !is_offloaded &&",
-     "let started = (!is_offloaded || true) &&", "a_record_has_what_is_known_in_the_connections_state_and_nothing_else",
+     "a_zone_is_a_separate_field_and_not_part_of_the_address", "fe80:1::1"),
+    ("report counters of RFC 3168 as those of AccECN", "src/fill.rs", "pcb.t_flags2() & both == both",
+     "pcb.t_flags2() & both != 0", "ce_marks_are_counted_only_with_accecn_and_starting_from_five", "AccECN, a handshake"),
+    ("report the fields of a connection for a listener", "src/fill.rs", "state >= State::SYN_SENT.0 ||",
+     "state >= State::LISTEN.0 ||", "a_record_has_exactly_the_fields_that_are_known_in_its_state", "LISTEN"),
+    ("report the tcpcb of an offloaded connection", "src/fill.rs", "let started = !is_offloaded &&",
+     "let started = (!is_offloaded || true) &&", "a_record_has_exactly_the_fields_that_are_known_in_its_state",
      "ESTABLISHED, TOE"),
-    ("ask the base stack's scoreboard of BBR", "src/kpi/pcb.rs", "if !has_own && !is_base {", "if false {",
-     "what_is_in_the_network_is_the_stacks_own_estimate_or_absent", "BBR has none"),
-    ("give ages that have wrapped", "vnet.c", "now < wrap_ns ? 0 : UINT64_MAX", "0",
-     "a_connection_that_may_be_older_than_ticks_last_has_no_age", "left == right"),
-    ("vouch by a mark that is too old", "vnet.c", "now - stack->marks[i].at_ns < wrap_ns)", "true)",
-     "snapshots_that_are_far_between_vouch_for_no_age_that_is_wrong", "left == right"),
-    ("tell network stacks apart by their address", "vnet.c",
+    ("use the base stack's scoreboard for BBR", "src/kpi/pcb.rs", "if !has_own && !is_base {", "if false {",
+     "bytes_in_the_network_are_the_estimate_of_the_stack_or_absent", "BBR has none"),
+    ("report ages that have wrapped", "vnet.c", "now < wrap_ns ? 0 : UINT64_MAX", "0",
+     "a_connection_that_may_be_older_than_a_wrap_of_ticks_has_no_age", "left == right"),
+    ("use a mark that is too old", "vnet.c", "now - stack->marks[i].at_ns < wrap_ns)", "true)",
+     "infrequent_snapshots_cause_no_wrong_age", "left == right"),
+    ("use addresses as numbers of network stacks", "vnet.c",
      "MAX(siftr_cdev_uptime_ns(),\n\t\t    siftr_cdev_last_stack + 1)", "(uintptr_t)curvnet",
-     "the_number_of_a_network_stack_that_is_gone_is_never_given_again", "a number that was there before"),
-    ("keep a network stack that is gone in the list", "vnet.c", "\t\tLIST_REMOVE(stack, link);", "\t\t(void)0;",
-     "a_network_stack_may_go_before_during_and_after_the_module", "page fault"),
-    ("do not free what is known of a network stack", "vnet.c", "\tfree(stack, M_SIFTR_CDEV);\n", "",
-     "a_network_stack_may_go_before_during_and_after_the_module", "leak: "),
+     "the_number_of_a_removed_network_stack_is_never_reused", "a number is reused"),
+    ("keep a removed network stack in the list", "vnet.c", "\t\tLIST_REMOVE(stack, link);", "\t\t(void)0;",
+     "a_network_stack_can_be_removed_before_during_and_after_the_module_is_loaded", "page fault"),
+    ("do not free the data of a network stack", "vnet.c", "\tfree(stack, M_SIFTR_CDEV);\n", "",
+     "a_network_stack_can_be_removed_before_during_and_after_the_module_is_loaded", "leak: "),
 ]  # fmt: skip
 
 
@@ -132,26 +132,26 @@ def run(*command, **more):
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, errors="replace", **more)
 
 
-def judge(scenario, says, broken, folder, headers, core, gen, tests):
-    """What is wrong with the scenario, or nothing where it notices that the module is broken."""
+def judge(scenario, message, broken, folder, headers, core, gen, tests):
+    """Returns what is wrong with the scenario, or `None` if it detects the bug."""
     out = folder / "14-amd64"
     environment = {**os.environ, "GEN": gen, "CORE": core}
     built = run("sh", broken / "src/kmod/cross.sh", "14", "amd64", headers, out, env=environment)
     if built.returncode == 0:
         built = run("sh", ROOT / "tests/kmod/fake/build.sh", out, tests, out / "run")
     if built.returncode != 0:
-        return "it does not build:\n" + built.stderr[-2000:]
+        return "build failed:\n" + built.stderr[-2000:]
     result = run(out / "run", scenario, timeout=120)
     if result.returncode != -6:
-        return f"{scenario} ends with {result.returncode}"
-    if not re.search(says, result.stderr):
-        return f"{scenario} says something else:\n{result.stderr[-2000:]}"
+        return f"{scenario} exited with {result.returncode}"
+    if not re.search(message, result.stderr):
+        return f"{scenario} failed with another message:\n{result.stderr[-2000:]}"
     return None
 
 
 def main(headers, core, gen, tests):
     failures = 0
-    for what, path, old, new, scenario, says in MUTANTS:
+    for what, path, old, new, scenario, message in MUTANTS:
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             broken = folder / "broken"
@@ -161,15 +161,15 @@ def main(headers, core, gen, tests):
             file = broken / "src/kmod" / path
             text = file.read_text()
             if text.count(old) != 1:
-                wrong = f"{path} has {text.count(old)} times what is to be replaced"
+                wrong = f"{path} contains the text to replace {text.count(old)} times"
             else:
                 file.write_text(text.replace(old, new))
-                wrong = judge(scenario, says, broken, folder, headers, core, gen, tests)
+                wrong = judge(scenario, message, broken, folder, headers, core, gen, tests)
         failures += wrong is not None
-        print(f"{'NOT NOTICED' if wrong else 'noticed'}: {what}", flush=True)
+        print(f"{'NOT DETECTED' if wrong else 'detected'}: {what}", flush=True)
         if wrong:
             print(f"    {wrong}", flush=True)
-    print(f"{len(MUTANTS) - failures} of {len(MUTANTS)} are noticed")
+    print(f"{len(MUTANTS) - failures} of {len(MUTANTS)} detected")
     return 1 if failures else 0
 
 

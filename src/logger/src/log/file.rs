@@ -13,7 +13,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown};
 use tcpstats::{Columns, FieldSet};
 use tcpstats_source::system::standard_output_was_closed;
-use tcpstats_source::{FileId, Place, Sentence, Standing};
+use tcpstats_source::{
+    AnchoredPath, DirectoryState, FileId, InUse, Sentence, is_standard_output, refuse_in_use, system_error,
+};
 
 use super::continued::{Content, Expected, content};
 use crate::options::Format;
@@ -22,7 +24,7 @@ use crate::options::Format;
 pub struct LogFile {
     file: File,
     /// Where it is opened again, if it is.
-    place: Option<Place>,
+    place: Option<AnchoredPath>,
     name: String,
     mode: Mode,
     in_use: Vec<InUse>,
@@ -37,23 +39,11 @@ pub struct LogFile {
     torn_bytes: u64,
 }
 
-/// The names of standard output.
-const STANDARD_OUTPUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
-
-/// A file that the logger uses for something else, and that must not be its
-/// log.
-pub struct InUse {
-    /// Which file it is.
-    pub id: FileId,
-    /// What it is used for.
-    pub what: String,
-}
-
 /// The file that a log continues in.
 pub struct Next {
     file: File,
     /// Its place, where that could be looked up.
-    place: Option<Place>,
+    place: Option<AnchoredPath>,
     /// What it held.
     pub found: Found,
 }
@@ -79,8 +69,8 @@ impl LogFile {
     /// A sentence; the file is as it was.
     pub fn open(path: &Path, mode: Mode, expected: &Expected, in_use: Vec<InUse>) -> Result<(Self, Found), Sentence> {
         let name = path.display().to_string();
-        let said = |error: io::Error| format!("log {name}: {error}");
-        let is_standard_output = STANDARD_OUTPUT.iter().any(|name| path == Path::new(name));
+        let said = |error: io::Error| format!("log {name}: {}", system_error(&error));
+        let is_standard_output = is_standard_output(path);
         if is_standard_output && standard_output_was_closed() {
             return Err(format!("log {name}: standard output is closed"));
         }
@@ -92,7 +82,7 @@ impl LogFile {
             }
             (file, None, is_regular)
         } else {
-            let place = Place::of(path).map_err(said)?;
+            let place = AnchoredPath::of(path).map_err(said)?;
             // A FIFO or a device cannot be read back, and has nothing to continue.
             if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
                 let file = place.open(OFlag::O_WRONLY | OFlag::O_APPEND, mode).map_err(said)?;
@@ -102,7 +92,7 @@ impl LogFile {
                 (file, Some(place), true)
             }
         };
-        refuse_in_use(&file, &name, &in_use)?;
+        refuse(&file, &name, &in_use)?;
         let name = name.clone();
         let mut log =
             Self { file, place, name, mode, in_use, granted: None, is_regular, is_standard_output, torn_bytes: 0 };
@@ -121,20 +111,16 @@ impl LogFile {
         let Some(held) = &self.place else {
             return Ok(None);
         };
-        let said = |error: io::Error| format!("log {}: {error}", self.name);
+        let said = |error: io::Error| format!("log {}: {}", self.name, system_error(&error));
         // What the path leads to now.  Where a sandbox or a user's rights do not let that be known, what is held is
         // opened.
-        let place = match (held.standing(), Place::of(held.path())) {
-            (Standing::Gone(directory), _) => {
-                return Err(format!(
-                    "log {}: its directory {} does not exist any more",
-                    self.name,
-                    directory.display()
-                ));
+        let place = match (held.directory_state(), AnchoredPath::of(held.path())) {
+            (DirectoryState::Removed(directory), _) => {
+                return Err(format!("log {}: directory {} no longer exists", self.name, directory.display()));
             }
             (_, Ok(place)) => Some(place),
-            (Standing::Current, Err(_)) => None,
-            (Standing::Replaced(directory), Err(error)) => {
+            (DirectoryState::Current, Err(_)) => None,
+            (DirectoryState::Replaced(directory), Err(error)) => {
                 return Err(match self.granted {
                     Some(_) => self.outside(&directory),
                     None => said(error),
@@ -143,7 +129,7 @@ impl LogFile {
         };
         let file = open_regular(place.as_ref().unwrap_or(held), self.mode).map_err(|error| {
             let beyond = match (&self.granted, &place) {
-                (Some(granted), Some(place)) => place.beyond(granted).filter(|_| is_denied(&error)),
+                (Some(granted), Some(place)) => place.first_outside(granted).filter(|_| is_denied(&error)),
                 // Capsicum does not let it be known where a link leads.
                 (Some(_), None) => held.path().parent().filter(|_| is_not_capable(&error)),
                 (None, _) => None,
@@ -155,9 +141,9 @@ impl LogFile {
             return Ok(None);
         }
         if !file.metadata().map_err(said)?.is_file() {
-            return Err(format!("log {}: what has its name now is no regular file", self.name));
+            return Err(format!("log {}: expected a regular file", self.name));
         }
-        refuse_in_use(&file, &self.name, &self.in_use)?;
+        refuse(&file, &self.name, &self.in_use)?;
         let (file, found) = self.take(file, place.as_ref().unwrap_or(held), expected)?;
         Ok(Some(Next { file, place, found }))
     }
@@ -165,7 +151,7 @@ impl LogFile {
     /// Says that the sandbox does not let the log be opened there.
     fn outside(&self, directory: &Path) -> Sentence {
         format!(
-            "log {}: the sandbox holds the directories that the log had at the start, and {} is not one of them; \
+            "log {}: the sandbox allows only the directories that the log used at the start, not {}; \
              restart the logger, or use --no-sandbox",
             self.name,
             directory.display()
@@ -174,14 +160,14 @@ impl LogFile {
 
     /// From now on the sandbox lets the log be opened in its directories alone.
     pub fn confined(&mut self) {
-        self.granted = self.place.as_ref().map(Place::directory_ids);
+        self.granted = self.place.as_ref().map(AnchoredPath::directory_ids);
     }
 
     /// Locks the file and removes a truncated end; a damaged one is moved aside
     /// and a new one opened.
-    fn take(&self, file: File, place: &Place, expected: &Expected) -> Result<(File, Found), Sentence> {
+    fn take(&self, file: File, place: &AnchoredPath, expected: &Expected) -> Result<(File, Found), Sentence> {
         let name = &self.name;
-        let said = |error: io::Error| format!("log {name}: {error}");
+        let said = |error: io::Error| format!("log {name}: {}", system_error(&error));
         lock(&file, name)?;
         let len = file.metadata().map_err(said)?.len();
         if len == 0 {
@@ -199,20 +185,20 @@ impl LogFile {
             }
             Content::Damaged(at) => {
                 let aside = move_aside(place).map_err(|error| {
-                    format!("log {name}: damaged at byte {at}, and it cannot be moved aside: {error}; move it away")
+                    let error = system_error(&error);
+                    format!("log {name}: damaged at byte {at}; cannot rename it: {error}; move it away")
                 })?;
-                log::warn!("log {name}: damaged at byte {at}; it is now {aside}, and a new log begins");
+                log::warn!("log {name}: damaged at byte {at}; renamed to {aside}; starting a new log");
                 let file = open_regular(place, self.mode).map_err(said)?;
                 lock(&file, name)?;
                 Ok((file, Found::default()))
             }
             Content::Other => Err(format!(
-                "log {name}: it holds something other than the {} asked for, which would not fit behind it; \
-                 name another file, or move this one away",
+                "log {name}: file exists and cannot be continued; expected {}; name another file or move this one away",
                 match expected.format {
-                    Format::Csv(_) => "CSV with the columns",
+                    Format::Csv(_) => "CSV with the requested columns",
                     Format::Json(_) => "JSON Lines",
-                    Format::Siftr => "siftr log",
+                    Format::Siftr => "a siftr log",
                     Format::Bin => "binary frames",
                     Format::Pairs(_) => "key=value lines",
                 }
@@ -288,11 +274,11 @@ impl LogFile {
             }
             Ok(())
         };
-        give().map_err(|error| format!("log {}: it cannot be given to its user: {error}", self.name))
+        give().map_err(|error| format!("log {}: cannot change its owner: {}", self.name, system_error(&error)))
     }
 
     /// Where the log is opened again, if it is.
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&AnchoredPath> {
         self.place.as_ref()
     }
 
@@ -320,10 +306,10 @@ fn continues_with(found: &Columns, wanted: &Columns) -> String {
         [] => String::new(),
         missing => format!(", without {}", missing.join(", ")),
     };
-    format!("it has other columns than the default; continuing with its own until the next rotation{without}")
+    format!("its columns differ from the default; keeping them until the next rotation{without}")
 }
 
-fn open_regular(place: &Place, mode: Mode) -> io::Result<File> {
+fn open_regular(place: &AnchoredPath, mode: Mode) -> io::Result<File> {
     place.open(OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT, mode)
 }
 
@@ -331,22 +317,19 @@ fn open_regular(place: &Place, mode: Mode) -> io::Result<File> {
 fn lock(file: &File, name: &str) -> Result<(), Sentence> {
     match file.try_lock() {
         Ok(()) => (),
-        Err(TryLockError::WouldBlock) => return Err(format!("log {name}: another siftr_cdev_logger writes it")),
-        Err(TryLockError::Error(error)) => log::info!("log {name}: it cannot be locked: {error}"),
+        Err(TryLockError::WouldBlock) => return Err(format!("log {name}: another siftr_cdev_logger is writing to it")),
+        Err(TryLockError::Error(error)) => log::info!("log {name}: cannot lock it: {}", system_error(&error)),
     }
     Ok(())
 }
 
-fn refuse_in_use(file: &File, name: &str, in_use: &[InUse]) -> Result<(), Sentence> {
-    let id = FileId::of(file).map_err(|error| format!("log {name}: {error}"))?;
-    match in_use.iter().find(|other| other.id == id) {
-        Some(other) => Err(format!("log {name}: it is the same file as {}; name another file", other.what)),
-        None => Ok(()),
-    }
+fn refuse(file: &File, name: &str, in_use: &[InUse]) -> Result<(), Sentence> {
+    let id = FileId::of(file).map_err(|error| format!("log {name}: {}", system_error(&error)))?;
+    refuse_in_use(id, in_use).map_err(|error| format!("log {name}: {error}"))
 }
 
 /// Gives a damaged log a name that is free.
-fn move_aside(place: &Place) -> io::Result<String> {
+fn move_aside(place: &AnchoredPath) -> io::Result<String> {
     let endings = std::iter::once(".damaged".to_owned()).chain((1..1000).map(|number| format!(".damaged.{number}")));
     for ending in endings {
         match place.rename(&ending) {

@@ -23,10 +23,9 @@ use tcpstats::note::{Note, Pair};
 use tcpstats::stream::seal;
 use tcpstats::{Field, FieldSet};
 use tcpstats_source::system::wall_ns;
-use tcpstats_source::{Place, Sentence, without_numbers};
+use tcpstats_source::{AnchoredPath, InUse, Sentence, report, system_error};
 
 use self::changes::{Changes, Selected};
-pub use self::file::InUse;
 use self::file::{Found, LogFile};
 use self::lines::Lines;
 use crate::gap::Gap;
@@ -84,7 +83,9 @@ impl Log {
     ) -> Result<Self, Sentence> {
         let mut lines = Lines::new(options, is_live);
         let (sink, found) = match &options.output {
-            Output::Syslog(target) => (Sink::Syslog(Records::open(target)?), Found::default()),
+            Output::Syslog(target) => {
+                (Sink::Syslog(Records::open(target).map_err(|error| report(error.as_ref()))?), Found::default())
+            }
             Output::File(path) => {
                 let (file, found) = LogFile::open(path, options.mode, &lines.expected, in_use)?;
                 (Sink::File(file), found)
@@ -119,7 +120,7 @@ impl Log {
     }
 
     /// Where the log is opened again, if it is.
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&AnchoredPath> {
         match &self.sink {
             Sink::File(file) => file.place(),
             Sink::Syslog(_) => None,
@@ -169,7 +170,7 @@ impl Log {
             self.lines.note(&Note { name: "missed", pairs: &pairs });
         }
         taken.snapshot.set_missed_ticks(taken.missed_ticks);
-        let records = self.put_snapshot(taken).map_err(|error| format!("a snapshot cannot be read back: {error}"))?;
+        let records = self.put_snapshot(taken).map_err(|error| format!("cannot read back a snapshot: {error}"))?;
         // A frame is written from where it is.
         let frame = if self.writes_frames_as_they_come() { taken.snapshot.bytes() } else { &[] };
         if let Err(error) = self.append(frame) {
@@ -215,10 +216,10 @@ impl Log {
             changes.take_back();
         }
         if self.gap.is_none() {
-            log::warn!("{}; snapshots are dropped meanwhile", self.said(error));
+            log::warn!("{}; dropping snapshots until the log can be written", self.said(error));
         }
         self.counters.dropped.fetch_add(1, Relaxed);
-        Gap::widen(&mut self.gap, gap_of(&taken.snapshot, &without_numbers(&error.to_string())));
+        Gap::widen(&mut self.gap, gap_of(&taken.snapshot, &system_error(error)));
         Ok(())
     }
 
@@ -230,7 +231,7 @@ impl Log {
         let pairs = [
             ("time", Pair::Seconds(wall_ns())),
             ("missed_ticks", Pair::Number(missed_ticks)),
-            ("why", Pair::Text(&without_numbers(why))),
+            ("why", Pair::Text(why)),
         ];
         self.compose();
         self.lines.note(&Note { name: "source_lost", pairs: &pairs });
@@ -263,11 +264,11 @@ impl Log {
         let next = match opened {
             Ok(Some(opened)) => opened,
             Ok(None) => {
-                log::info!("{}: there is no other file to go on in", self.name());
+                log::info!("{}: not rotated; keeping the file", self.name());
                 return Ok(());
             }
             Err(sentence) => {
-                log::warn!("{sentence}; it goes on in the file that it has");
+                log::warn!("{sentence}; keeping the old file");
                 return Ok(());
             }
         };
@@ -276,7 +277,7 @@ impl Log {
             self.lines.end("rotated", &self.counters);
             // A full disk takes no closing lines; the gap is told in the next file.
             if let Err(error) = self.append_batch(&[]) {
-                log::warn!("{}; the old file has no closing lines", self.said(&error));
+                log::warn!("{}; the old file has no closing line", self.said(&error));
             }
         }
         self.sync();
@@ -285,7 +286,7 @@ impl Log {
         if let Sink::File(file) = &mut self.sink {
             drop(file.replace(next));
         }
-        log::info!("{}: it goes on in a new file", self.name());
+        log::info!("{}: reopened", self.name());
         if let Some(changes) = &mut self.changes {
             changes.keyframe(&self.lines.format);
         }
@@ -302,7 +303,7 @@ impl Log {
         self.lines.end("end", &self.counters);
         let written = self.append(&[]).map_err(|error| self.said(&error));
         // What the disk does not have may be lost: as grave as what was not written.
-        let synced = self.sink.sync().map_err(|error| format!("{}: it does not reach the disk: {error}", self.name()));
+        let synced = self.sink.sync().map_err(|error| self.not_synced(&error));
         written.and(synced)
     }
 
@@ -316,9 +317,9 @@ impl Log {
         self.unsynced_since = None;
         match self.sink.sync() {
             Ok(()) => self.sync_failed = false,
-            Err(error) if self.sync_failed => log::info!("{}: it does not reach the disk: {error}", self.name()),
+            Err(error) if self.sync_failed => log::info!("{}", self.not_synced(&error)),
             Err(error) => {
-                log::warn!("{}: it does not reach the disk: {error}", self.name());
+                log::warn!("{}", self.not_synced(&error));
                 self.sync_failed = true;
             }
         }
@@ -341,7 +342,7 @@ impl Log {
         self.due = None;
         if let Some(gap) = self.gap.take() {
             log::warn!(
-                "{}: it can be written again; {} snapshots with {} records were dropped",
+                "{}: can be written again; {} snapshots with {} records were dropped",
                 self.name(),
                 gap.snapshots,
                 gap.records
@@ -397,9 +398,13 @@ impl Log {
 
     fn said(&self, error: &io::Error) -> Sentence {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => format!("{}: nobody reads it any more", self.name()),
-            _ => format!("{}: {error}", self.name()),
+            io::ErrorKind::BrokenPipe => format!("{}: closed by the reader", self.name()),
+            _ => format!("{}: {}", self.name(), system_error(error)),
         }
+    }
+
+    fn not_synced(&self, error: &io::Error) -> Sentence {
+        format!("{}: cannot sync to disk: {}", self.name(), system_error(error))
     }
 
     fn name(&self) -> String {

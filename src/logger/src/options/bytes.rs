@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Arguments of any bytes as text and back: getopts takes UTF-8 alone, and file
-//! names are any bytes.
+//! Encodes arguments of arbitrary bytes as text, because getopts accepts only
+//! UTF-8 and file names may be any bytes.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// The character that stands for byte 0 of what is not text.  No byte below 128
-/// needs one, and the characters from here on are private or none.
+/// The character that would encode byte 0.  Only bytes from 128 are encoded, as
+/// characters for private use or noncharacters.
 const FIRST: u32 = 0x10_ff00;
 
-/// Returns the argument as text that [`decode`] makes the argument of again.
+/// Encodes an argument as text, from which [`decode`] restores it.
 pub fn encode(argument: &OsStr) -> String {
     let mut text = String::new();
     for chunk in argument.as_bytes().utf8_chunks() {
         for character in chunk.valid().chars() {
-            // A character that stands for a byte is itself encoded byte for byte.
+            // A character that encodes a byte must itself be encoded, byte by byte.
             if byte_of(character).is_some() {
                 text.extend(character.encode_utf8(&mut [0; 4]).bytes().filter_map(character_of));
             } else {
@@ -27,7 +27,7 @@ pub fn encode(argument: &OsStr) -> String {
     text
 }
 
-/// Returns the argument that was encoded.
+/// Decodes an argument.
 pub fn decode(text: &str) -> OsString {
     let mut bytes = Vec::with_capacity(text.len());
     for character in text.chars() {
@@ -39,12 +39,12 @@ pub fn decode(text: &str) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// Returns encoded text for people.
+/// Returns a printable form of an encoded argument.
 pub fn display(text: &str) -> String {
     decode(text).display().to_string()
 }
 
-/// Returns whether what was encoded is text.
+/// Returns whether an encoded argument is UTF-8.
 pub fn is_text(text: &str) -> bool {
     decode(text).to_str().is_some()
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_argument_comes_back_as_it_was() {
+    fn every_argument_survives_encoding_and_decoding() {
         let arguments: [&[u8]; 6] =
             [b"", b"x.log", "\u{e4}\u{10ffff}\u{10ff80}\u{10ff7f}".as_bytes(), b"\xff.log", b"a\xc3", b"\xf4\x8f\xbf"];
         for argument in arguments {

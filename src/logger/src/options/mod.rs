@@ -9,11 +9,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{Result, anyhow, bail};
 use getopts::{Matches, Options as Getopts};
 use log::LevelFilter;
 use nix::sys::stat::Mode;
 use tcpstats::{Columns, Field, Filter};
-use tcpstats_source::Sentence;
 
 use crate::privileges::Identity;
 use crate::syslog::Target;
@@ -21,7 +21,7 @@ use crate::syslog::Target;
 /// What the command line requests.
 pub enum Request {
     /// Print this text and exit.
-    Tell(String),
+    Print(String),
     /// Sample and log.
     Run(Box<Options>),
 }
@@ -178,16 +178,16 @@ fn usage() -> String {
 /// Parses the command line.
 ///
 /// # Errors
-/// Describes the first mistake.
-pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
-    let wrong = |what: String| format!("{what}; use -h for help");
+/// Returns an error that describes the first mistake.
+pub fn parse(arguments: &[OsString]) -> Result<Request> {
+    let wrong = |what: String| anyhow!("{what}; use -h for help");
     let matches = getopts().parse(arguments.iter().map(|argument| bytes::encode(argument)));
     let matches = matches.map_err(|fail| wrong(bytes::display(&fail.to_string())))?;
     if matches.opt_present("h") {
-        return Ok(Request::Tell(usage()));
+        return Ok(Request::Print(usage()));
     }
     if matches.opt_present("V") {
-        return Ok(Request::Tell(format!("siftr_cdev_logger {}\n", env!("CARGO_PKG_VERSION"))));
+        return Ok(Request::Print(format!("siftr_cdev_logger {}\n", env!("CARGO_PKG_VERSION"))));
     }
     if let Some(extra) = matches.free.first() {
         let extra = bytes::display(extra);
@@ -196,7 +196,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
     values::text_only(&matches)?;
     let filter_text = matches.opt_str("e").unwrap_or_default();
     let filter = match matches.opt_str("e") {
-        Some(text) => Some(tcpstats_source::parse_filter(&text).map_err(|error| error.to_string())?),
+        Some(text) => Some(tcpstats_source::parse_filter(&text)?),
         None => None,
     };
     let options = Options {
@@ -227,20 +227,20 @@ pub fn parse(arguments: &[OsString]) -> Result<Request, Sentence> {
     Ok(Request::Run(Box::new(options)))
 }
 
-fn keyframe_every(matches: &Matches) -> Result<Option<Duration>, Sentence> {
+fn keyframe_every(matches: &Matches) -> Result<Option<Duration>> {
     let every = values::seconds(matches, "k")?;
     if !matches.opt_present("x") {
         return match every {
-            Some(_) => Err("-k requires -x".into()),
+            Some(_) => bail!("-k requires -x"),
             None => Ok(None),
         };
     }
     Ok(Some(every.unwrap_or(Duration::from_mins(1))))
 }
 
-fn level(matches: &Matches) -> Result<LevelFilter, Sentence> {
+fn level(matches: &Matches) -> Result<LevelFilter> {
     match (matches.opt_present("v"), matches.opt_present("quiet")) {
-        (true, true) => Err("-v and --quiet cannot be combined".into()),
+        (true, true) => bail!("-v and --quiet cannot be combined"),
         (true, false) => Ok(LevelFilter::Info),
         (false, true) => Ok(LevelFilter::Error),
         (false, false) => Ok(LevelFilter::Warn),
@@ -248,27 +248,25 @@ fn level(matches: &Matches) -> Result<LevelFilter, Sentence> {
 }
 
 /// Checks that the given options can be combined.
-fn agree(matches: &Matches, options: &Options) -> Result<(), Sentence> {
+fn agree(matches: &Matches, options: &Options) -> Result<()> {
     let Output::File(path) = &options.output else {
         return match ["o", "m", "y"].into_iter().find(|flag| matches.opt_present(flag)) {
-            Some(flag) => {
-                Err(format!("-{flag} cannot be combined with -l, which sends records to syslog instead of a file"))
-            }
+            Some(flag) => bail!("-{flag} cannot be combined with -l, which sends records to syslog instead of a file"),
             None => Ok(()),
         };
     };
     if options.pidfile.as_deref().is_some_and(|pidfile| is_same_name(pidfile, path)) {
-        return Err(format!("-p and -o name the same file, {}; use different files", path.display()));
+        bail!("-p and -o name the same file, {}; use different files", path.display());
     }
     let to_standard_output = path.as_os_str() == "-";
     if to_standard_output && options.background {
-        return Err("-b cannot be combined with -o -, because a daemon has no standard output; name a file".into());
+        bail!("-b cannot be combined with -o -, because a daemon has no standard output; name a file");
     }
     if to_standard_output && options.sync_every.is_some() {
-        return Err("-y requires a log file; standard output cannot be synced to disk".into());
+        bail!("-y requires a log file; standard output cannot be synced to disk");
     }
     if options.keyframe_every.is_some() && options.format == Format::Siftr {
-        return Err("-x requires csv, json or bin; siftr cannot represent that a connection opened or closed".into());
+        bail!("-x requires csv, json or bin; siftr cannot represent that a connection opened or closed");
     }
     Ok(())
 }

@@ -1,78 +1,78 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What the values of options may be.  Every error is a sentence that says
-//! which option, what was given and what was expected.
+//! The values of options.  Every error names the option, its argument, and what
+//! was expected.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Result, anyhow, bail};
 use getopts::Matches;
 use nix::sys::stat::Mode;
 use tcpstats::Columns;
-use tcpstats_source::Sentence;
 
 use super::{Format, bytes};
 
-/// The most that an interval, a count or a duration may be: a year in
-/// microseconds, so that no sum of times overflows.
+/// Maximum of an interval, a count or a duration: a year in microseconds, so
+/// that sums of times do not overflow.
 const NUMBER_MAX: u64 = 366 * 24 * 3600 * 1_000_000;
 
-/// The most snapshots that may wait for the log.
+/// Maximum number of queued snapshots.
 const QUEUE_MAX: u64 = 65536;
 
-/// Options that name files; all others take text.
+/// Options whose argument is a path; all others require text.
 const PATHS: [&str; 3] = ["o", "d", "p"];
 
-/// The path that the option may give, of any bytes.
+/// Returns the path that the option gives, which may be any bytes.
 pub fn path(matches: &Matches, flag: &str) -> Option<PathBuf> {
     matches.opt_str(flag).map(|text| bytes::decode(&text).into())
 }
 
-/// Checks that the options other than paths are text.
-pub fn text_only(matches: &Matches) -> Result<(), Sentence> {
+/// Checks that the arguments of all options except paths are text.
+pub fn text_only(matches: &Matches) -> Result<()> {
     for flag in super::WITH_VALUE.into_iter().filter(|flag| !PATHS.contains(flag)) {
         if let Some(text) = matches.opt_str(flag).filter(|text| !bytes::is_text(text)) {
-            return Err(format!("-{flag} \"{}\": expected text in UTF-8", bytes::display(&text)));
+            bail!("-{flag} \"{}\": expected text in UTF-8", bytes::display(&text));
         }
     }
     Ok(())
 }
 
-/// A number from 1 that the option may give.
-pub fn number(matches: &Matches, flag: &str, expected: &str) -> Result<Option<u64>, Sentence> {
+/// Returns the number that the option gives, which is at least 1.
+pub fn number(matches: &Matches, flag: &str, expected: &str) -> Result<Option<u64>> {
     number_up_to(matches, flag, expected, NUMBER_MAX)
 }
 
-fn number_up_to(matches: &Matches, flag: &str, expected: &str, max: u64) -> Result<Option<u64>, Sentence> {
+fn number_up_to(matches: &Matches, flag: &str, expected: &str, max: u64) -> Result<Option<u64>> {
     let Some(text) = matches.opt_str(flag) else {
         return Ok(None);
     };
     match text.parse() {
         Ok(number) if (1..=max).contains(&number) => Ok(Some(number)),
-        _ => Err(format!("-{flag} \"{text}\": expected {expected}, from 1 to {max}")),
+        _ => bail!("-{flag} \"{text}\": expected {expected}, from 1 to {max}"),
     }
 }
 
-/// A time in seconds, with decimals, that the option may give.
-pub fn seconds(matches: &Matches, flag: &str) -> Result<Option<Duration>, Sentence> {
+/// Returns the time that the option gives in seconds, which may be a fraction.
+pub fn seconds(matches: &Matches, flag: &str) -> Result<Option<Duration>> {
     let Some(text) = matches.opt_str(flag) else {
         return Ok(None);
     };
     let limit = Duration::from_micros(NUMBER_MAX);
     match text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
         Some(time) if !time.is_zero() && time <= limit => Ok(Some(time)),
-        _ => Err(format!("-{flag} \"{text}\": expected a number of seconds above 0 and at most {}", limit.as_secs())),
+        _ => bail!("-{flag} \"{text}\": expected a number of seconds above 0 and at most {}", limit.as_secs()),
     }
 }
 
-/// Snapshots that may wait for the log.
-pub fn queue(matches: &Matches) -> Result<Option<usize>, Sentence> {
+/// Returns the maximum number of queued snapshots.
+pub fn queue(matches: &Matches) -> Result<Option<usize>> {
     let number = number_up_to(matches, "q", "a number of snapshots", QUEUE_MAX)?;
     Ok(number.and_then(|number| usize::try_from(number).ok()))
 }
 
-/// The permissions of a log's file, in octal.
-pub fn mode(matches: &Matches) -> Result<Option<Mode>, Sentence> {
+/// Returns the permissions of the log file, which the option gives in octal.
+pub fn mode(matches: &Matches) -> Result<Option<Mode>> {
     let Some(text) = matches.opt_str("m") else {
         return Ok(None);
     };
@@ -80,23 +80,23 @@ pub fn mode(matches: &Matches) -> Result<Option<Mode>, Sentence> {
     let most = Mode::S_IRWXU | Mode::S_IRWXG | Mode::S_IRWXO;
     match libc::mode_t::from_str_radix(&text, 8).ok().and_then(Mode::from_bits) {
         Some(mode) if most.contains(mode) && mode.contains(needed) => Ok(Some(mode)),
-        _ => Err(format!(
+        _ => bail!(
             "-m \"{text}\": expected an octal mode of at most 777 with which the owner can read and write, such as 0640"
-        )),
+        ),
     }
 }
 
-/// The format and the columns.
-pub fn format(matches: &Matches) -> Result<Format, Sentence> {
+/// Returns the format and its columns.
+pub fn format(matches: &Matches) -> Result<Format> {
     let list = matches.opt_str("O");
     let columns = || {
         let list = list.as_deref().unwrap_or("basic");
-        Columns::parse(list).map_err(|error| format!("-O \"{list}\": {error}"))
+        Columns::parse(list).map_err(|error| anyhow!("-O \"{list}\": {error}"))
     };
     let name = matches.opt_str("F");
     if matches.opt_present("l") {
         return if name.is_some() {
-            Err("-F goes with a log in a file; what -l sends to syslog is key=value text".into())
+            bail!("-F cannot be combined with -l, which always sends key=value text to syslog")
         } else {
             columns().map(Format::Pairs)
         };
@@ -107,10 +107,10 @@ pub fn format(matches: &Matches) -> Result<Format, Sentence> {
         "json" => return columns().map(Format::Json),
         "siftr" => Format::Siftr,
         "bin" => Format::Bin,
-        _ => return Err(format!("-F \"{name}\": expected csv, json, siftr or bin")),
+        _ => bail!("-F \"{name}\": expected csv, json, siftr or bin"),
     };
     if list.is_some() {
-        return Err(format!("-O goes with csv and json; the format {name} has fields of its own"));
+        bail!("-O requires csv or json; the columns of {name} cannot be chosen");
     }
     Ok(format)
 }

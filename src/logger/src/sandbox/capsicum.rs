@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Capsicum: capability mode, in which only what is open can be used, and
-//! files be opened only below open directories.
+//! Capsicum: in capability mode a process can use only descriptors that are
+//! open, and can open files only below open directories.
 //!
 //! The licence of the capsicum crate, MPL-2.0, is not one of those that
 //! `deny.toml` allows; this module has the part of it that is needed.
@@ -9,21 +9,21 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use tcpstats_source::Place;
+use tcpstats_source::AnchoredPath;
 
 use super::{Confinement, Needs};
 
 /// Confines the process.
 pub fn confine(needs: &Needs<'_>) -> io::Result<Confinement> {
     if needs.syslog.is_some() {
-        // In capability mode no connection to a daemon can be made again.
+        // Capability mode does not allow reconnecting to a daemon.
         return Ok(Confinement::none("none: the syslog daemon must be reachable"));
     }
-    for place in needs.log.into_iter().chain(needs.source) {
-        // Whether a directory is still the one that its path names.
-        limit(place.root(), &[libc::CAP_LOOKUP, libc::CAP_FSTAT])?;
+    for path in needs.log.into_iter().chain(needs.source) {
+        // To check whether a path still leads to the open directory.
+        limit(path.root(), &[libc::CAP_LOOKUP, libc::CAP_FSTAT])?;
     }
-    for directory in needs.log.into_iter().flat_map(Place::directories) {
+    for directory in needs.log.into_iter().flat_map(AnchoredPath::directories) {
         let rights = [
             libc::CAP_LOOKUP,
             libc::CAP_CREATE,
@@ -38,11 +38,11 @@ pub fn confine(needs: &Needs<'_>) -> io::Result<Confinement> {
         ];
         limit(directory, &rights)?;
     }
-    for directory in needs.source.into_iter().flat_map(Place::directories) {
+    for directory in needs.source.into_iter().flat_map(AnchoredPath::directories) {
         let rights = [libc::CAP_LOOKUP, libc::CAP_READ, libc::CAP_IOCTL, libc::CAP_FSTAT, libc::CAP_FCNTL];
         limit(directory, &rights)?;
     }
-    // SAFETY: cap_enter(2) takes nothing.
+    // SAFETY: cap_enter(2) has no arguments.
     if unsafe { libc::cap_enter() } == -1 {
         let error = io::Error::last_os_error();
         if error.raw_os_error() == Some(libc::ENOSYS) {
@@ -54,15 +54,15 @@ pub fn confine(needs: &Needs<'_>) -> io::Result<Confinement> {
     Ok(Confinement::by("capsicum"))
 }
 
-/// Leaves a descriptor, and what is opened below it, these rights only.
+/// Limits a descriptor, and files opened below it, to these rights.
 fn limit(descriptor: BorrowedFd<'_>, rights: &[u64]) -> io::Result<()> {
     const END: u64 = 0;
-    // SAFETY: cap_rights_t is plain numbers, for which all zeros are valid.
+    // SAFETY: all members of cap_rights_t are numbers, for which zero is valid.
     let mut set: libc::cap_rights_t = unsafe { std::mem::zeroed() };
     // SAFETY: `set` is a valid cap_rights_t; the list of rights is empty and ends with zero.
     unsafe { libc::__cap_rights_init(libc::CAP_RIGHTS_VERSION, &raw mut set, END) };
     for right in rights {
-        // SAFETY: `set` was initialized; the list is one right and ends with zero.
+        // SAFETY: `set` was initialized; the list has one right and ends with zero.
         unsafe { libc::__cap_rights_set(&raw mut set, *right, END) };
     }
     // SAFETY: the descriptor is open, and `set` outlives the call.

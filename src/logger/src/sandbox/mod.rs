@@ -1,57 +1,61 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Giving up every right that the running logger does not need.
+//! The sandbox, which takes away every right that the running logger does not
+//! need.
 //!
-//! What stays: to read, create and write files in the log's directory and in
-//! those that the log leads to as a symbolic link, to read the source, and to reach the syslog daemon that `-l` names.
+//! The logger can still read, create and write files in the log's directory and,
+//! if the log is a symbolic link, in the directories to which the link leads; it
+//! can read the source, and reach the syslog daemon of `-l`.
 
 #[cfg(target_os = "freebsd")]
 mod capsicum;
 #[cfg(target_os = "linux")]
 mod landlock;
 
-use tcpstats_source::{Place, Sentence};
+use anyhow::Context as _;
+use tcpstats_source::AnchoredPath;
 
 use crate::syslog::Target;
 
-/// What the running logger needs.
+/// The resources that the running logger needs.
 pub struct Needs<'a> {
-    /// Where the log is opened again.
-    pub log: Option<&'a Place>,
-    /// Where the source is opened again.
-    pub source: Option<&'a Place>,
-    /// Where records are sent.
+    /// The path from which the log is reopened.
+    pub log: Option<&'a AnchoredPath>,
+    /// The path from which the source is reopened.
+    pub source: Option<&'a AnchoredPath>,
+    /// The daemon to which records are sent.
     pub syslog: Option<&'a Target>,
 }
 
-/// What became of the process.
+/// The result of entering the sandbox.
 pub struct Confinement {
-    /// What confines it, or why nothing does, for the log.
+    /// The sandbox, or why there is none, for the log.
     pub text: String,
-    /// Whether anything does.
+    /// Whether the process is confined.
     pub is_entered: bool,
 }
 
 impl Confinement {
-    /// Nothing confines the process.
+    /// Returns the result for a process that is not confined.
     pub fn none(why: &str) -> Self {
         Self { text: why.into(), is_entered: false }
     }
 
+    /// Returns the result for a process that this sandbox confines.
     fn by(what: &str) -> Self {
         Self { text: what.into(), is_entered: true }
     }
 }
 
-/// Confines the process for good.
+/// Confines the process permanently.
 ///
 /// # Errors
-/// A sentence with what the system said.  A system that has no sandbox is not
-/// an error; a warning is logged.
-pub fn confine(needs: &Needs<'_>) -> Result<Confinement, Sentence> {
+/// Returns the error of the system.  If the system has no sandbox, a warning is
+/// logged instead.
+pub fn confine(needs: &Needs<'_>) -> anyhow::Result<Confinement> {
     #[cfg(target_os = "linux")]
     let confined = landlock::confine(needs);
     #[cfg(target_os = "freebsd")]
     let confined = capsicum::confine(needs);
-    confined.map_err(|error| format!("the sandbox cannot be entered: {error}; --no-sandbox goes without"))
+    confined.context("cannot enter the sandbox (--no-sandbox disables it)")
 }

@@ -28,7 +28,7 @@ use self::inet_diag::{Dump, KernelTraits, SOCK_DIAG_BY_FAMILY, fill};
 use self::layout::Bytes;
 use self::netlink::{DumpError, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
 use crate::system::{System, mono_ns, wall_ns};
-use crate::{Error, Place, SOCK_DIAG, Sample, Source};
+use crate::{AnchoredPath, Error, SOCK_DIAG, Sample, Source};
 
 /// Larger than any reply: the kernel uses at most 32 KiB for a dump.
 const REPLY_MAX: usize = 128 * 1024;
@@ -197,7 +197,7 @@ impl Source for SockDiag {
         Ok(())
     }
 
-    fn place(&self) -> Option<&Place> {
+    fn reopen_path(&self) -> Option<&AnchoredPath> {
         None
     }
 }

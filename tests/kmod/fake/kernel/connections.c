@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Protocol control blocks, the SYN cache, and the walk over both. */
+/* Connections, the SYN cache, and the walk over both. */
 
 #include "kernel.h"
 
 VNET_DEFINE(struct inpcbinfo, tcbinfo);
 VNET_DEFINE(counter_u64_t, tcps_states[TCP_NSTATES]);
 
-/* A connection; many can share a socket. */
+/* A connection.  Many can share a socket. */
 struct connection {
 	struct tcpcb	tcb;
 	struct socket	*socket;
 	bool		is_one_of_many;
 };
 
-/* As in in_pcb.c, which keeps it to itself. */
+/* The same as in in_pcb.c, where it is private. */
 #define	INP_FREED	0x00000200
 
-/* A connection that is only in the SYN cache. */
+/* An entry of the SYN cache. */
 struct half_open {
 	LIST_ENTRY(half_open) link;
 	struct vnet	*vnet;
@@ -101,7 +101,10 @@ fake_pcb(void *vnet, void *cred)
 	return (connection);
 }
 
-/* Numbers as a connection has them that sends, of a like number of digits. */
+/*
+ * Sets realistic values, with about the same number of digits for each
+ * connection.
+ */
 static void
 make_busy(struct tcpcb *tp, unsigned long i)
 {
@@ -137,7 +140,9 @@ make_busy(struct tcpcb *tp, unsigned long i)
 	tp->t_timers[TT_REXMT] = 300 * SBT_1S;
 }
 
-/* Many at once, for which a page each would be too much. */
+/*
+ * Creates many connections, which would need too much memory with a page each.
+ */
 void
 fake_pcbs(void *vnet, void *cred, unsigned long count)
 {
@@ -161,8 +166,9 @@ references_alive(void)
 }
 
 /*
- * in_pcbfree(): removes it from the list.  If there is no reference, its memory
- * is freed and any access faults; otherwise its link becomes invalid.
+ * in_pcbfree(): removes a connection from the list.  If there is no reference,
+ * its memory is freed and any access faults.  Otherwise its link becomes
+ * invalid.
  */
 int
 fake_pcb_free(void *pcb)
@@ -171,7 +177,7 @@ fake_pcb_free(void *pcb)
 	struct inpcb *inp = &connection->tcb.t_inpcb;
 
 	if (connection->is_one_of_many)
-		fail("the test frees one of many connections");
+		fail("the test frees a connection of fake_pcbs()");
 	host_enter();
 	if (pcb_is_locked(inp)) {
 		host_leave();
@@ -230,7 +236,7 @@ in_pcbrele_rlocked(struct inpcb *inp)
 #define	SOCKET(name)	{ #name, true, __offsetof(struct socket, name),	\
     sizeof(((struct socket *)0)->name) },
 
-/* Of the members that the module reads, those of a connection. */
+/* The members of a connection that the module reads. */
 #define	MEMBER(structure, name)		MEMBER_##structure(name)
 #define	MEMBER_tcpcb(name)		TCPCB(name)
 #define	MEMBER_inpcb(name)		INPCB(name)
@@ -286,10 +292,10 @@ member(struct connection *connection, const char *name, size_t *size)
 			return (base + members[i].offset);
 		}
 	}
-	fail("the fake kernel sets no member %s", name);
+	fail("the fake kernel cannot set member %s", name);
 }
 
-/* The options of IPv6 packets, which a socket has that set one. */
+/* Returns the options of IPv6 packets, which are allocated when one is set. */
 static struct ip6_pktopts *
 options(struct connection *connection)
 {
@@ -342,7 +348,7 @@ set_ends(struct in_conninfo *inc, bool v6, const unsigned char *laddr,
 		memcpy(&ends->ie6_laddr, laddr, 16);
 		memcpy(&ends->ie6_faddr, faddr, 16);
 	} else {
-		/* What stands before an IPv4 address means nothing. */
+		/* The bytes before an IPv4 address are undefined. */
 		memset(&ends->ie_dependladdr, 0xee, 16);
 		memset(&ends->ie_dependfaddr, 0xee, 16);
 		memcpy(&ends->ie_laddr, laddr + 12, 4);
@@ -361,7 +367,9 @@ fake_pcb_endpoints(void *pcb, int vflag, const unsigned char *laddr,
 	    fport);
 }
 
-/* RACK has a function of its own: here it gives what a test put in place of RACK's data. */
+/*
+ * RACK's own function.  Here it returns what the test has set as RACK's data.
+ */
 static int
 rack_compute_pipe(struct tcpcb *tp)
 {
@@ -386,8 +394,8 @@ fake_pcb_stack(void *pcb, const char *stack, const char *cc)
 }
 
 /*
- * The identifier for BBLog.  One of the fake kernels has no option
- * TCP_BLACKBOX: a module that needs it could not be loaded there.
+ * The identifier for BBLog.  One of the fake kernels is built without the
+ * option TCP_BLACKBOX, so that a module which requires it cannot be loaded.
  */
 #if __FreeBSD_version < 1500000
 #define	HAS_LOG_IDS	1
@@ -434,7 +442,7 @@ fake_log_ids(void)
 	return (HAS_LOG_IDS);
 }
 
-/* What tcp_discardcb() leaves: the stack may be unloaded any time. */
+/* The state after tcp_discardcb(): the stack may be unloaded at any time. */
 void
 fake_pcb_drop(void *pcb)
 {
@@ -448,7 +456,7 @@ fake_pcb_drop(void *pcb)
 	tp->t_inpcb.inp_flags |= INP_DROPPED;
 }
 
-/* The application is gone, as from a connection in TIME_WAIT. */
+/* The socket is closed, as for a connection in TIME_WAIT. */
 void
 fake_pcb_detach(void *pcb)
 {
@@ -456,8 +464,8 @@ fake_pcb_detach(void *pcb)
 }
 
 /*
- * The next connection is locked before the last is unlocked; connections are
- * inserted at the head, so a walk does not meet those that appear.
+ * The next connection is locked before the last is unlocked.  Connections are
+ * inserted at the head, so a walk does not visit new ones.
  */
 struct inpcb *
 inp_next(struct inpcb_iterator *ii)
@@ -467,16 +475,16 @@ inp_next(struct inpcb_iterator *ii)
 	if (curthread->td_vnet == NULL)
 		fail("inp_next() without a current network stack");
 	if (ii->ipi != &V_tcbinfo)
-		fail("inp_next() over another network stack than the current");
+		fail("inp_next() over a network stack that is not current");
 	if (ii->hash != INP_ALL_LIST || ii->match != NULL ||
 	    ii->lock != INPLOOKUP_RLOCKPCB)
-		fail("inp_next() with an iterator that the fake has not");
+		fail("inp_next() with an unsupported iterator");
 	if (last != NULL && !pcb_is_rlocked(last))
-		fail("inp_next() after a connection that is not locked any more");
+		fail("inp_next() after a connection that is not locked");
 	if (last != NULL && (last->inp_flags & INP_FREED) != 0)
 		fail("inp_next() after a connection that is not in the list");
 	if (last == NULL)
-		may_sleep("inp_next() begins");
+		may_sleep("inp_next() starts a walk");
 	host_enter();
 	next = last == NULL ? CK_LIST_FIRST(&ii->ipi->ipi_listhead) :
 	    CK_LIST_NEXT(last, inp_list);
@@ -511,7 +519,7 @@ tcp_compute_pipe(struct tcpcb *tp)
 	count_call("tcp_compute_pipe");
 	if (!pcb_is_rlocked(&tp->t_inpcb))
 		fail("tcp_compute_pipe() of a connection that is not locked");
-	/* A fault, where the stack has let go of the connection. */
+	/* Faults if the stack has dropped the connection. */
 	if (tp->t_fb->tfb_compute_pipe != NULL)
 		return (tp->t_fb->tfb_compute_pipe(tp));
 	return (tp->snd_max - tp->snd_una + tp->sackhint.sack_bytes_rexmit -

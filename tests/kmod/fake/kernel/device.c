@@ -12,7 +12,7 @@ struct cdev_privdata {
 	d_priv_dtor_t	*destroy;
 };
 
-/* A device, and how many threads are in its driver. */
+/* A device, and the number of threads in its driver. */
 struct node {
 	struct cdev	cdev;
 	LIST_ENTRY(node) link;
@@ -75,7 +75,7 @@ make_dev_s(struct make_dev_args *args, struct cdev **to, const char *format,
 	va_list ap;
 
 	if (args->mda_size != sizeof(*args))
-		fail("make_dev_s() with arguments that were not initialised");
+		fail("make_dev_s() with uninitialised arguments");
 	if ((args->mda_flags & MAKEDEV_WAITOK) != 0)
 		may_sleep("make_dev_s(MAKEDEV_WAITOK)");
 	if (args->mda_devsw->d_version != D_VERSION)
@@ -129,7 +129,7 @@ destroy_dev(struct cdev *cdev)
 	cdev->si_devsw = NULL;
 	while (node->threads != 0)
 		if (host_wait() == 0)
-			fail("destroy_dev() waits for a thread for ever");
+			fail("destroy_dev() waits forever for a thread");
 	host_leave();
 	while ((handle = LIST_FIRST(&node->files)) != NULL) {
 		drop_private(handle);
@@ -208,13 +208,13 @@ devfs_clear_cdevpriv(void)
 		    file));
 }
 
-/* Into the driver, if it is still there. */
+/* Enters the driver, unless the device has been destroyed. */
 static struct cdevsw *
 enter_driver(struct node *node, struct file *file)
 {
 	struct cdevsw *driver;
 
-	holds_nothing("a system call begins");
+	holds_nothing("a system call starts");
 	host_enter();
 	driver = node == NULL ? NULL : node->cdev.si_devsw;
 	if (driver != NULL)
@@ -286,11 +286,11 @@ fake_close(void *file)
 	/* The vnode of a revoked file no longer belongs to the driver. */
 	driver = handle->is_revoked ? NULL : enter_driver(node, &handle->file);
 	if (driver != NULL) {
-		/* Only D_TRACKCLOSE brings every close here. */
+		/* Every close is reported only with D_TRACKCLOSE. */
 		if ((driver->d_flags & D_TRACKCLOSE) != 0 &&
 		    driver->d_close(&node->cdev, handle->file.f_flag, S_IFCHR,
 		    curthread) != 0)
-			fail("d_close() must not fail");
+			fail("d_close() failed");
 		host_enter();
 		LIST_REMOVE(handle, link);
 		host_leave();
@@ -314,7 +314,7 @@ fake_revoke(void *file)
 	host_leave();
 }
 
-/* poll(2) without the wait. */
+/* poll(2) without waiting. */
 int
 fake_poll(void *file, int events)
 {
@@ -345,7 +345,7 @@ uiomove(void *from, int len, struct uio *uio)
 	count_call("uiomove");
 	may_sleep("uiomove()");
 	if (uio->uio_td != curthread)
-		fail("uiomove() by another thread than the caller");
+		fail("uiomove() by a thread that is not the caller");
 	if (len < 0)
 		fail("uiomove(%d)", len);
 	run_hook(HOOK_COPY);
@@ -359,7 +359,9 @@ uiomove(void *from, int len, struct uio *uio)
 		part = MIN(iov->iov_len, (size_t)len);
 		valid = this_thread()->user_end - (uintptr_t)iov->iov_base;
 		if (part > valid) {
-			/* What came before the fault is there, and not counted. */
+			/*
+			 * Bytes before the fault are copied, but not counted.
+			 */
 			memcpy(iov->iov_base, from, valid);
 			return (EFAULT);
 		}
@@ -375,8 +377,8 @@ uiomove(void *from, int len, struct uio *uio)
 }
 
 /*
- * read(2) or readv(2).  From fault_at on there is no user memory; iov_len, if
- * not 0, is the length of each iovec but the last.
+ * read(2) or readv(2).  User memory ends at fault_at.  If iov_len is not 0, it
+ * is the length of each iovec except the last.
  */
 int
 fake_read(void *file, void *to, unsigned long len, unsigned long fault_at,
@@ -418,7 +420,7 @@ fake_read(void *file, void *to, unsigned long len, unsigned long fault_at,
 	leave_driver(node, "read");
 	handle->offset = uio.uio_offset;
 	if ((unsigned long)uio.uio_resid > len)
-		fail("read gave more than was asked for");
+		fail("read returned more than requested");
 	if ((error == EINTR || error == ERESTART || error == EWOULDBLOCK) &&
 	    (unsigned long)uio.uio_resid != len)
 		error = 0;
@@ -443,7 +445,7 @@ fake_nonblocking(void *file, int nonblocking)
 		handle->file.f_flag &= ~O_NONBLOCK;
 }
 
-/* ioctl(2); user memory has as many bytes as the command says. */
+/* ioctl(2).  User memory must have the size that is encoded in the command. */
 int
 fake_ioctl(void *file, unsigned long command, void *user)
 {
@@ -459,7 +461,7 @@ fake_ioctl(void *file, unsigned long command, void *user)
 	    ((com & (IOC_IN | IOC_OUT)) != 0 && size == 0) ||
 	    ((com & IOC_VOID) != 0 && size > 0 && size != sizeof(int)))
 		return (ENOTTY);
-	/* Its end is the end of the page: nothing beyond can be touched. */
+	/* The memory after its end is inaccessible. */
 	data = guarded(size > 0 ? size : sizeof(void *));
 	if ((com & (IOC_VOID | IOC_IN)) == IOC_IN)
 		memcpy(data, user, size);

@@ -32,15 +32,15 @@ eventhandler_register(struct eventhandler_list *list, const char *name,
 	may_sleep("eventhandler_register()");
 	if (list != NULL || (strcmp(name, events[0]) != 0 &&
 	    strcmp(name, events[1]) != 0))
-		fail("an event handler that the fake has not");
+		fail("unsupported event");
 	for (i = 0; handlers[i].is_used; i++)
 		if (i == nitems(handlers) - 1)
-			fail("more event handlers than there is room for");
+			fail("too many event handlers");
 	handlers[i] = (struct handler){ name, func, arg, priority, true };
 	return ((eventhandler_tag)&handlers[i]);
 }
 
-/* In the kernel, this locks the list, and the removal of a handler unlocks it. */
+/* In the kernel this locks the list, and deregistering a handler unlocks it. */
 struct eventhandler_list *
 eventhandler_find_list(const char *name)
 {
@@ -55,8 +55,8 @@ eventhandler_deregister(struct eventhandler_list *list, eventhandler_tag tag)
 	may_sleep("eventhandler_deregister()");
 	if (!handler->is_used ||
 	    strcmp(handler->event, (const char *)list) != 0)
-		fail("an event handler is taken away twice, or from another "
-		    "event than its own");
+		fail("an event handler is deregistered twice, or from the "
+		    "wrong event");
 	handler->is_used = false;
 }
 
@@ -91,7 +91,7 @@ run_kernel_handlers(bool is_ours, int *error)
 }
 
 int
-ask_before_unload(struct linker_file *file, bool is_ours)
+run_unload_handlers(struct linker_file *file, bool is_ours)
 {
 	struct handler *next, *handler;
 	int error, done, priority;
@@ -137,7 +137,7 @@ fake_lowmem(void)
 
 /* After the module has been unloaded. */
 void
-events_are_over(void)
+check_events_after_unload(void)
 {
 	unsigned i;
 
@@ -155,7 +155,7 @@ void
 _callout_init_lock(struct callout *c, struct lock_object *lock, int flags)
 {
 	if (flags != 0 || lock == NULL)
-		fail("a callout of a kind that the fake has not");
+		fail("unsupported kind of callout");
 	memset(c, 0, sizeof(*c));
 	c->c_lock = lock;
 }
@@ -165,11 +165,11 @@ callout_reset_sbt_on(struct callout *c, sbintime_t sbt, sbintime_t precision,
     callout_func_t *func, void *arg, int cpu, int flags)
 {
 	if ((flags & C_ABSOLUTE) == 0)
-		fail("a callout whose time is not absolute");
+		fail("a callout without an absolute time");
 	if (!is_held(__containerof(c->c_lock, struct mtx, lock_object)))
 		fail("a callout is set without its lock");
 	if (callout != NULL && callout != c)
-		fail("more callouts than the fake has");
+		fail("more than one callout");
 	callout = c;
 	callout_due = sbt;
 	c->c_func = func;
@@ -178,13 +178,13 @@ callout_reset_sbt_on(struct callout *c, sbintime_t sbt, sbintime_t precision,
 	return (0);
 }
 
-/* Where the releases differ. */
+/* Differences between the releases. */
 #if __FreeBSD_version < 1500000
 int
 _callout_stop_safe(struct callout *c, int flags, void (*drain)(void *))
 {
 	if (drain != NULL)
-		fail("a callout is stopped in a way that the fake has not");
+		fail("a callout is stopped with a drain function");
 #else
 int
 _callout_stop_safe(struct callout *c, int flags)
@@ -193,7 +193,7 @@ _callout_stop_safe(struct callout *c, int flags)
 	if ((flags & CS_DRAIN) != 0)
 		may_sleep("callout_drain()");
 	if (c->c_lock == NULL)
-		fail("a callout is stopped that was not initialised");
+		fail("an uninitialised callout is stopped");
 	if (callout == c)
 		callout = NULL;
 	c->c_iflags &= ~CALLOUT_PENDING;
@@ -223,7 +223,7 @@ selrecord(struct thread *td, struct selinfo *sip)
 	if (td != curthread)
 		fail("selrecord() of another thread");
 	if (recorded != NULL && recorded != sip)
-		fail("more selinfos than the fake has");
+		fail("more than one selinfo");
 	recorded = sip;
 	pollers++;
 }

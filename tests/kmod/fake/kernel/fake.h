@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Between the fake kernel, which is compiled with FreeBSD's headers, and the
- * program around it, which is compiled for the host: only types that both
- * understand alike.  Errors are FreeBSD's numbers.
+ * The interface between the fake kernel, which is compiled with FreeBSD's
+ * headers, and the program around it, which is compiled for the host.  It uses
+ * only types that are the same in both.  Errors are FreeBSD's numbers.
  */
 #ifndef _FAKE_H_
 #define	_FAKE_H_
 
-/* What the program gives to the fake kernel. */
+/* Functions of the program for the fake kernel. */
 void	 host_fail(const char *) __attribute__((noreturn));
 void	 host_console(const char *);
 void	*host_map(unsigned long);
@@ -16,13 +16,15 @@ void	 host_unmap(void *, unsigned long);
 void	 host_forbid(void *, unsigned long);
 void	 host_make_writable(void *, unsigned long);
 void	 host_set_gs(void *);
-/* A monitor: all that threads share is changed inside it; enter it again at will. */
+/*
+ * A monitor, which protects all shared state.  It can be entered recursively.
+ */
 void	 host_enter(void);
 void	 host_leave(void);
-int	 host_wait(void);		/* 0: nothing happened for long */
+int	 host_wait(void);		/* 0: timed out */
 void	 host_wake(void);
 
-/* Places where a test may change the world while the module runs. */
+/* Points at which a test can intervene while the module runs. */
 enum fake_hook {
 	HOOK_WALK,		/* inp_next() has locked a pcb, or found none */
 	HOOK_COPY,		/* uiomove() is about to copy */
@@ -50,26 +52,26 @@ void	 fake_tunable(const char *, const char *);
 int	 fake_sysctl(const char *, void *, unsigned long *, const void *,
 	    unsigned long);
 void	 fake_unload_of_another_file(void);
-void	 fake_refuse_unload(int);	/* as where dtrace(1) uses a probe */
+void	 fake_refuse_unload(int);	/* as if dtrace(1) used a probe */
 void	 fake_probes(void (*)(void *, const char *, const unsigned long *),
 	    void *);
 
 /* Memory. */
 unsigned long fake_memory_bytes(void);
 unsigned long fake_memory_peak(void);
-void	 fake_memory_fail(unsigned long after);	/* M_NOWAIT, from that on */
+void	 fake_memory_fail(unsigned long after);	/* M_NOWAIT only */
 
 void	 fake_lowmem(void);
 
 /* Threads, users, jails, network stacks. */
 void	 fake_attach(void);
 void	*fake_vnet(void);			/* the first is the host's */
-void	 fake_vnet_free(void *);		/* the next is where it was */
+void	 fake_vnet_free(void *);		/* the next has its address */
 void	*fake_jail(unsigned, void *);
 void	*fake_jail_inside(unsigned, void *);
 void	*fake_cred(unsigned, void *);		/* no jail: the host */
 void	 fake_become(void *);
-void	 fake_signal(int);			/* what sig_intr() answers */
+void	 fake_signal(int);			/* what sig_intr() returns */
 void	 fake_signal_gone(void);
 void	 fake_kill(void);
 void	 fake_wants_cpu(int always);	/* another thread */
@@ -82,7 +84,7 @@ unsigned long fake_stack_used(void (*)(void *), void *);
 /* Connections. */
 void	*fake_pcb(void *, void *);
 void	 fake_pcbs(void *, void *, unsigned long);
-unsigned long fake_walk(int statistics);		/* what it goes past */
+unsigned long fake_walk(int statistics);		/* number of connections */
 void	 fake_pcb_set(void *, const char *, unsigned long);
 void	 fake_pcb_endpoints(void *, int, const unsigned char *, unsigned,
 	    const unsigned char *, unsigned);
@@ -111,8 +113,8 @@ int	 fake_poll(void *, int);
 unsigned fake_pollers(void);		/* threads that sleep in poll(2) */
 void	 fake_callouts(void);		/* runs those that are due */
 
-/* What a bad module would do, to see that each is caught. */
-const char *fake_deed(unsigned);		/* names, NULL after the last */
+/* What a faulty module would do, to check that each case is detected. */
+const char *fake_misuse(unsigned);		/* names, NULL after the last */
 void	 fake_misbehave(const char *);
 
 #endif

@@ -35,7 +35,7 @@ _epoch_exit_preempt(epoch_t epoch __unused, epoch_tracker_t et __unused
     EPOCH_FILE_LINE)
 {
 	if (this_thread()->epochs-- == 0)
-		fail("leaves an epoch that it has not entered");
+		fail("an epoch is left that was not entered");
 }
 
 if_t

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Console, panic, clock, and what tests ask the fake kernel. */
+/* Console, panic, clock, and queries of tests. */
 
 #include "kernel.h"
 
@@ -68,10 +68,10 @@ count_call(const char *function)
 	unsigned i;
 
 	host_enter();
-	/* By the name's address: each caller has a literal of its own. */
+	/* Names are compared by address: each caller has its own literal. */
 	for (i = 0; calls[i].function != function; i++) {
 		if (i == nitems(calls) - 1)
-			fail("more functions are counted than there is room for");
+			fail("too many functions are counted");
 		if (calls[i].function == NULL) {
 			calls[i].function = function;
 			break;
@@ -176,9 +176,9 @@ fake_constant(const char *name)
 	fail("the fake kernel has no constant %s", name);
 }
 
-/* The clock goes on a step whenever somebody looks at it. */
+/* The clock advances by a step whenever it is read. */
 static unsigned long
-look_at_clock(void)
+read_clock(void)
 {
 	return (atomic_fetchadd_long(&clock_ns, clock_step_ns));
 }
@@ -188,7 +188,7 @@ nanouptime(struct timespec *ts)
 {
 	unsigned long now;
 
-	now = look_at_clock();
+	now = read_clock();
 	ts->tv_sec = now / 1000000000;
 	ts->tv_nsec = now % 1000000000;
 }
@@ -249,12 +249,12 @@ pause_sbt(const char *wmesg __unused, sbintime_t sbt,
 	count_call("pause_sbt");
 	may_sleep("pause_sbt()");
 	if (sbt <= 0)
-		fail("pause_sbt(%jd) is no time to sleep", (intmax_t)sbt);
+		fail("pause_sbt(%jd): invalid time", (intmax_t)sbt);
 	run_hook(HOOK_SLEEP);
 	if ((flags & C_CATCH) != 0 && signal_is_pending() &&
 	    this_thread()->signal != 0)
 		return (this_thread()->signal);
-	/* Upwards: never awake before the time. */
+	/* Round up, so that no thread wakes too early. */
 	ns = sbttons(sbt) + 1;
 	atomic_add_long(&clock_ns, ns);
 	atomic_add_long(&slept_ns, ns);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* What the parts of the fake kernel know of each other. */
+/* Declarations that the parts of the fake kernel share. */
 #ifndef _FAKE_KERNEL_H_
 #define	_FAKE_KERNEL_H_
 
-/* As the module is built: its probes are there. */
+/* As for the module, which is built with probes. */
 #define	KDTRACE_HOOKS	1
 
 #include <sys/param.h>
@@ -61,7 +61,7 @@
 
 #include "fake.h"
 
-/* A linker set of the module, whose ends the linker names. */
+/* A linker set of the module.  The linker defines the symbols of its ends. */
 #define	SET(name, type)							\
 	extern type *name##_start[] __asm("__start_set_" #name) __weak_symbol; \
 	extern type *name##_stop[] __asm("__stop_set_" #name) __weak_symbol
@@ -72,10 +72,10 @@
 struct held {
 	const void	*lock;
 	const char	*name;
-	bool		may_sleep;	/* sx: its holder may */
+	bool		may_sleep;	/* sx: its holder may sleep */
 };
 
-/* A thread of the kernel; %gs points to pcpu as long as it runs. */
+/* A kernel thread.  %gs points to its pcpu while it runs. */
 struct fake_thread {
 	struct pcpu	pcpu;
 	struct thread	td;
@@ -83,12 +83,12 @@ struct fake_thread {
 	struct held	held[8];
 	int		held_count;
 	int		epochs;		/* network epochs entered */
-	int		signal;		/* what sig_intr() answers */
-	bool		always_wants;	/* kern_yield() changes nothing */
-	uintptr_t	user_end;	/* where the caller's memory ends */
+	int		signal;		/* what sig_intr() returns */
+	bool		always_wants;	/* kern_yield() keeps TDA_SCHED */
+	uintptr_t	user_end;	/* end of the caller's memory */
 };
 
-/* Where the releases differ. */
+/* Differences between the releases. */
 #if __FreeBSD_version < 1500000
 #define	SYSINIT_ARGUMENT	void *
 #else
@@ -108,7 +108,7 @@ signal_is_pending(void)
 }
 
 /* kernel.c */
-extern int kernel_version __asm("osreldate");	/* const to all others */
+extern int kernel_version __asm("osreldate");	/* const in the headers */
 void	 fail(const char *, ...) __printflike(1, 2) __dead2;
 void	 count_call(const char *);
 void	 run_hook(enum fake_hook);
@@ -123,7 +123,7 @@ bool	 pcb_is_locked(const struct inpcb *);
 unsigned locks_alive(void);
 bool	 is_held(const void *);
 
-/* memory.c: memory with nothing before and after it. */
+/* memory.c: memory with inaccessible pages around it. */
 void	*guarded(size_t);
 void	 guarded_free(void *);
 
@@ -133,8 +133,8 @@ unsigned references_alive(void);
 
 /* vnets.c */
 void	 vnet_sysinits_init(void);
-void	 vnet_begins(struct vnet *);
-void	 vnet_ends(struct vnet *);
+void	 vnet_created(struct vnet *);
+void	 vnet_removed(struct vnet *);
 
 /* device.c */
 unsigned devices_alive(void);
@@ -142,8 +142,8 @@ unsigned devices_alive(void);
 /* events.c */
 bool	 sdt_knows_the_probes(void);
 void	 sdt_learns_the_probes(void);
-int	 ask_before_unload(struct linker_file *, bool is_ours);
-void	 events_are_over(void);
+int	 run_unload_handlers(struct linker_file *, bool is_ours);
+void	 check_events_after_unload(void);
 
 /* sysctl.c */
 void	 register_sysctls(void);

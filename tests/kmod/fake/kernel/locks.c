@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Locks that know their owner.  Whoever sleeps, locks twice, unlocks what is
- * not locked, takes two locks now in one order and now in the other, or goes
- * back to user mode with a lock held, ends the test.
+ * Locks that know their owner.  The test fails if a thread sleeps or returns to
+ * user mode with a lock held, acquires a lock twice, releases a lock that it
+ * does not hold, or acquires two locks in different orders.
  */
 
 #include "kernel.h"
 
-/* sx(9) and mutex(9) locks that were made and not yet destroyed. */
+/*
+ * Number of sx(9) and mutex(9) locks that were initialised and not destroyed.
+ */
 static unsigned alive;
 
-/* Which lock was held, by name, when which other was taken. */
+/*
+ * The names of locks, and of other locks that were acquired while they were
+ * held.
+ */
 static struct {
 	const char	*first, *then;
 } orders[64];
@@ -22,7 +27,7 @@ check_order(const char *first, const char *then)
 	unsigned i;
 
 	if (strcmp(first, then) == 0)
-		fail("\"%s\" is locked with another of that name held", then);
+		fail("\"%s\" is locked while another with that name is held", then);
 	for (i = 0; i < nitems(orders) && orders[i].first != NULL; i++) {
 		if (strcmp(orders[i].first, then) == 0 &&
 		    strcmp(orders[i].then, first) == 0)
@@ -33,7 +38,7 @@ check_order(const char *first, const char *then)
 			return;
 	}
 	if (i == nitems(orders))
-		fail("more lock orders than there is room for");
+		fail("too many lock orders");
 	orders[i].first = first;
 	orders[i].then = then;
 }
@@ -45,7 +50,7 @@ remember(const void *lock, const char *name, bool sleepable)
 
 	thread = this_thread();
 	if (thread->held_count == nitems(thread->held))
-		fail("too many locks are held when \"%s\" is taken", name);
+		fail("too many locks are held when \"%s\" is locked", name);
 	thread->held[thread->held_count++] = (struct held){
 		.lock = lock, .name = name, .may_sleep = sleepable,
 	};
@@ -78,7 +83,7 @@ forget(const void *lock, const char *name)
 	*held = thread->held[--thread->held_count];
 }
 
-/* Before a lock that others may have to be waited for. */
+/* Called before acquiring a lock, which may block. */
 static void
 about_to_lock(const void *lock, const char *name, bool sleepable)
 {
@@ -122,7 +127,7 @@ holds_nothing(const char *when)
 	if (thread->epochs != 0)
 		fail("%s in the network epoch", when);
 	if (thread->td.td_vnet != NULL)
-		fail("%s with a current network stack left", when);
+		fail("%s with a current network stack", when);
 }
 
 static void
@@ -158,7 +163,7 @@ static void
 destroyed(struct lock_object *object)
 {
 	if (object->lo_flags != LO_INITIALIZED)
-		fail("a lock is destroyed that was not initialised");
+		fail("an uninitialised lock is destroyed");
 	object->lo_flags = 0;
 	atomic_subtract_int(&alive, 1);
 }
@@ -167,7 +172,7 @@ static const char *
 name_of(const struct lock_object *object)
 {
 	if (object->lo_flags != LO_INITIALIZED)
-		fail("a lock is used that was not initialised");
+		fail("an uninitialised lock is used");
 	return (object->lo_name);
 }
 
@@ -232,7 +237,7 @@ void
 sx_init_flags(struct sx *sx, const char *description, int opts)
 {
 	if (opts != 0)
-		fail("sx_init_flags(%#x): flags that the fake has not", opts);
+		fail("sx_init_flags(%#x): unsupported flags", opts);
 	made(&sx->lock_object, description);
 	sx->sx_lock = SX_LOCK_UNLOCKED;
 }
@@ -276,7 +281,7 @@ _sx_xunlock(struct sx *sx, const char *file __unused, int line __unused)
 	host_enter();
 	forget(sx, name_of(&sx->lock_object));
 	if (sx->sx_lock != (uintptr_t)curthread)
-		fail("\"%s\" is unlocked and not its owner's",
+		fail("\"%s\" is unlocked by a thread that is not its owner",
 		    name_of(&sx->lock_object));
 	sx->sx_lock = SX_LOCK_UNLOCKED;
 	host_wake();
@@ -312,8 +317,8 @@ _sx_sunlock(struct sx *sx, const char *file __unused, int line __unused)
 }
 
 /*
- * rwlock(9), of connections only: inp_next() locks them, and so does the holder
- * of a reference.
+ * rwlock(9), for connections only.  They are locked by inp_next() and by the
+ * holder of a reference.
  */
 void
 pcb_lock_init(struct inpcb *inp)

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * malloc(9).  Every block has pages of its own with a forbidden page behind it,
- * and is forbidden when it is freed: a step beside it, or after its end, is a
- * fault at once.
+ * malloc(9).  Every block has its own pages, which are followed by an
+ * inaccessible page and become inaccessible when the block is freed.  An access
+ * after its end or after it was freed faults immediately.
  */
 
 #include "kernel.h"
 
 #define	ALIGNMENT	16
-#define	MARGIN		0x5a		/* between a block and its page's end */
-#define	GARBAGE		0xa5		/* in memory that was not to be zeroed */
+#define	MARGIN		0x5a		/* between block and end of page */
+#define	GARBAGE		0xa5		/* memory without M_ZERO */
 #define	FAKE_PAGE	4096UL
 #define	QUARANTINE	512
 
-/* In a page of its own before the block's. */
+/* In a page before those of the block. */
 struct block {
 	LIST_ENTRY(block) link;
 	struct malloc_type *type;
@@ -27,7 +27,7 @@ static LIST_HEAD(, block) blocks = LIST_HEAD_INITIALIZER(blocks);
 static unsigned long bytes, peak;
 static unsigned long fail_after = ULONG_MAX, nowait_count;
 
-/* Freed blocks whose pages stay forbidden for a while. */
+/* Freed blocks whose pages stay inaccessible for a while. */
 static struct {
 	void	*start;
 	size_t	mapped;
@@ -56,7 +56,7 @@ guarded(size_t size)
 	char *map;
 
 	if (size == 0)
-		fail("memory of no bytes is asked for");
+		fail("an allocation of 0 bytes");
 	pages = roundup2(size, FAKE_PAGE);
 	map = host_map(pages + 2 * FAKE_PAGE);
 	host_forbid(map + FAKE_PAGE + pages, FAKE_PAGE);
@@ -78,7 +78,7 @@ guarded_free(void *start)
 		fail("memory is freed that was not allocated");
 	for (i = 0; i < margin(block); i++)
 		if (block->start[block->size + i] != MARGIN)
-			fail("bytes behind a block of %zu were written",
+			fail("bytes after a block of %zu were written",
 			    block->size);
 	host_enter();
 	i = freed_count++ % QUARANTINE;
@@ -96,7 +96,7 @@ malloc_init(void *arg)
 	struct malloc_type *type = arg;
 
 	if (type->ks_version != M_VERSION)
-		fail("malloc type of another version");
+		fail("malloc type with another version");
 	if (type->ks_next != NULL)
 		fail("malloc type \"%s\" is initialised twice",
 		    type->ks_shortdesc);
@@ -127,7 +127,7 @@ void *
 	if (wait != M_WAITOK && wait != M_NOWAIT)
 		fail("malloc(%#x): neither M_WAITOK nor M_NOWAIT, or both", wait);
 	if ((flags & ~(M_WAITOK | M_NOWAIT | M_ZERO)) != 0)
-		fail("malloc(%#x): flags that the fake has not", flags);
+		fail("malloc(%#x): unsupported flags", flags);
 	if (type->ks_next == NULL)
 		fail("malloc type \"%s\" is not initialised",
 		    type->ks_shortdesc);
@@ -163,7 +163,7 @@ free(void *start, struct malloc_type *type)
 	host_enter();
 	block = block_of(start);
 	if (block->type != type)
-		fail("memory is freed to another malloc type than its own");
+		fail("memory is freed with another malloc type");
 	LIST_REMOVE(block, link);
 	bytes -= block->size;
 	guarded_free(start);
@@ -176,7 +176,7 @@ fake_memory_bytes(void)
 	return (bytes);
 }
 
-/* The most bytes since the last time that this was asked. */
+/* Returns the maximum number of bytes since the last call. */
 unsigned long
 fake_memory_peak(void)
 {

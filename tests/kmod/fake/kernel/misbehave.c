@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * What a bad module would do.  Each of these must end the program: a fake
- * kernel that lets one pass proves nothing when it lets the module pass.
+ * What a faulty module would do.  Each case must abort the program: otherwise
+ * the fake kernel would not detect the same fault of the module either.
  */
 
 #include "kernel.h"
@@ -28,7 +28,7 @@ walk(void)
 	walk.ipi = &V_tcbinfo;
 	inp = inp_next(&walk);
 	if (inp == NULL)
-		fail("there is no connection to misbehave with");
+		fail("no connection");
 	return (inp);
 }
 
@@ -45,14 +45,14 @@ copy(void)
 }
 
 static void
-wait_under_connection(void)
+allocate_under_connection(void)
 {
 	(void)walk();
 	(void)malloc(8, &memory_type, M_WAITOK);
 }
 
 static void
-wait_under_mutex(void)
+allocate_under_mutex(void)
 {
 	mtx_lock(&one);
 	(void)malloc(8, &memory_type, M_WAITOK);
@@ -94,7 +94,7 @@ leave_epoch_entered(void)
 	struct epoch_tracker et;
 
 	NET_EPOCH_ENTER(et);
-	holds_nothing("it returns");
+	holds_nothing("the call ends");
 }
 
 static void
@@ -146,7 +146,7 @@ leave_network_stack(void)
 }
 
 static void
-walk_on_after_unlock(void)
+continue_walk_after_unlock(void)
 {
 	INP_RUNLOCK(walk());
 	(void)walk();
@@ -179,7 +179,7 @@ lock_in_both_orders(void)
 }
 
 static void
-lock_what_is_no_lock(void)
+lock_without_initialisation(void)
 {
 	static struct mtx nothing;
 
@@ -187,7 +187,7 @@ lock_what_is_no_lock(void)
 }
 
 static void
-look_without_lock(void)
+compute_pipe_without_lock(void)
 {
 	struct inpcb *inp = walk();
 
@@ -196,7 +196,7 @@ look_without_lock(void)
 }
 
 static void
-follow_what_is_gone(void)
+follow_unloaded_stack(void)
 {
 	struct inpcb *inp = walk();
 
@@ -212,7 +212,7 @@ yield_under_connection(void)
 }
 
 static void
-walk_on_from_freed(void)
+continue_walk_from_freed(void)
 {
 	struct inpcb_iterator iterator = INP_ALL_ITERATOR(&V_tcbinfo,
 	    INPLOOKUP_RLOCKPCB);
@@ -264,7 +264,7 @@ use_after_free(void)
 }
 
 static void
-write_behind(void)
+write_after_block(void)
 {
 	volatile char *memory = malloc(8, &memory_type, M_WAITOK);
 
@@ -273,7 +273,7 @@ write_behind(void)
 }
 
 static void
-write_far_behind(void)
+write_after_page(void)
 {
 	volatile char *memory = malloc(8, &memory_type, M_WAITOK);
 
@@ -281,52 +281,52 @@ write_far_behind(void)
 }
 
 static void
-say_neither_wait_nor_not(void)
+allocate_without_a_wait_flag(void)
 {
 	(void)malloc(8, &memory_type, M_ZERO);
 }
 
-#define	DEED(name)	{ #name, name }
+#define	MISUSE(name)	{ #name, name }
 static const struct {
 	const char	*name;
 	void		(*run)(void);
-} deeds[] = {
-	DEED(copy_under_connection),
-	DEED(copy_under_mutex),
-	DEED(destroy_device_under_mutex),
-	DEED(find_interface_outside_epoch),
-	DEED(follow_what_is_gone),
-	DEED(free_twice),
-	DEED(leak),
-	DEED(leave_connection_locked),
-	DEED(leave_epoch_entered),
-	DEED(leave_mutex_locked),
-	DEED(leave_network_stack),
-	DEED(lock_in_both_orders),
-	DEED(lock_twice),
-	DEED(lock_what_is_no_lock),
-	DEED(look_without_lock),
-	DEED(pause_in_epoch),
-	DEED(pause_under_connection),
-	DEED(say_neither_wait_nor_not),
-	DEED(signal_under_connection),
-	DEED(sx_under_connection),
-	DEED(unlock_twice),
-	DEED(use_after_free),
-	DEED(use_after_last_reference),
-	DEED(wait_under_connection),
-	DEED(wait_under_mutex),
-	DEED(walk_on_after_unlock),
-	DEED(walk_on_from_freed),
-	DEED(write_behind),
-	DEED(write_far_behind),
-	DEED(yield_under_connection),
+} misuses[] = {
+	MISUSE(allocate_under_connection),
+	MISUSE(allocate_under_mutex),
+	MISUSE(allocate_without_a_wait_flag),
+	MISUSE(compute_pipe_without_lock),
+	MISUSE(continue_walk_after_unlock),
+	MISUSE(continue_walk_from_freed),
+	MISUSE(copy_under_connection),
+	MISUSE(copy_under_mutex),
+	MISUSE(destroy_device_under_mutex),
+	MISUSE(find_interface_outside_epoch),
+	MISUSE(follow_unloaded_stack),
+	MISUSE(free_twice),
+	MISUSE(leak),
+	MISUSE(leave_connection_locked),
+	MISUSE(leave_epoch_entered),
+	MISUSE(leave_mutex_locked),
+	MISUSE(leave_network_stack),
+	MISUSE(lock_in_both_orders),
+	MISUSE(lock_twice),
+	MISUSE(lock_without_initialisation),
+	MISUSE(pause_in_epoch),
+	MISUSE(pause_under_connection),
+	MISUSE(signal_under_connection),
+	MISUSE(sx_under_connection),
+	MISUSE(unlock_twice),
+	MISUSE(use_after_free),
+	MISUSE(use_after_last_reference),
+	MISUSE(write_after_block),
+	MISUSE(write_after_page),
+	MISUSE(yield_under_connection),
 };
 
 const char *
-fake_deed(unsigned at)
+fake_misuse(unsigned at)
 {
-	return (at < nitems(deeds) ? deeds[at].name : NULL);
+	return (at < nitems(misuses) ? misuses[at].name : NULL);
 }
 
 void
@@ -343,7 +343,7 @@ fake_misbehave(const char *name)
 	(void)fake_other_device("other");
 	fake_pcb(NULL, curthread->td_ucred);
 	curthread->td_vnet = vnet0;
-	for (i = 0; i < nitems(deeds); i++)
-		if (strcmp(deeds[i].name, name) == 0)
-			deeds[i].run();
+	for (i = 0; i < nitems(misuses); i++)
+		if (strcmp(misuses[i].name, name) == 0)
+			misuses[i].run();
 }

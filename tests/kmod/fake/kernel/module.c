@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * What the kernel's linker does with a module: it checks what the module
- * depends on, registers its sysctls, runs its initialisation in order, and
- * undoes all of it.
+ * What the kernel's linker does with a module: it checks the dependencies,
+ * registers the sysctls, runs the initialisation in order, and undoes all of
+ * that.
  *
- * The module is linked into this program, so a load begins by giving its data
- * back the contents that they have in the file.
+ * The module is linked into this program, so a load starts by restoring its
+ * data from a copy of the original contents.
  */
 
 #include "kernel.h"
@@ -15,11 +15,11 @@ SET(sysinit_set, struct sysinit);
 SET(sysuninit_set, struct sysinit);
 SET(modmetadata_set, const struct mod_metadata);
 
-/* Its data, under the names that build.sh gives to the sections. */
+/* The module's data.  build.sh names the sections. */
 extern char __start_module_data[], __stop_module_data[];
 extern char __start_module_bss[], __stop_module_bss[];
 
-/* The linker's file of the module, and one of another module. */
+/* The linker's file of the module, and that of another module. */
 static struct linker_file this_file, another_file;
 static struct module *const this_module = (struct module *)&this_file;
 
@@ -42,7 +42,7 @@ restore_data(void)
 	memset(__start_module_bss, 0, __stop_module_bss - __start_module_bss);
 }
 
-/* Whether the kernel is one that the module was built for. */
+/* Returns whether the module was built for this kernel. */
 static bool
 suits(int version)
 {
@@ -61,11 +61,11 @@ suits(int version)
 			return (false);
 	}
 	if (!named)
-		fail("the module does not say which kernel it was built for");
+		fail("the module does not depend on a kernel version");
 	return (true);
 }
 
-/* Runs functions by subsystem and order, or against it. */
+/* Runs functions by subsystem and order, or in reverse. */
 static void
 run_in_order(struct sysinit **start, struct sysinit **stop, bool backwards)
 {
@@ -115,7 +115,7 @@ module_file(module_t module)
 static void
 finish_unload(void)
 {
-	events_are_over();
+	check_events_after_unload();
 	if (references_alive() != 0)
 		fail("%u references to connections are left after the unload",
 		    references_alive());
@@ -163,7 +163,7 @@ fake_unload(int force)
 
 	if (!loaded)
 		return (ENOENT);
-	error = ask_before_unload(&this_file, true);
+	error = run_unload_handlers(&this_file, true);
 	if (error != 0)
 		return (EBUSY);
 	error = fake_modevent(MOD_QUIESCE);
@@ -181,7 +181,7 @@ fake_unload(int force)
 void
 fake_unload_of_another_file(void)
 {
-	if (ask_before_unload(&another_file, false) != 0)
+	if (run_unload_handlers(&another_file, false) != 0)
 		fail("the unload of another module is refused");
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* The module's SDT probes, switched on as dtrace(1) does. */
+/* Enables the module's SDT probes, as dtrace(1) does. */
 
 #include "kernel.h"
 
@@ -40,7 +40,7 @@ enable_probes(void)
 	sdt_probes_enabled = true;
 }
 #else
-/* Of structures, not of pointers to them. */
+/* This set contains structures instead of pointers. */
 extern struct sdt_tracepoint tracepoints_start[]
     __asm("__start_set_sdt_tracepoint_set") __weak_symbol;
 extern struct sdt_tracepoint tracepoints_stop[]
@@ -55,7 +55,10 @@ sdt_probe(uint32_t id, uintptr_t arg0, uintptr_t arg1, uintptr_t arg2,
 	fire(sdt_probes_set_start[id - 1]->name, arguments);
 }
 
-/* Each place has a nop of five bytes, which becomes a jump to the probe's call. */
+/*
+ * Replaces the nop of five bytes at each tracepoint by a jump to the call of
+ * the probe.
+ */
 static void
 enable_probes(void)
 {

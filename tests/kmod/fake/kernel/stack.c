@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* How much of its stack a thread uses. */
+/* Measures how much of its stack a thread uses. */
 
 #include "kernel.h"
 
 #define	AREA	(48 * 1024)
 #define	COLOUR	0xc5
 
-/* Both have the same frame, so that one finds what the other left. */
+/*
+ * Both functions have the same frame, so that one can check what the other
+ * wrote.
+ */
 static __noinline void
 paint(void)
 {
@@ -29,7 +32,7 @@ scan(void)
 	return (sizeof(area) - i);
 }
 
-/* The most bytes of stack that a function used, with what it calls. */
+/* Returns the number of bytes of stack that a function and its callees use. */
 unsigned long
 fake_stack_used(void (*run)(void *), void *arg)
 {

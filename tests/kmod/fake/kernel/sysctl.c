@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* The module's sysctls, and loader.conf(5) for those that are tunables. */
+/* The module's sysctls, and loader.conf(5) for tunables. */
 
 #include "kernel.h"
 
@@ -140,13 +140,13 @@ fake_sysctl(const char *name, void *old, unsigned long *oldlen,
 		return (EPERM);
 	if ((*oid)->oid_descr == NULL || (*oid)->oid_descr[0] == '\0')
 		fail("sysctl %s has no description", name);
-	holds_nothing("sysctl begins");
+	holds_nothing("sysctl starts");
 	error = request(*oid, old, oldlen, new, newlen);
 	holds_nothing("sysctl ends");
 	return (error);
 }
 
-/* A line of loader.conf(5), for the loads to come. */
+/* A line of loader.conf(5), for later loads. */
 void
 fake_tunable(const char *name, const char *value)
 {
@@ -155,7 +155,7 @@ fake_tunable(const char *name, const char *value)
 	for (i = 0; i < nitems(tunables) && tunables[i].name != NULL; i++)
 		continue;
 	if (i == nitems(tunables))
-		fail("more tunables than there is room for");
+		fail("too many tunables");
 	tunables[i].name = name;
 	tunables[i].value = value;
 }

@@ -12,10 +12,14 @@ struct vnet *vnet0;
 static struct ucred root_cred;
 static int see_other_uids = 1;
 
-/* Where one was that is gone: the next one is there again. */
+/*
+ * The last network stack that was freed.  Its address is reused for the next.
+ */
 static struct vnet *vacant;
 
-/* DPCPU variables: none, but the module's headers name the section. */
+/*
+ * There are no DPCPU variables, but the module's headers refer to the section.
+ */
 static int dpcpu_nothing __section("set_pcpu") __used;
 
 static struct vnet *
@@ -36,7 +40,7 @@ new_vnet(void)
 	return (vnet);
 }
 
-/* The calling thread of the host becomes a thread of the kernel. */
+/* Makes the calling thread of the host a kernel thread. */
 void
 fake_attach(void)
 {
@@ -62,14 +66,16 @@ fake_vnet(void)
 {
 	struct vnet *vnet = new_vnet();
 
-	vnet_begins(vnet);
+	vnet_created(vnet);
 	sx_xlock(&vnet_sxlock);
 	LIST_INSERT_HEAD(&vnet_head, vnet, vnet_le);
 	sx_xunlock(&vnet_sxlock);
 	return (vnet);
 }
 
-/* Its jail is gone: whoever still looks at its connections faults. */
+/*
+ * The jail is removed.  Any access to the memory of its network stack faults.
+ */
 void
 fake_vnet_free(void *gone)
 {
@@ -80,7 +86,7 @@ fake_vnet_free(void *gone)
 	sx_xlock(&vnet_sxlock);
 	LIST_REMOVE(vnet, vnet_le);
 	sx_xunlock(&vnet_sxlock);
-	vnet_ends(vnet);
+	vnet_removed(vnet);
 	guarded_free(vnet->vnet_data_mem);
 	vnet->vnet_magic_n = 0xdeadbeef;
 	vacant = vnet;
@@ -125,12 +131,12 @@ fake_become(void *cred)
 	curthread->td_ucred = cred != NULL ? cred : &root_cred;
 }
 
-/* root has every privilege that is asked for, in a jail too. */
+/* root has the privilege, in a jail too. */
 int
 priv_check(struct thread *td, int priv)
 {
 	if (priv != PRIV_NETINET_GETCRED)
-		fail("priv_check(%d): a privilege that the fake has not", priv);
+		fail("priv_check(%d): unsupported privilege", priv);
 	return (td->td_ucred->cr_uid == 0 ? 0 : EPERM);
 }
 
@@ -140,7 +146,7 @@ fake_see_other_uids(int see)
 	see_other_uids = see;
 }
 
-/* As prison_check(9) and the policy bsd_see_other_uids say. */
+/* As prison_check(9) and the policy bsd_see_other_uids. */
 static bool
 can_see(const struct ucred *one, const struct ucred *other)
 {
@@ -165,8 +171,8 @@ cr_canseeinpcb(struct ucred *cred, struct inpcb *inp)
 }
 
 /*
- * A signal comes.  What sig_intr() answers is an error, or 0 for one that does
- * not end the call and stays pending.
+ * A signal arrives.  sig_intr() returns `answer`: an error, or 0 for a signal
+ * that does not interrupt the call and stays pending.
  */
 void
 fake_signal(int answer)
@@ -192,7 +198,7 @@ fake_kill(void)
 	curproc->p_flag |= P_WKILLED;
 }
 
-/* The scheduler wants the CPU: until the thread yields, or always. */
+/* The scheduler requests the CPU, until the thread yields or always. */
 void
 fake_wants_cpu(int always)
 {
@@ -213,7 +219,7 @@ kern_yield(int priority)
 	count_call("kern_yield");
 	may_sleep("kern_yield()");
 	if (priority != PRI_USER)
-		fail("kern_yield(%d): a priority that the fake has not",
+		fail("kern_yield(%d): unsupported priority",
 		    priority);
 	curthread->td_ast &= ~TDAI(TDA_SCHED);
 	curthread->td_ru.ru_nvcsw++;

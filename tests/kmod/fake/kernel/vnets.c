@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * What a module wants to be called for each network stack: net/vnet.c.
+ * Functions that a module registers to be called for each network stack, see
+ * net/vnet.c.
  */
 
 #include "kernel.h"
@@ -79,9 +80,9 @@ vnet_deregister_sysuninit(void *arg)
 	sx_xunlock(&vnet_sysinit_sxlock);
 }
 
-/* A network stack is made, and not in the list yet. */
+/* A network stack was created, and is not in the list yet. */
 void
-vnet_begins(struct vnet *vnet)
+vnet_created(struct vnet *vnet)
 {
 	struct vnet_sysinit *vs;
 
@@ -91,9 +92,9 @@ vnet_begins(struct vnet *vnet)
 	sx_sunlock(&vnet_sysinit_sxlock);
 }
 
-/* A network stack goes, and is in the list no more. */
+/* A network stack is being removed, and is no longer in the list. */
 void
-vnet_ends(struct vnet *vnet)
+vnet_removed(struct vnet *vnet)
 {
 	struct vnet_sysinit *vs;
 

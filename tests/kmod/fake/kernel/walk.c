@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * What the fake kernel itself costs in a walk of the module: to be taken off
- * where the module is measured.
+ * The cost of the fake kernel itself in a walk of the module, which
+ * measurements of the module subtract.
  */
 
 #include "kernel.h"
 
 /*
- * Goes past every connection of the caller's network stack as the module does,
- * and makes nothing of them; with `statistics` it calls what the module calls
- * for a record.  Gives how many connections there were.
+ * Visits every connection of the caller's network stack as the module does, but
+ * produces no records.  With `statistics`, calls the functions that the module
+ * calls for a record.  Returns the number of connections.
  */
 unsigned long
 fake_walk(int statistics)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Random ioctls, filters and reads, for as long as one likes.
+//! Random ioctls, filters and reads.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tcpstats::{Columns, FIELDS, Filter, ioctl};
 use crate::help::{COMMANDS, connections, ends};
 use crate::kernel::{self, Cred, Errno, File, Jail, Pcb, Vnet};
 
-/// Numbers by xorshift64*: the same for the same seed.
+/// Random numbers by xorshift64*, which depend only on the seed.
 struct Random(u64);
 
 impl Random {
@@ -35,7 +35,7 @@ impl Random {
     }
 
     fn byte(&mut self) -> u8 {
-        // Bytes at the borders are more likely than others.
+        // Boundary values are more likely than others.
         match self.below(4) {
             0 => *self.one_of(&[0, 1, 0x7f, 0x80, 0xff, b',', 8, 64]),
             _ => self.next().to_le_bytes()[7],
@@ -43,7 +43,7 @@ impl Random {
     }
 }
 
-/// What to begin a filter with.
+/// Filters to modify.
 const FILTERS: [&str; 10] = [
     "port 443 and not state listen",
     "net 10.0.0.0/8 and srtt > 100ms",
@@ -57,13 +57,13 @@ const FILTERS: [&str; 10] = [
     "gencnt >= 5",
 ];
 
-/// The bytes of a filter, right or nearly so.
+/// Returns the bytes of a filter that is valid or almost valid.
 fn filter(random: &mut Random) -> Vec<u8> {
     let mut bytes = Filter::parse(random.one_of::<&str>(&FILTERS)).expect("a filter").to_bytes().to_vec();
     for _ in 0..random.below(6) {
         let used = 8 + 40 * usize::from(u16::from_ne_bytes([bytes[2], bytes[3]]).clamp(1, 64));
         match random.below(6) {
-            // A byte of what is used.
+            // A byte of the operations.
             0 | 1 => {
                 let at = random.below(used);
                 bytes[at] = random.byte();
@@ -78,12 +78,12 @@ fn filter(random: &mut Random) -> Vec<u8> {
                 let (low, high) = (random.byte(), u8::from(random.chance(8)));
                 bytes[2..4].copy_from_slice(&u16::from_le_bytes([low, high]).to_ne_bytes());
             }
-            // One operation over another.
+            // Copy one operation over another.
             4 => {
                 let (from, to) = (8 + 40 * random.below(64), 8 + 40 * random.below(64));
                 bytes.copy_within(from..from + 40, to);
             }
-            // Another operation, field or comparison in a valid place.
+            // The kind, field or comparison of an operation.
             _ => {
                 let at = 8 + 40 * random.below((used - 8) / 40) + random.below(4);
                 bytes[at] = u8::try_from(random.below(160)).expect("small");
@@ -93,7 +93,7 @@ fn filter(random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// A list of columns, right or nearly so.
+/// Returns a list of columns that is valid or almost valid.
 fn columns(random: &mut Random) -> Vec<u8> {
     let mut text = match random.below(4) {
         0 => random.one_of::<&str>(&["all", "basic", ""]).to_string(),
@@ -108,7 +108,7 @@ fn columns(random: &mut Random) -> Vec<u8> {
     text
 }
 
-/// Data for a command, of the right kind in most cases.
+/// Returns data for a command, usually of the right kind.
 fn data(random: &mut Random, command: u64) -> Vec<u8> {
     match command {
         ioctl::SET_FILTER => filter(random),
@@ -131,12 +131,11 @@ fn data(random: &mut Random, command: u64) -> Vec<u8> {
     }
 }
 
-/// What is known of a descriptor from outside, to compare with what it does.
+/// The expected state of a descriptor, to compare with its behaviour.
 struct Reader {
     file: File,
     binary: bool,
-    /// What was read of the snapshot that is being read; none where some of it
-    /// is lost.
+    /// The bytes of the current snapshot so far, or `None` if some were lost.
     bytes: Option<Vec<u8>>,
     at_start: bool,
 }
@@ -205,9 +204,9 @@ impl Reader {
                     bytes.extend_from_slice(&buffer[..got]);
                 }
             }
-            // What was moved before the fault is not known to the reader.
+            // The reader does not know how much was copied before the fault.
             Err(error) if error == Errno::named("EFAULT") => self.bytes = None,
-            // There was no snapshot.
+            // No snapshot was taken.
             Err(_) => self.bytes = Some(Vec::new()),
         }
     }
@@ -218,7 +217,7 @@ impl Reader {
     }
 }
 
-/// A snapshot that was read to its end is whole.
+/// Checks that a snapshot is complete.
 fn check(bytes: &[u8], binary: bool) {
     if binary {
         let frame = Frame::parse(bytes).expect("a frame");
@@ -233,7 +232,7 @@ fn check(bytes: &[u8], binary: bool) {
     }
 }
 
-/// Fuzzes so many seconds; the same seed does the same.
+/// Fuzzes for some seconds, with operations that depend only on the seed.
 pub fn run(seconds: u64, seed: u64) {
     println!("seed {seed}");
     let mut random = Random(seed.max(1));
@@ -245,7 +244,7 @@ pub fn run(seconds: u64, seed: u64) {
         Pcb::of(vnet, cred).ends(&["INP_IPV4"], ends(port));
         kernel::half_open(Vnet::HOST, cred, false, ends(port));
     }
-    kernel::load().expect("it loads");
+    kernel::load().expect("the module loads");
     kernel::set_sysctl("snapshot_bytes_max", 1 << 20);
     kernel::set_sysctl("total_bytes_max", 4 << 20);
     let mut readers: Vec<Reader> = Vec::new();
@@ -253,7 +252,7 @@ pub fn run(seconds: u64, seed: u64) {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(seconds) {
         for _ in 0..1000 {
-            random.one_of(&creds).become_it();
+            random.one_of(&creds).assume();
             let at = random.below(readers.len().max(1));
             match random.below(100) {
                 0..60 if !readers.is_empty() => {
@@ -270,7 +269,7 @@ pub fn run(seconds: u64, seed: u64) {
                 94 => {
                     let text = columns(&mut random);
                     let len = random.below(text.len());
-                    // It may be a list of columns, or none.
+                    // The list may be invalid.
                     let _ = kernel::set_sysctl_bytes("text", &text[..len]);
                 }
                 95 => kernel::fail_allocations_after(random.next() % 4),
@@ -285,6 +284,6 @@ pub fn run(seconds: u64, seed: u64) {
     }
     kernel::become_root();
     readers.clear();
-    kernel::unload().expect("it unloads");
+    kernel::unload().expect("the module unloads");
     println!("{others} executions in {seconds} s: {ioctls} ioctls, {reads} reads; no failure");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What the fake kernel needs of the machine that it runs on.
+//! Functions of the host for the fake kernel.
 
 use std::ffi::{CStr, c_char, c_int, c_ulong, c_void};
 use std::io::Write;
@@ -8,10 +8,10 @@ use std::ptr::null_mut;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long nothing may happen to a thread that waits.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Maximum time that a thread waits for a change.
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// A lock that its owner can take again, and can sleep with.
+/// A recursive lock that its owner can release while waiting.
 struct Monitor {
     owner: Mutex<Owner>,
     free: Condvar,
@@ -19,24 +19,24 @@ struct Monitor {
 }
 
 struct Owner {
-    /// Thread id; 0: nobody.
+    /// Thread ID, 0 if there is no owner.
     thread: c_int,
     depth: u32,
-    /// Threads that want to come in: to wake nobody would cost a system call.
-    outside: u32,
-    /// Threads that wait for a change.
+    /// Number of threads that wait for the lock.  Waking none would cost a system call.
+    blocked: u32,
+    /// Number of threads that wait for a change.
     waiting: u32,
 }
 
 static MONITOR: Monitor = Monitor {
-    owner: Mutex::new(Owner { thread: 0, depth: 0, outside: 0, waiting: 0 }),
+    owner: Mutex::new(Owner { thread: 0, depth: 0, blocked: 0, waiting: 0 }),
     free: Condvar::new(),
     change: Condvar::new(),
 };
 
 fn this_thread() -> c_int {
     thread_local!(static ID: c_int = {
-        // SAFETY: it asks for a number.
+        // SAFETY: gettid(2) has no arguments.
         unsafe { libc::gettid() }
     });
     ID.with(|id| *id)
@@ -46,49 +46,49 @@ fn owner() -> MutexGuard<'static, Owner> {
     MONITOR.owner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn take(mut owner: MutexGuard<'_, Owner>, depth: u32) {
+fn acquire(mut owner: MutexGuard<'_, Owner>, depth: u32) {
     let me = this_thread();
     while owner.thread != 0 && owner.thread != me {
-        owner.outside += 1;
+        owner.blocked += 1;
         owner = MONITOR.free.wait(owner).unwrap_or_else(PoisonError::into_inner);
-        owner.outside -= 1;
+        owner.blocked -= 1;
     }
     owner.thread = me;
     owner.depth += depth;
 }
 
-fn give_up(owner: &mut Owner) {
+fn release(owner: &mut Owner) {
     (owner.thread, owner.depth) = (0, 0);
-    if owner.outside > 0 {
+    if owner.blocked > 0 {
         MONITOR.free.notify_one();
     }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn host_enter() {
-    take(owner(), 1);
+    acquire(owner(), 1);
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn host_leave() {
     let mut owner = owner();
-    assert_eq!(owner.thread, this_thread(), "the monitor is left by a thread that is not inside");
+    assert_eq!(owner.thread, this_thread(), "only the owner can leave the monitor");
     owner.depth -= 1;
     if owner.depth == 0 {
-        give_up(&mut owner);
+        release(&mut owner);
     }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn host_wait() -> c_int {
     let mut owner = owner();
-    assert_eq!(owner.thread, this_thread(), "only a thread that is inside can wait");
+    assert_eq!(owner.thread, this_thread(), "only the owner of the monitor can wait");
     let depth = owner.depth;
-    give_up(&mut owner);
+    release(&mut owner);
     owner.waiting += 1;
-    let (mut owner, timeout) = MONITOR.change.wait_timeout(owner, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+    let (mut owner, timeout) = MONITOR.change.wait_timeout(owner, WAIT_MAX).unwrap_or_else(PoisonError::into_inner);
     owner.waiting -= 1;
-    take(owner, depth);
+    acquire(owner, depth);
     c_int::from(!timeout.timed_out())
 }
 
@@ -99,22 +99,22 @@ extern "C" fn host_wake() {
     }
 }
 
-fn say(before: &str, text: *const c_char) {
-    // SAFETY: the fake kernel gives text that ends with a zero.
+fn print(prefix: &str, text: *const c_char) {
+    // SAFETY: the fake kernel passes text that ends with a zero.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    // Nothing is to be done where there is no standard error.
-    let _ = writeln!(std::io::stderr(), "{before}: {}", text.trim_end());
+    // An error of standard error cannot be reported.
+    let _ = writeln!(std::io::stderr(), "{prefix}: {}", text.trim_end());
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn host_fail(text: *const c_char) -> ! {
-    say("fake kernel", text);
+    print("fake kernel", text);
     std::process::abort()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn host_console(text: *const c_char) {
-    say("console", text);
+    print("console", text);
 }
 
 fn checked(result: c_int, what: &str) {
@@ -125,7 +125,7 @@ fn checked(result: c_int, what: &str) {
 extern "C" fn host_map(len: c_ulong) -> *mut c_void {
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     let len = usize::try_from(len).expect("64 bits");
-    // SAFETY: the kernel of the host chooses where.
+    // SAFETY: the kernel of the host chooses the address.
     let start = unsafe { libc::mmap(null_mut(), len, access, kind, -1, 0) };
     assert_ne!(start, libc::MAP_FAILED, "mmap of {len} bytes: {}", std::io::Error::last_os_error());
     start
@@ -133,24 +133,24 @@ extern "C" fn host_map(len: c_ulong) -> *mut c_void {
 
 #[unsafe(no_mangle)]
 extern "C" fn host_unmap(start: *mut c_void, len: c_ulong) {
-    // SAFETY: what `host_map` gave, and the fake kernel has forgotten.
+    // SAFETY: `host_map` returned this memory, and the fake kernel no longer uses it.
     checked(unsafe { libc::munmap(start, usize::try_from(len).expect("64 bits")) }, "munmap");
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn host_forbid(start: *mut c_void, len: c_ulong) {
-    // SAFETY: pages that `host_map` gave.
+    // SAFETY: `host_map` returned these pages.
     checked(unsafe { libc::mprotect(start, usize::try_from(len).expect("64 bits"), libc::PROT_NONE) }, "mprotect");
 }
 
-/// Code, to switch a probe on.
+/// Makes code writable, so that a probe can be enabled.
 #[unsafe(no_mangle)]
 extern "C" fn host_make_writable(start: *mut c_void, len: c_ulong) {
     let page = 4096;
     let first = start as usize / page * page;
     let end = (start as usize + usize::try_from(len).expect("64 bits")).next_multiple_of(page);
     let access = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
-    // SAFETY: pages of this program's code.
+    // SAFETY: the pages contain code of this program.
     checked(unsafe { libc::mprotect(first as *mut c_void, end - first, access) }, "mprotect of code");
 }
 
@@ -164,18 +164,18 @@ extern "C" fn host_set_gs(pcpu: *mut c_void) {
     assert_eq!(result, 0, "arch_prctl: {}", std::io::Error::last_os_error());
 }
 
-/// Says where a fault was, and ends the program: whoever looks at a block that
-/// is freed, or behind one, or follows a pointer to what is gone.
+/// Prints the address of a fault and aborts the program, for example after an
+/// access to freed memory or past the end of a block.
 extern "C" fn fault(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
-    // SAFETY: the kernel of the host gives the address with this signal.
+    // SAFETY: the kernel of the host passes the address with this signal.
     let address = unsafe { (*info).si_addr() };
     let _ = writeln!(std::io::stderr(), "fake kernel: page fault at {address:p}");
     std::process::abort()
 }
 
-/// From now on a fault ends the program with a message.
+/// From now on a fault aborts the program with a message.
 pub fn report_faults() {
-    // SAFETY: the handler touches nothing but standard error, and does not return.
+    // SAFETY: the handler only writes to standard error, and does not return.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = fault as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as usize;

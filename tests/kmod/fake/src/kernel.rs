@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The fake kernel as the scenarios see it: `kernel/fake.h`.
+//! The interface of the fake kernel for scenarios, see `kernel/fake.h`.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use std::ptr::{null, null_mut};
 
-/// A function and what it is called with.
+/// A function that is called with the argument of its hook.
 type Hook = extern "C" fn(*mut c_void);
 type Fired = extern "C" fn(*mut c_void, *const c_char, *const c_ulong);
 
@@ -98,7 +98,7 @@ unsafe extern "C" {
     fn fake_poll(file: *mut c_void, events: c_int) -> c_int;
     safe fn fake_pollers() -> c_uint;
     safe fn fake_callouts();
-    fn fake_deed(at: c_uint) -> *const c_char;
+    fn fake_misuse(at: c_uint) -> *const c_char;
     fn fake_misbehave(name: *const c_char);
 }
 
@@ -115,7 +115,7 @@ fn len(bytes: usize) -> c_ulong {
 pub struct Errno(c_int);
 
 impl Errno {
-    /// By its name in errno(2).
+    /// Returns the error with this name in errno(2).
     pub fn named(name: &str) -> Self {
         Self(constant(name) as c_int)
     }
@@ -151,38 +151,38 @@ fn check(error: c_int) -> Result<(), Errno> {
     if error == 0 { Ok(()) } else { Err(Errno(error)) }
 }
 
-/// Asserts that a call failed with that error, by name.
+/// Asserts that a call has failed with the error of this name.
 #[track_caller]
 pub fn fails_with<T: std::fmt::Debug>(result: Result<T, Errno>, name: &str) {
     match result {
         Err(error) => assert_eq!(error, Errno::named(name)),
-        Ok(value) => panic!("{name} was expected, and it gave {value:?}"),
+        Ok(value) => panic!("expected {name}, and the call returned {value:?}"),
     }
 }
 
-/// A number that FreeBSD's headers name.
+/// Returns a constant of FreeBSD's headers.
 pub fn constant(name: &str) -> u64 {
-    // SAFETY: text that ends with a zero.
+    // SAFETY: the text ends with a zero.
     unsafe { fake_constant(c(name).as_ptr()) }
 }
 
-/// The release of FreeBSD whose headers the fake kernel has.
+/// Returns the release of FreeBSD whose headers the fake kernel uses.
 pub fn release() -> u32 {
     fake_release()
 }
 
-/// Whether the kernel has identifiers for `BBLog`.
+/// Returns whether the kernel has identifiers for `BBLog`.
 pub fn has_log_ids() -> bool {
     fake_log_ids() != 0
 }
 
-/// How often the module called a function.
+/// Returns how often the module has called a function.
 pub fn calls(function: &str) -> u64 {
-    // SAFETY: text that ends with a zero.
+    // SAFETY: the text ends with a zero.
     unsafe { fake_calls(c(function).as_ptr()) }
 }
 
-/// Where a scenario can come in while the module runs.
+/// Points at which a scenario can intervene while the module runs.
 #[derive(Clone, Copy)]
 pub enum At {
     Walk = 0,
@@ -191,40 +191,40 @@ pub enum At {
     Yield = 3,
 }
 
-/// Runs `body`; wherever the module passes that place meanwhile, `hook` runs.
+/// Runs `body`, and `hook` whenever the module reaches this point meanwhile.
 pub fn with_hook<T>(at: At, mut hook: impl FnMut(), body: impl FnOnce() -> T) -> T {
     extern "C" fn call<F: FnMut()>(hook: *mut c_void) {
-        // SAFETY: it is the `hook` below, which lives until the hook is taken away.
+        // SAFETY: this is the `hook` below, which lives until the hook is removed.
         unsafe { (*hook.cast::<F>())() }
     }
     fn set<F: FnMut()>(at: At, hook: &mut F) {
-        // SAFETY: `with_hook` takes it away before `hook` goes.
+        // SAFETY: `with_hook` removes it before `hook` is dropped.
         unsafe { fake_hook(at as c_uint, Some(call::<F>), std::ptr::from_mut(hook).cast()) }
     }
     set(at, &mut hook);
     let result = body();
-    // SAFETY: nothing is called any more.
+    // SAFETY: nothing is called from now on.
     unsafe { fake_hook(at as c_uint, None, null_mut()) };
     result
 }
 
-/// Runs `body` with the module's probes on; `fired` gets the name and the
-/// arguments of each.
+/// Runs `body` with the module's probes enabled.  `fired` is called with the name
+/// and the arguments of each probe that fires.
 pub fn with_probes<T>(mut fired: impl FnMut(&str, &[u64]), body: impl FnOnce() -> T) -> T {
     extern "C" fn call<F: FnMut(&str, &[u64])>(fired: *mut c_void, name: *const c_char, arguments: *const c_ulong) {
-        // SAFETY: it is the `fired` below; the fake kernel gives a name and five arguments.
+        // SAFETY: this is the `fired` below; the fake kernel passes a name and five arguments.
         unsafe {
             let name = CStr::from_ptr(name).to_str().expect("ASCII");
             (*fired.cast::<F>())(name, std::slice::from_raw_parts(arguments, 5));
         }
     }
     fn set<F: FnMut(&str, &[u64])>(fired: &mut F) {
-        // SAFETY: `with_probes` takes it away before `fired` goes.
+        // SAFETY: `with_probes` removes it before `fired` is dropped.
         unsafe { fake_probes(Some(call::<F>), std::ptr::from_mut(fired).cast()) }
     }
     set(&mut fired);
     let result = body();
-    // SAFETY: nothing is called any more.
+    // SAFETY: nothing is called from now on.
     unsafe { fake_probes(None, null_mut()) };
     result
 }
@@ -234,32 +234,32 @@ pub fn clock(hz: i32, ticks: u32) {
     fake_clock(hz, ticks);
 }
 
-/// By how much the clock goes on whenever it is looked at.
+/// Sets by how much the clock advances whenever it is read.
 pub fn clock_step(ns: u64) {
     fake_clock_step(ns);
 }
 
-/// Lets time pass.
+/// Advances the clock.
 pub fn advance(ns: u64) {
     fake_clock_advance(ns);
 }
 
-/// Nanoseconds of uptime.
+/// Returns the uptime in nanoseconds.
 pub fn now() -> u64 {
     fake_clock_now()
 }
 
-/// Nanoseconds that the module has slept.
+/// Returns the nanoseconds that the module has slept.
 pub fn slept_ns() -> u64 {
     fake_slept_ns()
 }
 
-/// kldload(8) into the kernel that the module was built for.
+/// kldload(8) into the kernel for which the module was built.
 pub fn load() -> Result<(), Errno> {
     load_into(constant("__FreeBSD_version") as i32)
 }
 
-/// kldload(8) into a kernel of that version.
+/// kldload(8) into a kernel of this version.
 pub fn load_into(osreldate: i32) -> Result<(), Errno> {
     check(fake_load(osreldate))
 }
@@ -285,14 +285,14 @@ pub fn refuse_unload(refuse: bool) {
     fake_refuse_unload(refuse.into());
 }
 
-/// An event for the module alone.
+/// Sends an event to the module only.
 pub fn modevent(event: i32) -> Result<(), Errno> {
     check(fake_modevent(event))
 }
 
-/// A line of loader.conf(5).
+/// Sets a tunable, as a line of loader.conf(5) does.
 pub fn tunable(name: &'static CStr, value: &'static CStr) {
-    // SAFETY: both stay.
+    // SAFETY: both are static.
     unsafe { fake_tunable(name.as_ptr(), value.as_ptr()) }
 }
 
@@ -300,20 +300,20 @@ fn oid(name: &str) -> CString {
     c(&format!("net.inet.siftr_cdev.{name}"))
 }
 
-/// The bytes of a sysctl of the module.
+/// Returns the bytes of a sysctl of the module.
 pub fn sysctl_bytes(name: &str) -> Result<Vec<u8>, Errno> {
     let name = oid(name);
     let mut size = 0;
-    // SAFETY: it asks for the length.
+    // SAFETY: only the length is requested.
     check(unsafe { fake_sysctl(name.as_ptr(), null_mut(), &raw mut size, null(), 0) })?;
     let mut bytes = vec![0; usize::try_from(size).expect("64 bits")];
-    // SAFETY: there is room for as much as it says.
+    // SAFETY: the buffer has the requested length.
     check(unsafe { fake_sysctl(name.as_ptr(), bytes.as_mut_ptr().cast(), &raw mut size, null(), 0) })?;
     bytes.truncate(usize::try_from(size).expect("64 bits"));
     Ok(bytes)
 }
 
-/// A sysctl of the module that is a number.
+/// Returns a sysctl of the module that is a number.
 pub fn sysctl(name: &str) -> u64 {
     let mut number = [0; 8];
     let bytes = sysctl_bytes(name).unwrap_or_else(|error| panic!("sysctl {name}: {error:?}"));
@@ -321,64 +321,64 @@ pub fn sysctl(name: &str) -> u64 {
     u64::from_le_bytes(number)
 }
 
-/// A sysctl of the module that is text.
+/// Returns a sysctl of the module that is text.
 pub fn sysctl_text(name: &str) -> String {
     let bytes = sysctl_bytes(name).unwrap_or_else(|error| panic!("sysctl {name}: {error:?}"));
-    CStr::from_bytes_with_nul(&bytes).expect("one zero, at the end").to_str().expect("ASCII").to_owned()
+    CStr::from_bytes_with_nul(&bytes).expect("only the last byte is zero").to_str().expect("ASCII").to_owned()
 }
 
 /// Sets a sysctl of the module.
 pub fn set_sysctl_bytes(name: &str, bytes: &[u8]) -> Result<(), Errno> {
     let name = oid(name);
-    // SAFETY: the bytes are as many as it says.
+    // SAFETY: the length is that of the bytes.
     check(unsafe { fake_sysctl(name.as_ptr(), null_mut(), null_mut(), bytes.as_ptr().cast(), len(bytes.len())) })
 }
 
-/// Sets a sysctl of the module that is a number, in as many bytes as it has.
+/// Sets a sysctl of the module that is a number of any size.
 pub fn set_sysctl(name: &str, number: u64) {
     let size = sysctl_bytes(name).unwrap_or_else(|error| panic!("sysctl {name}: {error:?}")).len();
-    set_sysctl_bytes(name, &number.to_le_bytes()[..size]).expect("it can be set");
+    set_sysctl_bytes(name, &number.to_le_bytes()[..size]).expect("the sysctl can be set");
 }
 
-/// Bytes of stack that `body` uses.
+/// Returns the number of bytes of stack that `body` uses.
 pub fn stack_of(mut body: impl FnMut()) -> u64 {
     extern "C" fn call<F: FnMut()>(body: *mut c_void) {
-        // SAFETY: it is the `body` below, which lives until this returns.
+        // SAFETY: this is the `body` below, which lives until this returns.
         unsafe { (*body.cast::<F>())() }
     }
     fn used<F: FnMut()>(body: &mut F) -> c_ulong {
-        // SAFETY: `body` is called during the call only.
+        // SAFETY: `body` is called only during the call.
         unsafe { fake_stack_used(call::<F>, std::ptr::from_mut(body).cast()) }
     }
     used(&mut body)
 }
 
-/// Bytes of malloc(9) that the module has now.
+/// Returns the number of bytes that the module has allocated with malloc(9).
 pub fn memory() -> u64 {
     fake_memory_bytes()
 }
 
-/// The most that it had since this was last asked.
+/// Returns the maximum of [`memory`] since the last call.
 pub fn memory_peak() -> u64 {
     fake_memory_peak()
 }
 
-/// From now on, after so many, allocations that cannot wait fail.
+/// After `count` more of them, allocations that cannot wait fail.
 pub fn fail_allocations_after(count: u64) {
     fake_memory_fail(count);
 }
 
-/// Allocations succeed again.
+/// Lets allocations succeed again.
 pub fn fail_no_allocations() {
     fake_memory_fail(c_ulong::MAX);
 }
 
-/// The system runs low on memory.
+/// Makes the system run low on memory.
 pub fn low_memory() {
     fake_lowmem();
 }
 
-/// The calling thread becomes a thread of the kernel, root's.
+/// Makes the calling thread a kernel thread of root.
 pub fn attach() {
     fake_attach();
 }
@@ -388,16 +388,17 @@ pub fn attach() {
 pub struct Vnet(*mut c_void);
 
 impl Vnet {
-    /// The host's.
+    /// The network stack of the host.
     pub const HOST: Self = Self(null_mut());
 
     pub fn new() -> Self {
         Self(fake_vnet())
     }
 
-    /// Its jail is gone.  It must have no connections; the next one is where it was.
+    /// Removes its jail.  It must have no connections.  The next network stack has
+    /// the same address.
     pub fn free(self) {
-        // SAFETY: the scenario does not use it again.
+        // SAFETY: the scenario no longer uses it.
         unsafe { fake_vnet_free(self.0) }
     }
 }
@@ -407,11 +408,11 @@ impl Vnet {
 pub struct Jail(*mut c_void);
 
 impl Jail {
-    /// None.
+    /// No jail.
     pub const HOST: Self = Self(null_mut());
 
     pub fn new(id: u32, vnet: Vnet) -> Self {
-        // SAFETY: a network stack stays.
+        // SAFETY: network stacks are never freed.
         Self(unsafe { fake_jail(id, vnet.0) })
     }
 }
@@ -419,7 +420,7 @@ impl Jail {
 impl Jail {
     /// Creates a nested jail.
     pub fn inside(self, id: u32) -> Self {
-        // SAFETY: a jail stays.
+        // SAFETY: jails are never freed.
         Self(unsafe { fake_jail_inside(id, self.0) })
     }
 }
@@ -428,46 +429,46 @@ impl Jail {
 #[derive(Clone, Copy)]
 pub struct Cred(*mut c_void);
 
-// SAFETY: a credential is not changed once it is made.
+// SAFETY: credentials are immutable.
 unsafe impl Send for Cred {}
 // SAFETY: as above.
 unsafe impl Sync for Cred {}
 
 impl Cred {
     pub fn new(uid: u32, jail: Jail) -> Self {
-        // SAFETY: a jail stays.
+        // SAFETY: jails are never freed.
         Self(unsafe { fake_cred(uid, jail.0) })
     }
 
-    /// A user of the host.
+    /// Returns the credential of a user of the host.
     pub fn user(uid: u32) -> Self {
         Self::new(uid, Jail::HOST)
     }
 
-    /// The calling thread becomes this user.
-    pub fn become_it(self) {
-        // SAFETY: a credential stays.
+    /// Makes the calling thread run as this user.
+    pub fn assume(self) {
+        // SAFETY: credentials are never freed.
         unsafe { fake_become(self.0) }
     }
 }
 
-/// The calling thread becomes root of the host again.
+/// Makes the calling thread run as root of the host again.
 pub fn become_root() {
-    // SAFETY: no credential means root's.
+    // SAFETY: without a credential root's is used.
     unsafe { fake_become(null_mut()) }
 }
 
-/// A signal comes that ends the call with that error.
+/// Delivers a signal that interrupts the call with this error.
 pub fn signal(error: &str) {
     fake_signal(constant(error) as c_int);
 }
 
-/// A signal comes that ends no call, and stays.
+/// Delivers a signal that does not interrupt the call and stays pending.
 pub fn signal_without_effect() {
     fake_signal(0);
 }
 
-/// The signal was taken.
+/// Clears the pending signal.
 pub fn signal_gone() {
     fake_signal_gone();
 }
@@ -482,7 +483,7 @@ pub fn preempt() {
     fake_preempt();
 }
 
-/// Another thread always wants the CPU.
+/// Makes another thread always want the CPU.
 pub fn always_wants_cpu() {
     fake_wants_cpu(1);
 }
@@ -509,24 +510,24 @@ pub struct Pcb(*mut c_void);
 unsafe impl Send for Pcb {}
 
 impl Pcb {
-    /// One of root's, at the head of the host's list.
+    /// Creates a connection of root at the head of the host's list.
     pub fn new() -> Self {
         Self::of(Vnet::HOST, Cred::user(0))
     }
 
     pub fn of(vnet: Vnet, cred: Cred) -> Self {
-        // SAFETY: both stay.
+        // SAFETY: neither is ever freed.
         Self(unsafe { fake_pcb(vnet.0, cred.0) })
     }
 
-    /// Sets a member of its tcpcb, its inpcb or its socket, by name.
+    /// Sets a member of its tcpcb, inpcb or socket by name.
     pub fn set(self, member: &str, value: u64) -> Self {
-        // SAFETY: the connection is there as long as the scenario did not free it.
+        // SAFETY: the connection exists until the scenario frees it.
         unsafe { fake_pcb_set(self.0, c(member).as_ptr(), value) }
         self
     }
 
-    /// Sets its addresses and ports; `vflag` as `inp_vflag`.
+    /// Sets its addresses and ports, and the flags of `inp_vflag`.
     pub fn ends(self, vflag: &[&str], ends: Ends) -> Self {
         let vflag = vflag.iter().fold(0, |bits, name| bits | constant(name)) as c_int;
         // SAFETY: as in `set`; addresses have sixteen bytes.
@@ -550,53 +551,53 @@ impl Pcb {
         self
     }
 
-    /// The application sets its identifier for `BBLog`, where the kernel has that.
+    /// Sets its identifier for `BBLog`, which must be supported by the kernel.
     pub fn log_id(self, id: &str) -> Self {
         // SAFETY: as in `set`.
         unsafe { fake_pcb_log_id(self.0, c(id).as_ptr()) }
         self
     }
 
-    /// The stack lets go of it: `INP_DROPPED`.
+    /// Drops the connection in its stack: `INP_DROPPED`.
     pub fn dropped(self) -> Self {
         // SAFETY: as in `set`.
         unsafe { fake_pcb_drop(self.0) }
         self
     }
 
-    /// The application closes its socket.
+    /// Closes its socket.
     pub fn detached(self) -> Self {
         // SAFETY: as in `set`.
         unsafe { fake_pcb_detach(self.0) }
         self
     }
 
-    /// Frees it, unless it is locked; whether it did.
+    /// Frees it and returns true, unless it is locked.
     pub fn free(self) -> bool {
-        // SAFETY: the scenario does not use it again.
+        // SAFETY: the scenario no longer uses it.
         unsafe { fake_pcb_free(self.0) != 0 }
     }
 }
 
-/// Goes past every connection as the module does and makes nothing of them, with
-/// or without what the module calls for a record; gives how many there were.
+/// Walks over all connections as the module does, with or without the calls for a
+/// record, and returns the number of connections.
 pub fn walk(statistics: bool) -> u64 {
     fake_walk(statistics.into())
 }
 
-/// So many connections of root's at once.
+/// Creates many connections of root at once.
 pub fn many_connections(count: u64) {
-    // SAFETY: no network stack means the host's.
+    // SAFETY: without a network stack that of the host is used.
     unsafe { fake_pcbs(null_mut(), Cred::user(0).0, count) }
 }
 
-/// Many connections of a user at once.
+/// Creates many connections of a user at once.
 pub fn many_connections_of(vnet: Vnet, cred: Cred, count: u64) {
     // SAFETY: a network stack and a credential are never freed.
     unsafe { fake_pcbs(vnet.0, cred.0, count) }
 }
 
-/// An entry of the SYN cache.
+/// Creates an entry of the SYN cache.
 pub fn half_open(vnet: Vnet, cred: Cred, v6: bool, ends: Ends) {
     // SAFETY: both stay; addresses have sixteen bytes.
     unsafe {
@@ -612,18 +613,18 @@ pub fn half_open(vnet: Vnet, cred: Cred, v6: bool, ends: Ends) {
     }
 }
 
-/// Another driver makes a device.
+/// Creates a device of another driver.
 pub fn other_device(name: &str) -> Result<(), Errno> {
-    // SAFETY: text that ends with a zero.
+    // SAFETY: the text ends with a zero.
     check(unsafe { fake_other_device(c(name).as_ptr()) })
 }
 
-/// The other driver destroys it.
+/// Destroys the device of the other driver.
 pub fn other_device_gone() {
     fake_other_device_gone();
 }
 
-/// Owner, group and permissions of a device, if it is there.
+/// Returns owner, group and permissions of a device, if it exists.
 pub fn device(name: &str) -> Option<(u32, u32, u32)> {
     let (mut uid, mut gid, mut mode) = (0, 0, 0);
     // SAFETY: text that ends with a zero, and room for three numbers.
@@ -631,11 +632,11 @@ pub fn device(name: &str) -> Option<(u32, u32, u32)> {
     (error == 0).then_some((uid, gid, mode))
 }
 
-/// An open descriptor of `/dev/tcpstats`; closed on drop.
+/// An open descriptor of `/dev/tcpstats`, which is closed on drop.
 #[derive(Debug)]
 pub struct File(*mut c_void);
 
-// SAFETY: a descriptor can be used by several threads: the driver has to see to it.
+// SAFETY: the driver must support several threads that use one descriptor.
 unsafe impl Send for File {}
 // SAFETY: as above.
 unsafe impl Sync for File {}
@@ -649,7 +650,7 @@ impl File {
     /// Opens it for `FREAD` or `FWRITE`.
     pub fn open_for(access: &str) -> Result<Self, Errno> {
         let mut file = null_mut();
-        // SAFETY: it writes the pointer where it succeeds.
+        // SAFETY: it writes the pointer if it succeeds.
         check(unsafe { fake_open(constant(access) as c_int, &raw mut file) })?;
         Ok(Self(file))
     }
@@ -659,11 +660,11 @@ impl File {
         self.read_with(to, usize::MAX, 0).0
     }
 
-    /// readv(2) into memory that ends at `fault_at`, in pieces of `piece` bytes,
-    /// or one where that is 0; and how many bytes were counted before an error.
+    /// readv(2) into memory that ends at `fault_at`, in pieces of `piece` bytes, or
+    /// in one piece if that is 0.  Also returns the number of bytes before an error.
     pub fn read_with(&self, to: &mut [u8], fault_at: usize, piece: usize) -> (Result<usize, Errno>, usize) {
         let mut got = 0;
-        // SAFETY: the slice has as many bytes as it says.
+        // SAFETY: the length is that of the slice.
         let error = unsafe {
             fake_read(self.0, to.as_mut_ptr().cast(), len(to.len()), len(fault_at), len(piece), &raw mut got)
         };
@@ -677,18 +678,18 @@ impl File {
         unsafe { fake_seek(self.0, offset) }
     }
 
-    /// ioctl(2); `user` is given as many bytes as the command says, if it has fewer.
+    /// ioctl(2).  `user` is extended to the size that the command encodes.
     pub fn ioctl(&self, command: u64, user: &mut [u8]) -> Result<(), Errno> {
         let size = (command >> 16 & 0x1fff) as usize;
         let mut memory = vec![0; size.max(user.len())];
         memory[..user.len()].copy_from_slice(user);
-        // SAFETY: there are as many bytes as the command says.
+        // SAFETY: the memory has the size that the command encodes.
         let result = check(unsafe { fake_ioctl(self.0, command, memory.as_mut_ptr().cast()) });
         user.copy_from_slice(&memory[..user.len()]);
         result
     }
 
-    /// poll(2) without the wait: returns the events that are ready.
+    /// poll(2) without waiting.  Returns the events that are ready.
     #[allow(clippy::cast_sign_loss, reason = "numbers of C")]
     pub fn poll(&self, events: &[&str]) -> u64 {
         let events = events.iter().fold(0, |bits, name| bits | constant(name)) as c_int;
@@ -711,7 +712,7 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
-        // SAFETY: it is closed once.
+        // SAFETY: it is closed only once.
         unsafe { fake_close(self.0) }
     }
 }
@@ -722,17 +723,17 @@ pub fn pollers() -> u32 {
     fake_pollers()
 }
 
-/// What the fake kernel can do wrong to see that it is caught.
-pub fn misdeeds() -> impl Iterator<Item = &'static str> {
-    // SAFETY: names that stay, and none after the last.
-    (0..).map(|at| unsafe { fake_deed(at) }).take_while(|name| !name.is_null()).map(|name| {
+/// Returns the names of the misuses that the fake kernel must detect.
+pub fn misuses() -> impl Iterator<Item = &'static str> {
+    // SAFETY: names are static, and null after the last.
+    (0..).map(|at| unsafe { fake_misuse(at) }).take_while(|name| !name.is_null()).map(|name| {
         // SAFETY: as above.
         unsafe { CStr::from_ptr(name) }.to_str().expect("ASCII")
     })
 }
 
-/// Does it: the program ends.
-pub fn misbehave(deed: &str) {
-    // SAFETY: text that ends with a zero.
-    unsafe { fake_misbehave(c(deed).as_ptr()) }
+/// Commits a misuse, which aborts the program.
+pub fn misbehave(misuse: &str) {
+    // SAFETY: the text ends with a zero.
+    unsafe { fake_misbehave(c(misuse).as_ptr()) }
 }

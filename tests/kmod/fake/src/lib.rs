@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Runs the built kernel module in a fake kernel, one scenario a process.
+//! Runs the built kernel module in a fake kernel, with one scenario per process.
 //!
 //! ```text
 //! fake list
 //! fake SCENARIO
 //! fake fuzz SECONDS SEED
-//! fake list-misdeeds
-//! fake misbehave DEED
+//! fake list-misuses
+//! fake misbehave MISUSE
 //! fake measure CONNECTIONS [binary | text | reject]
 //! ```
 //!
-//! Exits with 0 where all is as it should be; any failure, be it of an
-//! assertion here or in the fake kernel, ends the program with a message.
+//! Exits with 0 if the scenario succeeds.  If an assertion fails, here or in the
+//! fake kernel, the program aborts with a message.
 //!
-//! Empty where the module's amd64 code cannot run under Linux.
+//! The crate is empty on machines that cannot run the module's amd64 code.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -27,16 +27,16 @@ mod measure;
 mod scenarios;
 
 const USAGE: &str =
-    "usage: fake list | SCENARIO | fuzz SECONDS SEED | list-misdeeds | misbehave DEED | measure CONNECTIONS [WAY]";
+    "usage: fake list | SCENARIO | fuzz SECONDS SEED | list-misuses | misbehave MISUSE | measure CONNECTIONS [WAY]";
 
 fn run(arguments: &[&str]) -> Option<()> {
     match *arguments {
         ["list"] => scenarios::all().for_each(|(name, _)| println!("{name}")),
-        ["list-misdeeds"] => kernel::misdeeds().for_each(|name| println!("{name}")),
-        ["misbehave", deed] => {
+        ["list-misuses"] => kernel::misuses().for_each(|name| println!("{name}")),
+        ["misbehave", misuse] => {
             kernel::attach();
-            kernel::misbehave(deed);
-            println!("nobody minded");
+            kernel::misbehave(misuse);
+            println!("not detected");
         }
         ["fuzz", seconds, seed] => {
             kernel::attach();
@@ -56,8 +56,8 @@ fn run(arguments: &[&str]) -> Option<()> {
     Some(())
 }
 
-// The fake kernel's code wants low addresses, so the linking is not cargo's and
-// the start not Rust's.
+// The code of the module needs low addresses, so build.sh links the program, and
+// the C library starts it.
 #[unsafe(no_mangle)]
 extern "C" fn main() -> i32 {
     host::report_faults();

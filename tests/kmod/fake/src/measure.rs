@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What a read of the device costs: CPU time of the module without that of the
-//! fake kernel, and memory.
+//! Measures the cost of reading the device: the CPU time of the module without that
+//! of the fake kernel, and memory.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use nix::time::{ClockId, clock_gettime};
 use crate::help::{loaded, open, open_binary, set_filter};
 use crate::kernel::{self, File};
 
-/// How often each is done; the median counts.
+/// Number of measurements, of which the median is used.
 const TIMES: usize = 9;
 
-/// CPU time of this thread.
+/// Returns the CPU time of this thread.
 fn cpu() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("Linux has that clock").into()
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("Linux has this clock").into()
 }
 
-/// Median nanoseconds that it takes.
+/// Returns the median duration in nanoseconds.
 fn median_ns(mut body: impl FnMut()) -> f64 {
     let mut times: Vec<_> = (0..TIMES)
         .map(|_| {
@@ -31,19 +31,19 @@ fn median_ns(mut body: impl FnMut()) -> f64 {
     times[TIMES / 2].as_secs_f64() * 1e9
 }
 
-/// Reads a snapshot to its end; gives its bytes.
+/// Reads a snapshot to its end, and returns its length.
 fn read(file: &File, buffer: &mut [u8]) -> u64 {
     let mut bytes = 0;
     loop {
-        match file.read(buffer).expect("it can be read") {
+        match file.read(buffer).expect("a read succeeds") {
             0 => return bytes,
             got => bytes += got as u64,
         }
     }
 }
 
-/// A way to read, what it calls of the kernel for each connection, and how a
-/// descriptor is made for it.
+/// A way to read: its name, whether it calls functions of the kernel for each
+/// record, and how to open a descriptor for it.
 type Way = (&'static str, bool, fn() -> File);
 
 const WAYS: [Way; 3] = [
@@ -56,9 +56,9 @@ const WAYS: [Way; 3] = [
     }),
 ];
 
-/// Prints, for so many connections and each way to read, or one, how often it
-/// was read, and nanoseconds, bytes and bytes of kernel memory a connection;
-/// and then what of the kernel was taken off.
+/// Prints for each way to read, or only one, the number of reads, and for each
+/// connection the nanoseconds, bytes and bytes of kernel memory, and the
+/// nanoseconds of the fake kernel that were subtracted.
 pub fn run(count: u64, only: Option<&str>) {
     kernel::many_connections(count);
     #[allow(clippy::cast_precision_loss, reason = "there are no 2^52 connections")]
@@ -74,7 +74,8 @@ pub fn run(count: u64, only: Option<&str>) {
             let file = open();
             let bytes = read(&file, &mut buffer);
             let walk = median_ns(|| assert_eq!(kernel::walk(*statistics), count));
-            let ns = median_ns(|| assert!(read(&file, &mut buffer) >= bytes / 2, "a snapshot is about as long"));
+            let ns =
+                median_ns(|| assert!(read(&file, &mut buffer) >= bytes / 2, "snapshots have about the same length"));
             println!(
                 "{name}\t{}\t{:.1}\t{:.1}\t{:.1}\t{:.1}",
                 TIMES + 1,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Stands in for FreeBSD's rules for kernel modules: the module is a copy of the
-# object that the port's Makefile makes in Rust.
+# A replacement for FreeBSD's rules for kernel modules: the module is a copy of the
+# object that the port's Makefile builds from Rust.
 
 .MAIN: all
 .PHONY: all

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Stands in for the ports framework: as much as the port leans on of
-# bsd.port.mk, options, and USES=cargo, kmod and llvm.  WORK is where it works.
+# A replacement for the ports framework: the parts of bsd.port.mk, options, and
+# USES=cargo, kmod and llvm that the port uses.  WORK is the work directory.
 
 .include "${.CURDIR}/Makefile.crates"
 
@@ -28,7 +28,7 @@ RUSTFLAGS+=	-C link-arg=-for-programs
 MAKE_ENV+=	SYSDIR=${SRC_BASE}/sys KMODDIR=${KMODDIR}
 DO_MAKE_BUILD=	env ${MAKE_ENV} ${MAKE}
 
-# DOCS and EXAMPLES are on by default, as the others that the port says.
+# DOCS and EXAMPLES are on by default, like OPTIONS_DEFAULT.
 ON=		${OPTIONS_DEFINE:MDOCS} ${OPTIONS_DEFINE:MEXAMPLES} ${OPTIONS_DEFAULT}
 .for option in ${WITHOUT}
 ON:=		${ON:N${option}}
@@ -54,7 +54,7 @@ SUB+=		-e 's,%%KMODDIR%%,${KMODDIR:S,^/,,},' -e 's,%%DOCSDIR%%,${DOCSDIR:S,^${PR
 .MAIN: all
 all: stage
 
-# Before the port's own sources come, the crates make its folder.
+# Extracting the crates creates the source directory before the port's own sources.
 crates:
 	${MKDIR} ${CARGO_CRATES:S,^,${WRKSRC}/cargo-crates/,}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Stands in for what says where the kernel's sources are.
+# A replacement for the file that defines the directory of the kernel's sources.
 
 SYSDIR?=	/usr/src/sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Stands in for a FreeBSD's own rules.
+# A replacement for FreeBSD's built-in rules.
 
 MACHINE_CPUARCH=	amd64

@@ -14,21 +14,21 @@ use crate::help::{
 };
 use crate::kernel::{self, At, File, fails_with};
 
-/// A thread that the kernel knows.
+/// Runs `body` in a kernel thread.
 fn in_kernel<T>(body: impl FnOnce() -> T) -> T {
     kernel::attach();
     body()
 }
 
 scenarios! {
-    fn a_million_connections_are_in_one_snapshot() {
+    fn a_snapshot_can_have_a_million_connections() {
         let million = 1_000_000;
         kernel::many_connections(million);
         loaded(|| {
             let (limit, file) = (kernel::sysctl("snapshot_bytes_max"), open_binary());
             let (header, records) = snapshot(&file);
             assert_eq!((header.seen, header.matched), (million, million));
-            assert_eq!(header.written, limit / 65536 * (65536 / MODULE_RECORD_LEN as u64), "what the limit lets");
+            assert_eq!(header.written, limit / 65536 * (65536 / MODULE_RECORD_LEN as u64), "as many as the limit allows");
             drop(records);
             kernel::set_sysctl("snapshot_bytes_max", 1 << 30);
             kernel::set_sysctl("total_bytes_max", 1 << 30);
@@ -41,11 +41,11 @@ scenarios! {
         });
     }
 
-    fn two_threads_that_read_one_descriptor_share_its_bytes() {
+    fn two_threads_reading_one_descriptor_share_its_bytes() {
         connections(400);
         kernel::clock_step(0);
         loaded(|| {
-            let whole = read_to_end(&open_binary(), 1 << 20);
+            let complete = read_to_end(&open_binary(), 1 << 20);
             let file = open_binary();
             let mut first = [0; 8];
             assert_eq!(file.read(&mut first), Ok(8));
@@ -60,34 +60,34 @@ scenarios! {
                     pieces.push(buffer[..got].to_vec());
                 }
             });
-            // The walk is over; whoever reads the end begins the next one, so stop at the first end.
+            // Stop at the end of the first snapshot, because further reads take the next one.
             let pieces = thread::scope(|scope| {
                 let (one, other) = (scope.spawn(read), scope.spawn(read));
                 (one.join().unwrap(), other.join().unwrap())
             });
             let total: usize = pieces.0.iter().chain(&pieces.1).map(Vec::len).sum::<usize>() + 8;
-            // One of them saw the end; the other read a snapshot more, or a part of it.
-            assert!(total.is_multiple_of(whole.len()), "{total} bytes of snapshots of {}", whole.len());
-            let mut known: Vec<&[u8]> = whole.chunks(8).collect();
+            // One thread has read the end, and the other has read another snapshot.
+            assert!(total.is_multiple_of(complete.len()), "{total} bytes of snapshots of {}", complete.len());
+            let mut known: Vec<&[u8]> = complete.chunks(8).collect();
             known.sort_unstable();
             for piece in pieces.0.iter().chain(&pieces.1) {
                 for eight in piece.chunks_exact(8) {
-                    // The sequence number is another in the second snapshot.
+                    // The second snapshot has another sequence number.
                     let is_sequence = eight == 2_u64.to_ne_bytes();
-                    assert!(is_sequence || known.binary_search(&eight).is_ok(), "bytes that are in no snapshot");
+                    assert!(is_sequence || known.binary_search(&eight).is_ok(), "bytes that are not in a snapshot");
                 }
             }
         });
     }
 
-    fn a_reader_waits_for_another_of_the_same_descriptor_and_a_signal_ends_the_wait() {
+    fn a_reader_waits_for_another_reader_of_the_descriptor_until_a_signal_arrives() {
         connections(100);
         loaded(|| {
             let file = open_binary();
             let (inside, leave) = (AtomicBool::new(false), AtomicBool::new(false));
             thread::scope(|scope| {
                 let reader = scope.spawn(|| in_kernel(|| {
-                    // The hook is every thread's: only this one walks.
+                    // All threads run the hook, but only this one walks.
                     let hook = || {
                         inside.store(true, SeqCst);
                         while !leave.load(SeqCst) {
@@ -106,7 +106,7 @@ scenarios! {
                 leave.store(true, SeqCst);
                 assert_eq!(frame(&reader.join().unwrap()).1.len(), 100);
             });
-            assert!(kernel::calls("sx wait") == 0, "nobody waited without a signal");
+            assert!(kernel::calls("sx wait") == 0, "no thread waited without a signal");
         });
     }
 
@@ -160,11 +160,11 @@ scenarios! {
                             let (header, records) = snapshot(&file);
                             assert_eq!(header.missed, 0);
                             let mut found = ports(&records);
-                            // One that has just appeared has no port yet.
+                            // A new connection has no port yet.
                             found.retain(|port| (1..=stay).contains(port));
-                            assert_eq!(found, walk_order(stay), "those that stay are there, each once");
+                            assert_eq!(found, walk_order(stay), "connections that remain are reported once");
                             let numbers: BTreeSet<_> = records.iter().map(|record| record.get(key::gencnt)).collect();
-                            assert_eq!(numbers.len(), records.len(), "nobody is there twice");
+                            assert_eq!(numbers.len(), records.len(), "no connection is reported twice");
                         }
                     })))
                     .collect();
@@ -177,14 +177,14 @@ scenarios! {
         });
     }
 
-    fn loads_and_unloads_among_those_who_open() {
+    fn the_module_loads_and_unloads_while_threads_open_the_device() {
         connections(20);
         let (done, opened) = (AtomicBool::new(false), AtomicU64::new(0));
         thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| in_kernel(|| {
                     while !done.load(SeqCst) {
-                        // ENOENT and ENXIO while it is not there.
+                        // Fails with ENOENT or ENXIO while the device does not exist.
                         if let Ok(file) = File::open() {
                             assert!(read_to_end(&file, 4096).starts_with(b"time,"));
                             opened.fetch_add(1, SeqCst);

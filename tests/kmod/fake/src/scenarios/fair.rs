@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Fairness: what one reader can take away from others.
+//! Fairness between readers.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -39,7 +39,7 @@ scenarios! {
             let ann = Cred::user(1001);
             let mut greedy = Vec::new();
             for who in [ann, Cred::user(1002), jailed[0], jailed[1]] {
-                who.become_it();
+                who.assume();
                 // Every descriptor keeps as much memory as it gets.
                 greedy.extend((0..32).map(|_| open_binary()));
                 greedy.iter().skip(greedy.len() - 32).for_each(|file| {
@@ -52,7 +52,7 @@ scenarios! {
             for round in 1..=3 {
                 let (header, records) = snapshot(&logger);
                 assert_eq!((header.missed, records.len() as u64), (0, count), "round {round}");
-                ann.become_it();
+                ann.assume();
                 greedy[..32].iter().for_each(|file| {
                     file.seek(0);
                     start_snapshot(file);
@@ -72,7 +72,7 @@ scenarios! {
             kernel::set_sysctl("reserved_bytes", 20 * BLOCK);
             kernel::set_sysctl("interval_min_us", 1_000_000);
             let logger = open_binary();
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             for _ in 0..3 {
                 assert_eq!(snapshot(&logger).0.missed, 0);
             }
@@ -86,14 +86,14 @@ scenarios! {
         loaded(|| {
             kernel::set_sysctl("interval_min_us", 0);
             kernel::set_sysctl("user_bytes_max", 10 * BLOCK);
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             let (one, other) = (open_binary(), open_binary());
             assert_eq!(start_snapshot(&one), 0);
             assert!(start_snapshot(&other) > 0);
             assert!(kernel::sysctl("memory_bytes") <= 10 * BLOCK);
-            Cred::user(1002).become_it();
+            Cred::user(1002).assume();
             assert_eq!(start_snapshot(&open_binary()), 0, "another user has a separate limit");
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             drop(one);
             other.seek(0);
             assert_eq!(start_snapshot(&other), 0, "memory that one descriptor frees is available to the other");
@@ -112,7 +112,7 @@ scenarios! {
         loaded(|| {
             kernel::set_sysctl("jail_bytes_max", 10 * BLOCK);
             let hold = |cred: Cred| {
-                cred.become_it();
+                cred.assume();
                 let file = open_binary();
                 (start_snapshot(&file), file)
             };
@@ -133,13 +133,13 @@ scenarios! {
         loaded(|| {
             kernel::set_sysctl("opens_per_user_max", 2);
             let jail = Jail::new(5, Vnet::HOST);
-            Cred::new(0, jail).become_it();
+            Cred::new(0, jail).assume();
             let one = File::open().unwrap();
-            Cred::new(0, jail.inside(6)).become_it();
+            Cred::new(0, jail.inside(6)).assume();
             let two = File::open().unwrap();
-            Cred::new(0, jail.inside(7).inside(8)).become_it();
+            Cred::new(0, jail.inside(7).inside(8)).assume();
             fails_with(File::open(), "EMFILE");
-            Cred::new(0, Jail::new(9, Vnet::HOST)).become_it();
+            Cred::new(0, Jail::new(9, Vnet::HOST)).assume();
             let three = File::open().expect("another jail has a separate limit");
             drop((one, two, three));
         });
@@ -150,27 +150,27 @@ scenarios! {
             let jail = Jail::new(5, Vnet::HOST);
             let mut files = Vec::new();
             for uid in 0..200 {
-                Cred::new(uid, jail).become_it();
+                Cred::new(uid, jail).assume();
                 files.extend(File::open().ok());
             }
             assert_eq!(files.len(), 32);
             fails_with(File::open(), "ENFILE");
             for number in 6..40 {
                 for uid in 0..4 {
-                    Cred::new(uid, Jail::new(number, Vnet::HOST)).become_it();
+                    Cred::new(uid, Jail::new(number, Vnet::HOST)).assume();
                     files.extend(File::open().ok());
                 }
             }
             assert_eq!(files.len(), 96, "all jails together");
             for uid in 1000..1032 {
-                Cred::user(uid).become_it();
+                Cred::user(uid).assume();
                 files.push(File::open().expect("entries are left for users of the host"));
             }
             drop(files);
         });
     }
 
-    fn connections_that_a_user_cannot_see_take_no_memory() {
+    fn connections_that_a_user_cannot_see_use_no_memory() {
         let ann = Cred::user(1001);
         kernel::many_connections(20_000);
         for port in 1..=3 {
@@ -178,7 +178,7 @@ scenarios! {
         }
         kernel::see_other_uids(false);
         loaded(|| {
-            ann.become_it();
+            ann.assume();
             let file = open_binary();
             kernel::memory_peak();
             for _ in 0..2 {
@@ -188,11 +188,11 @@ scenarios! {
         });
     }
 
-    fn memory_is_allocated_for_as_many_records_as_the_user_got_last() {
+    fn memory_is_allocated_for_the_number_of_records_in_the_last_snapshot() {
         kernel::many_connections(5000);
         loaded(|| {
             kernel::set_sysctl("interval_min_us", 0);
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             let file = open_binary();
             kernel::fail_allocations_after(2);
             assert!(snapshot(&file).0.missed > 0, "the first snapshot allocates without waiting");
@@ -205,12 +205,12 @@ scenarios! {
         kernel::many_connections(20_000);
         loaded(|| {
             let ann = Cred::user(1001);
-            ann.become_it();
+            ann.assume();
             let file = open_binary();
             assert_eq!(snapshot(&file).0.missed, 0);
             assert!(kernel::sysctl("memory_bytes") <= 16 * BLOCK, "{}", kernel::sysctl("memory_bytes"));
             assert_eq!(snapshot(&file).0.missed, 0);
-            // The same if an ioctl or a signal ends the snapshot.
+            // The same applies if an ioctl or a signal ends the snapshot.
             start_snapshot(&file);
             assert!(kernel::sysctl("memory_bytes") > 100 * BLOCK);
             file.ioctl(tcpstats::ioctl::CLEAR_FILTER, &mut []).unwrap();
@@ -235,14 +235,14 @@ scenarios! {
             kernel::set_sysctl("total_bytes_max", 2 * bytes);
             let files: Vec<_> = (0..12).map(|_| open_binary()).collect();
             for file in files.iter().chain(&files) {
-                assert_eq!(snapshot(file).0.missed, 0, "it takes the idle memory of others");
+                assert_eq!(snapshot(file).0.missed, 0, "it reclaims the idle memory of others");
                 let held = kernel::sysctl("memory_bytes");
                 assert!((bytes..=2 * bytes).contains(&held), "{held} of {bytes}");
             }
             kernel::set_sysctl("reserved_bytes", 0);
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             let user = open_binary();
-            assert_eq!(start_snapshot(&user), 0, "a user can take it as well");
+            assert_eq!(start_snapshot(&user), 0, "a user can reclaim it too");
             drop(user);
         });
     }
@@ -270,7 +270,7 @@ scenarios! {
     fn a_walk_does_not_retry_a_failed_allocation() {
         connections(5000);
         loaded(|| {
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             let file = open_binary();
             let before = kernel::calls("malloc nowait");
             kernel::fail_allocations_after(3);
@@ -286,7 +286,7 @@ scenarios! {
         loaded(|| {
             kernel::set_sysctl("interval_min_us", 0);
             let ann = Cred::user(1001);
-            ann.become_it();
+            ann.assume();
             let (one, other) = (open_binary(), open_binary());
             other.nonblocking(true);
             kernel::become_root();
@@ -295,7 +295,7 @@ scenarios! {
             thread::scope(|scope| {
                 let walker = scope.spawn(|| {
                     kernel::attach();
-                    ann.become_it();
+                    ann.assume();
                     let hook = || {
                         // All threads run the hook; only the first one waits.
                         if !inside.swap(true, SeqCst) {
@@ -309,17 +309,17 @@ scenarios! {
                 while !inside.load(SeqCst) {
                     thread::yield_now();
                 }
-                ann.become_it();
+                ann.assume();
                 fails_with(other.read(&mut [0; 100]), "EAGAIN");
                 assert_eq!(other.poll(&["POLLIN"]), 0);
-                Cred::user(1002).become_it();
+                Cred::user(1002).assume();
                 assert_eq!(snapshot(&open_binary()).1.len(), 100, "another user can walk at the same time");
                 kernel::become_root();
                 assert_eq!(snapshot(&roots).1.len(), 100);
                 leave.store(true, SeqCst);
                 walker.join().unwrap();
             });
-            ann.become_it();
+            ann.assume();
             assert_eq!(snapshot(&other).1.len(), 100);
         });
     }
@@ -333,7 +333,7 @@ scenarios! {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         kernel::attach();
-                        ann.become_it();
+                        ann.assume();
                         let file = open_binary();
                         for _ in 0..20 {
                             assert_eq!(snapshot(&file).1.len(), 100);
@@ -349,7 +349,7 @@ scenarios! {
         connections(1000);
         kernel::clock_step(0);
         loaded(|| {
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             let file = open_binary();
             let step = || kernel::advance(10_000);
             let cost = 1001 * 10_000;
@@ -374,7 +374,7 @@ scenarios! {
         connections(1000);
         kernel::clock_step(0);
         loaded(|| {
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             let file = open_binary();
             let mut steps = 0;
             let hook = || {

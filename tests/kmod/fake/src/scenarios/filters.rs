@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The filter in the kernel.
+//! Filters in the kernel.
 
 use tcpstats::{Filter, Record, ioctl, key};
 
 use crate::help::{connection, connections, loaded, open_binary, ports, records, set_filter, snapshot};
 use crate::kernel;
 
-/// Connections that differ in what filters look at.
+/// Creates connections that differ in fields of filters.
 fn varied() {
     for port in 1..=200_u16 {
         let number = u64::from(port);
@@ -24,7 +24,7 @@ fn varied() {
 }
 
 scenarios! {
-    fn a_filter_in_the_kernel_takes_what_it_takes_outside() {
+    fn a_filter_selects_the_same_records_in_the_kernel_and_outside() {
         varied();
         loaded(|| {
             let all = records();
@@ -53,7 +53,7 @@ scenarios! {
         });
     }
 
-    fn a_filter_on_identity_spares_the_rest_of_the_record() {
+    fn a_filter_by_identity_avoids_filling_the_rest_of_the_record() {
         connections(500);
         loaded(|| {
             let file = open_binary();
@@ -62,7 +62,7 @@ scenarios! {
             assert_eq!(kernel::calls("tcp_compute_pipe"), 2);
             set_filter(&file, "snd_cwnd = 1");
             assert_eq!(snapshot(&file).1.len(), 0);
-            assert_eq!(kernel::calls("tcp_compute_pipe"), 502, "what is not identity has to be looked at");
+            assert_eq!(kernel::calls("tcp_compute_pipe"), 502, "other fields require filling the record");
         });
     }
 
@@ -81,7 +81,7 @@ scenarios! {
         });
     }
 
-    fn a_filter_taken_away_is_gone() {
+    fn clearing_a_filter_selects_all_connections_again() {
         connections(9);
         loaded(|| {
             let file = open_binary();
@@ -95,7 +95,7 @@ scenarios! {
         });
     }
 
-    fn a_filter_is_its_descriptors_alone() {
+    fn a_filter_applies_only_to_its_descriptor() {
         connections(9);
         loaded(|| {
             let (one, other) = (open_binary(), open_binary());
@@ -104,7 +104,7 @@ scenarios! {
         });
     }
 
-    fn the_longest_filter_is_taken() {
+    fn the_longest_filter_is_accepted() {
         connections(40);
         loaded(|| {
             let text: Vec<_> = (1..=32).map(|port| format!("lport {port}")).collect();

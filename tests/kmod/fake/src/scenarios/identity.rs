@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Which connection it is: its ends, its owner and its names.
+//! The identity of a connection: its ends, owner and names.
 
 use tcpstats::{MODULE_RECORD_LEN, PREAMBLE_LEN, Record, State, ioctl, key};
 
@@ -10,9 +10,9 @@ use crate::help::{
 use crate::kernel::{self, Cred, Ends, File, Jail, Pcb, Vnet};
 
 scenarios! {
-    fn a_zone_is_a_field_of_its_own_and_not_in_the_address() {
+    fn a_zone_is_a_separate_field_and_not_part_of_the_address() {
         let v6 = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
-        // As the kernel has them; as a record does.
+        // Addresses in the kernel, and addresses and zone in a record.
         let cases = [
             (("fe80:1::1", "fe80:1::2"), ("fe80::1", "fe80::2"), Some(1)),
             (("fe80:12::1", "2001:db8::1"), ("fe80::1", "2001:db8::1"), Some(0x12)),
@@ -39,7 +39,7 @@ scenarios! {
                 assert_eq!(ends(of_port(80)), (v6(local), v6(foreign), zone), "{embedded:?}");
                 assert_eq!(ends(of_port(port)), (v6(local), v6(foreign), zone), "{embedded:?} in the SYN cache");
             }
-            // What stands before an IPv4 address means nothing.
+            // The bytes before an IPv4 address are undefined.
             pcb.ends(&["INP_IPV4"], self::ends(80));
             assert!(records().iter().any(|record| record.get(key::ipver) == Some(4) && record.get(key::zone).is_none()));
         });
@@ -70,15 +70,15 @@ scenarios! {
                 assert_eq!(text(&file), [format!("{address},2001:db8::1,{zone}")]);
             }
             pcb.ends(&["INP_IPV6"], ends(4));
-            file.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).expect("root may");
+            file.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).expect("root is allowed to");
             let mut all = text(&file);
             all.sort_unstable();
-            assert_eq!(all, ["fe80::1%4,2001:db8::1,4", "fe80::1%em0,2001:db8::1,4"], "4 is another interface there");
-            // A descriptor that was passed on: the snapshot is the host's, its reader is not.
-            file.ioctl(ioctl::SET_ALL_VNETS, &mut 0_u32.to_ne_bytes()).expect("everybody may");
+            assert_eq!(all, ["fe80::1%4,2001:db8::1,4", "fe80::1%em0,2001:db8::1,4"], "4 is another interface in that network stack");
+            // The descriptor is passed on: the snapshot is that of the host, and the reader is in a jail.
+            file.ioctl(ioctl::SET_ALL_VNETS, &mut 0_u32.to_ne_bytes()).expect("everybody is allowed to");
             let mut first = [0; 1];
             file.read(&mut first).unwrap();
-            jailed.become_it();
+            jailed.assume();
             assert_eq!(text(&file), ["fe80::1%4,2001:db8::1,4"]);
             kernel::become_root();
         });
@@ -89,7 +89,7 @@ scenarios! {
         let pcb = Pcb::new().ends(&["INP_IPV6"], v6).set("inp_ip_tos", 0x28);
         let tos = || only(records()).get(key::tos);
         loaded(|| {
-            assert_eq!(tos(), Some(0), "no option was set");
+            assert_eq!(tos(), Some(0), "no option is set");
             pcb.set("ip6po_tclass", u64::from(u32::MAX));
             assert_eq!(tos(), Some(0), "-1 is the default");
             pcb.set("ip6po_tclass", 0xb8);
@@ -99,7 +99,7 @@ scenarios! {
         });
     }
 
-    fn the_identifier_for_bblog_is_there_where_the_application_set_one() {
+    fn the_identifier_for_bblog_is_present_if_the_application_has_set_it() {
         connection(80);
         let pcb = connection(81);
         loaded(|| {
@@ -111,13 +111,13 @@ scenarios! {
                 id
             };
             assert_eq!(ids(), None);
-            // The fake kernel of one release has no option TCP_BLACKBOX, and the module is loaded all the same.
+            // The fake kernel of one release lacks the option TCP_BLACKBOX, and can load the module nevertheless.
             if kernel::has_log_ids() {
                 for id in ["a", "nginx.4711.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP", ""] {
                     pcb.log_id(id);
                     assert_eq!(ids(), Some(tcpstats::name(id.as_bytes())).filter(|_| !id.is_empty()));
                 }
-                pcb.log_id("where the other will be");
+                pcb.log_id("in the memory of the next");
                 snapshot(&file);
             }
             assert!(pcb.free());
@@ -127,7 +127,7 @@ scenarios! {
         });
     }
 
-    fn addresses_of_every_family_are_the_sockets() {
+    fn addresses_of_every_family_are_those_of_the_socket() {
         let v6 = |last: u8| {
             let mut address = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
             address[15] = last;
@@ -138,7 +138,7 @@ scenarios! {
         let any = Ends { laddr: [0; 16], lport: 22, faddr: [0; 16], fport: 0 };
         Pcb::new().ends(&["INP_IPV4"], v4);
         Pcb::new().ends(&["INP_IPV6"], both_v6);
-        // An IPv6 socket that listens for IPv4 too.
+        // An IPv6 socket that also listens for IPv4.
         Pcb::new().ends(&["INP_IPV6", "INP_IPV4"], any);
         // An IPv6 socket that is connected over IPv4.
         Pcb::new().ends(&["INP_IPV4"], Ends { lport: 81, ..v4 });
@@ -161,7 +161,7 @@ scenarios! {
         });
     }
 
-    fn names_as_long_as_they_can_be_are_whole() {
+    fn the_longest_names_are_complete() {
         let (stack, cc) = ("a-stack-with-a-very-long-name-01", "a-cc-of-sixteen-");
         connection(80).stack(stack, cc);
         loaded(|| {
@@ -171,7 +171,7 @@ scenarios! {
         });
     }
 
-    fn the_owner_is_the_sockets_and_not_the_readers() {
+    fn the_owner_is_that_of_the_socket_and_not_of_the_reader() {
         let jail = Jail::new(7, Vnet::HOST);
         Pcb::of(Vnet::HOST, Cred::new(1001, jail)).ends(&["INP_IPV4"], ends(80));
         Pcb::of(Vnet::HOST, Cred::user(0xffff_fffe)).ends(&["INP_IPV4"], ends(81));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Every ioctl, with what it takes and with what it does not, and the sysctls.
+//! Every ioctl, with valid and invalid arguments, and the sysctls.
 
 use tcpstats::filter::{FILTER_LEN, MAX_OPS};
 use tcpstats::{Columns, FIELD_COUNT, FIELDS, Filter, MODULE_RECORD_LEN, PREAMBLE_LEN, ioctl};
@@ -14,24 +14,24 @@ fn set_number(file: &File, command: u64, number: u32) -> Result<(), kernel::Errn
     file.ioctl(command, &mut number.to_ne_bytes())
 }
 
-/// The header row of the next snapshot.
+/// Returns the header row of the next snapshot.
 fn header_row(file: &File) -> String {
     let text = String::from_utf8(read_to_end(file, 4096)).unwrap();
     text.lines().next().unwrap().to_owned()
 }
 
 scenarios! {
-    fn a_format_that_is_not_known_is_invalid() {
+    fn an_unknown_format_is_invalid() {
         loaded(|| {
             let file = open();
             for number in [2, 3, 256, u32::MAX] {
                 fails_with(set_number(&file, ioctl::SET_FORMAT, number), "EINVAL");
             }
-            assert!(read_to_end(&file, 4096).starts_with(b"time,"), "it stays text");
+            assert!(read_to_end(&file, 4096).starts_with(b"time,"), "the format is still text");
         });
     }
 
-    fn all_network_stacks_are_yes_or_no() {
+    fn the_argument_for_all_network_stacks_is_0_or_1() {
         loaded(|| {
             let file = open();
             for number in [2, u32::MAX] {
@@ -57,7 +57,7 @@ scenarios! {
         });
     }
 
-    fn columns_that_are_not_known_are_invalid_and_change_nothing() {
+    fn unknown_columns_are_invalid_and_change_nothing() {
         loaded(|| {
             let file = open();
             set_columns(&file, "lport");
@@ -70,7 +70,7 @@ scenarios! {
         });
     }
 
-    fn columns_that_fill_the_ioctl_to_its_last_byte_are_read_to_there() {
+    fn a_list_of_columns_that_fills_the_ioctl_is_read_to_its_last_byte() {
         loaded(|| {
             let mut bytes = [0; ioctl::COLUMNS_LEN];
             let text = "lport,".repeat(341) + "fi";
@@ -80,7 +80,7 @@ scenarios! {
         });
     }
 
-    fn the_module_tells_its_sizes_and_its_version() {
+    fn the_module_returns_its_sizes_and_its_version() {
         loaded(|| {
             let mut info = [0xff; ioctl::INFO_LEN];
             open().ioctl(ioctl::GET_INFO, &mut info).unwrap();
@@ -92,7 +92,7 @@ scenarios! {
         });
     }
 
-    fn the_module_tells_every_row_of_the_table() {
+    fn the_module_returns_every_row_of_the_table() {
         loaded(|| {
             let file = open();
             for field in &FIELDS {
@@ -116,7 +116,7 @@ scenarios! {
         });
     }
 
-    fn commands_with_another_length_or_direction_are_not_known() {
+    fn commands_with_another_length_or_direction_are_unknown() {
         loaded(|| {
             let file = open();
             let mut memory = [0; 8192];
@@ -136,7 +136,7 @@ scenarios! {
         });
     }
 
-    fn commands_of_other_devices_are_not_known() {
+    fn commands_of_other_devices_are_unknown() {
         loaded(|| {
             let file = open();
             for number in 0..=255_u64 {
@@ -150,7 +150,7 @@ scenarios! {
         });
     }
 
-    fn the_commands_behind_fcntl_succeed() {
+    fn the_commands_that_fcntl_uses_succeed() {
         loaded(|| {
             for command in ["FIONBIO", "FIOASYNC"] {
                 open().ioctl(kernel::constant(command), &mut 1_i32.to_ne_bytes()).unwrap();
@@ -158,7 +158,7 @@ scenarios! {
         });
     }
 
-    fn asking_does_not_disturb_the_snapshot_that_is_being_read() {
+    fn queries_do_not_affect_the_snapshot_that_is_being_read() {
         connections(300);
         loaded(|| {
             let file = open_binary();
@@ -174,7 +174,7 @@ scenarios! {
         });
     }
 
-    fn a_filter_is_refused_for_every_byte_that_no_parser_gives() {
+    fn a_filter_with_a_byte_that_no_parser_produces_is_refused() {
         connections(30);
         loaded(|| {
             let file = open_binary();
@@ -198,7 +198,7 @@ scenarios! {
         });
     }
 
-    fn the_sysctl_of_columns_holds_for_descriptors_that_chose_none() {
+    fn the_sysctl_sets_the_columns_of_descriptors_that_have_not_chosen_any() {
         connections(1);
         loaded(|| {
             let (chose, did_not) = (open(), open());
@@ -211,7 +211,7 @@ scenarios! {
             for wrong in [&b"nonsense"[..], b"lport,", b"\xff", &[b'x'; 2048], &[b'x'; 4096]] {
                 fails_with(kernel::set_sysctl_bytes("text", wrong), "EINVAL");
             }
-            assert_eq!(kernel::sysctl_text("text"), "lport,cc", "a wrong list changes nothing");
+            assert_eq!(kernel::sysctl_text("text"), "lport,cc", "an invalid list changes nothing");
             kernel::set_sysctl_bytes("text", b"all").unwrap();
             assert_eq!(kernel::sysctl_text("text"), "all");
             kernel::set_sysctl_bytes("text", b"basic").unwrap();
@@ -227,7 +227,7 @@ scenarios! {
         });
     }
 
-    fn the_columns_can_change_while_text_is_read() {
+    fn columns_can_be_changed_while_text_is_read() {
         connections(300);
         loaded(|| {
             let file = open();

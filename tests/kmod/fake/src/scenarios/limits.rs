@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What a user may have: descriptors, and snapshots in a time.
+//! Limits for a user: descriptors, and the interval between snapshots.
 
 use crate::help::{connections, loaded, open_binary, snapshot};
 use crate::kernel::{self, Cred, File, Jail, Vnet, fails_with};
 
-/// Runs with the module loaded, as a user who may have a snapshot every 50 ms.
+/// Runs with the module loaded, as a user who can take a snapshot every 50 ms.
 fn paced(body: impl FnOnce()) {
     connections(3);
     kernel::clock_step(0);
     loaded(|| {
         kernel::set_sysctl("interval_min_us", 50_000);
-        Cred::user(1001).become_it();
+        Cred::user(1001).assume();
         body();
     });
 }
 
 scenarios! {
-    fn a_user_has_so_many_descriptors_and_no_more() {
+    fn the_descriptors_of_a_user_are_limited() {
         loaded(|| {
             kernel::set_sysctl("opens_per_user_max", 3);
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             let mut files: Vec<_> = (0..3).map(|_| File::open().unwrap()).collect();
             fails_with(File::open(), "EMFILE");
-            Cred::user(1002).become_it();
-            let other = File::open().expect("another user has their own");
-            Cred::new(1001, Jail::new(5, Vnet::HOST)).become_it();
-            let jailed = File::open().expect("the same number in a jail is another user");
-            Cred::user(1001).become_it();
+            Cred::user(1002).assume();
+            let other = File::open().expect("another user has a separate limit");
+            Cred::new(1001, Jail::new(5, Vnet::HOST)).assume();
+            let jailed = File::open().expect("the same UID in a jail is another user");
+            Cred::user(1001).assume();
             files.pop();
-            files.push(File::open().expect("a closed one can be opened again"));
+            files.push(File::open().expect("a closed descriptor does not count"));
             fails_with(File::open(), "EMFILE");
             assert_eq!(kernel::sysctl("open"), 5);
             drop((files, other, jailed));
@@ -37,7 +37,7 @@ scenarios! {
         });
     }
 
-    fn no_limit_binds_root_of_the_host() {
+    fn no_limit_applies_to_root_of_the_host() {
         loaded(|| {
             kernel::set_sysctl("opens_per_user_max", 0);
             kernel::set_sysctl("interval_min_us", 1_000_000);
@@ -46,37 +46,37 @@ scenarios! {
                 snapshot(file);
             }
             assert_eq!(kernel::slept_ns(), 0);
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             fails_with(File::open(), "EMFILE");
-            Cred::new(0, Jail::new(5, Vnet::HOST)).become_it();
+            Cred::new(0, Jail::new(5, Vnet::HOST)).assume();
             fails_with(File::open(), "EMFILE");
         });
     }
 
-    fn a_descriptor_is_its_openers_whoever_closes_it() {
+    fn a_descriptor_counts_for_the_user_who_opened_it() {
         loaded(|| {
             kernel::set_sysctl("opens_per_user_max", 1);
             let ann = Cred::user(1001);
-            ann.become_it();
+            ann.assume();
             let file = File::open().unwrap();
             kernel::become_root();
             drop(file);
-            ann.become_it();
-            let file = File::open().expect("the one before is closed");
+            ann.assume();
+            let file = File::open().expect("the previous descriptor is closed");
             fails_with(File::open(), "EMFILE");
             drop(file);
         });
     }
 
-    fn more_users_than_are_remembered_are_refused() {
+    fn more_users_than_the_table_holds_are_refused() {
         loaded(|| {
             let files: Vec<_> = (0..128)
                 .map(|uid| {
-                    Cred::user(1000 + uid).become_it();
+                    Cred::user(1000 + uid).assume();
                     File::open().unwrap()
                 })
                 .collect();
-            Cred::user(5000).become_it();
+            Cred::user(5000).assume();
             fails_with(File::open(), "ENFILE");
             drop(files);
             drop(File::open().unwrap());
@@ -92,7 +92,7 @@ scenarios! {
         });
     }
 
-    fn opening_again_does_not_shorten_the_wait() {
+    fn reopening_does_not_shorten_the_wait() {
         paced(|| {
             let start = kernel::now();
             for _ in 0..5 {
@@ -109,13 +109,13 @@ scenarios! {
             snapshot(&other);
             let slept = kernel::slept_ns();
             assert!(slept >= 50_000_000);
-            Cred::user(1002).become_it();
+            Cred::user(1002).assume();
             snapshot(&open_binary());
             assert_eq!(kernel::slept_ns(), slept);
         });
     }
 
-    fn a_reader_that_does_not_block_is_told_to_come_again() {
+    fn a_nonblocking_reader_gets_eagain() {
         paced(|| {
             let file = open_binary();
             file.nonblocking(true);
@@ -125,26 +125,26 @@ scenarios! {
             }
             assert_eq!(kernel::slept_ns(), 0);
             kernel::advance(50_000_000);
-            assert_eq!(snapshot(&file).1.len(), 3, "asking too early did not make it later");
+            assert_eq!(snapshot(&file).1.len(), 3, "reading too early does not extend the wait");
         });
     }
 
-    fn reading_on_in_a_snapshot_waits_for_nothing() {
+    fn reading_the_rest_of_a_snapshot_does_not_wait() {
         connections(300);
         kernel::clock_step(0);
         loaded(|| {
             kernel::set_sysctl("interval_min_us", 50_000);
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             assert_eq!(crate::help::read_to_end(&open_binary(), 1).len() % 8, 0);
             assert_eq!(kernel::slept_ns(), 0);
         });
     }
 
-    fn an_interval_of_nothing_is_no_limit() {
+    fn an_interval_of_zero_means_no_limit() {
         connections(3);
         loaded(|| {
             kernel::set_sysctl("interval_min_us", 0);
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             let file = open_binary();
             for _ in 0..100 {
                 snapshot(&file);
@@ -153,12 +153,12 @@ scenarios! {
         });
     }
 
-    fn an_interval_made_shorter_holds_at_once() {
+    fn a_shorter_interval_takes_effect_immediately() {
         connections(3);
         kernel::clock_step(0);
         loaded(|| {
             kernel::set_sysctl("interval_min_us", 4_000_000_000);
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             let file = open_binary();
             snapshot(&file);
             kernel::set_sysctl("interval_min_us", 1000);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Load, unload, and the device.
+//! Loading, unloading, and the device.
 
 use crate::help::{connections, loaded, open, open_binary, read_to_end, snapshot};
 use crate::kernel::{self, File, fails_with};
@@ -13,7 +13,7 @@ scenarios! {
         }
     }
 
-    fn nothing_is_left_of_the_run_before_after_another_load() {
+    fn reloading_the_module_resets_its_state() {
         connections(3);
         loaded(|| {
             read_to_end(&open(), 4096);
@@ -26,18 +26,18 @@ scenarios! {
         });
     }
 
-    fn the_device_belongs_to_root_and_wheel_and_can_be_read_by_them() {
+    fn the_device_belongs_to_root_and_wheel_who_can_read_it() {
         loaded(|| assert_eq!(kernel::device("tcpstats"), Some((0, 0, 0o440))));
         assert_eq!(kernel::device("tcpstats"), None);
     }
 
-    fn tunables_set_mode_and_group_and_never_more_than_permissions() {
+    fn tunables_set_group_and_permissions_and_no_other_mode_bits() {
         kernel::tunable(c"net.inet.siftr_cdev.mode", c"0106444");
         kernel::tunable(c"net.inet.siftr_cdev.gid", c"4242");
         loaded(|| assert_eq!(kernel::device("tcpstats"), Some((0, 4242, 0o444))));
     }
 
-    fn a_device_of_another_driver_makes_the_load_fail_and_leaves_nothing() {
+    fn loading_fails_and_leaves_nothing_if_another_driver_has_the_device() {
         kernel::other_device("tcpstats").unwrap();
         fails_with(kernel::load(), "ENOEXEC");
         fails_with(kernel::sysctl_bytes("snapshots"), "ENOENT");
@@ -66,13 +66,13 @@ scenarios! {
         }
     }
 
-    fn an_open_descriptor_refuses_the_unload_with_or_without_force() {
+    fn an_open_descriptor_prevents_unloading_even_by_force() {
         connections(2);
         kernel::load().unwrap();
         let file = open_binary();
         fails_with(kernel::unload(), "EBUSY");
         fails_with(kernel::unload_by_force(), "EBUSY");
-        assert_eq!(snapshot(&file).1.len(), 2, "the descriptor goes on as before");
+        assert_eq!(snapshot(&file).1.len(), 2, "the descriptor still works");
         let another = File::open().expect("the device can be opened after a refused unload");
         drop(file);
         fails_with(kernel::unload(), "EBUSY");
@@ -80,7 +80,7 @@ scenarios! {
         kernel::unload().unwrap();
     }
 
-    fn a_descriptor_in_the_middle_of_a_snapshot_refuses_the_unload() {
+    fn a_descriptor_in_the_middle_of_a_snapshot_prevents_unloading() {
         connections(300);
         kernel::load().unwrap();
         let file = open_binary();
@@ -149,7 +149,7 @@ scenarios! {
         assert_eq!(kernel::calls("quiesce_all_cpus"), 2, "destroy_dev() waits for ordinary closes");
     }
 
-    fn events_that_the_module_does_not_know_are_refused() {
+    fn unknown_module_events_are_refused() {
         loaded(|| {
             for event in [-1, 4, 99, i32::MAX] {
                 fails_with(kernel::modevent(event), "EOPNOTSUPP");
@@ -159,20 +159,20 @@ scenarios! {
         });
     }
 
-    fn opening_for_writing_is_not_permitted_to_root_either() {
+    fn not_even_root_can_open_the_device_for_writing() {
         loaded(|| {
             fails_with(File::open_for("FWRITE"), "EPERM");
             assert_eq!(kernel::sysctl("open"), 0);
         });
     }
 
-    fn while_the_module_leaves_nobody_can_open_the_device() {
+    fn the_device_cannot_be_opened_after_unloading() {
         kernel::load().unwrap();
         kernel::unload().unwrap();
         fails_with(File::open(), "ENOENT");
     }
 
-    fn the_version_is_the_packages() {
+    fn the_version_is_that_of_the_package() {
         loaded(|| assert_eq!(kernel::sysctl_text("version"), env!("CARGO_PKG_VERSION")));
     }
 }

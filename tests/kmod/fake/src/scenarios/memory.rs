@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Memory that is limited, or not there.
+//! Limits of memory, and failing allocations.
 
 use tcpstats::{Filter, MODULE_RECORD_LEN, frame::flag, ioctl};
 
 use crate::help::{connection, connections, ends, loaded, open, open_binary, ports, read_to_end, snapshot, walk_order};
 use crate::kernel::{self, Cred, Vnet};
 
-/// Bytes that the module takes at once.
+/// Bytes that the module allocates at once.
 const BLOCK: u64 = 65536;
 
-/// Records that fit in them.
+/// Number of records in a block.
 const IN_BLOCK: u64 = BLOCK / MODULE_RECORD_LEN as u64;
 
-/// A snapshot that finds so many connections more than were counted before.
+/// Takes a snapshot during which `count` connections appear after the module has
+/// allocated memory.
 fn surprised_by(count: u16, file: &kernel::File) -> (tcpstats::Header, Vec<tcpstats::Record>) {
     let mut ports = 1..=count;
     let fired = |name: &str, _: &[u64]| {
@@ -27,7 +28,7 @@ fn surprised_by(count: u16, file: &kernel::File) -> (tcpstats::Header, Vec<tcpst
 }
 
 scenarios! {
-    fn what_finds_no_memory_is_counted_and_flagged() {
+    fn records_without_memory_are_counted_and_flagged() {
         let count = 2000;
         loaded(|| {
             let file = open_binary();
@@ -39,11 +40,11 @@ scenarios! {
             assert_eq!(header.flags & flag::TRUNCATED, flag::TRUNCATED);
             assert_eq!(ports(&records), walk_order(count)[..records.len()]);
             assert_eq!(kernel::sysctl("missed"), header.missed);
-            assert_eq!(snapshot(&file).1.len(), count.into(), "the next one has memory again");
+            assert_eq!(snapshot(&file).1.len(), count.into(), "the next snapshot has enough memory");
         });
     }
 
-    fn a_flood_of_half_open_connections_is_all_counted() {
+    fn every_connection_of_a_syn_flood_is_counted() {
         loaded(|| {
             let file = open_binary();
             let mut flood = 1..=2000;
@@ -54,7 +55,7 @@ scenarios! {
             };
             let (header, _) = kernel::with_probes(fired, || snapshot(&file));
             assert_eq!((header.seen, header.written + header.missed), (2000, 2000));
-            assert!(header.missed > 0, "so many were not to be expected");
+            assert!(header.missed > 0, "there is memory only for some");
             assert_eq!(snapshot(&file).0.missed, 0);
         });
     }
@@ -71,7 +72,7 @@ scenarios! {
         });
     }
 
-    fn text_says_what_is_missed() {
+    fn text_reports_the_number_of_missed_records() {
         connections(500);
         loaded(|| {
             kernel::set_sysctl("snapshot_bytes_max", BLOCK);
@@ -83,11 +84,11 @@ scenarios! {
         });
     }
 
-    fn a_snapshot_keeps_to_its_limit() {
+    fn a_snapshot_does_not_exceed_its_limit() {
         connections(2000);
         loaded(|| {
             for blocks in [0, 1, 2, 7] {
-                // Not a whole block more is not a block.
+                // An incomplete block does not count.
                 kernel::set_sysctl("snapshot_bytes_max", blocks * BLOCK + BLOCK - 1);
                 let (header, _) = snapshot(&open_binary());
                 assert_eq!(header.written, blocks * IN_BLOCK);
@@ -98,7 +99,7 @@ scenarios! {
         });
     }
 
-    fn a_limit_made_smaller_holds_for_descriptors_that_are_open() {
+    fn a_lower_limit_applies_to_open_descriptors() {
         connections(2000);
         loaded(|| {
             let file = open_binary();
@@ -111,7 +112,7 @@ scenarios! {
         });
     }
 
-    fn all_snapshots_together_keep_to_their_limit() {
+    fn all_snapshots_together_do_not_exceed_their_limit() {
         connections(500);
         loaded(|| {
             kernel::set_sysctl("total_bytes_max", 6 * BLOCK);
@@ -121,11 +122,11 @@ scenarios! {
             assert!(header.missed > 0, "{header:?}");
             assert!(kernel::sysctl("memory_bytes") <= 6 * BLOCK);
             read_to_end(&one, 65536);
-            assert_eq!(snapshot(&other).0.missed, 0, "the first gave back what it had");
+            assert_eq!(snapshot(&other).0.missed, 0, "the first descriptor has freed its memory");
         });
     }
 
-    fn no_memory_at_all_is_a_snapshot_of_nothing() {
+    fn without_any_memory_a_snapshot_has_no_records() {
         connections(50);
         loaded(|| {
             kernel::set_sysctl("total_bytes_max", 0);
@@ -135,7 +136,7 @@ scenarios! {
         });
     }
 
-    fn memory_is_given_back_when_there_are_fewer_connections() {
+    fn memory_is_freed_when_there_are_fewer_connections() {
         let pcbs = connections(5000);
         loaded(|| {
             let file = open_binary();
@@ -150,7 +151,7 @@ scenarios! {
         });
     }
 
-    fn a_filter_that_matches_little_takes_little_memory() {
+    fn a_filter_that_matches_little_uses_little_memory() {
         connections(5000);
         loaded(|| {
             let file = open_binary();
@@ -158,11 +159,11 @@ scenarios! {
             assert_eq!(ports(&snapshot(&file).1), [17]);
             assert!(kernel::memory_peak() < 5000 * MODULE_RECORD_LEN as u64 / 8);
             crate::help::set_filter(&file, "lport != 17");
-            assert_eq!(snapshot(&file).1.len(), 4999, "and what matches more gets it during the walk");
+            assert_eq!(snapshot(&file).1.len(), 4999, "memory for more records is allocated during the walk");
         });
     }
 
-    fn a_descriptor_that_is_never_read_takes_no_memory_for_records() {
+    fn a_descriptor_that_is_never_read_uses_no_memory_for_records() {
         connections(5000);
         loaded(|| {
             let _file = open();
@@ -171,7 +172,7 @@ scenarios! {
         });
     }
 
-    fn no_call_needs_much_of_a_kernel_threads_stack() {
+    fn no_call_uses_much_of_the_kernel_stack() {
         connections(300);
         loaded(|| {
             let mut buffer = vec![0; 1 << 20];
@@ -180,7 +181,7 @@ scenarios! {
             columns[..3].copy_from_slice(b"all");
             let file = open();
             let of = |name: &str, run: &mut dyn FnMut()| {
-                // What the kernel itself needs to come here is not in it.
+                // This excludes the stack of the kernel before it calls the module.
                 let used = kernel::stack_of(run);
                 println!("{name}: {used} bytes of stack");
                 assert!((256..8192).contains(&used), "{name}: {used} bytes of 16384");
@@ -196,10 +197,10 @@ scenarios! {
         });
     }
 
-    fn closing_in_the_middle_of_a_snapshot_gives_all_back() {
+    fn closing_in_the_middle_of_a_snapshot_frees_all_memory() {
         connections(2000);
         loaded(|| {
-            // Of the network stack.
+            // The data of the network stack.
             let before = kernel::memory();
             for size in [1, 120, 4096, 100_000] {
                 let file = open_binary();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What is tried, by subject.  Each scenario runs in a process of its own.
+//! The scenarios, by subject.  Each runs in its own process.
 
-/// A name that reads as a sentence, and what to do.
+/// A name that is a sentence, and the function to run.
 pub type Scenario = (&'static str, fn());
 
 macro_rules! scenarios {
@@ -32,7 +32,7 @@ mod vnets;
 mod walking;
 mod yielding;
 
-/// Every scenario.
+/// Returns all scenarios.
 pub fn all() -> impl Iterator<Item = Scenario> {
     let subjects = [
         loading::ALL,

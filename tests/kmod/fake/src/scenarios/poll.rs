@@ -12,7 +12,7 @@ fn paced(body: impl FnOnce(File)) {
     kernel::clock_step(0);
     loaded(|| {
         kernel::set_sysctl("interval_min_us", 50_000);
-        Cred::user(1001).become_it();
+        Cred::user(1001).assume();
         let file = open_binary();
         assert_eq!(file.poll(&["POLLIN"]), kernel::constant("POLLIN"), "the first snapshot");
         snapshot(&file);
@@ -43,7 +43,7 @@ scenarios! {
             kernel::advance(49_000_000);
             assert_eq!(kernel::pollers(), 1, "not yet");
             kernel::advance(1_100_000);
-            assert_eq!(kernel::pollers(), 0, "now");
+            assert_eq!(kernel::pollers(), 0, "the time has come");
             assert_eq!(file.poll(&["POLLIN"]), kernel::constant("POLLIN"));
             file.nonblocking(true);
             assert_eq!(snapshot(&file).1.len(), 3, "the read does not block");
@@ -69,7 +69,7 @@ scenarios! {
         paced(|file| {
             assert_eq!(file.poll(&["POLLIN"]), 0);
             kernel::advance(20_000_000);
-            Cred::user(1002).become_it();
+            Cred::user(1002).assume();
             let other = open_binary();
             snapshot(&other);
             assert_eq!(other.poll(&["POLLIN"]), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! read(2): complete at every size, and what ends a snapshot.
+//! read(2): complete for every size, and the end of snapshots.
 
 use tcpstats::text::Text;
 use tcpstats::{Columns, MODULE_RECORD_LEN, PREAMBLE_LEN, Record, csv, frame, key, note};
@@ -12,20 +12,20 @@ use crate::kernel::{self, At, Cred, Errno, Vnet, fails_with};
 
 const SIZES: [usize; 9] = [1, 2, 7, 100, 4096, 65536, 65537, 1 << 20, 64 << 20];
 
-/// More than fit into two blocks of the module's memory.
+/// More connections than fit into two blocks of memory.
 const COUNT: u16 = 400;
 
 const TIMERS: [&str; 5] =
     ["t_timers[TT_REXMT]", "t_timers[TT_PERSIST]", "t_timers[TT_KEEP]", "t_timers[TT_2MSL]", "t_timers[TT_DELACK]"];
 
-/// The text that a header and records become.
+/// Returns the text of a header and records.
 fn text_of(columns: &Columns, header: &frame::Header, records: &[Record]) -> String {
     let mut all = String::new();
     let mut add = |write: &dyn Fn(&mut Text<'_>)| {
         let mut buffer = [0; 8192];
         let mut text = Text::new(&mut buffer);
         write(&mut text);
-        all.push_str(text.finish().expect("it fits"));
+        all.push_str(text.finish().expect("the text fits"));
     };
     add(&|text| csv::header(text, columns));
     for record in records {
@@ -36,13 +36,13 @@ fn text_of(columns: &Columns, header: &frame::Header, records: &[Record]) -> Str
 }
 
 scenarios! {
-    fn a_frame_tells_its_lengths_and_the_kernels_version() {
+    fn a_frame_contains_its_lengths_and_the_version_of_the_kernel() {
         connections(3);
         let osreldate = kernel::constant("__FreeBSD_version");
         loaded(|| {
             let bytes = read_to_end(&open_binary(), 4096);
             let number = |at: usize| u32::from_ne_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
-            assert_eq!(bytes[..8], [b'T', b'C', b'P', b'S', 2, 0, 1, 0], "magic, version of the layout, a snapshot");
+            assert_eq!(bytes[..8], [b'T', b'C', b'P', b'S', 2, 0, 1, 0], "magic, version, a snapshot");
             assert_eq!([8, 12, 16, 100].map(number), [120, MODULE_RECORD_LEN, 3 * MODULE_RECORD_LEN, 1000]);
             assert_eq!([108, 112, 116].map(number), [MODULE_RECORD_LEN - PREAMBLE_LEN, usize::try_from(osreldate).unwrap(), 0]);
             assert_eq!(bytes.len(), 120 + 3 * MODULE_RECORD_LEN);
@@ -50,32 +50,32 @@ scenarios! {
         });
     }
 
-    fn a_binary_snapshot_is_the_same_at_every_size_of_read() {
+    fn a_binary_snapshot_is_the_same_for_reads_of_any_size() {
         connections(COUNT);
         kernel::clock_step(0);
         loaded(|| {
-            let whole = read_to_end(&open_binary(), 1 << 20);
-            assert_eq!(ports(&frame(&whole).1), walk_order(COUNT));
+            let complete = read_to_end(&open_binary(), 1 << 20);
+            assert_eq!(ports(&frame(&complete).1), walk_order(COUNT));
             for size in SIZES {
-                assert!(read_to_end(&open_binary(), size) == whole, "reads of {size} bytes");
+                assert!(read_to_end(&open_binary(), size) == complete, "reads of {size} bytes");
             }
         });
     }
 
-    fn a_text_snapshot_is_the_same_at_every_size_of_read() {
+    fn a_text_snapshot_is_the_same_for_reads_of_any_size() {
         connections(COUNT);
         kernel::clock_step(0);
         loaded(|| {
             let (header, records) = snapshot(&open_binary());
-            let whole = text_of(&Columns::basic(), &header, &records);
-            assert_eq!(whole.lines().count(), usize::from(COUNT) + 2);
+            let complete = text_of(&Columns::basic(), &header, &records);
+            assert_eq!(complete.lines().count(), usize::from(COUNT) + 2);
             for size in SIZES {
-                assert!(read_to_end(&open(), size) == whole.as_bytes(), "reads of {size} bytes");
+                assert!(read_to_end(&open(), size) == complete.as_bytes(), "reads of {size} bytes");
             }
         });
     }
 
-    fn text_of_all_columns_says_what_the_frame_says() {
+    fn text_of_all_columns_has_the_values_of_the_frame() {
         connections(COUNT);
         kernel::clock_step(0);
         loaded(|| {
@@ -86,7 +86,7 @@ scenarios! {
         });
     }
 
-    fn a_row_of_text_is_as_written_down_here() {
+    fn text_has_the_documented_format() {
         connections(1)[0].set("snd_cwnd", 14480).set("t_maxseg", 1448);
         kernel::clock_step(0);
         loaded(|| {
@@ -110,7 +110,7 @@ scenarios! {
         });
     }
 
-    fn no_connections_are_a_whole_snapshot_too() {
+    fn a_snapshot_without_connections_is_complete() {
         loaded(|| {
             for size in SIZES {
                 let (header, records) = frame(&read_to_end(&open_binary(), size));
@@ -120,39 +120,39 @@ scenarios! {
         });
     }
 
-    fn after_the_end_comes_the_next_snapshot() {
+    fn the_next_snapshot_follows_the_end_of_file() {
         connections(5);
         loaded(|| {
             for file in [open_binary(), open()] {
                 for sequence in 1..=4_u64 {
                     let bytes = read_to_end(&file, 300);
-                    let said = if let Ok(frame) = frame::Frame::parse(&bytes) {
+                    let found = if let Ok(frame) = frame::Frame::parse(&bytes) {
                         frame.header.sequence
                     } else {
                         let text = String::from_utf8(bytes).unwrap();
                         let (_, note) = text.split_once("# snapshot snapshot=").unwrap();
                         note.split(' ').next().unwrap().parse().unwrap()
                     };
-                    assert_eq!(said, sequence);
+                    assert_eq!(found, sequence);
                 }
             }
         });
     }
 
-    fn the_end_is_told_once_however_the_last_bytes_were_read() {
+    fn the_end_of_file_is_returned_once_for_reads_of_any_size() {
         connections(5);
         loaded(|| {
             let file = open_binary();
             let len = read_to_end(&file, 65536).len();
             let mut exact = vec![0; len];
-            assert_eq!(file.read(&mut exact), Ok(len), "the whole frame fits");
+            assert_eq!(file.read(&mut exact), Ok(len), "the complete frame fits");
             assert_eq!(file.read(&mut exact), Ok(0));
             assert_eq!(file.read(&mut exact), Ok(len));
             assert_eq!(frame(&exact).0.sequence, 3);
         });
     }
 
-    fn a_read_of_nothing_begins_nothing() {
+    fn a_read_of_zero_bytes_does_not_take_a_snapshot() {
         connections(5);
         loaded(|| {
             let file = open_binary();
@@ -163,7 +163,7 @@ scenarios! {
         });
     }
 
-    fn seeking_to_the_start_begins_a_new_snapshot() {
+    fn seeking_to_the_start_takes_a_new_snapshot() {
         connections(COUNT);
         loaded(|| {
             let file = open_binary();
@@ -186,7 +186,7 @@ scenarios! {
         });
     }
 
-    fn two_descriptors_do_not_disturb_each_other() {
+    fn two_descriptors_are_independent() {
         connections(COUNT);
         loaded(|| {
             let (one, other) = (open_binary(), open_binary());
@@ -207,20 +207,20 @@ scenarios! {
         });
     }
 
-    fn reads_into_many_small_buffers_are_complete_too() {
+    fn reads_into_many_small_buffers_are_complete() {
         connections(COUNT);
         kernel::clock_step(0);
         loaded(|| {
-            let whole = read_to_end(&open_binary(), 1 << 20);
+            let complete = read_to_end(&open_binary(), 1 << 20);
             let file = open_binary();
-            let mut bytes = vec![0; whole.len()];
+            let mut bytes = vec![0; complete.len()];
             let (result, got) = file.read_with(&mut bytes, usize::MAX, 333);
-            assert_eq!((result, got), (Ok(whole.len()), whole.len()));
-            assert!(bytes == whole);
+            assert_eq!((result, got), (Ok(complete.len()), complete.len()));
+            assert!(bytes == complete);
         });
     }
 
-    fn a_fault_is_efault_and_the_next_read_from_the_start_is_whole() {
+    fn a_fault_returns_efault_and_the_next_read_from_the_start_is_complete() {
         connections(COUNT);
         loaded(|| {
             for fault_at in [0, 1, 111, 112, 113, 5000, 70_000, 150_000] {
@@ -236,20 +236,20 @@ scenarios! {
         });
     }
 
-    fn after_a_fault_reading_on_gives_what_the_fault_kept_back() {
+    fn reading_continues_where_a_fault_interrupted_it() {
         connections(COUNT);
         kernel::clock_step(0);
         loaded(|| {
-            let whole = read_to_end(&open_binary(), 1 << 20);
+            let complete = read_to_end(&open_binary(), 1 << 20);
             let file = open_binary();
-            // The header is one piece, and the first block faults whole.
+            // The header is copied, and the copy of the first block faults.
             let mut start = vec![0; 1000];
             let (result, got) = file.read_with(&mut start, 500, 0);
             fails_with(result, "EFAULT");
             assert_eq!(got, frame::HEADER_LEN);
             start.truncate(got);
             start.extend(read_to_end(&file, 4096));
-            assert!(start == whole);
+            assert!(start == complete);
         });
     }
 
@@ -270,7 +270,7 @@ scenarios! {
         });
     }
 
-    fn the_walks_duration_and_each_records_time_are_the_clocks() {
+    fn the_duration_of_the_walk_and_the_times_of_records_are_measured() {
         connections(30);
         kernel::clock_step(1000);
         loaded(|| {
@@ -282,11 +282,11 @@ scenarios! {
             assert_eq!(header.walk_ns, kernel::sysctl("walk_max_ns"));
             let times: Vec<_> = records.iter().map(|record| record.at_ns).collect();
             assert!(times.windows(2).all(|two| two[0] <= two[1]), "{times:?}");
-            assert!(times.windows(17).all(|some| some[0] < some[16]), "one reading of the clock is for a few records");
+            assert!(times.windows(17).all(|some| some[0] < some[16]), "the clock is read once for several records");
         });
     }
 
-    fn the_form_can_change_between_snapshots_and_in_the_middle_of_one() {
+    fn the_format_can_be_changed_between_snapshots_and_during_one() {
         connections(COUNT);
         loaded(|| {
             let file = open();
@@ -299,7 +299,7 @@ scenarios! {
         });
     }
 
-    fn the_snapshot_is_whole_before_the_first_byte_is_copied() {
+    fn a_snapshot_is_complete_before_its_first_byte_is_copied() {
         let pcbs = connections(COUNT);
         loaded(|| {
             let file = open_binary();
@@ -321,7 +321,7 @@ scenarios! {
         });
     }
 
-    fn records_carry_no_bytes_of_records_that_were_there_before() {
+    fn records_contain_no_bytes_of_earlier_records() {
         let pcbs = connections(4);
         for pcb in &pcbs {
             for timer in TIMERS {
@@ -338,17 +338,17 @@ scenarios! {
                 }
                 pcb.set("t_starttime", 0).set("t_rcvtime", 0).set("t_sndtime", 0).set("t_rttlow", 0).dropped().detached();
             }
-            // They come first, where connections were before.
+            // They are in memory where records of connections were before.
             kernel::half_open(Vnet::HOST, Cred::user(0), false, ends(9));
             let bytes = read_to_end(&file, 4096);
             let parsed = frame::Frame::parse(&bytes).unwrap();
             assert_eq!(ports(&frame(&bytes).1), [9, 4, 3, 2, 1]);
             for (record, wire) in parsed.records().zip(parsed.payload().chunks(parsed.record_len)) {
-                assert_eq!(record.to_bytes()[..parsed.record_len], *wire, "bits of fields that are not sent");
+                assert_eq!(record.to_bytes()[..parsed.record_len], *wire, "no bits of fields that are not sent");
                 for field in tcpstats::FIELDS.iter().filter(|field| !record.has(field)) {
                     let span = tcpstats::PREAMBLE_LEN + field.offset..tcpstats::PREAMBLE_LEN + field.end();
                     let left = wire.get(span).unwrap_or_default();
-                    assert!(left.iter().all(|byte| *byte == 0), "{} is absent and not zero", field.name);
+                    assert!(left.iter().all(|byte| *byte == 0), "{} is absent but not zero", field.name);
                 }
             }
             let has: Vec<_> = parsed.records().map(|record| record.get(key::tt_rexmt).is_some()).collect();
@@ -356,8 +356,8 @@ scenarios! {
         });
     }
 
-    fn errors_of_reads_are_the_kernels() {
-        // What the other scenarios compare with is what they think it is.
+    fn errors_have_the_numbers_of_freebsd() {
+        // Checks the comparison that other scenarios use.
         assert_ne!(Errno::named("EFAULT"), Errno::named("EINTR"));
         loaded(|| fails_with(open().ioctl(0x2000_54ff, &mut []), "ENOTTY"));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The values of every field are those that the kernel's structures hold.
+//! The values of every field are those of the kernel's structures.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use tcpstats::{FIELDS, Field, Kind, State, key, option};
 use crate::help::{connection, connections, loaded, only, open_binary, records, snapshot};
 use crate::kernel;
 
-/// Fields that show a member as it is.
+/// Fields that are the unchanged value of a member.
 const PLAIN: [(&str, &str); 45] = [
     ("gencnt", "inp_gencnt"),
     ("fib", "inp_inc.inc_fibnum"),
@@ -52,14 +52,14 @@ const PLAIN: [(&str, &str); 45] = [
     ("snd_hiwat", "so_snd.sb_hiwat"),
     ("rcv_cc", "so_rcv.sb_ccc"),
     ("rcv_hiwat", "so_rcv.sb_hiwat"),
-    // These are of a stack that keeps microseconds.
+    // For a stack that uses microseconds.
     ("srtt", "t_srtt"),
     ("rttvar", "t_rttvar"),
     ("rttmin", "t_rttlow"),
     ("rto", "t_rxtcur"),
 ];
 
-/// Fields that are made of several members, and so are tested one by one.
+/// Fields that are computed from several members, and are tested separately.
 const MADE: [&str; 31] = [
     "laddr",
     "lport",
@@ -94,8 +94,8 @@ const MADE: [&str; 31] = [
     "tt_delack",
 ];
 
-/// A number for a field: different for each, with the highest bit set where it
-/// is not that of a smaller member.
+/// Returns a different number for each field, with the highest bit set if the
+/// member is as large as the field.
 fn number(field: &Field) -> u64 {
     let index = field.index as u64;
     match (field.name, field.kind) {
@@ -108,30 +108,30 @@ fn number(field: &Field) -> u64 {
     }
 }
 
-/// Without the bits of options, so that nothing depends on them.
+/// Returns the number without the flags on which other fields depend.
 fn planted(field: &Field) -> u64 {
     match field.name {
         "t_flags" => 0x8000_0000,
         "t_flags2" => 0x0800_0000,
-        // Of 32 bits in the kernel.
+        // It has 32 bits in the kernel.
         "dsack_bytes" => 0x8000_0007,
-        // A rate that is not limited is below 0.
+        // Negative rates mean unlimited.
         "pacing_rate" => i64::MAX.cast_unsigned() - 1,
         _ => number(field),
     }
 }
 
-/// Microseconds in the kernel's `sbintime_t`.
+/// Converts microseconds to the kernel's `sbintime_t`.
 fn sbt(microseconds: u64) -> u64 {
     ((microseconds / 1_000_000) << 32) + ((microseconds % 1_000_000) << 32).div_ceil(1_000_000)
 }
 
 scenarios! {
-    fn every_field_that_is_a_member_has_its_value() {
+    fn every_field_that_is_a_member_has_the_value_of_the_member() {
         let by_name: BTreeMap<_, _> = PLAIN.into_iter().collect();
         for field in FIELDS.iter().filter(|field| !field.freebsd.is_empty()) {
             let tested = by_name.contains_key(field.name) || MADE.contains(&field.name);
-            assert!(tested, "{} is tested nowhere", field.name);
+            assert!(tested, "{} is not tested", field.name);
         }
         let pcb = connection(80).set("t_tmr_granularity", kernel::constant("TCP_TMR_GRANULARITY_USEC"));
         for (name, member) in PLAIN {
@@ -146,7 +146,7 @@ scenarios! {
         });
     }
 
-    fn times_of_the_base_stack_are_ticks_and_their_fractions() {
+    fn times_of_the_base_stack_are_converted_from_ticks() {
         for (hz, srtt, rttvar, rttlow, rto) in [
             // 3 ticks, 2.5 ticks, 4 ticks, 23 ticks.
             (100, 30_000, 25_000, 40_000, 230_000),
@@ -162,7 +162,7 @@ scenarios! {
                 assert_eq!(record.get(key::rttmin), Some(rttlow));
                 assert_eq!(record.get(key::rto), Some(rto));
                 assert_eq!(snapshot(&open_binary()).0.hz, u32::try_from(hz).unwrap());
-                // Where timestamps measure, the smallest round trip is in milliseconds.
+                // With timestamps, the smallest round-trip time is in milliseconds.
                 pcb.set("t_flags", kernel::constant("TF_RCVD_TSTMP"));
                 assert_eq!(only(records()).get(key::rttmin), Some(4000));
             });
@@ -170,7 +170,7 @@ scenarios! {
         }
     }
 
-    fn times_of_a_stack_that_keeps_microseconds_are_as_they_are() {
+    fn times_of_a_stack_that_uses_microseconds_are_reported_unchanged() {
         for hz in [100, 1000] {
             kernel::clock(hz, 5000);
             let pcb = connection(80)
@@ -195,7 +195,7 @@ scenarios! {
         }
     }
 
-    fn a_round_trip_time_of_the_host_cache_is_no_measurement() {
+    fn a_round_trip_time_from_the_host_cache_does_not_count_as_measured() {
         let pcb = connection(80).set("t_srtt", 3 << 5).set("t_rttvar", 40).set("t_rxtcur", 23);
         loaded(|| {
             assert!(only(records()).get(key::srtt).is_some());
@@ -205,7 +205,7 @@ scenarios! {
         });
     }
 
-    fn what_was_not_measured_yet_is_absent() {
+    fn values_that_have_not_been_measured_are_absent() {
         connection(80);
         loaded(|| {
             let record = only(records());
@@ -216,7 +216,7 @@ scenarios! {
                 assert_eq!(record.get(key), None);
             }
             assert_eq!(record.get(key::pacing_rate), None);
-            assert_eq!(record.get(key::qlen), None, "it is no listener");
+            assert_eq!(record.get(key::qlen), None, "not a listener");
         });
     }
 
@@ -235,13 +235,13 @@ scenarios! {
                 assert_eq!(record.get(key::idle_snd), Some(50 * tick_us));
             });
         }
-        // Twenty days: more than 32 bits of microseconds.
+        // Twenty days are more than 32 bits of microseconds.
         pcb.set("t_rcvtime", 1);
         kernel::clock(1000, 20 * 86_400_000 + 1);
         loaded(|| assert_eq!(only(records()).get(key::idle_rcv), Some(20 * 86_400_000_000)));
     }
 
-    fn timers_tell_what_is_left_of_each() {
+    fn timers_have_their_remaining_time() {
         kernel::clock_step(0);
         let now = kernel::now() / 1000;
         connection(80)
@@ -255,12 +255,12 @@ scenarios! {
             assert_eq!(record.get(key::tt_rexmt), Some(230_000));
             assert_eq!(record.get(key::tt_persist), Some(5_000_000));
             assert_eq!(record.get(key::tt_keep), Some(7_200_000_000));
-            assert_eq!(record.get(key::tt_2msl), Some(0), "it is about to fire");
+            assert_eq!(record.get(key::tt_2msl), Some(0), "the timer is about to fire");
             assert_eq!(record.get(key::tt_delack), Some(40_000));
         });
     }
 
-    fn timers_of_a_connection_that_has_ended_do_not_run() {
+    fn a_closed_connection_has_no_timers() {
         const CLOSED: u64 = 0;
         kernel::clock_step(0);
         let end = sbt(kernel::now() / 1000 + 7_200_000_000);
@@ -274,14 +274,14 @@ scenarios! {
         });
     }
 
-    fn without_data_there_is_no_time_since_data_was_sent() {
+    fn a_connection_that_has_sent_no_data_has_no_time_since_then() {
         let pcb = connection(80).set("t_sndtime", 50).set("t_sndbytes", 0);
         loaded(|| assert_eq!(only(records()).get(key::idle_snd), None));
         pcb.set("t_sndbytes", 1);
         loaded(|| assert!(only(records()).get(key::idle_snd).is_some()));
     }
 
-    fn what_is_in_flight_is_counted_over_the_wrap_of_sequence_numbers() {
+    fn bytes_in_flight_are_counted_across_a_wrap_of_sequence_numbers() {
         connection(80)
             .set("iss", u64::from(0xfff_u32.wrapping_sub(1_000_000)))
             .set("snd_una", 0xffff_f000)
@@ -297,15 +297,15 @@ scenarios! {
         });
     }
 
-    fn what_is_in_the_network_is_the_stacks_own_estimate_or_absent() {
+    fn bytes_in_the_network_are_the_estimate_of_the_stack_or_absent() {
         let pcb = connection(80).set("iss", 99).set("snd_una", 100).set("snd_max", 1100);
         let pipe = || only(records()).get(key::pipe);
         loaded(|| {
             assert_eq!(pipe(), Some(1000));
             pcb.set("sackhint.sacked_bytes", 1001);
-            assert_eq!(pipe(), None, "an estimate below 0 is none");
+            assert_eq!(pipe(), None, "a negative estimate is absent");
             pcb.set("sackhint.sacked_bytes", 0).stack("rack", "cubic").set("t_fb_ptr", 777);
-            assert_eq!(pipe(), Some(777), "RACK has its own");
+            assert_eq!(pipe(), Some(777), "RACK has its own estimate");
             pcb.set("t_fb_ptr", u64::from(u32::MAX));
             assert_eq!(pipe(), None);
             let asked = kernel::calls("tcp_compute_pipe");
@@ -315,7 +315,7 @@ scenarios! {
         });
     }
 
-    fn options_are_those_that_both_ends_agreed_on() {
+    fn options_are_those_that_both_ends_have_agreed_on() {
         let cases: [(&[&str], &[&str], u16); 9] = [
             (&[], &[], 0),
             (&["TF_REQ_TSTMP"], &[], 0),
@@ -337,7 +337,7 @@ scenarios! {
         });
     }
 
-    fn marks_are_counted_with_accecn_only_and_from_five() {
+    fn ce_marks_are_counted_only_with_accecn_and_starting_from_five() {
         const SYN_RCVD: u64 = 3;
         const ESTABLISHED: u64 = 4;
         let (ecn, ace) = (kernel::constant("TF2_ECN_PERMIT"), kernel::constant("TF2_ACE_PERMIT"));
@@ -348,7 +348,7 @@ scenarios! {
                 ("AccECN, no mark yet", ESTABLISHED, ecn | ace, 5, 5, Some(0), Some(0)),
                 ("AccECN, a mark on the SYN", ESTABLISHED, ecn | ace, 6, 6, Some(1), Some(1)),
                 ("AccECN, all that the counters hold", ESTABLISHED, ecn | ace, u32::MAX, u32::MAX, Some(u32::MAX - 5), Some(u32::MAX - 5)),
-                // t_rcep is then what the last segment of the handshake will say of the peer's.
+                // Until then t_rcep contains the flags for the last segment of the handshake.
                 ("AccECN, a handshake from here", 2, ace, 5, 0b110, None, None),
                 ("AccECN, a handshake from the peer", SYN_RCVD, ace, 5, 5, None, None),
                 ("AccECN, both sides agreed", SYN_RCVD, ecn | ace, 5, 5, Some(0), Some(0)),
@@ -380,17 +380,17 @@ scenarios! {
         });
     }
 
-    fn a_connection_whose_application_is_gone_has_no_buffers() {
+    fn a_connection_without_a_socket_has_no_buffers() {
         connection(80).set("t_state", 10).detached();
         loaded(|| {
             let record = only(records());
             assert_eq!(record.get(key::state), Some(State::TIME_WAIT));
-            assert_eq!(record.get(key::uid), Some(0), "the owner is the credential's");
+            assert_eq!(record.get(key::uid), Some(0), "the owner is that of the credential");
             assert_eq!((record.get(key::snd_cc), record.get(key::qlen)), (None, None));
         });
     }
 
-    fn a_dropped_connection_is_shown_without_what_the_stack_took_with_it() {
+    fn a_dropped_connection_is_reported_without_the_fields_of_its_stack() {
         connection(80).set("iss", 8).set("snd_max", 20).set("irs", 3).set("rcv_nxt", 9).dropped().set("snd_cwnd", 1448);
         connection(81).dropped().detached();
         loaded(|| {
@@ -405,7 +405,7 @@ scenarios! {
         assert_eq!(kernel::calls("tcp_compute_pipe"), 0);
     }
 
-    fn every_state_is_shown() {
+    fn every_state_is_reported() {
         let pcbs = connections(11);
         for (state, pcb) in (0..).zip(&pcbs) {
             pcb.set("t_state", state);

@@ -7,7 +7,7 @@ use crate::kernel::{self, At, Cred, Pcb, Vnet, fails_with};
 
 const COUNT: u16 = 400;
 
-/// Reads while `signal` comes when the walk is at that connection, from 1.
+/// Reads, and calls `signal` when the walk is at connection `at`, counted from 1.
 fn read_with_signal(at: u64, signal: impl Fn()) -> Result<usize, kernel::Errno> {
     let file = open_binary();
     let mut step = 0;
@@ -21,7 +21,7 @@ fn read_with_signal(at: u64, signal: impl Fn()) -> Result<usize, kernel::Errno> 
 }
 
 scenarios! {
-    fn a_signal_ends_the_walk_wherever_it_comes() {
+    fn a_signal_interrupts_a_walk_at_any_connection() {
         let pcbs = connections(COUNT);
         loaded(|| {
             for error in ["EINTR", "ERESTART"] {
@@ -30,12 +30,12 @@ scenarios! {
                     kernel::signal_gone();
                 }
             }
-            assert_eq!(kernel::sysctl("snapshots"), 0, "none was finished");
+            assert_eq!(kernel::sysctl("snapshots"), 0, "no snapshot was completed");
             assert!(pcbs.iter().all(|pcb| pcb.free()), "no connection is left locked");
         });
     }
 
-    fn a_signal_is_heeded_within_64_connections() {
+    fn a_signal_is_noticed_within_64_connections() {
         connections(COUNT);
         loaded(|| {
             let mut step = 0;
@@ -47,26 +47,26 @@ scenarios! {
                 }
             };
             fails_with(kernel::with_hook(At::Walk, hook, || file.read(&mut [0; 1000])), "EINTR");
-            assert!(step <= 164, "the walk went on to connection {step}");
+            assert!(step <= 164, "the walk continued to connection {step}");
         });
     }
 
-    fn a_signal_is_heeded_among_connections_that_the_reader_may_not_see() {
+    fn a_signal_is_noticed_among_connections_that_the_reader_cannot_see() {
         let (ann, bob) = (Cred::user(1001), Cred::user(1002));
-        // A walk gives the last first.
+        // A walk visits the last first.
         for port in 1..=COUNT {
             Pcb::of(Vnet::HOST, bob).ends(&["INP_IPV4"], ends(port));
         }
         Pcb::of(Vnet::HOST, ann).ends(&["INP_IPV4"], ends(9999));
         kernel::see_other_uids(false);
         loaded(|| {
-            ann.become_it();
+            ann.assume();
             fails_with(read_with_signal(100, || kernel::signal("EINTR")), "EINTR");
             kernel::signal_gone();
         });
     }
 
-    fn the_snapshot_after_an_interrupted_one_is_whole() {
+    fn the_snapshot_after_an_interrupted_one_is_complete() {
         connections(COUNT);
         loaded(|| {
             let file = open_binary();
@@ -79,7 +79,7 @@ scenarios! {
             fails_with(kernel::with_hook(At::Walk, hook, || file.read(&mut [0; 1000])), "EINTR");
             kernel::signal_gone();
             let (header, records) = snapshot(&file);
-            assert_eq!(header.sequence, 1, "the interrupted one is not counted");
+            assert_eq!(header.sequence, 1, "the interrupted snapshot is not counted");
             assert_eq!(ports(&records), walk_order(COUNT));
         });
     }
@@ -101,7 +101,7 @@ scenarios! {
                         }
                         kernel::signal_gone();
                         restarts += 1;
-                        assert!(restarts < 10, "it makes no progress");
+                        assert!(restarts < 10, "the reader makes no progress");
                     };
                     kernel::signal_gone();
                     assert_eq!(restarts, 1, "the second walk is not interrupted");
@@ -128,7 +128,7 @@ scenarios! {
             };
             let result = kernel::with_hook(At::Walk, hook, || file.read(&mut [0; 100]));
             assert!(result.is_err());
-            assert!(step <= 164, "the walk went on to connection {step}");
+            assert!(step <= 164, "the walk continued to connection {step}");
             assert!(pcbs.iter().all(|pcb| pcb.free()), "no connection is left locked");
         });
     }
@@ -138,7 +138,7 @@ scenarios! {
         kernel::clock_step(0);
         loaded(|| {
             kernel::set_sysctl("interval_min_us", 1_000_000);
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             let file = open_binary();
             snapshot(&file);
             let start = kernel::now();
@@ -155,7 +155,7 @@ scenarios! {
         });
     }
 
-    fn a_signal_that_ends_no_call_costs_a_second_walk_and_no_record() {
+    fn a_signal_that_does_not_interrupt_the_call_causes_a_second_walk_and_loses_no_record() {
         connections(COUNT);
         loaded(|| {
             let file = open_binary();
@@ -169,14 +169,14 @@ scenarios! {
             let mut bytes = vec![0; 1 << 20];
             let got = kernel::with_hook(At::Walk, hook, || file.read(&mut bytes)).unwrap();
             bytes.truncate(got);
-            assert_eq!(kernel::calls("sig_intr"), 1, "it stays pending, and is not looked at again");
+            assert_eq!(kernel::calls("sig_intr"), 1, "the signal stays pending and is not checked again");
             kernel::signal_gone();
             bytes.extend(read_to_end(&file, 4096));
             assert_eq!(ports(&frame(&bytes).1), walk_order(COUNT));
         });
     }
 
-    fn a_signal_that_stays_pending_lets_every_read_go_on() {
+    fn a_signal_that_stays_pending_does_not_stop_later_reads() {
         connections(COUNT);
         loaded(|| {
             kernel::signal_without_effect();
@@ -190,28 +190,28 @@ scenarios! {
         });
     }
 
-    fn a_signal_during_the_copy_cuts_the_read_short_and_loses_nothing() {
+    fn a_signal_during_the_copy_shortens_the_read_and_loses_nothing() {
         connections(COUNT);
         kernel::clock_step(0);
         loaded(|| {
-            let whole = read_to_end(&open_binary(), 1 << 20);
+            let complete = read_to_end(&open_binary(), 1 << 20);
             let file = open_binary();
             let mut bytes = vec![0; 1 << 20];
             let got = kernel::with_hook(At::Copy, || kernel::signal("EINTR"), || file.read(&mut bytes)).unwrap();
-            assert!(got > 0 && got < whole.len(), "{got}");
+            assert!(got > 0 && got < complete.len(), "{got}");
             kernel::signal_gone();
             bytes.truncate(got);
             bytes.extend(read_to_end(&file, 1 << 20));
-            assert!(bytes == whole);
+            assert!(bytes == complete);
         });
     }
 
-    fn a_signal_ends_the_wait_for_the_readers_turn() {
+    fn a_signal_interrupts_the_wait_for_the_next_snapshot() {
         connections(3);
         loaded(|| {
             let ann = Cred::user(1001);
             kernel::set_sysctl("interval_min_us", 1_000_000);
-            ann.become_it();
+            ann.assume();
             let file = open_binary();
             snapshot(&file);
             for error in ["EINTR", "ERESTART"] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Which fields a connection has, by how far it has come and by its stack.
+//! The fields of a connection in each state and with each stack.
 
 use std::collections::BTreeSet;
 
@@ -12,16 +12,16 @@ use crate::kernel::{self, Cred, Pcb, Vnet};
 const ISS: u64 = 0x1234_5678;
 const IRS: u64 = 0x9abc_def0;
 
-/// `TCP_MAXWIN << TCP_MAX_WINSHIFT`, as a tcpcb begins.
+/// `TCP_MAXWIN << TCP_MAX_WINSHIFT`, the initial value in a tcpcb.
 const NO_WINDOW: u64 = 65535 << 14;
 
-/// Of every record, also of an entry of the SYN cache.
+/// Fields of every record, including those of the SYN cache.
 const ENDS: &str = "laddr lport faddr fport ipver fib state vnet";
 
-/// Of every record that has a tcpcb.
+/// Fields of every record with a tcpcb.
 const TCPCB: &str = "gencnt uid jid flowid flowtype encaps_port t_flags t_flags2 tos";
 
-/// Fields that are known together.
+/// Groups of fields that are known at the same time.
 const GROUPS: [(&str, &str); 13] = [
     ("stack", "cc stack"),
     ("options", "options"),
@@ -46,7 +46,7 @@ const GROUPS: [(&str, &str); 13] = [
     ("marks", "delivered_ce received_ce"),
 ];
 
-/// As `tcp_newtcpcb()` leaves it.
+/// Returns a connection in the state after `tcp_newtcpcb()`.
 fn closed() -> Pcb {
     Pcb::new()
         .ends(&["INP_IPV4"], ends(80))
@@ -83,7 +83,7 @@ fn established() -> Pcb {
     syn_received().set("t_state", 4).set("snd_una", ISS + 1).set("snd_cwnd", 14_480).set("t_starttime", 91_000)
 }
 
-/// Data was sent and acknowledged.
+/// Returns a connection that has sent data, which was acknowledged.
 fn measured(state: u64) -> Pcb {
     established()
         .set("t_state", state)
@@ -105,13 +105,13 @@ fn fields(record: &Record) -> BTreeSet<&'static str> {
 }
 
 fn fields_of(groups: &str) -> BTreeSet<&'static str> {
-    let of = |group: &str| GROUPS.into_iter().find(|(name, _)| *name == group).expect("it is a group").1;
+    let of = |group: &str| GROUPS.into_iter().find(|(name, _)| *name == group).expect("the group exists").1;
     let groups = groups.split_whitespace().map(of);
     groups.chain([ENDS, TCPCB]).flat_map(str::split_whitespace).collect()
 }
 
 scenarios! {
-    fn a_record_has_what_is_known_in_the_connections_state_and_nothing_else() {
+    fn a_record_has_exactly_the_fields_that_are_known_in_its_state() {
         let table = [
             ("CLOSED, never connected",   closed(),                           "stack buffers"),
             ("CLOSED, the SYN got RST",   syn_sent().dropped(),               "sender buffers"),
@@ -131,7 +131,7 @@ scenarios! {
             ("TIME_WAIT, no socket",      measured(10).detached(),            "stack options sender peer cwnd rtt pipe dupacks age idle_snd"),
             ("ESTABLISHED, RACK",         measured(4).stack("rack", "cubic"), "stack options sender peer cwnd rtt pipe age buffers"),
             ("ESTABLISHED, BBR",          measured(4).stack("bbr", "cubic"),  "stack options sender peer cwnd rtt age buffers"),
-            ("ESTABLISHED, name alike",   measured(4).stack("freebsd2", "cubic"), "stack options sender peer cwnd rtt age buffers"),
+            ("ESTABLISHED, a similar name",   measured(4).stack("freebsd2", "cubic"), "stack options sender peer cwnd rtt age buffers"),
             ("LISTEN, RACK",              listening().stack("rack", "cubic"), "stack queue"),
             ("ESTABLISHED, TOE",          with_flags(measured(4), "t_flags", &["TF_TOE"]), "stack options buffers"),
             ("LISTEN, TOE",               with_flags(listening(), "t_flags", &["TF_TOE"]), "stack options queue"),
@@ -142,20 +142,20 @@ scenarios! {
             ),
         ];
         loaded(|| {
-            // Twice: in the second walk each record is where another was.
+            // In the second walk each record is in the memory of another.
             for _ in 0..2 {
                 for (record, (what, _, groups)) in records().iter().rev().zip(&table) {
                     let (found, expected) = (fields(record), fields_of(groups));
                     let more: Vec<_> = found.difference(&expected).collect();
                     let missing: Vec<_> = expected.difference(&found).collect();
-                    assert!(more.is_empty() && missing.is_empty(), "{what}: has also {more:?}, has not {missing:?}");
+                    assert!(more.is_empty() && missing.is_empty(), "{what}: unexpected {more:?}, missing {missing:?}");
                 }
                 assert_eq!(records().len(), table.len());
             }
         });
     }
 
-    fn an_entry_of_the_syn_cache_has_its_ends_and_its_state() {
+    fn an_entry_of_the_syn_cache_has_only_its_ends_and_its_state() {
         kernel::half_open(Vnet::HOST, Cred::user(0), false, ends(9));
         loaded(|| {
             let records = records();
@@ -164,7 +164,7 @@ scenarios! {
         });
     }
 
-    fn what_a_connection_has_beside_its_state_is_there_where_it_is_set() {
+    fn fields_that_do_not_depend_on_the_state_are_present_if_they_are_set() {
         let pcb = measured(4);
         loaded(|| {
             let plain = fields(&records()[0]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Who sees what: users, jails, network stacks.
+//! Visibility for users, jails and network stacks.
 
 use tcpstats::{frame::flag, ioctl, key};
 
@@ -16,20 +16,20 @@ fn set_all_vnets(file: &File, all: u32) -> Result<(), kernel::Errno> {
 }
 
 fn seen_by(cred: Cred) -> Vec<u16> {
-    cred.become_it();
+    cred.assume();
     let found = ports(&records());
     kernel::become_root();
     found
 }
 
 scenarios! {
-    fn other_users_connections_are_hidden_where_the_system_says_so() {
+    fn connections_of_other_users_are_hidden_according_to_the_policy() {
         let (ann, bob) = (Cred::user(1001), Cred::user(1002));
         connection_of(Vnet::HOST, ann, 1);
         connection_of(Vnet::HOST, bob, 2);
         connection_of(Vnet::HOST, Cred::user(0), 3);
         loaded(|| {
-            assert_eq!(seen_by(ann), [3, 2, 1], "as the system allows by default");
+            assert_eq!(seen_by(ann), [3, 2, 1], "the default policy");
             kernel::see_other_uids(false);
             assert_eq!(seen_by(ann), [1]);
             assert_eq!(seen_by(bob), [2]);
@@ -37,20 +37,20 @@ scenarios! {
         });
     }
 
-    fn what_is_hidden_is_not_counted_either() {
+    fn hidden_connections_are_not_counted() {
         let ann = Cred::user(1001);
         (1..=100).for_each(|port| connection_of(Vnet::HOST, Cred::user(0), port));
         connection_of(Vnet::HOST, ann, 1000);
         kernel::see_other_uids(false);
         loaded(|| {
-            ann.become_it();
+            ann.assume();
             let (header, records) = snapshot(&open_binary());
             assert_eq!((header.seen, header.matched, records.len()), (1, 1, 1));
             assert_eq!(kernel::calls("tcp_compute_pipe"), 1);
         });
     }
 
-    fn half_open_connections_are_hidden_too() {
+    fn half_open_connections_of_other_users_are_hidden() {
         let ann = Cred::user(1001);
         kernel::half_open(Vnet::HOST, Cred::user(0), false, ends(1));
         kernel::half_open(Vnet::HOST, ann, false, ends(2));
@@ -61,7 +61,7 @@ scenarios! {
         });
     }
 
-    fn a_jail_sees_its_own_connections_and_the_host_sees_them_too() {
+    fn a_jail_sees_only_its_connections_and_the_host_sees_them_too() {
         let jail = Jail::new(4, Vnet::HOST);
         connection_of(Vnet::HOST, Cred::new(0, jail), 1);
         connection_of(Vnet::HOST, Cred::new(1001, jail), 2);
@@ -87,7 +87,7 @@ scenarios! {
         });
     }
 
-    fn root_of_the_host_can_ask_for_all_network_stacks() {
+    fn root_of_the_host_can_request_all_network_stacks() {
         let vnets = [Vnet::new(), Vnet::new()];
         connection_of(Vnet::HOST, Cred::user(0), 1);
         for (number, vnet) in (2..).zip(vnets) {
@@ -109,7 +109,7 @@ scenarios! {
         });
     }
 
-    fn nobody_else_can_ask_for_all_network_stacks() {
+    fn nobody_else_can_request_all_network_stacks() {
         loaded(|| {
             for cred in [
                 Cred::user(1001),
@@ -117,7 +117,7 @@ scenarios! {
                 Cred::new(0, Jail::new(4, Vnet::new())),
                 Cred::new(1001, Jail::new(5, Vnet::HOST)),
             ] {
-                cred.become_it();
+                cred.assume();
                 let file = open();
                 fails_with(set_all_vnets(&file, 1), "EPERM");
                 set_all_vnets(&file, 0).unwrap();
@@ -125,7 +125,7 @@ scenarios! {
         });
     }
 
-    fn a_descriptor_that_root_passes_on_gives_nothing_of_other_network_stacks() {
+    fn a_descriptor_passed_on_by_root_returns_nothing_of_other_network_stacks() {
         let vnet = Vnet::new();
         connection_of(vnet, Cred::new(0, Jail::new(9, vnet)), 2);
         connection_of(Vnet::HOST, Cred::user(0), 1);
@@ -133,7 +133,7 @@ scenarios! {
             let file = open_binary();
             set_all_vnets(&file, 1).unwrap();
             for cred in [Cred::user(1001), Cred::new(0, Jail::new(9, vnet))] {
-                cred.become_it();
+                cred.assume();
                 fails_with(file.read(&mut [0; 1000]), "EPERM");
             }
             kernel::become_root();
@@ -141,7 +141,7 @@ scenarios! {
         });
     }
 
-    fn who_reads_sees_what_they_may_see_whoever_opened() {
+    fn visibility_depends_on_who_reads_and_not_on_who_opened() {
         let ann = Cred::user(1001);
         connection_of(Vnet::HOST, ann, 1);
         connection_of(Vnet::HOST, Cred::user(0), 2);
@@ -149,7 +149,7 @@ scenarios! {
         loaded(|| {
             let file = open_binary();
             assert_eq!(ports(&snapshot(&file).1), [2, 1]);
-            ann.become_it();
+            ann.assume();
             assert_eq!(ports(&snapshot(&file).1), [1]);
         });
     }

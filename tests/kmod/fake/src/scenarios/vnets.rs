@@ -11,29 +11,30 @@ use tcpstats::{ioctl, key};
 use crate::help::{connection, ends, loaded, open_binary, records, snapshot};
 use crate::kernel::{self, Cred, File, Jail, Pcb, Vnet, fails_with};
 
-/// A descriptor that gives the connections of all network stacks.
+/// Opens a descriptor that returns the connections of all network stacks.
 fn open_all() -> File {
     let file = open_binary();
-    file.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).expect("root may");
+    file.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).expect("root is allowed to");
     file
 }
 
-/// Ports and numbers of network stacks, by port.
+/// Returns ports and numbers of network stacks, ordered by port.
 fn numbers(file: &File) -> Vec<(u16, u64)> {
-    let number =
-        |record: &tcpstats::Record| (record.get(key::lport).unwrap(), record.get(key::vnet).expect("each has one"));
+    let number = |record: &tcpstats::Record| {
+        (record.get(key::lport).unwrap(), record.get(key::vnet).expect("every record has one"))
+    };
     let mut found: Vec<_> = snapshot(file).1.iter().map(number).collect();
     found.sort_unstable();
     found
 }
 
-/// A connection in a network stack.
+/// Creates a connection in a network stack.
 fn connection_in(vnet: Vnet, port: u16) -> Pcb {
     Pcb::of(vnet, Cred::new(0, Jail::new(9, vnet))).ends(&["INP_IPV4"], ends(port))
 }
 
 scenarios! {
-    fn every_record_has_the_number_of_its_network_stack_and_the_hosts_is_0() {
+    fn every_record_has_the_number_of_its_network_stack_and_the_host_has_0() {
         let vnets = [Vnet::new(), Vnet::new()];
         connection(1);
         kernel::half_open(Vnet::HOST, Cred::user(0), false, ends(2));
@@ -47,17 +48,17 @@ scenarios! {
             let [one, other] = [found[2].1, found[4].1];
             assert_eq!(found, [(1, 0), (2, 0), (3, one), (4, one), (5, other), (6, other)]);
             assert!(one != other && one != 0 && other != 0, "{one} {other}");
-            jailed[1].become_it();
-            assert_eq!(numbers(&open_binary()), found[4..], "its own users see the same number");
+            jailed[1].assume();
+            assert_eq!(numbers(&open_binary()), found[4..], "users of the network stack see the same number");
             kernel::become_root();
             connection_in(Vnet::new(), 7);
             let later = numbers(&open_all());
             assert_eq!(later[..6], found);
-            assert!(![0, one, other].contains(&later[6].1), "one that began later has its own");
+            assert!(![0, one, other].contains(&later[6].1), "a later network stack has another number");
         });
     }
 
-    fn the_number_of_a_network_stack_that_is_gone_is_never_given_again() {
+    fn the_number_of_a_removed_network_stack_is_never_reused() {
         connection(1);
         for step in [0, 100] {
             kernel::clock_step(step);
@@ -65,24 +66,24 @@ scenarios! {
                 let (file, memory) = (open_all(), kernel::memory());
                 let (mut seen, mut generations) = (BTreeSet::from([0]), BTreeSet::new());
                 for _ in 0..50 {
-                    // At the address of the one before, and with its generations.
+                    // It has the address and the generation numbers of the previous one.
                     let vnet = Vnet::new();
                     let pcb = connection_in(vnet, 2);
                     let records = snapshot(&file).1;
                     let jailed = records.iter().find(|record| record.get(key::lport) == Some(2)).unwrap();
-                    assert!(seen.insert(jailed.get(key::vnet).unwrap()), "a number that was there before");
+                    assert!(seen.insert(jailed.get(key::vnet).unwrap()), "a number is reused");
                     generations.insert(jailed.get(key::gencnt));
                     assert!(pcb.free());
                     vnet.free();
                 }
                 assert_eq!(generations.len(), 1);
                 drop(file);
-                assert!(kernel::memory() < memory, "nothing is kept of them");
+                assert!(kernel::memory() < memory, "their data is freed");
             });
         }
     }
 
-    fn after_another_load_the_numbers_are_others_and_the_hosts_is_0() {
+    fn reloading_the_module_changes_the_numbers_except_that_of_the_host() {
         connection(1);
         connection_in(Vnet::new(), 2);
         connection_in(Vnet::new(), 3);
@@ -97,7 +98,7 @@ scenarios! {
         assert_eq!(seen.len(), 40);
     }
 
-    fn a_network_stack_may_go_before_during_and_after_the_module() {
+    fn a_network_stack_can_be_removed_before_during_and_after_the_module_is_loaded() {
         let [before, during] = [Vnet::new(), Vnet::new()];
         before.free();
         let after = loaded(|| {
@@ -111,7 +112,7 @@ scenarios! {
         after.free();
     }
 
-    fn a_load_that_fails_knows_no_network_stack_any_more() {
+    fn a_failed_load_forgets_all_network_stacks() {
         let vnet = Vnet::new();
         kernel::other_device("tcpstats").unwrap();
         fails_with(kernel::load(), "ENOEXEC");
@@ -121,7 +122,7 @@ scenarios! {
         loaded(|| assert_eq!(records().len(), 0));
     }
 
-    fn network_stacks_come_and_go_under_readers() {
+    fn network_stacks_can_appear_and_disappear_while_readers_walk() {
         connection(1);
         loaded(|| {
             let done = AtomicBool::new(false);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Connections that appear, vanish and change while the module walks.
+//! Connections that appear, disappear and change during a walk.
 
 use tcpstats::key;
 
 use crate::help::{connection, connections, loaded, open_binary, ports, records, snapshot, walk_order};
 use crate::kernel::{self, At};
 
-/// Runs `change` when the walk is at that connection, from 1, and gives the
-/// ports that the walk found.
+/// Runs `change` when the walk is at connection `at`, counted from 1, and returns
+/// the ports that the walk finds.
 fn walk_with(at: u64, mut change: impl FnMut()) -> Vec<u16> {
     let mut step = 0;
     let hook = || {
@@ -35,16 +35,16 @@ scenarios! {
         });
     }
 
-    fn connections_that_vanish_ahead_of_the_walk_are_not_in_it() {
+    fn connections_removed_ahead_of_the_walk_are_not_reported() {
         let pcbs = connections(10);
         loaded(|| {
-            // At the third the walk is at port 8.
+            // The third connection of the walk has port 8.
             let found = walk_with(3, || pcbs[..4].iter().for_each(|pcb| assert!(pcb.free())));
             assert_eq!(found, [10, 9, 8, 7, 6, 5]);
         });
     }
 
-    fn connections_that_vanish_behind_the_walk_are_in_it() {
+    fn connections_removed_after_the_walk_has_passed_are_reported() {
         let pcbs = connections(10);
         loaded(|| {
             let found = walk_with(8, || pcbs[3..].iter().for_each(|pcb| assert!(pcb.free())));
@@ -53,31 +53,31 @@ scenarios! {
         });
     }
 
-    fn the_connection_that_is_looked_at_cannot_vanish() {
+    fn the_current_connection_of_a_walk_cannot_be_freed() {
         let pcbs = connections(3);
         loaded(|| {
             let mut tried = false;
             walk_with(2, || {
-                assert!(!pcbs[1].free(), "the second is locked");
-                assert!(pcbs[2].free(), "the first is not, any more");
+                assert!(!pcbs[1].free(), "the second connection is locked");
+                assert!(pcbs[2].free(), "the first connection is no longer locked");
                 tried = true;
             });
             assert!(tried);
-            assert!(pcbs[1].free(), "the walk is over");
+            assert!(pcbs[1].free(), "the walk has ended");
         });
     }
 
-    fn all_connections_but_one_can_vanish_in_the_middle() {
+    fn all_connections_but_the_current_one_can_be_freed_during_a_walk() {
         let pcbs = connections(500);
         loaded(|| {
-            let vanish = || assert_eq!(pcbs.iter().filter(|pcb| !pcb.free()).count(), 1);
-            let found = walk_with(250, vanish);
+            let free = || assert_eq!(pcbs.iter().filter(|pcb| !pcb.free()).count(), 1);
+            let found = walk_with(250, free);
             assert_eq!(found, walk_order(500)[..250]);
-            assert_eq!(records().len(), 1, "it was locked");
+            assert_eq!(records().len(), 1, "the locked connection");
         });
     }
 
-    fn a_connection_is_shown_as_it_is_when_the_walk_is_there() {
+    fn a_record_has_the_values_at_the_time_the_walk_visits_the_connection() {
         let pcbs = connections(4);
         loaded(|| {
             let mut step = 0;
@@ -93,7 +93,7 @@ scenarios! {
         });
     }
 
-    fn a_connection_that_is_dropped_before_the_walk_comes_there_is_safe() {
+    fn a_connection_that_is_dropped_ahead_of_the_walk_is_safe() {
         let pcbs = connections(4);
         loaded(|| {
             let drop_first = || {
@@ -104,7 +104,7 @@ scenarios! {
         });
     }
 
-    fn twice_as_many_connections_as_were_counted_are_all_in_it() {
+    fn twice_as_many_connections_as_expected_are_all_reported() {
         connections(1000);
         loaded(|| {
             let file = open_binary();
@@ -121,7 +121,7 @@ scenarios! {
         });
     }
 
-    fn fewer_connections_than_were_counted_are_no_error() {
+    fn fewer_connections_than_expected_are_not_an_error() {
         let pcbs = connections(2000);
         loaded(|| {
             let file = open_binary();
@@ -136,7 +136,7 @@ scenarios! {
         });
     }
 
-    fn probes_tell_of_the_snapshot_and_of_what_is_not_in_it() {
+    fn probes_report_snapshots_and_skipped_connections() {
         connections(5);
         loaded(|| {
             let file = open_binary();
@@ -144,8 +144,8 @@ scenarios! {
             let mut seen = Vec::new();
             let fired = |name: &str, arguments: &[u64]| {
                 // The first argument of the third is a pointer.
-                let says = if name == "record__skip" { arguments[1] } else { arguments[0] };
-                seen.push((name.to_owned(), says));
+                let value = if name == "record__skip" { arguments[1] } else { arguments[0] };
+                seen.push((name.to_owned(), value));
             };
             let (header, _) = kernel::with_probes(fired, || snapshot(&file));
             let names: Vec<_> = seen.iter().map(|(name, _)| name.as_str()).collect();
@@ -154,7 +154,7 @@ scenarios! {
                 ["snapshot__start", "record__skip", "record__skip", "record__skip", "snapshot__done"]
             );
             assert_eq!(seen[0].1, 1, "the first snapshot");
-            assert_eq!(seen[1].1, 2, "for the filter");
+            assert_eq!(seen[1].1, 2, "skipped because of the filter");
             assert_eq!(seen[4].1, header.sequence);
         });
     }

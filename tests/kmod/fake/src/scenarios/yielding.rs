@@ -66,7 +66,7 @@ scenarios! {
         connections(400);
         kernel::see_other_uids(false);
         loaded(|| {
-            Cred::user(1001).become_it();
+            Cred::user(1001).assume();
             kernel::clock_step(SLOW_NS);
             kernel::always_wants_cpu();
             assert_eq!(snapshot(&open_binary()).1.len(), 0);
@@ -249,7 +249,7 @@ scenarios! {
         loaded(|| {
             let file = open_binary();
             snapshot(&file);
-            assert_eq!(kernel::sysctl("hold_max_ns"), 0, "the clock stands still");
+            assert_eq!(kernel::sysctl("hold_max_ns"), 0, "the clock does not advance");
             // Three milliseconds at one connection, and fifty at another, during which the thread is preempted.
             let mut step = 0;
             let hook = || {
@@ -272,7 +272,7 @@ scenarios! {
         kernel::clock_step(0);
         loaded(|| {
             let ann = Cred::user(1001);
-            ann.become_it();
+            ann.assume();
             let file = open_binary();
             kernel::always_wants_cpu();
             let step = || kernel::advance(10_000);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The name of a file in directories that are kept open, so that the file can
-//! be reopened after privileges have been dropped.
+//! Paths whose directories are kept open, so that a file can be reopened after
+//! privileges have been dropped.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -37,8 +37,13 @@ impl FileId {
     /// # Errors
     /// Returns the error of fstat(2).
     pub fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+        Ok(Self::of_metadata(&file.metadata()?))
+    }
+
+    /// Returns the identity of the file with this metadata.
+    #[must_use]
+    pub fn of_metadata(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
     #[allow(clippy::useless_conversion, reason = "the members' types differ between systems")]
@@ -47,16 +52,16 @@ impl FileId {
     }
 }
 
-/// Whether the path of a [`Place`] still leads to the directories that are
+/// Whether an [`AnchoredPath`] still leads through the directories that are
 /// open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum DirectoryState {
     /// It does, or the sandbox does not allow the check.
     Current,
     /// The path of a directory now leads to another directory.
     Replaced(PathBuf),
     /// The path of a directory no longer exists.
-    Gone(PathBuf),
+    Removed(PathBuf),
 }
 
 /// A name in an open directory.
@@ -99,14 +104,14 @@ impl Hop {
 
     /// Looks up the path of the directory from the root directory, which is
     /// open too, because Capsicum does not allow absolute paths.
-    fn standing(&self, root: &OwnedFd) -> Standing {
+    fn directory_state(&self, root: &OwnedFd) -> DirectoryState {
         let relative = self.path.strip_prefix("/").unwrap_or(&self.path);
         let relative = if relative == Path::new("") { Path::new(".") } else { relative };
         let named = fstatat(root, relative, AtFlags::empty()).map(|status| FileId::from(&status));
         match (self.id(), named) {
-            (Some(open), Ok(named)) if open != named => Standing::Replaced(self.path.clone()),
-            (_, Err(Errno::ENOENT | Errno::ENOTDIR)) => Standing::Gone(self.path.clone()),
-            _ => Standing::Current,
+            (Some(open), Ok(named)) if open != named => DirectoryState::Replaced(self.path.clone()),
+            (_, Err(Errno::ENOENT | Errno::ENOTDIR)) => DirectoryState::Removed(self.path.clone()),
+            _ => DirectoryState::Current,
         }
     }
 
@@ -115,15 +120,15 @@ impl Hop {
     }
 }
 
-/// The name of a file, and the directories that lead to the file: more than one
-/// if the name is a symbolic link.
-pub struct Place {
+/// The path of a file, and the open directories that lead to the file: more than
+/// one if the path is a symbolic link.
+pub struct AnchoredPath {
     path: PathBuf,
     root: OwnedFd,
     hops: Vec<Hop>,
 }
 
-impl Place {
+impl AnchoredPath {
     /// Opens the directory of the path and, if the path is a symbolic link, the
     /// directories to which the link leads.
     ///
@@ -196,15 +201,15 @@ impl Place {
 
     /// Returns whether the path still leads to the directories that are open.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn directory_state(&self) -> DirectoryState {
         for hop in &self.hops {
-            match hop.standing(&self.root) {
+            match hop.directory_state(&self.root) {
                 // If the link was changed, the directories after it no longer matter.
-                Standing::Current if hop.is_unchanged() => (),
-                standing => return standing,
+                DirectoryState::Current if hop.is_unchanged() => (),
+                state => return state,
             }
         }
-        Standing::Current
+        DirectoryState::Current
     }
 
     /// Returns the identities of the directories.
@@ -215,7 +220,7 @@ impl Place {
 
     /// Returns the path of the first directory that is not in `granted`.
     #[must_use]
-    pub fn beyond(&self, granted: &[FileId]) -> Option<&Path> {
+    pub fn first_outside(&self, granted: &[FileId]) -> Option<&Path> {
         let is_granted = |hop: &&Hop| hop.id().is_some_and(|id| granted.contains(&id));
         self.hops.iter().find(|hop| !is_granted(hop)).map(|hop| hop.path.as_path())
     }
