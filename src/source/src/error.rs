@@ -5,7 +5,6 @@
 use std::error::Error as StdError;
 use std::io;
 
-use nix::errno::Errno;
 use tcpstats::frame::FrameError;
 use tcpstats::stream::StreamError;
 use thiserror::Error;
@@ -102,13 +101,10 @@ fn described(error: &(dyn StdError + 'static)) -> String {
     }
 }
 
-/// Returns the description of an error number.
+/// Returns the description of an error number, as strerror(3).
 fn describe(number: i32) -> String {
-    match Errno::from_raw(number) {
-        // Not known to nix: use the description of the C library.
-        Errno::UnknownErrno => io::Error::from_raw_os_error(number).to_string(),
-        errno => errno.desc().to_owned(),
-    }
+    let text = io::Error::from_raw_os_error(number).to_string();
+    text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]
@@ -124,6 +120,8 @@ mod tests {
         let cause = StreamError::Bad { offset: 7, error: FrameError::NoMagic };
         let error = Error::Frame { name: "x.bin".into(), cause };
         assert_eq!(report(&error), "source x.bin: at byte 7: no frame starts here (bad magic)");
+        let error = io::Error::from(nix::errno::Errno::ELOOP);
+        assert_eq!(report(&error), "Too many levels of symbolic links", "as strerror(3)");
         let error = Error::Dump(io::Error::other("out of replies"));
         assert_eq!(report(&error), "source sock_diag: the kernel's dump failed: out of replies");
     }
