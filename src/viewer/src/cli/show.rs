@@ -2,64 +2,87 @@
 
 //! `tcpstats show`: one snapshot as a table.
 
+#![allow(clippy::doc_markdown, reason = "the comments on arguments are the text of --help")]
+
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
+use anyhow::{Context, Result, anyhow};
+use clap::ValueHint;
 use tcpstats::frame::flag;
 use tcpstats::text::Text;
 use tcpstats::{Columns, Field, Header, Record, json, key};
-use tcpstats_source::Sentence;
 
-use crate::cli;
-use crate::live::{Live, Snapshot};
-use crate::output::{self, Stdout};
+use crate::live::{Live, LiveArgs};
+use crate::output::{self, STANDARD_OUTPUT, Stdout};
+use crate::snapshot::Snapshot;
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
 
-/// What the table shows unless told otherwise.
+/// The arguments of `tcpstats show`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The source and the filter.
+    #[command(flatten)]
+    pub live: LiveArgs,
+    /// Show COLUMNS: basic, all, or a comma-separated list of fields
+    #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS", value_hint = ValueHint::Other)]
+    pub columns: Option<String>,
+    /// Print exact numbers, in bytes and microseconds, as in a log
+    #[arg(short, long)]
+    pub numbers: bool,
+    /// Print JSON Lines, one object for each connection, with all fields unless -o is given
+    #[arg(long, conflicts_with = "numbers")]
+    pub json: bool,
+}
+
+/// The default columns of the table.
 const COLUMNS: &str = "state,laddr,lport,faddr,fport,srtt,snd_cwnd,inflight,snd_cc,rcv_cc,rexmit_packs,cc";
 
 /// Takes a snapshot and prints it.
-pub fn run(asked: &cli::Show) -> Result<ExitCode, Sentence> {
-    let filter = asked.live.filter.as_deref().map(tcpstats_source::parse_filter).transpose();
-    let filter = filter.map_err(|error| error.to_string())?;
-    let columns = match &asked.columns {
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let filter = args.live.filter()?;
+    let columns = match &args.columns {
         Some(list) => columns(list)?,
-        None if asked.json => Columns::all(),
+        None if args.json => Columns::all(),
         None => columns(COLUMNS)?,
     };
-    let mut live = Live::open(asked.live.source.as_deref(), filter)?;
-    let mut snapshot = live.last()?.ok_or("the source has no whole snapshot in it")?;
-    snapshot.records.sort_by_cached_key(place);
-    let missing = missing(&snapshot.header);
-    let mut to = BufWriter::new(Stdout::open().map_err(|error| output::failed(&error))?);
-    let written = if asked.json {
-        if let Some(sentence) = &missing {
-            output::complain(sentence);
+    let mut live = Live::open(args.live.source.as_deref(), filter)?;
+    let mut snapshot = live.last()?.context("the source has no complete snapshot")?;
+    snapshot.records.sort_by_cached_key(sort_key);
+    let warning = warning(&snapshot.header);
+    let mut to = BufWriter::new(Stdout::open().context(STANDARD_OUTPUT)?);
+    let written = if args.json {
+        if let Some(warning) = &warning {
+            output::print_error(warning);
         }
         write_json(&mut to, &columns, &snapshot)
     } else {
-        let shown: Vec<_> = columns.fields().filter(|field| is_shown(field, asked, &snapshot)).collect();
-        let cell = if asked.numbers { units::exact } else { units::readable };
+        let shown: Vec<_> = columns.fields().filter(|field| is_shown(field, args, &snapshot)).collect();
+        let cell = if args.numbers { units::exact } else { units::readable };
         let written = write_table(&mut to, &shown, cell, &snapshot);
-        written.and_then(|()| missing.map_or(Ok(()), |sentence| writeln!(to, "{sentence}")))
+        written.and_then(|()| warning.map_or(Ok(()), |warning| writeln!(to, "{warning}")))
     };
     output::end(written.and_then(|()| to.flush()))
 }
 
-/// Reads a list of columns.
-pub fn columns(list: &str) -> Result<Columns, Sentence> {
-    Columns::parse(list).map_err(|error| format!("-o \"{list}\": {error}"))
+/// Parses the value of `-o`.
+///
+/// # Errors
+/// Returns an error that names the column.
+pub fn columns(list: &str) -> Result<Columns> {
+    Columns::parse(list).map_err(|unknown| anyhow!("-o \"{list}\": {unknown}"))
 }
 
-/// A column that no connection has is shown only where it was named.
-fn is_shown(field: &Field, asked: &cli::Show, snapshot: &Snapshot) -> bool {
-    let named = asked.columns.as_ref().is_some_and(|list| list != "basic" && list != "all");
+/// Returns whether a column is shown.  One that is empty for all connections is
+/// shown only if it was named.
+fn is_shown(field: &Field, args: &Args, snapshot: &Snapshot) -> bool {
+    let named = args.columns.as_ref().is_some_and(|list| list != "basic" && list != "all");
     named || snapshot.records.is_empty() || snapshot.records.iter().any(|record| record.has(field))
 }
 
-/// Where a connection stands in the order: by state, then by what it is.
-fn place(record: &Record) -> impl Ord + use<> {
+/// Returns the key by which connections are sorted.
+fn sort_key(record: &Record) -> impl Ord + use<> {
     let state = record.get(key::state).map(|state| state.0);
     let local = (record.get(key::lport), record.get(key::laddr));
     (state, local, record.get(key::faddr), record.get(key::fport), record.get(key::gencnt))
@@ -89,19 +112,21 @@ fn write_json(to: &mut impl Write, columns: &Columns, snapshot: &Snapshot) -> io
     Ok(())
 }
 
-/// What a reader of the table must know to trust it.
-fn missing(header: &Header) -> Option<Sentence> {
+/// Returns a warning if the snapshot is incomplete.
+fn warning(header: &Header) -> Option<String> {
     let Header { seen, matched, missed, .. } = header;
     if *missed > 0 || header.flags & flag::TRUNCATED != 0 {
         return Some(format!(
-            "missing: {missed} of {matched} matching connections, of {seen} seen, for want of memory or by a limit"
+            "missing: {missed} of {matched} matching connections ({seen} seen), because of a limit or a lack of memory"
         ));
     }
     if header.flags & flag::CHANGED_ONLY != 0 {
-        return Some("missing: what did not change, which this log does not repeat in every snapshot".into());
+        return Some(
+            "missing: connections that did not change, which this log does not repeat in every snapshot".into(),
+        );
     }
     (header.flags & flag::INTERRUPTED != 0).then(|| {
-        format!("the tables changed during the walk: of {seen} connections seen some may be missing or stand twice")
+        format!("the kernel's tables changed during the walk: some of {seen} connections may be missing or duplicated")
     })
 }
 
@@ -121,24 +146,24 @@ mod tests {
     }
 
     #[test]
-    fn listeners_stand_first_and_ports_ascend() {
+    fn listeners_come_first_and_ports_ascend() {
         let mut records = [
             record(State::ESTABLISHED, 443),
             record(State::LISTEN, 443),
             record(State::ESTABLISHED, 22),
             Record::new(),
         ];
-        records.sort_by_cached_key(place);
+        records.sort_by_cached_key(sort_key);
         let ports: Vec<_> = records.iter().map(|record| record.get(key::lport)).collect();
         assert_eq!(ports, [None, Some(443), Some(22), Some(443)]);
     }
 
     #[test]
-    fn what_is_missing_is_said() {
-        assert_eq!(missing(&Header { seen: 9, matched: 5, ..Header::default() }), None);
+    fn an_incomplete_snapshot_causes_a_warning() {
+        assert_eq!(warning(&Header { seen: 9, matched: 5, ..Header::default() }), None);
         let truncated = Header { seen: 9, matched: 5, missed: 2, flags: flag::TRUNCATED, ..Header::default() };
-        assert!(missing(&truncated).unwrap().starts_with("missing: 2 of 5 matching connections, of 9 seen"));
-        assert!(missing(&Header { flags: flag::INTERRUPTED, ..Header::default() }).is_some());
+        assert!(warning(&truncated).unwrap().starts_with("missing: 2 of 5 matching connections (9 seen)"));
+        assert!(warning(&Header { flags: flag::INTERRUPTED, ..Header::default() }).is_some());
     }
 
     #[test]

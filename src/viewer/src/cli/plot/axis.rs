@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Axes: round numbers at the ticks, and units that keep them short.
+//! Axes, with ticks at round numbers and units that keep the labels short.
 
 use time::OffsetDateTime;
 
 use super::bins::seconds;
 
-/// What an axis measures.
+/// The quantity that an axis measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantity {
     /// Bytes.
@@ -20,7 +20,7 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// Units, each with how much of the quantity it is, the largest first.
+    /// Returns the units and their sizes, the largest first.
     pub fn units(self) -> &'static [(&'static str, f64)] {
         match self {
             Self::Bytes => &[("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0)],
@@ -31,75 +31,77 @@ impl Quantity {
     }
 }
 
-/// A place on an axis with its text.
+/// A tick of an axis, with its label.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tick {
-    /// In the quantity of the axis.
+    /// The position, in the quantity of the axis.
     pub value: f64,
-    /// In the axis's unit.
+    /// The label, in the unit of the axis.
     pub text: String,
 }
 
-/// About so many ticks are at least two.
-pub const FEWEST: f64 = 2.5;
+/// The lowest approximate number of ticks for which there are at least two.
+pub const TICKS_MIN: f64 = 2.5;
 
-/// An axis from 0 up.
+/// An axis that starts at 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// Its end, a little above the highest value.
+    /// The end, slightly above the highest value.
     pub top: f64,
-    /// The unit of the ticks' texts.
+    /// The unit of the labels.
     pub unit: &'static str,
-    /// From 0.
+    /// The ticks, from 0.
     pub ticks: Vec<Tick>,
 }
 
 impl Axis {
-    /// One that reaches that value, with about so many ticks, at least
-    /// [`FEWEST`].
+    /// Returns an axis up to a value, with about `ticks` ticks (at least
+    /// [`TICKS_MIN`]).
     pub fn up_to(quantity: Quantity, highest: f64, ticks: f64) -> Self {
         let highest = if highest > 0.0 { highest } else { 1.0 };
         let whole = |unit: &&(&str, f64)| highest >= unit.1;
         let units = quantity.units();
         let (unit, scale) = units.iter().find(whole).or(units.last()).copied().unwrap_or(("", 1.0));
-        let least = if quantity == Quantity::Segments { 1.0 } else { 0.0 };
-        let step = round_up(highest / ticks).max(least);
+        let min = if quantity == Quantity::Segments { 1.0 } else { 0.0 };
+        let step = round_up(highest / ticks).max(min);
         let top = highest * 1.06;
         Self { top, unit, ticks: every(step, top, scale) }
     }
 }
 
-/// The least of 1, 2, 5, 10, 20, … and of 0.5, 0.2, … that is no less.
-pub fn round_up(least: f64) -> f64 {
-    let decade = 10f64.powf(least.log10().floor());
+/// Returns the smallest of the numbers …, 0.2, 0.5, 1, 2, 5, 10, 20, … that is not
+/// below `min`.
+pub fn round_up(min: f64) -> f64 {
+    let decade = 10f64.powf(min.log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * decade);
-    // What is a step but for rounding is that step.
-    steps.into_iter().find(|step| *step >= least * (1.0 - 1e-9)).unwrap_or(least)
+    // Allow for rounding errors.
+    steps.into_iter().find(|step| *step >= min * (1.0 - 1e-9)).unwrap_or(min)
 }
 
-/// Ticks from 0 up to the end, told in a unit of that size.
+/// Returns the ticks from 0 to the end, with labels in a unit of this size.
 fn every(step: f64, end: f64, unit: f64) -> Vec<Tick> {
     let decimals = decimals_of(step / unit);
-    let places = (0..).map(|number| f64::from(number) * step).take_while(|value| *value <= end * (1.0 + 1e-9));
-    places.map(|value| Tick { value, text: format!("{:.decimals$}", value / unit) }).collect()
+    let values = (0..).map(|number| f64::from(number) * step).take_while(|value| *value <= end * (1.0 + 1e-9));
+    values.map(|value| Tick { value, text: format!("{:.decimals$}", value / unit) }).collect()
 }
 
-/// How many decimals tell a multiple of the step, itself 1, 2 or 5 of a decade.
+/// Returns the number of decimals that multiples of the step need.  The first digit
+/// of the step is 1, 2 or 5.
 fn decimals_of(step: f64) -> usize {
     (0..9).find(|decimals| step * 10f64.powi(*decimals) >= 1.0 - 1e-9).map_or(9, i32::unsigned_abs) as usize
 }
 
-/// The axis of time that all panels share.
+/// The time axis that all panels share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimeAxis {
-    /// What it tells.
+    /// The label of the axis.
     pub label: String,
-    /// In seconds since the start.
+    /// The ticks, in seconds since the start.
     pub ticks: Vec<Tick>,
 }
 
 impl TimeAxis {
-    /// The time since the start, with about so many ticks.
+    /// Returns an axis of the time since the start, with about `ticks` ticks.
     pub fn since_start(span_ns: u64, ticks: f64) -> Self {
         let span = seconds(span_ns);
         let (unit, size) = match span {
@@ -111,37 +113,37 @@ impl TimeAxis {
         Self { label: format!("time since the start ({unit})"), ticks: every(step, span, size) }
     }
 
-    /// The time of day in UTC.
+    /// Returns an axis of the time of day in UTC, with about `ticks` ticks.
     pub fn utc(start_ns: u64, span_ns: u64, ticks: f64) -> Self {
         const STEPS: [u32; 21] = [
             1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800,
             432_000, 864_000,
         ];
-        let least = seconds(span_ns) / ticks;
-        let step = match STEPS.map(f64::from).into_iter().find(|step| *step >= least) {
-            Some(step) if least > 0.5 => step,
-            Some(_) => round_up(least),
-            None => round_up(least / 86_400.0) * 86_400.0,
+        let min = seconds(span_ns) / ticks;
+        let step = match STEPS.map(f64::from).into_iter().find(|step| *step >= min) {
+            Some(step) if min > 0.5 => step,
+            Some(_) => round_up(min),
+            None => round_up(min / 86_400.0) * 86_400.0,
         };
-        // Ticks are counted from a recent day: a double holds no more digits.
+        // A double cannot represent the time since the epoch exactly, so ticks count from a recent day.
         let whole = start_ns / 1_000_000_000 / 864_000 * 864_000;
         let offset = seconds(start_ns - whole * 1_000_000_000);
         let first = (offset / step).ceil() * step;
-        let places = (0..).map(|number| first + f64::from(number) * step);
-        let ticks = places.take_while(|place| *place <= offset + seconds(span_ns));
-        let text = |place: f64| clock(whole, place, step);
+        let times = (0..).map(|number| first + f64::from(number) * step);
+        let ticks = times.take_while(|time| *time <= offset + seconds(span_ns));
+        let text = |time: f64| time_of_day(whole, time, step);
         Self {
             label: "UTC".to_owned(),
-            ticks: ticks.map(|place| Tick { value: place - offset, text: text(place) }).collect(),
+            ticks: ticks.map(|time| Tick { value: time - offset, text: text(time) }).collect(),
         }
     }
 }
 
-/// The time of day that is so many seconds after whole seconds since the
-/// epoch, as exact as the step needs.
-fn clock(whole: u64, place: f64, step: f64) -> String {
+/// Formats a time, in seconds after `whole` seconds since the epoch, with the
+/// precision that the step needs.
+fn time_of_day(whole: u64, time: f64, step: f64) -> String {
     let decimals = decimals_of(step);
-    let rounded = format!("{place:.decimals$}");
+    let rounded = format!("{time:.decimals$}");
     let (seconds, fraction) = rounded.split_once('.').map_or((rounded.as_str(), ""), |(one, other)| (one, other));
     let at = date(whole + seconds.parse::<u64>().unwrap_or(0));
     if step >= 86_400.0 {
@@ -154,7 +156,7 @@ fn clock(whole: u64, place: f64, step: f64) -> String {
     }
 }
 
-/// Date and time in UTC, `2026-11-23 15:04:05.678 UTC`.
+/// Returns the date and time in UTC, as in `2026-11-23 15:04:05.678 UTC`.
 pub fn wall_clock(ns: u64) -> String {
     let at = date(ns / 1_000_000_000);
     let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
@@ -167,7 +169,7 @@ fn date(seconds: u64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// A length of time as people say it.
+/// Formats a duration with a unit.
 pub fn duration(ns: u64) -> String {
     let (number, unit) = match seconds(ns) {
         span @ ..0.0995 => (span * 1e3, "ms"),
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_round_and_in_a_fitting_unit() {
+    fn ticks_are_round_numbers_in_a_suitable_unit() {
         let axis = Axis::up_to(Quantity::Bytes, 212_856.0, 4.0);
         assert_eq!((axis.unit, texts(&axis.ticks)), ("kB", vec!["0", "100", "200"]));
         let axis = Axis::up_to(Quantity::Microseconds, 2_300.0, 4.0);
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_since_the_start_is_told_in_seconds_minutes_or_hours() {
+    fn the_time_since_the_start_is_in_seconds_minutes_or_hours() {
         let axis = |span: u64| TimeAxis::since_start(span * 1_000_000_000, 5.0);
         assert_eq!(axis(25).label, "time since the start (s)");
         assert_eq!(texts(&axis(25).ticks), ["0", "5", "10", "15", "20", "25"]);
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_day_is_told_as_exactly_as_the_ticks_need() {
+    fn the_time_of_day_has_the_precision_that_the_ticks_need() {
         // 2026-11-23 15:04:05.678 UTC
         let start_ns = 1_795_446_245_678_000_000;
         assert_eq!(wall_clock(start_ns), "2026-11-23 15:04:05.678 UTC");
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_of_time_are_told_shortly() {
+    fn durations_are_short() {
         assert_eq!(duration(1_234_000), "1.2 ms");
         assert_eq!(duration(25_000_000_000), "25 s");
         assert_eq!(duration(600_000_000_000), "10 min");
@@ -234,8 +236,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_axis_reaches_what_it_shows_with_a_few_ticks_that_differ(
-            highest in 1e-3..1e15f64, ticks in FEWEST..6.0,
+        fn an_axis_reaches_its_highest_value_and_has_a_few_different_ticks(
+            highest in 1e-3..1e15f64, ticks in TICKS_MIN..6.0,
         ) {
             for quantity in [Quantity::Bytes, Quantity::BitRate, Quantity::Microseconds] {
                 let axis = Axis::up_to(quantity, highest, ticks);

@@ -1,105 +1,104 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What a picture shows, be it printed or a page: panels over one axis of
-//! time, with their curves and how these look.
+//! The contents of a plot, independent of the output format: panels over one time
+//! axis, with their curves.
 
 use super::axis::{Quantity, TimeAxis, duration, wall_clock};
-use super::choice::Choice;
 use super::line::Point;
+use super::selection::Selection;
 use super::trace::Trace;
 use crate::throughput::{RECEIVED, SENT};
 
-/// The whole picture.
+/// A plot.
 pub struct Figure {
-    /// Which connection, or how many.
+    /// The name of the connection, or the number of connections.
     pub title: String,
-    /// When, how long, and of what.
+    /// The start, the duration, and the number of records.
     pub subtitle: String,
-    /// What the picture does not show.
+    /// Remarks about what the plot does not show.
     pub notes: Vec<String>,
-    /// Where it begins, in nanoseconds since the UNIX epoch.
+    /// The start, in nanoseconds since the UNIX epoch.
     pub start_ns: u64,
-    /// How long it is.
+    /// The duration in nanoseconds.
     pub span_ns: u64,
-    /// Its axis of time.
+    /// The time axis.
     pub time: TimeAxis,
-    /// The connections that look apart in all panels; empty where there is
-    /// one.
+    /// The connections and their styles, if there are several.
     pub legend: Vec<(String, Look)>,
-    /// From top to bottom.
+    /// The panels from top to bottom.
     pub panels: Vec<Panel>,
 }
 
-/// One of the diagrams.
+/// A panel.
 pub struct Panel {
-    /// What it shows.
+    /// The title.
     pub title: String,
-    /// What its axis measures.
+    /// The quantity of the axis.
     pub quantity: Quantity,
-    /// How high it is beside the others.
+    /// The height relative to the other panels.
     pub weight: f64,
-    /// What is drawn, the first in front.
+    /// The curves, the first in front.
     pub curves: Vec<Curve>,
-    /// The area between two lines around a curve.
+    /// An area around the first curve.
     pub band: Option<Band>,
-    /// Why there is nothing in it.
+    /// The message that is shown instead of curves.
     pub message: Option<String>,
 }
 
-/// A line in a panel, or what stands there instead.
+/// A curve of a panel.
 pub struct Curve {
-    /// Its name.
+    /// The label.
     pub label: String,
-    /// How it looks.
+    /// The style.
     pub look: Look,
-    /// How points become a drawing.
+    /// The way in which points are drawn.
     pub form: Form,
-    /// Whether the axis reaches all of it: where not, half as much again as
-    /// the others need.
+    /// Whether the axis includes the complete curve.  Otherwise it extends to at most
+    /// 1.5 times the maximum of the other curves.
     pub leads: bool,
-    /// Unbroken pieces.
+    /// The uninterrupted pieces.
     pub pieces: Vec<Vec<Point>>,
 }
 
-/// Pieces of a line below and of one above.
+/// The area between two lines.
 pub struct Band {
-    /// What it means.
+    /// The label of the area.
     pub label: &'static str,
-    /// Names of its edges, the lower one's first.
+    /// The labels of the lower and the upper edge.
     pub labels: [&'static str; 2],
     /// The lower edge.
     pub low: Vec<Vec<Point>>,
-    /// The upper edge, with as many pieces.
+    /// The upper edge, with the same number of pieces.
     pub high: Vec<Vec<Point>>,
 }
 
-/// How points become a drawing.
+/// The way in which points are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A line through the points.
     Line,
-    /// Each value until the next point.
+    /// A step function: each value is valid until the next point.
     Steps,
-    /// A bar up to each point.
+    /// A bar from the axis to each point.
     Stems,
 }
 
-/// How a curve looks, also where there are no colours.
+/// The style of a curve, which can be distinguished without colours too.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
-    /// On white.
+    /// The colour on white.
     pub color: &'static str,
-    /// On black.
+    /// The colour on black.
     pub dark: &'static str,
-    /// Width of the line.
+    /// The width of the line.
     pub width: f64,
-    /// Lengths drawn and left out in turn; empty for a whole line.
+    /// The lengths of dashes and gaps; empty for a solid line.
     pub dash: &'static [u32],
-    /// Which of [`MARKERS`] stands on the line here and there.
+    /// The index in [`MARKERS`] of the marker on the line.
     pub marker: Option<usize>,
 }
 
-/// Markers in SVG, about 8 wide around 0,0.
+/// Markers as SVG paths, about 8 pixels wide and centred at the origin.
 pub const MARKERS: [&str; 8] = [
     "M-3.5,0a3.5,3.5 0 1,0 7,0a3.5,3.5 0 1,0 -7,0z",
     "M-3,-3h6v6h-6z",
@@ -120,8 +119,8 @@ const LIMIT: Look = look("#c2410c", "#fb923c", 1.4, &[7, 4]);
 const FAINT: Look = look("#525252", "#bdbdbd", 1.2, &[2, 3]);
 const LOSS: Look = look("#b91c1c", "#f87171", 2.0, &[]);
 
-/// Connections side by side: colours that differ also in how dark they are.
-const CONNECTIONS: [Look; MOST as usize] = [
+/// The styles of several connections, whose colours differ in lightness too.
+const CONNECTIONS: [Look; CONNECTIONS_MAX as usize] = [
     look("#08519c", "#6baed6", 1.5, &[]),
     look("#d95f02", "#fdae6b", 1.5, &[8, 3]),
     look("#1b7837", "#7fbf7b", 1.5, &[3, 2]),
@@ -132,43 +131,44 @@ const CONNECTIONS: [Look; MOST as usize] = [
     look("#3690c0", "#a6d8e8", 1.5, &[4, 4]),
 ];
 
-/// The most connections that one picture can hold apart.
-pub const MOST: u8 = 8;
+/// The maximum number of connections in one plot.
+pub const CONNECTIONS_MAX: u8 = 8;
 
 impl Figure {
-    /// The picture of what was read; `bin_ns` is the length of the intervals
-    /// in which throughput and retransmissions were summed.
-    pub fn of(choice: &Choice, traces: Vec<Trace>, bin_ns: u64, time: TimeAxis) -> Self {
+    /// Returns the plot of connections.  `bin_ns` is the length of the intervals over
+    /// which throughput and retransmissions are summed.
+    pub fn of(selection: &Selection, traces: Vec<Trace>, bin_ns: u64, time: TimeAxis) -> Self {
         let many = traces.len();
         let title = match traces.as_slice() {
-            [trace] => trace.chosen.to_string(),
+            [trace] => trace.connection.to_string(),
             _ => format!("{many} TCP connections"),
         };
         let names: std::collections::BTreeSet<_> = traces.iter().flat_map(|trace| trace.names.iter()).collect();
         let names: Vec<_> = names.into_iter().filter(|name| !name.is_empty()).map(String::as_str).collect();
         let records: u64 = traces.iter().map(|trace| trace.records).sum();
         let mut subtitle =
-            vec![wall_clock(choice.start_wall_ns), duration(choice.span_ns), format!("{records} records")];
+            vec![wall_clock(selection.start_wall_ns), duration(selection.span_ns), format!("{records} records")];
         if !names.is_empty() {
             subtitle.push(names.join(", "));
         }
         let mut notes = Vec::new();
-        if choice.of > many {
-            let which =
-                if many == 1 { "the one that sent most".to_owned() } else { format!("the {many} that sent most") };
-            notes.push(format!("{which} of {} connections", choice.of));
+        if selection.candidates > many {
+            let which = if many == 1 { "the connection".to_owned() } else { format!("the {many} connections") };
+            notes.push(format!("{which} that sent most, of {}", selection.candidates));
         }
-        if choice.connections.iter().any(|chosen| chosen.number.is_some()) {
-            notes.push("numbered in the order of time: connections of the same name before and after a reboot".into());
+        if selection.connections.iter().any(|selected| selected.number.is_some()) {
+            notes.push(
+                "numbered in chronological order: connections with the same name, before and after a reboot".into(),
+            );
         }
-        if let Some(stepped) = &choice.stepped {
-            notes.push(format!("{stepped}; the axis of time does not count that"));
+        if let Some(steps) = &selection.clock_steps {
+            notes.push(format!("{steps}; the time axis excludes this"));
         }
         let has_counter = traces.iter().any(Trace::has_counter);
         let (legend, panels) = if many == 1 {
-            (Vec::new(), traces.into_iter().flat_map(|trace| alone(trace, bin_ns)).collect())
+            (Vec::new(), traces.into_iter().flat_map(|trace| panels_of_one(trace, bin_ns)).collect())
         } else {
-            side_by_side(traces, bin_ns)
+            panels_of_several(traces, bin_ns)
         };
         let is_throughput = |panel: &Panel| panel.quantity == Quantity::BitRate;
         let (mut panels, empty): (Vec<Panel>, Vec<Panel>) =
@@ -181,7 +181,16 @@ impl Figure {
             panels.clear();
         }
         let subtitle = subtitle.join(" · ");
-        Self { title, subtitle, notes, start_ns: choice.start_wall_ns, span_ns: choice.span_ns, time, legend, panels }
+        Self {
+            title,
+            subtitle,
+            notes,
+            start_ns: selection.start_wall_ns,
+            span_ns: selection.span_ns,
+            time,
+            legend,
+            panels,
+        }
     }
 }
 
@@ -190,11 +199,11 @@ impl Panel {
         Self { title: title.into(), quantity, weight, curves, band: None, message: None }
     }
 
-    /// Says why there is no throughput.
+    /// Replaces the panel with a message that explains why there is no throughput.
     fn explain(&mut self, has_counter: bool) {
         let fields = || SENT.iter().chain(&RECEIVED).copied().collect::<Vec<_>>().join(", ");
         let message = if has_counter {
-            "no two records follow each other closely enough".to_owned()
+            "no two records are close enough to each other".to_owned()
         } else {
             format!("the log has no byte counter ({})", fields())
         };
@@ -212,7 +221,7 @@ impl Panel {
         self.curves.iter().any(|curve| !curve.pieces.is_empty())
     }
 
-    /// The highest value that its axis reaches.
+    /// Returns the highest value that the axis must include.
     pub fn highest(&self) -> f64 {
         let highest = |pieces: &[Vec<Point>]| pieces.iter().flatten().fold(0.0, |top, point| point.value.max(top));
         let of = |leads| {
@@ -231,10 +240,10 @@ impl Curve {
     }
 }
 
-/// The panels of one connection.
-fn alone(trace: Trace, bin_ns: u64) -> Vec<Panel> {
+/// Returns the panels of one connection.
+fn panels_of_one(trace: Trace, bin_ns: u64) -> Vec<Panel> {
     let per = duration(bin_ns);
-    // What is received is drawn where it matters.
+    // The bytes received are plotted unless they are negligible.
     let is_receiver = trace.received.total() * 50.0 > trace.sent.total();
     let mut throughput =
         vec![Curve { form: Form::Steps, ..Curve::line(trace.sent_from, MAIN, bits(trace.sent.rates())) }];
@@ -278,8 +287,8 @@ fn alone(trace: Trace, bin_ns: u64) -> Vec<Panel> {
     panels
 }
 
-/// The panels of several connections, and what tells these apart.
-fn side_by_side(traces: Vec<Trace>, bin_ns: u64) -> (Vec<(String, Look)>, Vec<Panel>) {
+/// Returns the panels of several connections, and the legend.
+fn panels_of_several(traces: Vec<Trace>, bin_ns: u64) -> (Vec<(String, Look)>, Vec<Panel>) {
     let per = duration(bin_ns);
     let sent: f64 = traces.iter().map(|trace| trace.sent.total()).sum();
     let received: f64 = traces.iter().map(|trace| trace.received.total()).sum();
@@ -297,13 +306,13 @@ fn side_by_side(traces: Vec<Trace>, bin_ns: u64) -> (Vec<(String, Look)>, Vec<Pa
     let mut legend = Vec::new();
     for (number, (trace, look)) in traces.into_iter().zip(CONNECTIONS).enumerate() {
         let look = Look { marker: Some(number), ..look };
-        let label = trace.chosen.to_string();
-        let moved = if is_receiver { trace.received } else { trace.sent };
+        let label = trace.connection.to_string();
+        let transferred = if is_receiver { trace.received } else { trace.sent };
         let curves = [
             (Form::Line, trace.snd_cwnd.finish()),
             (Form::Line, trace.inflight.finish()),
             (Form::Line, trace.srtt.finish()),
-            (Form::Steps, bits(moved.rates())),
+            (Form::Steps, bits(transferred.rates())),
             (Form::Stems, trace.rexmit.counts()),
         ];
         for (panel, (form, pieces)) in panels.iter_mut().zip(curves) {
@@ -314,7 +323,7 @@ fn side_by_side(traces: Vec<Trace>, bin_ns: u64) -> (Vec<(String, Look)>, Vec<Pa
     (legend, panels)
 }
 
-/// Bytes as bits.
+/// Converts bytes to bits.
 fn bits(mut pieces: Vec<Vec<Point>>) -> Vec<Vec<Point>> {
     pieces.iter_mut().flatten().for_each(|point| point.value *= 8.0);
     pieces

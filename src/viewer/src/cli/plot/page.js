@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Draws `figure` with uPlot: a plot a panel, with one cursor and one zoom.
+// Draws `figure` with uPlot: one plot for each panel, with a common cursor and zoom.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let printing = false;
-// On white and on black, as page.css has them: a canvas is drawn before its
-// print style holds.
+// Colours on white and on black, as in page.css.  A canvas is drawn before the print
+// style applies, so the script has to choose them.
 const inks = { ink: ["#000", "#e8e8e8"], dim: ["#555", "#a0a0a0"], grid: ["#e4e4e4", "#2c3036"] };
 const pick = ([light, onDark]) => (dark.matches && !printing ? onDark : light);
 
-// Times are seconds since the start, or since 1970 where the day is told.
+// Times are seconds since the start, or since the UNIX epoch with --utc.
 const origin = figure.utc ? figure.start : 0;
 
-// In the page they are differences in microseconds.
+// In `figure`, times are differences in microseconds.
 function table(curve) {
   let at = 0;
   return [curve.times.map((step) => origin + (at += step) / 1e6), curve.values];
 }
 
-// A number in the unit that keeps it short, or in that of another number.
-function reading(value, units, like = value, digits = 4) {
+// Formats a number in a suitable unit, or in the unit of another number.
+function format(value, units, like = value, digits = 4) {
   if (value == null) return "–";
   const [unit, size] = units.find(([, size]) => Math.abs(like) >= size) ?? units.at(-1);
   return `${+(value / size).toPrecision(digits)} ${unit}`.trim();
@@ -29,15 +29,15 @@ function clock(at) {
   return `${day.slice(0, 10)} ${day.slice(11, 23)} UTC`;
 }
 
-// The texts of ticks of time, as exact as the step between them needs.
-function timeTicks(plot, places, _axis, _space, step) {
+// Returns the labels of time ticks, with the precision that their step needs.
+function timeTicks(plot, values, _axis, _space, step) {
   const { min, max } = plot.scales.x;
   if (figure.utc) {
     const end = step < 1 ? 23 : step < 60 ? 19 : 16;
-    return places.map((at) => (step < 86400 ? clock(at).slice(11, end) : clock(at).slice(5, 10)));
+    return values.map((at) => (step < 86400 ? clock(at).slice(11, end) : clock(at).slice(5, 10)));
   }
   const [unit, size] = max - min <= 300 ? ["s", 1] : max - min <= 10800 ? ["min", 60] : ["h", 3600];
-  return places.map((at) => `${+(at / size).toFixed(6)} ${unit}`);
+  return values.map((at) => `${+(at / size).toFixed(6)} ${unit}`);
 }
 
 const steps = [
@@ -51,8 +51,9 @@ const paths = {
   stems: uPlot.paths.bars({ size: [0.6, 3, 1] }),
 };
 
-// The value of a curve at the pointer: the last one before it, since each curve
-// has times of its own; of bars that which the pointer is on.
+// Returns the value of a curve at the pointer.  The value of a line is the last one
+// before the pointer, because each curve has its own times.  The value of a bar is
+// shown only if the pointer is on the bar.
 function valueAt(plot, number, form) {
   let at = plot.cursor.idx;
   if (at == null) return null;
@@ -86,8 +87,8 @@ function axis(options) {
     ticks: { stroke: () => pick(inks.dim), width: 1, size: 5 }, font, ...options };
 }
 
-// The axes at the left are as wide as the longest text of any of them, so that
-// none is cut and all panels begin at the same place.
+// All vertical axes are as wide as the longest label, so that no label is truncated
+// and the panels are aligned.
 let gutter = 56;
 const ruler = document.createElement("canvas").getContext("2d");
 function widthOfAxis(_plot, texts) {
@@ -113,7 +114,7 @@ function element(parent, name, properties = {}) {
   return parent.appendChild(Object.assign(document.createElement(name), properties));
 }
 
-// A piece of a curve, as it is drawn.
+// Adds a sample of a curve.
 function sample(parent, curve, isBand) {
   const span = element(parent, "span", { className: "sample" });
   const [light, onDark] = curve.color;
@@ -124,7 +125,7 @@ function sample(parent, curve, isBand) {
     `${isBand ? ' opacity=".25"' : ""}/></svg>`;
 }
 
-// A button that hides curves and shows them again.
+// Adds a button that hides or shows curves.
 function entry(parent, curve, toggle) {
   const button = element(parent, "button", { type: "button", className: "entry", ariaPressed: "true" });
   sample(button, curve);
@@ -138,7 +139,7 @@ function entry(parent, curve, toggle) {
 }
 
 const timeAt = element(legend, "span", { className: "time" });
-// Where connections are side by side, their names are the same in every panel.
+// With several connections, the legend applies to every panel.
 for (const curve of figure.many ? figure.panels[0].curves : []) {
   entry(legend, curve, (show) => {
     for (const plot of plots) {
@@ -148,11 +149,12 @@ for (const curve of figure.many ? figure.panels[0].curves : []) {
   });
 }
 
-// The values at the pointer, in the heading of each panel.
+// Adds the heading of a panel, and returns a function that updates the values at the
+// pointer in it.
 function headingOf(panel, section) {
   const heading = element(section, "header");
   element(heading, "h2", { textContent: panel.title });
-  const told = [];
+  const outputs = [];
   panel.curves.forEach((curve, at) => {
     const parent = figure.many
       ? element(heading, "span", { className: "entry" })
@@ -161,7 +163,7 @@ function headingOf(panel, section) {
       sample(parent, curve);
       parent.title = curve.label;
     }
-    told.push([at + 1, curve.form, element(parent, "span", { className: "value" })]);
+    outputs.push([at + 1, curve.form, element(parent, "span", { className: "value" })]);
   });
   if (panel.band.length) {
     const parent = element(heading, "span", { className: "entry" });
@@ -169,19 +171,19 @@ function headingOf(panel, section) {
     element(parent, "span", { className: "name", textContent: panel.bandLabel });
     const value = element(parent, "span", { className: "value" });
     const first = panel.curves.length + 1;
-    told.push([first + 1, "line", value], [first, "line", value]);
+    outputs.push([first + 1, "line", value], [first, "line", value]);
   }
   return (plot) => {
     const texts = new Map();
-    for (const [number, form, value] of told) {
-      const text = reading(valueAt(plot, number, form), panel.units);
+    for (const [number, form, value] of outputs) {
+      const text = format(valueAt(plot, number, form), panel.units);
       texts.set(value, texts.has(value) ? `${texts.get(value)} to ${text}` : text);
     }
     for (const [value, text] of texts) value.textContent = plot.cursor.idx == null ? "" : text;
   };
 }
 
-function tellTime(plot) {
+function showTime(plot) {
   const at = plot.cursor.idx == null ? null : plot.posToVal(plot.cursor.left, "x");
   timeAt.textContent = at == null ? "" : figure.utc ? clock(at) : `${at.toFixed(3)} s`;
 }
@@ -194,12 +196,12 @@ function draw(panel, isLast) {
     return;
   }
   const curves = [...panel.curves, ...panel.band];
-  // All panels reach over all of the time, whatever they know of it.
+  // All panels cover the complete time, even if they have no values for it.
   const data = uPlot.join([[[origin, origin + figure.span]], ...curves.map(table)]);
   const edges = panel.band.map((curve) => ({ ...series(curve), width: 0, dash: undefined }));
   const first = panel.curves.length + 1;
   const section = element(main, "section");
-  const tell = headingOf(panel, section);
+  const update = headingOf(panel, section);
   const options = {
     width: width(),
     height: Math.round(130 * panel.weight) + (isLast ? 34 : 18),
@@ -211,14 +213,14 @@ function draw(panel, isLast) {
     },
     axes: [
       axis({ size: isLast ? 28 : 12, space: 90, incrs: steps,
-        values: (...place) => (isLast ? timeTicks(...place) : place[1].map(() => "")) }),
-      axis({ size: widthOfAxis, values: (_, places) => places.map((value) => reading(value, panel.units, places.at(-1))) }),
+        values: (...args) => (isLast ? timeTicks(...args) : args[1].map(() => "")) }),
+      axis({ size: widthOfAxis, values: (_, values) => values.map((value) => format(value, panel.units, values.at(-1))) }),
     ],
     cursor: { y: false, sync: { key: "time", scales: ["x", null], setSeries: false }, drag: { x: true, y: false } },
     legend: { show: false },
     padding: [6, 12, 0, 0],
     hooks: {
-      setCursor: [tell, (plot) => tellTime(plot)],
+      setCursor: [update, (plot) => showTime(plot)],
       setScale: [
         (plot, key) => {
           if (key !== "x" || zooming) return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A figure as one page that needs nothing else, to zoom and hover in: uPlot
-//! draws it (see `vendor/uplot/README.md`), `page.js` tells uPlot what.
+//! Writes a figure as a self-contained interactive page.  `page.js` draws it with
+//! uPlot (see `vendor/uplot/README.md`).
 
 use std::fmt::Write;
 
@@ -14,15 +14,14 @@ use super::line::Point;
 const PAGE: &str = include_str!("page.html");
 const SCRIPT: &str = include_str!("page.js");
 const STYLE: &str = include_str!("page.css");
-const UPLOT: &str = include_str!("../../vendor/uplot/uPlot.iife.min.js");
-const UPLOT_STYLE: &str = include_str!("../../vendor/uplot/uPlot.min.css");
+const UPLOT: &str = include_str!("../../../vendor/uplot/uPlot.iife.min.js");
+const UPLOT_STYLE: &str = include_str!("../../../vendor/uplot/uPlot.min.css");
 
-/// Writes the page.
+/// Returns the page.
 pub fn write(figure: &Figure, utc: bool) -> String {
-    let data = data_of(figure, utc);
+    let data = figure_json(figure, utc);
     let parts = [("UPLOT_STYLE", UPLOT_STYLE), ("STYLE", STYLE), ("UPLOT", UPLOT), ("DATA", &data), ("SCRIPT", SCRIPT)];
-    // In the order in which they stand in the page; what is put in is not
-    // looked through.
+    // The parts are in the order of the page, and inserted text is not searched.
     let (mut page, mut rest) = (String::new(), PAGE);
     for (name, part) in parts {
         let (before, after) = rest.split_once(&format!("/*{name}*/")).unwrap_or((rest, ""));
@@ -34,8 +33,8 @@ pub fn write(figure: &Figure, utc: bool) -> String {
     page
 }
 
-/// The figure as JSON, which `page.js` reads.
-fn data_of(figure: &Figure, utc: bool) -> String {
+/// Returns the figure as JSON, which `page.js` reads.
+fn figure_json(figure: &Figure, utc: bool) -> String {
     let mut json = String::new();
     let notes: Vec<_> = figure.notes.iter().map(|note| quoted(note)).collect();
     let (title, subtitle, notes) = (quoted(&figure.title), quoted(&figure.subtitle), notes.join(","));
@@ -45,13 +44,13 @@ fn data_of(figure: &Figure, utc: bool) -> String {
     put(&mut json, format_args!(r#""start":{start:.6},"span":{span:.6},"utc":{utc},"many":{many},"panels":["#));
     for (number, panel) in figure.panels.iter().enumerate() {
         put(&mut json, format_args!("{}", if number > 0 { ",\n" } else { "\n" }));
-        panel_of(&mut json, panel);
+        put_panel(&mut json, panel);
     }
     json.push_str("]}");
     json
 }
 
-fn panel_of(json: &mut String, panel: &Panel) {
+fn put_panel(json: &mut String, panel: &Panel) {
     let (title, message) = (quoted(&panel.title), quoted(panel.message.as_deref().unwrap_or_default()));
     put(json, format_args!(r#"{{"title":{title},"message":{message},"weight":{},"units":["#, panel.weight));
     for (number, (unit, size)) in panel.quantity.units().iter().enumerate() {
@@ -66,28 +65,28 @@ fn panel_of(json: &mut String, panel: &Panel) {
             Form::Steps => "steps",
             Form::Stems => "stems",
         };
-        curve_of(json, label, look, form, *leads, pieces);
+        put_curve(json, label, look, form, *leads, pieces);
     }
     let band = panel.band.as_ref().map_or("", |band| band.label);
     put(json, format_args!(r#"],"bandLabel":{},"band":["#, quoted(band)));
     if let (Some(band), Some(first)) = (&panel.band, panel.curves.first()) {
-        curve_of(json, band.labels[1], &first.look, "line", true, &band.high);
+        put_curve(json, band.labels[1], &first.look, "line", true, &band.high);
         json.push(',');
-        curve_of(json, band.labels[0], &first.look, "line", true, &band.low);
+        put_curve(json, band.labels[0], &first.look, "line", true, &band.low);
     }
     json.push_str("]}");
 }
 
-/// A curve: times in microseconds, each as the difference to the one before,
-/// and values, null where the line breaks.
-fn curve_of(json: &mut String, label: &str, look: &Look, form: &str, leads: bool, pieces: &[Vec<Point>]) {
+/// Writes a curve: times in microseconds, as differences from the previous time,
+/// and values, null where the line is interrupted.
+fn put_curve(json: &mut String, label: &str, look: &Look, form: &str, leads: bool, pieces: &[Vec<Point>]) {
     let Look { color, dark, width, dash, .. } = look;
     put(json, format_args!(r#"{{"label":{},"form":"{form}","leads":{leads},"#, quoted(label)));
     put(json, format_args!(r#""color":["{color}","{dark}"],"width":{width},"dash":{dash:?},"#));
     let (mut times, mut values) = (String::new(), String::new());
     let mut before_us = 0;
     let mut add = |at_us: u64, value: Option<f64>| {
-        // Two points of one microsecond cannot stand beside each other.
+        // Times must not decrease.
         let step = at_us.saturating_sub(before_us);
         before_us = before_us.max(at_us);
         let comma = comma(times.len());
@@ -112,9 +111,9 @@ fn comma(before: usize) -> &'static str {
     if before == 0 { "" } else { "," }
 }
 
-/// Text in JSON that can stand in a page.
+/// Returns a JSON string that may be part of an HTML page.
 fn quoted(text: &str) -> String {
-    // A control character takes six bytes.
+    // An escaped control character has six bytes.
     let mut buffer = vec![0; 6 * text.len() + 2];
     let mut to = Text::new(&mut buffer);
     to.quoted(text);
@@ -122,7 +121,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn put(json: &mut String, what: std::fmt::Arguments<'_>) {
-    // A string takes all that is written.
+    // Writing to a string does not fail.
     let _ = json.write_fmt(what);
 }
 
@@ -131,25 +130,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_of_a_log_cannot_leave_its_quotes() {
+    fn text_from_a_log_is_escaped() {
         assert_eq!(quoted("a\"b\\</script>\n→"), "\"a\\\"b\\\\\\u003c/script>\\u000a→\"");
     }
 
     #[test]
-    fn the_page_has_a_place_for_each_part_in_its_order() {
+    fn the_page_has_placeholders_in_the_order_of_the_parts() {
         let mut rest = PAGE;
         for name in ["UPLOT_STYLE", "STYLE", "UPLOT", "DATA", "SCRIPT"] {
-            rest = rest.split_once(&format!("/*{name}*/")).unwrap_or_else(|| panic!("{name} has no place")).1;
+            rest = rest.split_once(&format!("/*{name}*/")).unwrap_or_else(|| panic!("{name} has no placeholder")).1;
         }
         assert!(!UPLOT.contains("</script") && !SCRIPT.contains("</script"));
     }
 
     #[test]
-    fn a_curve_is_written_as_differences_with_nulls_where_it_breaks() {
+    fn a_curve_is_written_as_differences_with_nulls_at_interruptions() {
         let point = |at_us: u64, value| Point { at_ns: at_us * 1000, value };
         let look = Look { color: "#000", dark: "#fff", width: 1.5, dash: &[2, 3], marker: None };
         let mut json = String::new();
-        curve_of(&mut json, "srtt", &look, "line", true, &[vec![point(5, 7.4), point(9, 8.0)], vec![point(20, 1.0)]]);
+        put_curve(&mut json, "srtt", &look, "line", true, &[vec![point(5, 7.4), point(9, 8.0)], vec![point(20, 1.0)]]);
         assert_eq!(
             json,
             r##"{"label":"srtt","form":"line","leads":true,"color":["#000","#fff"],"width":1.5,"dash":[2, 3],"times":[5,4,1,10,1],"values":[7,8,null,1,null]}"##

@@ -1,163 +1,169 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Logs as they are read for a picture: more than once, and past what is
-//! damaged.
+//! Reads logs for a plot, twice and past damage.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Error, Result, anyhow};
 use tcpstats::Columns;
-use tcpstats_source::Sentence;
 use tempfile::NamedTempFile;
 
 use crate::lifetimes::Marks;
-use crate::log::{self, Item, Log, LogColumns, said};
+use crate::log::{self, Item, Log, LogColumns};
 
-/// What connections are told apart by, and their bytes.
+/// The fields that identify connections and count their bytes.
 const COMMON: &str =
     "vnet,zone,gencnt,jid,laddr,lport,faddr,fport,state,acked_bytes,snd_una,sent_bytes,received_bytes,rcv_nxt";
 
-/// What else connections are chosen by.
-const CHOSEN: &str = "snd_cwnd,inflight,srtt";
+/// The other fields by which connections are selected.
+const SELECTED_BY: &str = "snd_cwnd,inflight,srtt";
 
-/// What else pictures are made of.
-const DRAWN: &str = "cc,stack,snd_cwnd,snd_ssthresh,snd_wnd,inflight,srtt,rttvar,rexmit_packs";
+/// The other fields that are plotted.
+const PLOTTED: &str = "cc,stack,snd_cwnd,snd_ssthresh,snd_wnd,inflight,srtt,rttvar,rexmit_packs";
 
-/// What of logs cannot be read.
+/// The damage that was found while logs were read.
 #[derive(Debug, Default)]
 pub struct Damage {
-    first: Option<Sentence>,
-    more: u64,
+    first: Option<Error>,
+    /// The number of further errors.
+    others: u64,
 }
 
 impl Damage {
-    fn add(&mut self, what: Sentence) {
+    fn add(&mut self, error: Error) {
         if self.first.is_none() {
-            self.first = Some(what);
+            self.first = Some(error);
         } else {
-            self.more += 1;
+            self.others += 1;
         }
     }
 
-    /// Tells it, if there is any.
-    pub fn told(self) -> Option<Sentence> {
-        let more = match self.more {
-            0 => String::new(),
-            1 => "; and 1 more place cannot be read".to_owned(),
-            more => format!("; and {more} more places cannot be read"),
+    /// Returns the first error with the number of the others, or `None` if there is
+    /// no damage.
+    pub fn into_error(self) -> Option<Error> {
+        let others = match self.others {
+            0 => return self.first,
+            1 => "1 more error".to_owned(),
+            others => format!("{others} more errors"),
         };
-        self.first.map(|first| first + &more)
+        self.first.map(|first| anyhow!("{}; and {others}", tcpstats_source::report(first.as_ref())))
     }
 }
 
-/// What the logs are read for.
+/// The purpose for which logs are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// Which connections to draw, by a filter that may need any field.
+pub enum Purpose {
+    /// To select connections with a filter, which may need any field.
     Filter,
-    /// Which connections to draw.
-    Choose,
-    /// What to draw of them, which reports nothing again.
-    Draw,
+    /// To select connections.
+    Select,
+    /// To collect the values to plot, without repeating warnings.
+    Plot,
 }
 
-impl Reading {
-    /// The fields that it needs; `None` for all.
+impl Purpose {
+    /// Returns the fields that are needed, or `None` for all.
     fn fields(self) -> Option<String> {
         match self {
             Self::Filter => None,
-            Self::Choose => Some(format!("{COMMON},{CHOSEN},{}", Marks::FIELDS)),
-            Self::Draw => Some(format!("{COMMON},{DRAWN}")),
+            Self::Select => Some(format!("{COMMON},{SELECTED_BY},{}", Marks::FIELDS)),
+            Self::Plot => Some(format!("{COMMON},{PLOTTED}")),
         }
     }
 }
 
-/// Logs that can be read more than once: what cannot, such as standard input, is
-/// put into a file, which goes when this goes.
-pub struct Again {
+/// Logs that can be read twice.  Pipes and standard input are copied to temporary
+/// files, which are removed when this value is dropped.
+pub struct RereadableLogs {
     logs: Vec<PathBuf>,
-    /// What was put into files, by the name that it was given.
-    files: Vec<(String, NamedTempFile)>,
+    /// The temporary files, with the names by which messages refer to them.
+    copies: Vec<(String, NamedTempFile)>,
 }
 
-impl Again {
-    /// Puts aside what cannot be read twice.
+impl RereadableLogs {
+    /// Copies the logs that cannot be read twice.
     ///
     /// # Errors
-    /// A sentence: it cannot be read, or put aside.
-    pub fn of(logs: &[PathBuf]) -> Result<Self, Sentence> {
-        let mut again = Self { logs: logs.to_vec(), files: Vec::new() };
-        for path in again.logs.iter_mut().filter(|path| is_read_once(path)) {
+    /// Returns an error if a log cannot be copied, or if a copy is not a log.
+    pub fn new(logs: &[PathBuf]) -> Result<Self> {
+        let mut rereadable = Self { logs: logs.to_vec(), copies: Vec::new() };
+        for path in rereadable.logs.iter_mut().filter(|path| is_read_once(path)) {
             let name = log::name(path);
-            let failed = |error: io::Error| format!("{name} cannot be put into a file: {}", said(&error));
-            let mut file = NamedTempFile::new().map_err(failed)?;
+            let failed = || format!("{name}: cannot copy it to a temporary file");
+            let mut file = NamedTempFile::new().with_context(failed)?;
             let copied = if path.as_os_str() == "-" {
                 io::copy(&mut io::stdin().lock(), &mut file)
             } else {
                 File::open(&path).and_then(|mut pipe| io::copy(&mut pipe, &mut file))
             };
-            copied.and_then(|_| file.flush()).map_err(failed)?;
+            copied.and_then(|_| file.flush()).with_context(failed)?;
             *path = file.path().to_path_buf();
-            again.files.push((name, file));
+            rereadable.copies.push((name, file));
         }
-        Ok(again)
+        // Ordering several logs opens them by path, so errors are found before, with the right name.
+        for (_, file) in &rereadable.copies {
+            rereadable.open(&[file.path().to_path_buf()])?;
+        }
+        Ok(rereadable)
     }
 
-    /// A sentence about the logs, with their names as they were given.
-    pub fn named(&self, sentence: &str) -> Sentence {
-        let replace = |sentence: String, (name, file): &(String, NamedTempFile)| {
-            sentence.replace(&file.path().display().to_string(), name)
-        };
-        self.files.iter().fold(sentence.to_owned(), replace)
+    /// Opens logs under the names by which messages refer to them.
+    fn open(&self, logs: &[PathBuf]) -> Result<Log> {
+        let names: HashMap<_, _> = logs.iter().map(|path| (path.clone(), self.name_of(path))).collect();
+        let name_of = move |path: &Path| names.get(path).cloned().unwrap_or_else(|| log::name(path));
+        Log::open_all_named(logs, Box::new(name_of)).map_err(Error::msg)
     }
 
-    /// A sentence for that there is nothing to draw.
-    pub fn nothing(&self, why: &str) -> Sentence {
-        let names: Vec<_> = self.logs.iter().map(|path| path.display().to_string()).collect();
-        format!("{}: nothing to draw: {why}", names.join(", "))
+    /// Returns the name of a log in messages.
+    fn name_of(&self, path: &Path) -> String {
+        let copy = self.copies.iter().find(|(_, file)| file.path() == path);
+        copy.map_or_else(|| log::name(path), |(name, _)| name.clone())
     }
 
-    /// How many files there are.
+    /// Returns the error for logs of which nothing can be drawn.
+    pub fn nothing_to_draw(&self, why: &str) -> Error {
+        let names: Vec<_> = self.logs.iter().map(|path| self.name_of(path)).collect();
+        anyhow!("{}: nothing to draw: {why}", names.join(", "))
+    }
+
+    /// Returns the number of files.
     pub fn count(&self) -> usize {
         self.logs.len()
     }
 
-    /// Reads the logs, the oldest first, past what is damaged; lends every item
-    /// with the columns that the log has there, and the number of the file in
-    /// which the item before it is.
+    /// Reads the logs, the oldest first, past damage.  Calls `use_item` with the
+    /// number of the file of the previous item, the item, and the current columns of
+    /// the log.
     ///
     /// # Errors
-    /// A sentence: a log cannot be opened.
+    /// Returns an error if a log cannot be opened.
     pub fn each(
         &self,
-        reading: Reading,
+        purpose: Purpose,
         damage: &mut Damage,
-        mut lend: impl FnMut(usize, &Item<'_>, &LogColumns),
-    ) -> Result<(), Sentence> {
-        let names: Vec<_> = self.files.iter().map(|(name, file)| (file.path().to_path_buf(), name.clone())).collect();
-        let name_of = move |path: &Path| {
-            let given = names.iter().find(|(file, _)| file == path);
-            given.map_or_else(|| log::name(path), |(_, name)| name.clone())
-        };
-        let mut log = Log::open_all_named(&self.logs, Box::new(name_of))?;
-        log = if reading == Reading::Draw { log.without_warnings() } else { log.warning() };
-        if let Some(fields) = reading.fields() {
-            log = log.only(&Columns::named(&fields).map_err(|unknown| unknown.to_string())?);
+        mut use_item: impl FnMut(usize, &Item<'_>, &LogColumns),
+    ) -> Result<()> {
+        let mut log = self.open(&self.logs)?;
+        log = if purpose == Purpose::Plot { log.without_warnings() } else { log.warning() };
+        if let Some(fields) = purpose.fields() {
+            log = log.only(&Columns::named(&fields).map_err(|unknown| anyhow!("{unknown}"))?);
         }
         let mut file = log.file_number();
         loop {
             match log.next_with_columns() {
-                Ok(Some((item, columns))) => lend(file, &item, columns),
+                Ok(Some((item, columns))) => use_item(file, &item, columns),
                 Ok(None) => return Ok(()),
-                Err(what) => damage.add(what),
+                Err(error) => damage.add(Error::msg(error)),
             }
             file = log.file_number();
         }
     }
 }
 
-/// Whether it is a pipe, or another thing that is gone when it was read.
+/// Returns whether a log cannot be read twice, such as a pipe.
 fn is_read_once(path: &Path) -> bool {
     path.as_os_str() == "-" || path.metadata().is_ok_and(|file| !file.is_file() && !file.is_dir())
 }
@@ -167,18 +173,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_pictures_are_made_of_are_fields() {
-        for reading in [Reading::Choose, Reading::Draw] {
-            assert!(Columns::named(&reading.fields().unwrap()).is_ok());
+    fn the_names_of_needed_fields_are_known() {
+        for purpose in [Purpose::Select, Purpose::Plot] {
+            assert!(Columns::named(&purpose.fields().unwrap()).is_ok());
         }
     }
 
     #[test]
-    fn the_first_damage_is_told_and_the_rest_counted() {
+    fn the_first_error_is_reported_and_the_others_are_counted() {
         let mut damage = Damage::default();
-        damage.add("x.csv: line 7 is torn".to_owned());
-        damage.add("x.csv: line 9 is torn".to_owned());
-        assert_eq!(damage.told().unwrap(), "x.csv: line 7 is torn; and 1 more place cannot be read");
-        assert_eq!(Damage::default().told(), None);
+        damage.add(anyhow!("x.csv: line 7: truncated"));
+        damage.add(anyhow!("x.csv: line 9: truncated"));
+        assert_eq!(damage.into_error().unwrap().to_string(), "x.csv: line 7: truncated; and 1 more error");
+        assert!(Damage::default().into_error().is_none());
     }
 }

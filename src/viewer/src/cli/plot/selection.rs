@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Which connections are drawn: those that sent most.  The logs are read once
-//! for it, and a second time for what is drawn.
+//! Selection of the connections to plot: those that sent most, in a first reading
+//! of the logs.
 
 use std::fmt;
 use std::ops::Range;
 
+use anyhow::Result;
 use tcpstats::note::NoteText;
 use tcpstats::{Filter, Record, State, key};
-use tcpstats_source::Sentence;
 
-use super::reading::{Again, Damage, Reading};
+use super::reading::{Damage, Purpose, RereadableLogs};
 use super::spacing::Spacing;
 use crate::identity::Identity;
 use crate::lifetimes::{Lifetimes, Marks};
@@ -18,38 +18,41 @@ use crate::log::Item;
 use crate::throughput::ByteCounter;
 use crate::timeline::{Entry, Moment, Timeline};
 
-/// What one record says.
+/// The values of a record.
 struct Sample {
     marks: Marks,
-    is_wanted: bool,
+    matches: bool,
 }
 
-/// What the first reading says of a connection.
-struct Seen {
+/// A connection that may be selected.
+struct Candidate {
     first_ns: u64,
-    /// The same by the clock of the day.
+    /// The first record as time of day.
     first_wall_ns: u64,
     last_ns: u64,
     records: u64,
-    is_wanted: bool,
+    /// Whether the filter matches one of the records.
+    matches: bool,
+    /// Bytes sent.
     sent: u64,
+    /// Bytes received.
     received: u64,
-    before: Marks,
-    /// The moments in which records of its name are its own.
+    previous: Marks,
+    /// The range of moments in which records of its name belong to it.
     moments: Range<u64>,
 }
 
-impl Seen {
+impl Candidate {
     fn new(entry: &Entry<Sample>, moment: u64) -> Self {
         Self {
             first_ns: entry.time_ns,
             first_wall_ns: entry.wall_ns,
             last_ns: entry.time_ns,
             records: 0,
-            is_wanted: false,
+            matches: false,
             sent: 0,
             received: 0,
-            before: Marks::default(),
+            previous: Marks::default(),
             moments: moment..u64::MAX,
         }
     }
@@ -58,66 +61,65 @@ impl Seen {
         self.first_ns = self.first_ns.min(at_ns);
         self.last_ns = self.last_ns.max(at_ns);
         self.records += 1;
-        self.is_wanted |= sample.is_wanted;
+        self.matches |= sample.matches;
         let since = |before: Option<ByteCounter>, now: Option<ByteCounter>| now?.since(before?);
-        let (before, now) = (&self.before, &sample.marks);
+        let (before, now) = (&self.previous, &sample.marks);
         self.sent = self.sent.saturating_add(since(before.sent, now.sent).unwrap_or(0));
         self.received = self.received.saturating_add(since(before.received, now.received).unwrap_or(0));
-        self.before = *now;
+        self.previous = *now;
     }
 }
 
-/// A connection to draw.
+/// A connection to plot.
 #[derive(Clone, Debug)]
-pub struct Chosen {
-    /// What it is called.
+pub struct SelectedConnection {
+    /// The connection.
     pub connection: Identity,
-    /// The moments in which records of that name are its own: after a reboot they
-    /// are another connection's.
+    /// The range of moments in which records of its name belong to it.  After a
+    /// reboot, they belong to another connection.
     pub moments: Range<u64>,
-    /// Which of those of that name it is, from 1, if several are drawn.
+    /// A number from 1, if several connections of this name are plotted.
     pub number: Option<usize>,
 }
 
-impl fmt::Display for Chosen {
+impl fmt::Display for SelectedConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.connection)?;
         self.number.map_or(Ok(()), |number| write!(f, " ({number})"))
     }
 }
 
-/// What is drawn, and from where.
+/// The connections to plot, and their time.
 #[derive(Debug)]
-pub struct Choice {
-    /// The connections, that which sent most first.
-    pub connections: Vec<Chosen>,
-    /// How many there were to choose from.
-    pub of: usize,
-    /// The first of their records, in time that passed in the logs, in
-    /// nanoseconds.
+pub struct Selection {
+    /// The connections, ordered by the bytes that they sent.
+    pub connections: Vec<SelectedConnection>,
+    /// The number of candidates.
+    pub candidates: usize,
+    /// The time of their first record, in elapsed nanoseconds.
     pub start_ns: u64,
-    /// The same by the clock of the day, since the UNIX epoch.
+    /// The time of their first record, in nanoseconds since the UNIX epoch.
     pub start_wall_ns: u64,
-    /// To the last, in nanoseconds.
+    /// The time from the first record to the last, in nanoseconds.
     pub span_ns: u64,
-    /// The time that usually passes between two snapshots of each file, in
-    /// nanoseconds, in the order in which they are read.
+    /// The usual interval between two snapshots of each file, in nanoseconds, in the
+    /// order in which the files are read.
     pub intervals_ns: Vec<u64>,
-    /// What is to be said of a clock that was set.
-    pub stepped: Option<String>,
-    /// What of the logs could not be read.
+    /// The message about steps of the clock, if there were any.
+    pub clock_steps: Option<String>,
+    /// The damage of the logs.
     pub damage: Damage,
 }
 
-/// What was read of the logs.
-struct Choosing {
+/// The state of the first reading.
+struct Selector {
     timeline: Timeline<Sample>,
-    connections: Lifetimes<Seen>,
+    connections: Lifetimes<Candidate>,
     spacings: Vec<Spacing>,
     records: u64,
 }
 
-impl Choosing {
+impl Selector {
     fn item(&mut self, file: usize, item: &Item<'_>, columns: Option<&tcpstats::Columns>, filter: Option<&Filter>) {
         match *item {
             Item::Record { time_ns, snapshot, record } => {
@@ -125,9 +127,9 @@ impl Choosing {
                     self.moment(file, moment);
                 }
                 self.records += 1;
-                if is_drawable(record) {
-                    let is_wanted = filter.is_none_or(|filter| filter.matches(record));
-                    let sample = Sample { marks: Marks::of(record), is_wanted };
+                if has_values(record) {
+                    let matches = filter.is_none_or(|filter| filter.matches(record));
+                    let sample = Sample { marks: Marks::of(record), matches };
                     self.timeline.add(time_ns, Identity::of(record), Some(sample));
                 }
             }
@@ -145,102 +147,101 @@ impl Choosing {
 
     fn moment(&mut self, file: usize, moment: Moment<Sample>) {
         let mut spacing = self.spacings.get_mut(file);
-        // The format of siftr(4) numbers no snapshots.
+        // The format of siftr(4) does not number snapshots.
         let is_numbered = moment.header.sequence > 0;
         if let Some(spacing) = spacing.as_mut().filter(|_| is_numbered) {
-            spacing.see(moment.header.sequence, moment.time_ns);
+            spacing.add_snapshot(moment.header.sequence, moment.time_ns);
         }
         let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.identity, sample.marks));
-        let end = |seen: &mut Seen| seen.moments.end = moment.number;
+        let end = |candidate: &mut Candidate| candidate.moments.end = moment.number;
         self.connections.begin(moment.boot, moment.entries.iter().filter_map(marks), end);
         for entry in &moment.entries {
             if let Some(sample) = &entry.sample {
-                let new = || Seen::new(entry, moment.number);
-                let seen = self.connections.see(entry.identity, &sample.marks, new, end);
+                let new = || Candidate::new(entry, moment.number);
+                let candidate = self.connections.see(entry.identity, &sample.marks, new, end);
                 if let Some(spacing) = spacing.as_mut().filter(|_| !is_numbered) {
-                    spacing.add(entry.time_ns.saturating_sub(seen.last_ns));
+                    spacing.add(entry.time_ns.saturating_sub(candidate.last_ns));
                 }
-                seen.add(entry.time_ns, sample);
+                candidate.add(entry.time_ns, sample);
             }
         }
         self.timeline.give_back(moment.entries);
     }
 }
 
-impl Choice {
-    /// Reads the logs, and chooses so many of the connections of which the
-    /// filter matches a record.
+impl Selection {
+    /// Reads the logs and selects `count` of the connections of which the filter
+    /// matches a record.
     ///
     /// # Errors
-    /// A sentence: a log cannot be read, or nothing in it can be drawn.
-    pub fn of(logs: &Again, filter: Option<&Filter>, count: u8) -> Result<Self, Sentence> {
-        let mut choosing = Choosing {
+    /// Returns an error if a log cannot be read, or if nothing can be drawn.
+    pub fn of(logs: &RereadableLogs, filter: Option<&Filter>, count: u8) -> Result<Self> {
+        let mut selector = Selector {
             timeline: Timeline::default(),
             connections: Lifetimes::default(),
             spacings: (0..logs.count()).map(|_| Spacing::new()).collect(),
             records: 0,
         };
         let mut damage = Damage::default();
-        let (reading, mut last_file) = (if filter.is_some() { Reading::Filter } else { Reading::Choose }, 0);
-        logs.each(reading, &mut damage, |file, item, columns| {
+        let (purpose, mut last_file) = (if filter.is_some() { Purpose::Filter } else { Purpose::Select }, 0);
+        logs.each(purpose, &mut damage, |file, item, columns| {
             last_file = file;
-            choosing.item(file, item, columns.text.as_ref(), filter);
+            selector.item(file, item, columns.text.as_ref(), filter);
         })?;
-        if let Some(moment) = choosing.timeline.unfinished() {
-            choosing.moment(last_file, moment);
+        if let Some(moment) = selector.timeline.unfinished() {
+            selector.moment(last_file, moment);
         }
-        let Choosing { timeline, connections, spacings, records } = choosing;
+        let Selector { timeline, connections, spacings, records } = selector;
         let all: Vec<_> = connections.into_all().collect();
-        let is_wanted = |seen: &Seen| seen.is_wanted && seen.first_ns < seen.last_ns;
-        let mut wanted: Vec<_> = all.iter().filter(|(_, seen)| is_wanted(seen)).collect();
-        let by = |seen: &Seen| (seen.sent, seen.received, seen.records);
-        wanted.sort_by(|(one_name, one), (other_name, other)| {
+        let is_drawable = |candidate: &Candidate| candidate.matches && candidate.first_ns < candidate.last_ns;
+        let mut candidates: Vec<_> = all.iter().filter(|(_, candidate)| is_drawable(candidate)).collect();
+        let by = |candidate: &Candidate| (candidate.sent, candidate.received, candidate.records);
+        candidates.sort_by(|(one_name, one), (other_name, other)| {
             let by_name = || one_name.to_string().cmp(&other_name.to_string());
             by(other).cmp(&by(one)).then_with(by_name).then_with(|| one.moments.start.cmp(&other.moments.start))
         });
-        let of = wanted.len();
-        wanted.truncate(usize::from(count));
-        let start = wanted.iter().map(|(_, seen)| (seen.first_ns, seen.first_wall_ns)).min();
-        let end_ns = wanted.iter().map(|(_, seen)| seen.last_ns).max();
+        let count_of_candidates = candidates.len();
+        candidates.truncate(usize::from(count));
+        let selected = candidates;
+        let start = selected.iter().map(|(_, candidate)| (candidate.first_ns, candidate.first_wall_ns)).min();
+        let end_ns = selected.iter().map(|(_, candidate)| candidate.last_ns).max();
         let (Some((start_ns, start_wall_ns)), Some(end_ns)) = (start, end_ns) else {
             let why = || why(records, all.len(), filter.is_some());
-            return Err(damage.told().unwrap_or_else(|| logs.nothing(&why())));
+            return Err(damage.into_error().unwrap_or_else(|| logs.nothing_to_draw(&why())));
         };
-        let chosen = |(connection, seen): &&(Identity, Seen)| {
+        let numbered = |(connection, candidate): &&(Identity, Candidate)| {
             let name = connection.to_string();
-            let of_name = || wanted.iter().filter(|(other, _)| other.to_string() == name);
-            let before = of_name().filter(|(_, other)| other.moments.start < seen.moments.start).count();
+            let of_name = || selected.iter().filter(|(other, _)| other.to_string() == name);
+            let before = of_name().filter(|(_, other)| other.moments.start < candidate.moments.start).count();
             let number = (of_name().count() > 1).then_some(before + 1);
-            Chosen { connection: *connection, moments: seen.moments.clone(), number }
+            SelectedConnection { connection: *connection, moments: candidate.moments.clone(), number }
         };
         Ok(Self {
-            connections: wanted.iter().map(chosen).collect(),
-            of,
+            connections: selected.iter().map(numbered).collect(),
+            candidates: count_of_candidates,
             start_ns,
             start_wall_ns,
             span_ns: end_ns - start_ns,
-            // Where nothing follows another, nothing is too far apart.
+            // If there is only one snapshot, there is no interval.
             intervals_ns: spacings.iter().map(|spacing| spacing.usual_ns().unwrap_or(u64::MAX)).collect(),
-            stepped: timeline.steps().message(),
+            clock_steps: timeline.steps().message(),
             damage,
         })
     }
 }
 
-/// Whether a record has anything that a picture shows: a listener has not.
-fn is_drawable(record: &Record) -> bool {
+/// Returns whether a record has a value to plot.  A listening socket has none.
+fn has_values(record: &Record) -> bool {
     let values = [record.get(key::snd_cwnd), record.get(key::inflight), record.get(key::srtt)];
     values.iter().any(Option::is_some) && record.get(key::state) != Some(State::LISTEN)
 }
 
-/// Why nothing was chosen.
+/// Returns the reason why no connection was selected.
 fn why(records: u64, connections: usize, is_filtered: bool) -> String {
     match (records, connections) {
-        (0, _) => "it has no records".to_owned(),
-        (_, 0) => format!("none of the {records} records has a window or a round-trip time"),
-        (_, 1..) if is_filtered => {
-            format!("of {connections} connections none matches the filter and was seen more than once")
-        }
-        _ => format!("none of {connections} connections was seen more than once"),
+        (0, _) => "no records".to_owned(),
+        (_, 0) => "no record has a window or a round-trip time".to_owned(),
+        _ if is_filtered => "no connection matches the filter and has two records".to_owned(),
+        _ => "no connection has two records".to_owned(),
     }
 }

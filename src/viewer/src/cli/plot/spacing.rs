@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! How far apart the snapshots of a log usually are: neither a gap nor a pause
-//! between two logs changes that much, as it does a mean.
+//! The usual interval between the snapshots of a log: the median, which a gap or a
+//! pause between two logs hardly changes.
 
-/// Four to an octave.
+/// Four for each power of two.
 const BUCKETS: usize = 64 * 4;
 
-/// The distances seen so far, by their size.
+/// A histogram of intervals.
 pub struct Spacing {
+    /// The count and the sum of the intervals in each bucket.
     buckets: Vec<(u64, u128)>,
+    /// The number and the time of the last snapshot.
     last: Option<(u64, u64)>,
 }
 
 impl Spacing {
-    /// None yet.
+    /// Returns an empty histogram.
     pub fn new() -> Self {
         Self { buckets: vec![(0, 0); BUCKETS], last: None }
     }
 
-    /// Takes the time of a snapshot's record, or of the snapshot.
-    pub fn see(&mut self, number: u64, time_ns: u64) {
+    /// Adds the time of a snapshot.
+    pub fn add_snapshot(&mut self, number: u64, time_ns: u64) {
         match self.last {
             Some((last, _)) if last == number => return,
             Some((last, last_ns)) if number == last + 1 => self.add(time_ns.saturating_sub(last_ns)),
@@ -28,12 +30,12 @@ impl Spacing {
         self.last = Some((number, time_ns));
     }
 
-    /// Takes a distance.
+    /// Adds an interval.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
-        reason = "of 0 to 255"
+        reason = "the result is from 0 to 255"
     )]
     pub fn add(&mut self, ns: u64) {
         if ns > 0 {
@@ -43,7 +45,7 @@ impl Spacing {
         }
     }
 
-    /// The median, within a few per cent.
+    /// Returns the median, accurate to within a few per cent.
     pub fn usual_ns(&self) -> Option<u64> {
         let all: u64 = self.buckets.iter().map(|(count, _)| count).sum();
         let mut before = 0;
@@ -60,18 +62,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_does_not_change_what_is_usual() {
+    fn a_gap_does_not_change_the_usual_interval() {
         let mut spacing = Spacing::new();
         assert_eq!(spacing.usual_ns(), None);
         for number in 0..10 {
-            spacing.see(number, number * 50_000_000);
-            spacing.see(number, number * 50_000_000 + 300);
+            spacing.add_snapshot(number, number * 50_000_000);
+            spacing.add_snapshot(number, number * 50_000_000 + 300);
         }
-        // Another log, and a snapshot that is missing.
+        // Another log, in which every second snapshot is missing.
         for number in 1..10 {
-            spacing.see(number * 2, 3_600_000_000_000 + number * 100_000_000);
+            spacing.add_snapshot(number * 2, 3_600_000_000_000 + number * 100_000_000);
         }
-        spacing.see(19, 7_200_000_000_000);
+        spacing.add_snapshot(19, 7_200_000_000_000);
         assert_eq!(spacing.usual_ns(), Some(50_000_000));
     }
 }

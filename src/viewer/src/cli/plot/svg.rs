@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A figure as SVG, for papers and tickets: lines in fractions of a pixel, and
-//! text that stays text.
+//! Writes a figure as SVG, for papers and tickets.  Text is not converted to paths.
 //!
-//! Every curve is a group of the class `curve` with its label and the panel's
-//! title as `data-` attributes, so that a program finds what is drawn.
+//! Every curve is a group of class `curve`, and every panel one of class `panel`,
+//! with the label or title in a `data-` attribute, so that a program can find them.
 
 use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
@@ -15,18 +14,19 @@ use super::bins::seconds;
 use super::figure::{Band, Curve, Figure, Form, Look, MARKERS, Panel};
 use super::line::Point;
 
-/// Width and height of a picture in pixels.
+/// The width and height of an image in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// From left to right.
+    /// The width.
     pub width: u32,
-    /// From top to bottom.
+    /// The height.
     pub height: u32,
 }
 
-/// The sizes between which a picture can be drawn and read: a panel's title and
-/// legend stand side by side.
+/// The widths at which an image is legible: the title and the legend of a panel are
+/// side by side.
 const WIDTHS: RangeInclusive<u32> = 420..=8000;
+/// The heights at which an image is legible.
 const HEIGHTS: RangeInclusive<u32> = 240..=8000;
 
 impl FromStr for Size {
@@ -43,17 +43,18 @@ impl FromStr for Size {
 
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 18.0;
-/// The line above a panel that has its title and legend.
+/// The height of the title and legend above a panel.
 const HEADING: f64 = 30.0;
 const ROW: f64 = 16.0;
-/// The axis of time below a panel.
+/// The height of the time axis below the last panel.
 const AXIS: f64 = 40.0;
 const SMALL: f64 = 11.0;
-/// A piece of a line in a legend, and to where its text begins.
+/// The length of a line in a legend.
 const SAMPLE: f64 = 24.0;
+/// The distance from the start of this line to its label.
 const GAP: f64 = 29.0;
 
-/// About how wide a text is, in pixels.
+/// Returns the approximate width of a text in pixels.
 fn width_of(text: &str) -> f64 {
     let letter = |letter| match letter {
         'i' | 'j' | 'l' | 't' | 'f' | '.' | ',' | ':' | ' ' | '[' | ']' => 0.36,
@@ -63,15 +64,15 @@ fn width_of(text: &str) -> f64 {
     text.chars().map(letter).sum::<f64>() * SMALL
 }
 
-/// Draws the figure.
+/// Returns the figure as SVG.
 pub fn draw(figure: &Figure, size: Size) -> String {
     let mut svg = Svg { text: String::new(), panels: 0 };
     svg.figure(figure, f64::from(size.width), f64::from(size.height));
     svg.text
 }
 
-/// Where a panel lies, and how values become places in it.
-struct Frame {
+/// The area of a panel, and the scales of its axes.
+struct Viewport {
     left: f64,
     top: f64,
     width: f64,
@@ -80,7 +81,7 @@ struct Frame {
     axis: Axis,
 }
 
-impl Frame {
+impl Viewport {
     fn x(&self, at_s: f64) -> f64 {
         self.left + self.width * at_s / self.span
     }
@@ -97,7 +98,7 @@ impl Frame {
         self.top + self.height
     }
 
-    fn place(&self, point: &Point) -> (f64, f64) {
+    fn position(&self, point: &Point) -> (f64, f64) {
         (self.x(seconds(point.at_ns)), self.y(point.value))
     }
 }
@@ -107,7 +108,7 @@ struct Svg {
     panels: usize,
 }
 
-/// Text as XML has it.
+/// Text with the special characters of XML escaped.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -117,7 +118,7 @@ impl fmt::Display for Escaped<'_> {
             '>' => f.write_str("&gt;"),
             '&' => f.write_str("&amp;"),
             '"' => f.write_str("&quot;"),
-            // XML has no way to write the others.
+            // XML cannot represent control characters.
             control if control.is_control() => f.write_char('\u{fffd}'),
             other => f.write_char(other),
         })
@@ -126,7 +127,7 @@ impl fmt::Display for Escaped<'_> {
 
 impl Svg {
     fn put(&mut self, what: fmt::Arguments<'_>) {
-        // A string takes all that is written.
+        // Writing to a string does not fail.
         let _ = self.text.write_fmt(what);
         self.text.push('\n');
     }
@@ -159,19 +160,19 @@ impl Svg {
         let last = figure.panels.iter().rposition(|panel| panel.message.is_none());
         for (number, panel) in figure.panels.iter().enumerate() {
             let height = room * panel.weight / weights;
-            let frame = Frame {
+            let viewport = Viewport {
                 left: LEFT,
                 top: at + HEADING,
                 width: width - LEFT - RIGHT,
                 height,
                 span: seconds(figure.span_ns),
-                axis: Axis::up_to(panel.quantity, panel.highest(), (height / 24.0).clamp(axis::FEWEST, 6.0)),
+                axis: Axis::up_to(panel.quantity, panel.highest(), (height / 24.0).clamp(axis::TICKS_MIN, 6.0)),
             };
             match &panel.message {
-                Some(message) => self.message(panel, message, &frame),
-                None => self.panel(figure, panel, &frame, Some(number) == last),
+                Some(message) => self.message(panel, message, &viewport),
+                None => self.panel(figure, panel, &viewport, Some(number) == last),
             }
-            at = frame.bottom() + if Some(number) == last { AXIS } else { 0.0 };
+            at = viewport.bottom() + if Some(number) == last { AXIS } else { 0.0 };
         }
         for (number, note) in (1u32..).zip(&figure.notes) {
             self.letters(LEFT, at - 2.0 + f64::from(number) * ROW, r##"fill="#444""##, note);
@@ -183,18 +184,18 @@ impl Svg {
         self.put(format_args!(r#"<text x="{x:.1}" y="{y:.1}" {look}>{}</text>"#, Escaped(text)));
     }
 
-    /// A panel with nothing to draw.
-    fn message(&mut self, panel: &Panel, message: &str, frame: &Frame) {
+    /// Draws a panel that has a message instead of curves.
+    fn message(&mut self, panel: &Panel, message: &str, viewport: &Viewport) {
         self.put(format_args!(r#"<g class="message" data-title="{}">"#, Escaped(&panel.title)));
-        self.letters(frame.left, frame.top - 8.0, r##"fill="#000" font-size="12""##, &panel.title);
-        self.letters(frame.left, frame.top + 8.0, r##"fill="#444""##, message);
+        self.letters(viewport.left, viewport.top - 8.0, r##"fill="#000" font-size="12""##, &panel.title);
+        self.letters(viewport.left, viewport.top + 8.0, r##"fill="#444""##, message);
         self.put(format_args!("</g>"));
     }
 
-    fn panel(&mut self, figure: &Figure, panel: &Panel, frame: &Frame, is_last: bool) {
+    fn panel(&mut self, figure: &Figure, panel: &Panel, viewport: &Viewport, is_last: bool) {
         self.panels += 1;
-        let Frame { left, top, width, height, .. } = *frame;
-        let (right, bottom, axis) = (frame.right(), frame.bottom(), &frame.axis);
+        let Viewport { left, top, width, height, .. } = *viewport;
+        let (right, bottom, axis) = (viewport.right(), viewport.bottom(), &viewport.axis);
         let unit = if axis.unit.is_empty() { String::new() } else { format!(" ({})", axis.unit) };
         self.put(format_args!(r#"<g class="panel" data-title="{}">"#, Escaped(&panel.title)));
         self.letters(left, top - 8.0, r##"fill="#000" font-size="12""##, &format!("{}{unit}", panel.title));
@@ -202,13 +203,13 @@ impl Svg {
             self.legend(panel, right, top - 8.0);
         }
         for tick in &axis.ticks {
-            let y = frame.y(tick.value);
+            let y = viewport.y(tick.value);
             self.put(format_args!(r##"<path d="M{left},{y:.2}H{right}" stroke="#ddd"/>"##));
             let look = r##"class="y" text-anchor="end" fill="#000""##;
             self.letters(left - 6.0, y + 4.0, look, &tick.text);
         }
         for tick in &figure.time.ticks {
-            let x = frame.x(tick.value);
+            let x = viewport.x(tick.value);
             self.put(format_args!(r##"<path d="M{x:.2},{top:.2}V{bottom:.2}" stroke="#eee"/>"##));
             if is_last {
                 self.put(format_args!(r##"<path d="M{x:.2},{bottom:.2}v4" stroke="#000"/>"##));
@@ -226,17 +227,17 @@ impl Svg {
         ));
         self.put(format_args!(r#"<g clip-path="url(#clip{clip})">"#));
         if let Some(band) = &panel.band {
-            self.band(band, panel.curves.first().map_or("#000", |curve| curve.look.color), frame);
+            self.band(band, panel.curves.first().map_or("#000", |curve| curve.look.color), viewport);
         }
         for curve in panel.curves.iter().rev() {
-            self.curve(curve, frame);
+            self.curve(curve, viewport);
         }
         self.put(format_args!("</g>"));
         self.put(format_args!(r##"<path d="M{left},{top:.2}V{bottom:.2}H{right}" stroke="#000"/>"##));
         self.put(format_args!("</g>"));
     }
 
-    /// The legend of a panel, which ends at the right.
+    /// Draws the legend of a panel, right-aligned.
     fn legend(&mut self, panel: &Panel, right: f64, y: f64) {
         let mut x = right;
         let mut entry = |svg: &mut Self, label: &str, sample: &dyn Fn(&mut Self, f64)| {
@@ -259,7 +260,7 @@ impl Svg {
         }
     }
 
-    /// A piece of a line as the legend shows it.
+    /// Draws the sample of a line in a legend.
     fn sample(&mut self, x: f64, y: f64, look: &Look) {
         let style = style(look);
         self.put(format_args!(r#"<path d="M{x:.1},{y:.1}h{SAMPLE}" {style}/>"#));
@@ -275,11 +276,11 @@ impl Svg {
         }
     }
 
-    fn band(&mut self, band: &Band, color: &str, frame: &Frame) {
+    fn band(&mut self, band: &Band, color: &str, viewport: &Viewport) {
         self.put(format_args!(r#"<g class="band" data-label="{}" fill="{color}" opacity=".22">"#, Escaped(band.label)));
         for (high, low) in band.high.iter().zip(&band.low) {
             let mut points = String::new();
-            for (x, y) in high.iter().chain(low.iter().rev()).map(|point| frame.place(point)) {
+            for (x, y) in high.iter().chain(low.iter().rev()).map(|point| viewport.position(point)) {
                 let _ = write!(points, "{x:.2},{y:.2} ");
             }
             self.put(format_args!(r#"<polygon points="{}"/>"#, points.trim_end()));
@@ -287,38 +288,38 @@ impl Svg {
         self.put(format_args!("</g>"));
     }
 
-    fn curve(&mut self, curve: &Curve, frame: &Frame) {
-        // Bars are too short for dashes.
+    fn curve(&mut self, curve: &Curve, viewport: &Viewport) {
+        // Bars are too short to be dashed.
         let dash: &[u32] = if curve.form == Form::Stems { &[] } else { curve.look.dash };
         let (label, style) = (Escaped(&curve.label), style(&Look { dash, ..curve.look }));
         self.put(format_args!(r#"<g class="curve" data-label="{label}" {style}>"#));
         for piece in &curve.pieces {
             let mut drawn = String::new();
-            for (number, (x, y)) in piece.iter().map(|point| frame.place(point)).enumerate() {
+            for (number, (x, y)) in piece.iter().map(|point| viewport.position(point)).enumerate() {
                 let _ = match (curve.form, number) {
-                    (Form::Stems, _) => write!(drawn, "M{x:.2},{:.2}V{y:.2}", frame.bottom()),
+                    (Form::Stems, _) => write!(drawn, "M{x:.2},{:.2}V{y:.2}", viewport.bottom()),
                     (_, 0) => write!(drawn, "M{x:.2},{y:.2}"),
                     (Form::Line, _) => write!(drawn, "L{x:.2},{y:.2}"),
                     (Form::Steps, _) => write!(drawn, "H{x:.2}V{y:.2}"),
                 };
             }
-            // A point alone is a dot.
+            // A single point is drawn as a dot.
             if piece.len() == 1 && curve.form == Form::Line {
                 drawn.push_str("h0.01");
             }
             self.put(format_args!(r#"<path d="{drawn}"/>"#));
         }
         self.put(format_args!("</g>"));
-        self.markers(curve, frame);
+        self.markers(curve, viewport);
     }
 
-    /// Marks the curve about eight times from left to right, and every stem.
-    fn markers(&mut self, curve: &Curve, frame: &Frame) {
+    /// Draws about eight markers on a curve, or one on every bar.
+    fn markers(&mut self, curve: &Curve, viewport: &Viewport) {
         let Some(number) = curve.look.marker else { return };
-        let every = frame.width / 8.0;
+        let every = viewport.width / 8.0;
         #[expect(clippy::cast_precision_loss, reason = "there are eight")]
-        let mut next = frame.left + every * (number as f64 + 0.5) / MARKERS.len() as f64;
-        for (x, y) in curve.pieces.iter().flatten().map(|point| frame.place(point)) {
+        let mut next = viewport.left + every * (number as f64 + 0.5) / MARKERS.len() as f64;
+        for (x, y) in curve.pieces.iter().flatten().map(|point| viewport.position(point)) {
             if curve.form == Form::Stems || x >= next {
                 self.marker(x, y, &curve.look);
                 next += every * ((x - next) / every).floor().max(0.0) + every;

@@ -1,49 +1,45 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What is drawn of each chosen connection, gathered in one reading of the
-//! logs and in memory that does not grow with them.
+//! The values of each selected connection over time, collected in a second reading
+//! of the logs, in memory that does not grow with them.
 
 use std::collections::BTreeSet;
 
+use anyhow::Result;
 use tcpstats::frame::flag;
 use tcpstats::note::NoteText;
-use tcpstats::text::Text;
-use tcpstats::{Field, Header, Record, key};
-use tcpstats_source::Sentence;
+use tcpstats::{Header, Record, key};
 
 use super::bins::Bins;
-use super::choice::{Choice, Chosen};
-use super::line::{Columns, Line};
-use super::reading::{Again, Damage, Reading};
+use super::line::{Line, PixelColumns};
+use super::reading::{Damage, Purpose, RereadableLogs};
+use super::selection::{SelectedConnection, Selection};
 use crate::boot::Boot;
 use crate::identity::Identity;
 use crate::log::Item;
 use crate::throughput::ByteCounter;
 use crate::timeline::{Moment, Timeline};
+use crate::units::{self, NO_THRESHOLD};
 
-/// What `snd_ssthresh` is before a loss, and `snd_cwnd` before a connection:
-/// no threshold, no window.
-const UNSET: u32 = 1_073_725_440;
+/// A line is interrupted if the interval between two records exceeds the usual one
+/// by this factor.
+const GAP_FACTOR: u64 = 10;
 
-/// A time without a record that is so many times longer than usual breaks a
-/// line.
-const LONG: u64 = 10;
-
-/// One connection over time.  Bytes, microseconds, segments.
+/// One connection over time, in bytes, microseconds and segments.
 pub struct Trace {
-    /// Which.
-    pub chosen: Chosen,
-    /// The congestion controls and stacks that it had.
+    /// The connection.
+    pub connection: SelectedConnection,
+    /// Its congestion control algorithms and TCP stacks.
     pub names: BTreeSet<String>,
-    /// Its records.
+    /// The number of its records.
     pub records: u64,
     /// Congestion window.
     pub snd_cwnd: Line,
-    /// Slow start threshold, where a loss has set one.
+    /// Slow start threshold, once a loss has set it.
     pub snd_ssthresh: Line,
-    /// Window that the peer offers.
+    /// Window offered by the peer.
     pub snd_wnd: Line,
-    /// Sent and not acknowledged.
+    /// Bytes sent and not acknowledged.
     pub inflight: Line,
     /// Smoothed round-trip time.
     pub srtt: Line,
@@ -53,28 +49,28 @@ pub struct Trace {
     pub srtt_high: Line,
     /// Bytes sent.
     pub sent: Bins,
-    /// The fields that tell it.
+    /// The name of the field that counts them.
     pub sent_from: &'static str,
     /// Bytes received.
     pub received: Bins,
-    /// The fields that tell it.
+    /// The name of the field that counts them.
     pub received_from: &'static str,
     /// Segments retransmitted.
     pub rexmit: Bins,
-    /// The record that holds, and when it was last known to.
+    /// The last record, and the time until which it is valid.
     last: Option<(u64, Record)>,
-    /// Whether what comes next is joined to it.
-    is_joined: bool,
-    /// Whether it has a record in the snapshot that is being read.
+    /// Whether the next record continues the lines.
+    is_continuous: bool,
+    /// Whether the current snapshot has a record of it.
     is_in_snapshot: bool,
 }
 
 impl Trace {
-    fn new(chosen: Chosen, columns: Columns, bin_ns: u64) -> Self {
+    fn new(connection: SelectedConnection, columns: PixelColumns, bin_ns: u64) -> Self {
         let line = || Line::new(columns);
         let bins = || Bins::new(columns, bin_ns);
         Self {
-            chosen,
+            connection,
             names: BTreeSet::new(),
             records: 0,
             snd_cwnd: line(),
@@ -90,7 +86,7 @@ impl Trace {
             received_from: "",
             rexmit: bins(),
             last: None,
-            is_joined: false,
+            is_continuous: false,
             is_in_snapshot: false,
         }
     }
@@ -107,22 +103,22 @@ impl Trace {
         ]
     }
 
-    /// Goes on to a record of the log.
+    /// Adds a record of the log.
     fn add(&mut self, at_ns: u64, record: &Record) {
         self.records += 1;
         self.is_in_snapshot = true;
         for field in [key::cc.field(), key::stack.field()] {
-            self.names.insert(text_of(record, field));
+            self.names.insert(units::exact(record, field).unwrap_or_default());
         }
         self.sent_from = ByteCounter::sent(record).map_or(self.sent_from, |counter| counter.field);
         self.received_from = ByteCounter::received(record).map_or(self.received_from, |counter| counter.field);
-        self.go_on(at_ns, record.clone());
+        self.extend(at_ns, record.clone());
     }
 
-    /// Draws up to that time.
-    fn go_on(&mut self, at_ns: u64, record: Record) {
+    /// Extends the lines to this time.
+    fn extend(&mut self, at_ns: u64, record: Record) {
         let number = |key| record.get(key).map(f64::from);
-        let is_set = |value: &f64| *value < f64::from(UNSET);
+        let is_set = |value: &f64| *value < f64::from(NO_THRESHOLD);
         let (srtt, rttvar) = (number(key::srtt), number(key::rttvar));
         let values = [
             number(key::snd_cwnd).filter(is_set),
@@ -139,50 +135,49 @@ impl Trace {
         if let Some((from_ns, before)) = self.last.take()
             && from_ns < at_ns
         {
-            if self.is_joined {
-                self.add_moved(from_ns, &before, at_ns, &record);
+            if self.is_continuous {
+                self.add_bytes(from_ns, &before, at_ns, &record);
             }
-            // Those of a gap are seen behind it.
+            // Retransmissions during a gap are shown at its end.
             if let Some((before, now)) = before.get(key::rexmit_packs).zip(record.get(key::rexmit_packs)) {
                 self.rexmit.count(from_ns, at_ns, f64::from(now.saturating_sub(before)));
             }
         }
         self.last = Some((at_ns, record));
-        self.is_joined = true;
+        self.is_continuous = true;
     }
 
-    /// Whether the log counts what the connection sent or received.
+    /// Returns whether the log counts the bytes that the connection sent or received.
     pub fn has_counter(&self) -> bool {
         !self.sent_from.is_empty() || !self.received_from.is_empty()
     }
 
-    /// Adds what moved between two records.
-    fn add_moved(&mut self, from_ns: u64, before: &Record, at_ns: u64, record: &Record) {
-        let moved = |counter: fn(&Record) -> Option<ByteCounter>| counter(record)?.since(counter(before)?);
-        if let Some(bytes) = moved(ByteCounter::sent) {
+    /// Adds the bytes transferred between two records.
+    fn add_bytes(&mut self, from_ns: u64, before: &Record, at_ns: u64, record: &Record) {
+        let bytes_of = |counter: fn(&Record) -> Option<ByteCounter>| counter(record)?.since(counter(before)?);
+        if let Some(bytes) = bytes_of(ByteCounter::sent) {
             self.sent.spread(from_ns, at_ns, as_f64(bytes));
         }
-        if let Some(bytes) = moved(ByteCounter::received) {
+        if let Some(bytes) = bytes_of(ByteCounter::received) {
             self.received.spread(from_ns, at_ns, as_f64(bytes));
         }
     }
 
-    /// What comes next is not joined to what was.
+    /// Interrupts the lines.
     fn cut(&mut self) {
-        self.is_joined = false;
+        self.is_continuous = false;
         for line in self.lines() {
             line.cut();
         }
     }
 
-    /// The connection is gone.
+    /// Ends the connection.
     fn close(&mut self) {
         self.cut();
         self.last = None;
     }
 
-    /// The snapshot has been read: where it tells changes only, what was there
-    /// before holds.
+    /// Ends a snapshot.  If it has changes only, the last record is still valid.
     fn end_snapshot(&mut self, at_ns: u64, header: &Header) {
         if std::mem::take(&mut self.is_in_snapshot) {
             return;
@@ -191,39 +186,31 @@ impl Trace {
             return self.close();
         }
         if let Some((_, record)) = &self.last {
-            self.go_on(at_ns, record.clone());
+            self.extend(at_ns, record.clone());
         }
     }
 
-    /// Whether the record of that name in that moment is its own.
-    fn is_of(&self, connection: &Identity, moment: u64) -> bool {
-        self.chosen.connection == *connection && self.chosen.moments.contains(&moment)
+    /// Returns whether a record of this name in this moment belongs to the connection.
+    fn owns(&self, connection: &Identity, moment: u64) -> bool {
+        self.connection.connection == *connection && self.connection.moments.contains(&moment)
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a picture shows three digits")]
+#[expect(clippy::cast_precision_loss, reason = "a plot shows three digits")]
 fn as_f64(bytes: u64) -> f64 {
     bytes as f64
 }
 
-/// A field as the log has it in text.
-fn text_of(record: &Record, field: &Field) -> String {
-    let mut buffer = [0; 64];
-    let mut text = Text::new(&mut buffer);
-    text.value(record, field);
-    text.finish().unwrap_or_default().to_owned()
-}
-
-/// The chosen connections, while the logs are read.
-struct Drawing<'a> {
-    choice: &'a Choice,
+/// The state of the second reading.
+struct TraceReader<'a> {
+    selection: &'a Selection,
     timeline: Timeline<Record>,
     traces: Vec<Trace>,
-    /// Number and time of the snapshot that ended last.
+    /// The number and the time of the last snapshot.
     snapshot: Option<(u64, u64)>,
 }
 
-impl Drawing<'_> {
+impl TraceReader<'_> {
     fn item(&mut self, file: usize, item: &Item<'_>, columns: Option<&tcpstats::Columns>) {
         match *item {
             Item::Record { time_ns, snapshot, record } => {
@@ -231,7 +218,7 @@ impl Drawing<'_> {
                     self.moment(file, moment);
                 }
                 let connection = Identity::of(record);
-                if self.traces.iter().any(|trace| trace.chosen.connection == connection) {
+                if self.traces.iter().any(|trace| trace.connection.connection == connection) {
                     self.timeline.add(time_ns, connection, Some(record.clone()));
                 }
             }
@@ -247,25 +234,28 @@ impl Drawing<'_> {
         }
     }
 
-    /// A snapshot has ended.
+    /// Adds a snapshot that has ended.
     fn moment(&mut self, file: usize, mut moment: Moment<Record>) {
-        let long_ns =
-            self.choice.intervals_ns.get(file).map_or(u64::MAX, |interval_ns| interval_ns.saturating_mul(LONG));
+        let long_ns = self
+            .selection
+            .intervals_ns
+            .get(file)
+            .map_or(u64::MAX, |interval_ns| interval_ns.saturating_mul(GAP_FACTOR));
         let at_ns = self.at(moment.time_ns);
         self.cut_after_gap(&moment, at_ns, long_ns);
-        for trace in self.traces.iter_mut().filter(|trace| trace.chosen.moments.end == moment.number) {
+        for trace in self.traces.iter_mut().filter(|trace| trace.connection.moments.end == moment.number) {
             trace.close();
         }
         for entry in moment.entries.drain(..) {
             let at_ns = self.at(entry.time_ns);
             let mut traces = self.traces.iter_mut();
-            let Some(trace) = traces.find(|trace| trace.is_of(&entry.identity, moment.number)) else { continue };
+            let Some(trace) = traces.find(|trace| trace.owns(&entry.identity, moment.number)) else { continue };
             let Some(record) = entry.sample else {
                 trace.close();
                 continue;
             };
-            let silent_ns = trace.last.as_ref().map_or(0, |(last_ns, _)| at_ns.saturating_sub(*last_ns));
-            if silent_ns > long_ns {
+            let gap_ns = trace.last.as_ref().map_or(0, |(last_ns, _)| at_ns.saturating_sub(*last_ns));
+            if gap_ns > long_ns {
                 trace.cut();
             }
             trace.add(at_ns, &record);
@@ -279,8 +269,7 @@ impl Drawing<'_> {
         self.timeline.give_back(moment.entries);
     }
 
-    /// Breaks the lines where snapshots are missing, or where the logger was
-    /// started again.
+    /// Interrupts the lines if snapshots are missing or the logger was restarted.
     fn cut_after_gap(&mut self, moment: &Moment<Record>, at_ns: u64, long_ns: u64) {
         let number = moment.header.sequence;
         let is_gap = |(before, before_ns): (u64, u64)| {
@@ -293,28 +282,30 @@ impl Drawing<'_> {
         self.snapshot = Some((number, at_ns));
     }
 
-    /// The time in the picture.
+    /// Converts an elapsed time to a time of the plot.
     fn at(&self, time_ns: u64) -> u64 {
-        time_ns.saturating_sub(self.choice.start_ns).min(self.choice.span_ns)
+        time_ns.saturating_sub(self.selection.start_ns).min(self.selection.span_ns)
     }
 }
 
-/// Reads what was chosen, into so many columns and intervals of that length.
+/// Reads the values of the selected connections, for a plot with this number of
+/// columns and intervals of this length.
 ///
 /// # Errors
-/// A sentence: a log cannot be read.
-pub fn read(logs: &Again, choice: &Choice, columns: u64, bin_ns: u64) -> Result<Vec<Trace>, Sentence> {
-    let columns = Columns { span_ns: choice.span_ns, count: columns };
-    let traces = choice.connections.iter().map(|chosen| Trace::new(chosen.clone(), columns, bin_ns)).collect();
-    let mut drawing = Drawing { choice, timeline: Timeline::default(), traces, snapshot: None };
-    // What is damaged was told by the first reading.
+/// Returns an error if a log cannot be opened.
+pub fn read(logs: &RereadableLogs, selection: &Selection, columns: u64, bin_ns: u64) -> Result<Vec<Trace>> {
+    let columns = PixelColumns { span_ns: selection.span_ns, count: columns };
+    let connections = selection.connections.iter().cloned();
+    let traces = connections.map(|connection| Trace::new(connection, columns, bin_ns)).collect();
+    let mut reader = TraceReader { selection, timeline: Timeline::default(), traces, snapshot: None };
+    // The first reading has recorded the damage.
     let (mut damage, mut last_file) = (Damage::default(), 0);
-    logs.each(Reading::Draw, &mut damage, |file, item, columns| {
+    logs.each(Purpose::Plot, &mut damage, |file, item, columns| {
         last_file = file;
-        drawing.item(file, item, columns.text.as_ref());
+        reader.item(file, item, columns.text.as_ref());
     })?;
-    if let Some(moment) = drawing.timeline.unfinished() {
-        drawing.moment(last_file, moment);
+    if let Some(moment) = reader.timeline.unfinished() {
+        reader.moment(last_file, moment);
     }
-    Ok(drawing.traces)
+    Ok(reader.traces)
 }

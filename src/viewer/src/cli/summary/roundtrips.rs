@@ -4,72 +4,73 @@
 
 use sketches_ddsketch::{Config, DDSketch};
 
-/// Different times that are kept as they are; more need a sketch, which takes
-/// some kilobytes.
-const FEW: usize = 8;
+/// The number of different times that are stored exactly.  More need a sketch,
+/// which takes several kilobytes.
+const EXACT_MAX: usize = 8;
 
-/// Round-trip times, each as often as there are snapshots in which it held.
+/// The distribution of round-trip times, weighted by the number of snapshots in
+/// which each was valid.
 pub struct RoundTrips {
-    /// What came, and how often, until there are too many.
-    few: Vec<(u32, u64)>,
+    /// Times that are not in the sketch, and their weights.
+    exact: Vec<(u32, u64)>,
     sketch: Option<Box<DDSketch>>,
 }
 
 impl RoundTrips {
-    /// None yet.
+    /// Returns an empty distribution.
     pub fn new() -> Self {
-        Self { few: Vec::new(), sketch: None }
+        Self { exact: Vec::new(), sketch: None }
     }
 
-    /// Adds a time that held in that many snapshots.
-    pub fn see(&mut self, srtt: u32, count: u64) {
+    /// Adds a time that was valid in `count` snapshots.
+    pub fn add(&mut self, srtt: u32, count: u64) {
         if count == 0 {
             return;
         }
-        if let Some((_, seen)) = self.few.iter_mut().find(|(other, _)| *other == srtt) {
+        if let Some((_, seen)) = self.exact.iter_mut().find(|(other, _)| *other == srtt) {
             *seen += count;
             return;
         }
-        if self.few.len() == FEW {
+        if self.exact.len() == EXACT_MAX {
             self.flush();
         }
-        if self.few.is_empty() {
-            self.few.reserve_exact(if self.sketch.is_some() { FEW } else { 1 });
-        } else if self.few.len() == self.few.capacity() {
-            self.few.reserve_exact((FEW - self.few.len()).min(self.few.len()));
+        if self.exact.is_empty() {
+            self.exact.reserve_exact(if self.sketch.is_some() { EXACT_MAX } else { 1 });
+        } else if self.exact.len() == self.exact.capacity() {
+            self.exact.reserve_exact((EXACT_MAX - self.exact.len()).min(self.exact.len()));
         }
-        self.few.push((srtt, count));
+        self.exact.push((srtt, count));
     }
 
-    /// Puts the few into the sketch.
+    /// Moves the exact times to the sketch.
     fn flush(&mut self) {
         let sketch = self.sketch.get_or_insert_with(|| Box::new(sketch()));
-        for (srtt, count) in self.few.drain(..) {
+        for (srtt, count) in self.exact.drain(..) {
             sketch.add_with_count(srtt.into(), count);
         }
     }
 
-    /// Adds another's.
+    /// Adds another distribution.
     pub fn merge(&mut self, other: &Self) {
-        for (srtt, count) in &other.few {
-            self.see(*srtt, *count);
+        for (srtt, count) in &other.exact {
+            self.add(*srtt, *count);
         }
         if let Some(other) = &other.sketch {
-            // Both have the same configuration, without which merging fails.
+            // Merging fails only if the configurations differ.
             let _ = self.sketch.get_or_insert_with(|| Box::new(sketch())).merge(other);
         }
     }
 
-    /// Microseconds: the least, the median, that of 95 %, and the greatest; the
-    /// middle ones within 1 %.
+    /// Returns the minimum, the median, the 95th percentile and the maximum in
+    /// microseconds.  The middle two are accurate to within 1 %.
     pub fn quantiles(&self) -> Option<[f64; 4]> {
         let mut all = self.sketch.as_ref().map_or_else(sketch, |sketch| (**sketch).clone());
-        for (srtt, count) in &self.few {
+        for (srtt, count) in &self.exact {
             all.add_with_count((*srtt).into(), *count);
         }
         let at = |q| all.quantile(q).ok().flatten();
-        let (least, greatest) = all.min().zip(all.max())?;
-        Some([least, at(0.5)?.clamp(least, greatest), at(0.95)?.clamp(least, greatest), greatest])
+        let (min, max) = all.min().zip(all.max())?;
+        Some([min, at(0.5)?.clamp(min, max), at(0.95)?.clamp(min, max), max])
     }
 }
 

@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The rows of a summary: of connections, or of all to one prefix or port.
+//! The rows of a summary, for connections, prefixes or ports.
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
-use tcpstats_source::Sentence;
+use anyhow::{Context, Result};
 
-use super::Seen;
-use super::connection::{Connection, Spent, per_second};
+use super::args::{Args, By, Measure};
+use super::connection::{Connection, TimeSpent, per_second};
+use super::reader::LogSummary;
 use super::roundtrips::RoundTrips;
-use crate::cli::{self, By, Measure};
 use crate::identity::{End, Identity};
-use crate::output::{self, Stdout, seconds};
+use crate::output::{self, STANDARD_OUTPUT, Stdout, seconds};
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
 
-/// What is told of a connection or a group of them; none where the log does not
-/// say it.
+/// A row: the values of a connection or a group of connections, `None` if the
+/// log lacks them.
 struct Row {
-    name: Name,
+    subject: Subject,
     connections: u64,
     first_ns: u64,
     last_ns: u64,
-    /// The same by the clock of the day.
+    /// The first and the last record as times of day.
     wall_ns: (u64, u64),
-    /// Of the connections together.
+    /// The sum over the connections.
     duration_ns: u64,
     sent: Option<u64>,
     send_mean: Option<f64>,
@@ -35,49 +35,49 @@ struct Row {
     received: Option<u64>,
     receive_mean: Option<f64>,
     receive_max: Option<f64>,
-    /// Sent the first time, what retransmissions are compared with.
+    /// Bytes sent, without retransmissions.
     sent_once: Option<u64>,
     rexmit_bytes: Option<u64>,
     rexmit_packs: Option<u64>,
     srtt: RoundTrips,
-    slow_start: Spent,
-    cwnd_limited: Spent,
-    receiver_limited: Spent,
-    buffer_limited: Spent,
+    slow_start: TimeSpent,
+    cwnd_limited: TimeSpent,
+    receiver_limited: TimeSpent,
+    buffer_limited: TimeSpent,
 }
 
-/// What a row is of.
+/// The subject of a row.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Name {
+enum Subject {
     Connection(Identity),
-    /// Of the foreign address, and its length in bits.
+    /// A prefix of foreign addresses, and its length in bits.
     Prefix(IpAddr, u8),
     Port(u16),
 }
 
-impl Name {
-    fn of(identity: &Identity, asked: &cli::Summary) -> Self {
-        match asked.by {
+impl Subject {
+    fn of(identity: &Identity, args: &Args) -> Self {
+        match args.by {
             By::Connection => Self::Connection(*identity),
-            // The service's; ports that are chosen for one connection are higher.
+            // The lower port is that of the service; ephemeral ports are higher.
             By::Port => {
                 Self::Port(identity.local.port.unwrap_or_default().min(identity.foreign.port.unwrap_or_default()))
             }
             By::Prefix => match identity.foreign.ip().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) {
                 IpAddr::V4(address) => {
-                    let mask = u32::MAX.checked_shl(32 - u32::from(asked.prefix4)).unwrap_or(0);
-                    Self::Prefix(IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask)), asked.prefix4)
+                    let mask = u32::MAX.checked_shl(32 - u32::from(args.prefix4)).unwrap_or(0);
+                    Self::Prefix(IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask)), args.prefix4)
                 }
                 IpAddr::V6(address) => {
-                    let mask = u128::MAX.checked_shl(128 - u32::from(asked.prefix6)).unwrap_or(0);
-                    Self::Prefix(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask)), asked.prefix6)
+                    let mask = u128::MAX.checked_shl(128 - u32::from(args.prefix6)).unwrap_or(0);
+                    Self::Prefix(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask)), args.prefix6)
                 }
             },
         }
     }
 }
 
-impl std::fmt::Display for Name {
+impl std::fmt::Display for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Connection(Identity { local, foreign, .. }) => write!(f, "{local} {foreign}"),
@@ -88,19 +88,19 @@ impl std::fmt::Display for Name {
 }
 
 impl Row {
-    fn of(name: Name, connection: Connection) -> Self {
+    fn of(subject: Subject, connection: Connection) -> Self {
         let duration_ns = connection.duration_ns();
         Self {
-            name,
+            subject,
             connections: 1,
             first_ns: connection.first_ns,
             last_ns: connection.last_ns,
             wall_ns: connection.wall_ns,
             duration_ns,
-            sent: connection.sends.grown(),
+            sent: connection.sends.bytes(),
             send_mean: connection.sends.mean_per_s(duration_ns),
             send_max: connection.sends.max_per_s(duration_ns),
-            received: connection.receives.grown(),
+            received: connection.receives.bytes(),
             receive_mean: connection.receives.mean_per_s(duration_ns),
             receive_max: connection.receives.max_per_s(duration_ns),
             sent_once: connection.sent.grown(),
@@ -114,8 +114,8 @@ impl Row {
         }
     }
 
-    /// Adds another connection of the group: its mean throughput is all bytes
-    /// over the time from the first to the last.
+    /// Adds another connection of the group.  The mean throughput of a group is that
+    /// from its first record to its last.
     fn merge(&mut self, other: &Self) {
         fn sum(one: &mut Option<u64>, other: Option<u64>) {
             if let Some(other) = other {
@@ -150,17 +150,17 @@ impl Row {
         self.buffer_limited.merge(other.buffer_limited);
     }
 
-    /// Retransmitted, of all bytes sent.
+    /// Returns the retransmitted share of all bytes sent.
     fn rexmit_rate(&self) -> Option<f64> {
         let (once, again) = self.sent_once.zip(self.rexmit_bytes)?;
         let all = once.saturating_add(again);
         (all > 0).then(|| ratio(again, all))
     }
 
-    /// How bad it is, by the measure; none where the log does not say.
-    fn badness(&self, measure: Measure) -> Option<f64> {
+    /// Returns the value of a measure, or `None` if the log lacks it.
+    fn value_of(&self, measure: Measure) -> Option<f64> {
         let srtt = |which: usize| self.srtt.quantiles().and_then(|quantiles| quantiles.get(which).copied());
-        let share = |spent: Spent| spent.ns().map(|ns| ratio(ns, self.duration_ns.max(1)));
+        let share = |spent: TimeSpent| spent.ns().map(|ns| ratio(ns, self.duration_ns.max(1)));
         let number = |number: Option<u64>| number.map(as_float);
         match measure {
             Measure::RexmitBytes => number(self.rexmit_bytes),
@@ -190,53 +190,56 @@ fn ratio(part: u64, all: u64) -> f64 {
     as_float(part) / as_float(all)
 }
 
-/// Writes the summary to standard output as it was asked for.
-pub fn write(mut seen: Seen, asked: &cli::Summary) -> Result<ExitCode, Sentence> {
-    let rows = collect(&mut seen, asked);
+/// Writes the summary to standard output in the requested form.
+///
+/// # Errors
+/// Returns the error of standard output.
+pub fn write(mut summary: LogSummary, args: &Args) -> Result<ExitCode> {
+    let rows = collect(&mut summary, args);
     let all = rows.len();
-    // Places are sorted: rows are large.
-    let mut places: Vec<_> = rows.iter().map(|row| row.badness(asked.worst)).zip(0..).collect();
-    places.sort_by(|(one_badness, one), (other_badness, other)| {
-        let of = |badness: &Option<f64>| badness.unwrap_or(f64::NEG_INFINITY);
+    // Rows are large, so their indices are sorted.
+    let mut order: Vec<_> = rows.iter().map(|row| row.value_of(args.worst)).zip(0..).collect();
+    order.sort_by(|(one_value, one), (other_value, other)| {
+        let of = |value: &Option<f64>| value.unwrap_or(f64::NEG_INFINITY);
         let (one, other): (&Row, &Row) = (&rows[*one], &rows[*other]);
-        of(other_badness)
-            .total_cmp(&of(one_badness))
+        of(other_value)
+            .total_cmp(&of(one_value))
             .then(one.first_ns.cmp(&other.first_ns))
-            .then_with(|| one.name.to_string().cmp(&other.name.to_string()))
+            .then_with(|| one.subject.to_string().cmp(&other.subject.to_string()))
     });
-    places.truncate(asked.count.unwrap_or(if asked.json || asked.csv { usize::MAX } else { 10 }));
-    let rows: Vec<_> = places.into_iter().map(|(_, place): (_, usize)| &rows[place]).collect();
-    let mut out = BufWriter::new(Stdout::open().map_err(|error| output::failed(&error))?);
-    let written = if asked.json {
+    order.truncate(args.count.unwrap_or(if args.json || args.csv { usize::MAX } else { 10 }));
+    let rows: Vec<_> = order.into_iter().map(|(_, index): (_, usize)| &rows[index]).collect();
+    let mut out = BufWriter::new(Stdout::open().context(STANDARD_OUTPUT)?);
+    let written = if args.json {
         rows.iter().try_for_each(|row| writeln!(out, "{}", json(row)))
-    } else if asked.csv {
+    } else if args.csv {
         let header = writeln!(out, "{}", CELLS.map(|(name, _)| name).join(","));
         header.and_then(|()| rows.iter().try_for_each(|row| writeln!(out, "{}", csv(row))))
     } else {
-        write_table(&mut out, &seen, &rows, all, asked)
+        write_table(&mut out, &summary, &rows, all, args)
     };
     output::end(written.and_then(|()| out.flush()))
 }
 
-/// The rows, in any order.
-fn collect(seen: &mut Seen, asked: &cli::Summary) -> Vec<Row> {
-    let connections = std::mem::take(&mut seen.connections).into_all();
-    let rows = connections.map(|(identity, connection)| Row::of(Name::of(&identity, asked), connection));
-    if asked.by == By::Connection {
-        // Two of one name are of before and after a reboot.
+/// Returns the rows in any order.
+fn collect(summary: &mut LogSummary, args: &Args) -> Vec<Row> {
+    let connections = std::mem::take(&mut summary.connections).into_all();
+    let rows = connections.map(|(identity, connection)| Row::of(Subject::of(&identity, args), connection));
+    if args.by == By::Connection {
+        // Two rows of the same name are from before and after a reboot.
         return rows.collect();
     }
-    let mut groups: HashMap<Name, Row> = HashMap::new();
+    let mut groups: HashMap<Subject, Row> = HashMap::new();
     for row in rows {
-        match groups.get_mut(&row.name) {
+        match groups.get_mut(&row.subject) {
             Some(group) => group.merge(&row),
-            None => _ = groups.insert(row.name, row),
+            None => _ = groups.insert(row.subject, row),
         }
     }
     groups.into_values().collect()
 }
 
-/// A value of a row for a program: text or a number, none where it is not known.
+/// A value in JSON and CSV.
 enum Cell {
     Text(String),
     Number(String),
@@ -252,7 +255,7 @@ fn decimal(number: Option<f64>, decimals: usize) -> Option<Cell> {
     number.map(|number| Cell::Number(format!("{number:.decimals$}")))
 }
 
-fn spent(spent: Spent) -> Option<Cell> {
+fn spent(spent: TimeSpent) -> Option<Cell> {
     spent.ns().map(|ns| Cell::Number(output::seconds9(ns)))
 }
 
@@ -264,15 +267,15 @@ fn address(end: End) -> Option<Cell> {
     end.ip().map(|address| Cell::Text(address.to_string()))
 }
 
-/// Of a row's connection, if it is of one.
+/// Returns a value of the connection, if the row is one of a connection.
 fn identity<T>(row: &Row, get: impl FnOnce(&Identity) -> Option<T>) -> Option<T> {
-    match &row.name {
-        Name::Connection(identity) => get(identity),
-        Name::Prefix(..) | Name::Port(_) => None,
+    match &row.subject {
+        Subject::Connection(identity) => get(identity),
+        Subject::Prefix(..) | Subject::Port(_) => None,
     }
 }
 
-/// What programs are told, in this order: names with their units, and values.
+/// The columns in JSON and CSV, in this order: names with units, and values.
 const CELLS: [(&str, CellOf); 29] = [
     ("gencnt", |row| identity(row, |identity| integer(identity.gencnt))),
     ("vnet", |row| identity(row, |identity| integer(identity.vnet))),
@@ -280,8 +283,8 @@ const CELLS: [(&str, CellOf); 29] = [
     ("lport", |row| identity(row, |identity| integer(identity.local.port.map(u64::from)))),
     ("faddr", |row| identity(row, |identity| address(identity.foreign))),
     ("fport", |row| identity(row, |identity| integer(identity.foreign.port.map(u64::from)))),
-    ("prefix", |row| matches!(row.name, Name::Prefix(..)).then(|| Cell::Text(row.name.to_string()))),
-    ("port", |row| matches!(row.name, Name::Port(_)).then(|| Cell::Number(row.name.to_string()))),
+    ("prefix", |row| matches!(row.subject, Subject::Prefix(..)).then(|| Cell::Text(row.subject.to_string()))),
+    ("port", |row| matches!(row.subject, Subject::Port(_)).then(|| Cell::Number(row.subject.to_string()))),
     ("connections", |row| integer(Some(row.connections))),
     ("first", |row| Some(Cell::Number(output::seconds9(row.wall_ns.0)))),
     ("last", |row| Some(Cell::Number(output::seconds9(row.wall_ns.1)))),
@@ -305,7 +308,7 @@ const CELLS: [(&str, CellOf); 29] = [
     ("buffer_limited_s", |row| spent(row.buffer_limited)),
 ];
 
-/// An object a row; what is not known has no key.
+/// Returns a row as a JSON object, without the keys of unknown values.
 fn json(row: &Row) -> String {
     let members = CELLS.iter().filter_map(|(name, cell)| {
         cell(row).map(|cell| match cell {
@@ -316,7 +319,7 @@ fn json(row: &Row) -> String {
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
-/// A line a row; what is not known is an empty cell.
+/// Returns a row as CSV, with empty cells for unknown values.
 fn csv(row: &Row) -> String {
     let cells = CELLS.iter().map(|(_, cell)| match cell(row) {
         Some(Cell::Text(text) | Cell::Number(text)) => text,
@@ -325,31 +328,31 @@ fn csv(row: &Row) -> String {
     cells.collect::<Vec<_>>().join(",")
 }
 
-/// For people: what the log has, and the rows under each other.
+/// Writes the table and the line about the log above it.
 fn write_table(
     out: &mut impl Write,
-    seen: &Seen,
+    summary: &LogSummary,
     rows: &[&Row],
     all: usize,
-    asked: &cli::Summary,
+    args: &Args,
 ) -> std::io::Result<()> {
-    let what = match asked.by {
+    let what = match args.by {
         By::Connection => "connections",
         By::Prefix => "prefixes",
         By::Port => "ports",
     };
-    let (records, snapshots) = (seen.records, seen.place.snapshots);
-    let time = seconds(seen.end_ns - seen.begin_ns.unwrap_or(seen.end_ns));
+    let (records, snapshots) = (summary.records, summary.context.snapshots);
+    let time = seconds(summary.end_ns - summary.start_ns.unwrap_or(summary.end_ns));
     let shown = match rows.len() {
-        count if count < all => format!("; the {count} worst by {}", name_of(asked.worst)),
+        count if count < all => format!("; the {count} worst by {}", name_of(args.worst)),
         _ => String::new(),
     };
     writeln!(out, "{all} {what}, {records} records in {snapshots} snapshots over {time} s{shown}")?;
-    if let Some(stepped) = seen.timeline.steps().message() {
-        writeln!(out, "{stepped}; durations do not count that")?;
+    if let Some(steps) = summary.timeline.steps().message() {
+        writeln!(out, "{steps}; durations exclude this")?;
     }
     writeln!(out)?;
-    let first: &[(&str, Align)] = match asked.by {
+    let first: &[(&str, Align)] = match args.by {
         By::Connection => &[("LOCAL", Align::Left), ("FOREIGN", Align::Left)],
         By::Prefix => &[("PREFIX", Align::Left), ("CONNS", Align::Right)],
         By::Port => &[("PORT", Align::Right), ("CONNS", Align::Right)],
@@ -363,26 +366,26 @@ fn write_table(
     writeln!(out, "\n{LEGEND}")
 }
 
-/// The titles behind those of the name.
+/// The titles after those of the subject.
 const TITLES: [&str; 16] = [
     "SECS", "SENT", "MEAN/s", "MAX/s", "RECV", "MEAN/s", "REXMIT", "RATE", "SRTTMIN", "MEDIAN", "P95", "MAX", "SLOWST",
     "CWND", "PEER", "BUF",
 ];
 
-/// What is said below the table.
-const LEGEND: &str = "Bytes and bytes/s in the log, segments retransmitted and their share of the bytes, srtt in ms; \
-                      shares of the time in slow start and limited by cwnd, by the peer, and by the send buffer.";
+/// The legend below the table.
+const LEGEND: &str = "Bytes and bytes/s in the log; segments retransmitted, and the share of bytes retransmitted; srtt in \
+                      ms; shares of the time in slow start, and limited by cwnd, by the peer and by the send buffer.";
 
-/// A row's cells for people.
+/// Returns the cells of a row of the table.
 fn readable(row: &Row) -> Vec<String> {
     let or_absent = |text: Option<String>| text.unwrap_or_else(|| ABSENT.into());
-    let share = |spent: Spent| {
+    let share = |spent: TimeSpent| {
         let ns = spent.ns().filter(|_| row.duration_ns > 0);
         or_absent(ns.map(|ns| format!("{:.0}%", 100.0 * ratio(ns, row.duration_ns))))
     };
-    let mut cells: Vec<String> = match &row.name {
-        Name::Connection(_) => row.name.to_string().split(' ').map(String::from).collect(),
-        name => vec![name.to_string(), row.connections.to_string()],
+    let mut cells: Vec<String> = match &row.subject {
+        Subject::Connection(_) => row.subject.to_string().split(' ').map(String::from).collect(),
+        subject => vec![subject.to_string(), row.connections.to_string()],
     };
     cells.push(format!("{:.1}", as_float(row.duration_ns) / 1e9));
     let sent = [row.sent.map(as_float), row.send_mean, row.send_max];
@@ -407,7 +410,7 @@ fn bytes_of(number: f64) -> String {
     units::bytes(number.round() as u64)
 }
 
-/// A round-trip time in milliseconds, with as many decimals as say something.
+/// Formats a round-trip time in milliseconds with a sensible number of decimals.
 fn milliseconds(us: f64) -> String {
     let decimals = match us {
         ..1_000.0 => 3,

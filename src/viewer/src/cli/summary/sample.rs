@@ -1,44 +1,53 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What one record says of a connection, as far as a summary needs it.
+//! The values of a record that a summary needs.
 
 use tcpstats::{Record, key};
 
 use crate::lifetimes::Marks;
 
-/// What one record says of a connection.
+/// The values of a record that a summary needs.
 #[derive(Clone, Copy, Default)]
 pub struct Sample {
+    /// The counters, and the values that identify the connection.
     pub marks: Marks,
+    /// The smoothed round-trip time in microseconds.
     pub srtt: Option<u32>,
+    /// What limits sending.
     pub limits: Limits,
-    /// Linux's own counts of time limited by receiver and buffer, microseconds.
-    pub counted: Option<(u64, u64)>,
+    /// Linux's counters of the time limited by the receiver and by the send buffer,
+    /// in microseconds.
+    pub limited_us: Option<(u64, u64)>,
 }
 
 impl Sample {
-    /// That of the record.
+    /// Returns the values of a record.
     pub fn of(record: &Record, is_linux: bool) -> Self {
         Self {
             marks: Marks::of(record),
             srtt: record.get(key::srtt),
             limits: Limits::of(record, is_linux),
-            counted: record.get(key::rwnd_limited).zip(record.get(key::sndbuf_limited)),
+            limited_us: record.get(key::rwnd_limited).zip(record.get(key::sndbuf_limited)),
         }
     }
 }
 
-/// What limits sending, judged by one record.
+/// What limits sending at the time of a record; `None` if the record lacks a
+/// field that is needed.
 #[derive(Clone, Copy, Default)]
 pub struct Limits {
+    /// Whether the connection is in slow start.
     pub slow_start: Option<bool>,
+    /// Whether the congestion window limits it.
     pub cwnd: Option<bool>,
+    /// Whether the receiver's window limits it.
     pub receiver: Option<bool>,
+    /// Whether the send buffer limits it.
     pub buffer: Option<bool>,
 }
 
 impl Limits {
-    /// Judges by the windows, what is in flight, and the send buffer.
+    /// Compares the windows, the bytes in flight, and the send buffer.
     fn of(record: &Record, is_linux: bool) -> Self {
         let (cwnd, wnd) = (record.get(key::snd_cwnd), record.get(key::snd_wnd));
         let (Some(cwnd), Some(inflight)) = (cwnd, record.get(key::inflight)) else {
@@ -47,12 +56,12 @@ impl Limits {
         let buffered = record.get(key::snd_cc);
         let segment = record.get(key::maxseg).unwrap_or(1).max(1);
         let is_busy = inflight > 0 || buffered.is_some_and(|bytes| bytes > 0);
-        // Data that is not sent yet waits for something.
-        let waits = buffered.is_none_or(|bytes| bytes > inflight);
-        let fills = |window: u32| is_busy && waits && u64::from(inflight) + u64::from(segment) > u64::from(window);
+        // Data that has not been sent is waiting for something.
+        let is_waiting = buffered.is_none_or(|bytes| bytes > inflight);
+        let fills = |window: u32| is_busy && is_waiting && u64::from(inflight) + u64::from(segment) > u64::from(window);
         let by_cwnd = fills(cwnd) && wnd.is_none_or(|wnd| cwnd <= wnd);
         let by_receiver = wnd.map(|wnd| wnd < cwnd && fills(wnd));
-        // Linux counts the memory of a buffer, not the data in it.
+        // On Linux, the size of a buffer is that of its memory, not of the data in it.
         let buffer = record.get(key::snd_hiwat).filter(|_| !is_linux).zip(buffered);
         let by_buffer = buffer.map(|(size, bytes)| {
             is_busy && !by_cwnd && by_receiver != Some(true) && u64::from(bytes) + u64::from(segment) > u64::from(size)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The terminal's size within reason: what it claims decides how much memory
-//! the screen takes.
+//! A terminal with a limited size, because the size that a terminal reports
+//! determines the memory for the screen.
 
 use std::io::{self, Stdout, stdout};
 
@@ -12,30 +12,29 @@ use ratatui::layout::{Position, Size};
 /// The largest screen that is drawn.
 const SIZE_MAX: Size = Size { width: 1000, height: 500 };
 
-/// What is taken of a terminal that does not know its size, as serial ones do
-/// not.
+/// The size of a terminal that does not report one, such as a serial console.
 const SIZE_UNKNOWN: Size = Size { width: 80, height: 24 };
 
-/// The terminal behind standard output.
-pub struct Bounded(CrosstermBackend<Stdout>);
+/// The terminal on standard output.
+pub struct BoundedTerminal(CrosstermBackend<Stdout>);
 
-impl Bounded {
-    /// That of this process.
+impl BoundedTerminal {
+    /// Returns the terminal of this process.
     pub fn new() -> Self {
         Self(CrosstermBackend::new(stdout()))
     }
 }
 
-/// The size to draw for what a terminal claims.
-fn bounded(claimed: Size) -> Size {
-    let of = |claimed: u16, most: u16, unknown: u16| if claimed == 0 { unknown } else { claimed.min(most) };
+/// Returns the size to draw for the size that a terminal reports.
+fn bounded(reported: Size) -> Size {
+    let of = |reported: u16, max: u16, unknown: u16| if reported == 0 { unknown } else { reported.min(max) };
     Size {
-        width: of(claimed.width, SIZE_MAX.width, SIZE_UNKNOWN.width),
-        height: of(claimed.height, SIZE_MAX.height, SIZE_UNKNOWN.height),
+        width: of(reported.width, SIZE_MAX.width, SIZE_UNKNOWN.width),
+        height: of(reported.height, SIZE_MAX.height, SIZE_UNKNOWN.height),
     }
 }
 
-impl Backend for Bounded {
+impl Backend for BoundedTerminal {
     type Error = io::Error;
 
     fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
@@ -92,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_is_bounded_and_an_unknown_one_is_80_by_24() {
+    fn the_size_is_limited_and_an_unknown_one_is_80_by_24() {
         let of = |width, height| {
             let size = bounded(Size { width, height });
             (size.width, size.height)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What the list shows of a connection, and can be sorted by.
+//! The columns of the list.
 
 use std::cmp::Ordering;
 
@@ -14,50 +14,50 @@ use crate::units;
 /// A column of the list.
 #[derive(Clone, Copy, Debug)]
 pub enum Column {
-    /// Local address and port; the port alone where there is no room.
+    /// The local address and port, or the port alone on a narrow terminal.
     Local,
-    /// Foreign address and port.
+    /// The foreign address and port.
     Foreign,
-    /// Bits a second sent and acknowledged.
+    /// Bits per second sent and acknowledged.
     Send,
-    /// Bits a second received.
+    /// Bits per second received.
     Receive,
-    /// Segments a second retransmitted.
+    /// Segments per second retransmitted.
     Rexmit,
     /// The smoothed round-trip time and its trend.
     Srtt,
-    /// A field of the table.
+    /// A field.
     Field(&'static Field),
 }
 
-/// What a column sorts by; what is absent stands last in either direction.
+/// The value by which a column sorts.  Absent values are last in both directions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SortKey<'a> {
     /// A number.
     Number(f64),
     /// Bytes.
     Bytes(&'a [u8]),
-    /// Nothing is known.
+    /// No value.
     Absent,
 }
 
 impl SortKey<'_> {
-    /// The order of two connections by their keys.
+    /// Returns the order of two connections.
     pub fn order(self, other: Self, descending: bool) -> Ordering {
         let directed = |order: Ordering| if descending { order.reverse() } else { order };
         match (self, other) {
             (Self::Number(one), Self::Number(other)) => directed(one.total_cmp(&other)),
             (Self::Bytes(one), Self::Bytes(other)) => directed(one.cmp(other)),
             (Self::Absent, Self::Absent) => Ordering::Equal,
-            // No column has numbers and bytes.
+            // No column has both numbers and bytes.
             (Self::Absent, _) | (Self::Bytes(_), Self::Number(_)) => Ordering::Greater,
             (_, Self::Absent) | (Self::Number(_), Self::Bytes(_)) => Ordering::Less,
         }
     }
 }
 
-/// The columns, those first that are shown also on a narrow terminal: which
-/// connection and its rates, and then the fields that were asked for.
+/// Returns the columns in the order of their importance, because a narrow terminal
+/// shows only the first: the connection and its rates, then the requested fields.
 pub fn columns(fields: Option<&Columns>) -> Vec<Column> {
     let mut columns = vec![Column::Local, Column::Foreign, Column::Field(key::state.field())];
     columns.extend([Column::Send, Column::Receive, Column::Rexmit, Column::Srtt]);
@@ -75,7 +75,7 @@ pub fn columns(fields: Option<&Columns>) -> Vec<Column> {
 }
 
 impl Column {
-    /// What stands above it.
+    /// Returns the title.
     pub fn title(self, wide: bool) -> &'static str {
         match self {
             Self::Local if wide => "local",
@@ -89,7 +89,7 @@ impl Column {
         }
     }
 
-    /// Cells that it takes at least.
+    /// Returns the minimum width in characters.
     pub fn width(self, wide: bool) -> usize {
         match self {
             Self::Local if !wide => 5,
@@ -107,7 +107,7 @@ impl Column {
         }
     }
 
-    /// Where its text stands.
+    /// Returns the alignment.
     pub fn align(self) -> Align {
         match self {
             Self::Local | Self::Foreign => Align::Left,
@@ -116,12 +116,12 @@ impl Column {
         }
     }
 
-    /// Whether the largest stands first when one begins to sort by it.
+    /// Returns whether the initial order is descending.
     pub fn descends(self) -> bool {
         self.align() == Align::Right
     }
 
-    /// What a cell has.
+    /// Returns the text of a cell.
     pub fn text(self, row: &Row, wide: bool) -> String {
         let rate = |rate: Option<f64>| rate.map(units::bits);
         let text = match self {
@@ -138,7 +138,7 @@ impl Column {
         text.unwrap_or_else(|| ABSENT.into())
     }
 
-    /// What it sorts by.
+    /// Returns the value by which the column sorts.
     pub fn sort_key(self, row: &Row) -> SortKey<'_> {
         let rate = |rate: Option<f64>| rate.map_or(SortKey::Absent, SortKey::Number);
         match self {
@@ -153,7 +153,7 @@ impl Column {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "where numbers of 2^53 differ by one any order is as good")]
+#[allow(clippy::cast_precision_loss, reason = "the order of huge numbers that differ by one does not matter")]
 fn field_key<'a>(row: &'a Row, field: &Field) -> SortKey<'a> {
     match row.record.number(field) {
         Some(number) => SortKey::Number(number as f64),
@@ -161,7 +161,7 @@ fn field_key<'a>(row: &'a Row, field: &Field) -> SortKey<'a> {
     }
 }
 
-/// An arrow, or a space in its place.
+/// Returns an arrow, or a space.
 fn trend(trend: Trend) -> &'static str {
     match trend {
         Trend::Rising => "↑",
@@ -170,12 +170,12 @@ fn trend(trend: Trend) -> &'static str {
     }
 }
 
-/// A rate of events.
+/// Formats a rate of events.
 pub fn per_second(rate: f64) -> String {
     if rate == 0.0 || rate >= 99.95 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }
 
-/// A state in six letters.
+/// Returns the name of a state in at most six characters.
 fn short(state: State) -> String {
     let text = match state {
         State::SYN_SENT => "SYN_S",
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_absent_stands_last_whichever_way_one_sorts() {
+    fn absent_values_are_last_in_both_directions() {
         for descending in [false, true] {
             let mut keys = [SortKey::Absent, SortKey::Number(1.0), SortKey::Number(2.0)];
             keys.sort_by(|one, other| one.order(*other, descending));
@@ -207,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn a_state_fits_its_column() {
+    fn the_name_of_a_state_fits_its_column() {
         for number in 0..=11 {
             assert!(short(State(number)).len() <= Column::Field(key::state.field()).width(true));
         }
     }
 
     #[test]
-    fn srtt_has_one_column_only() {
+    fn srtt_has_only_one_column() {
         let fields = Columns::parse("cc,srtt,uid").unwrap();
         let titles: Vec<_> = columns(Some(&fields)).iter().map(|column| column.title(true)).collect();
         assert_eq!(titles[6..], ["srtt", "cc", "uid"]);

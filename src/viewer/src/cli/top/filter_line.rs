@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The filter while it is typed.
+//! The line in which the filter is edited.
 
 use tcpstats::{Filter, Record};
 
-/// Where a filter's text is wrong.
+/// A mistake in the text of a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// In characters from the beginning.
+pub struct FilterMistake {
+    /// The position in characters from 0.
     pub column: usize,
-    /// What was expected there.
+    /// What was expected at this position.
     pub expected: String,
 }
 
@@ -17,116 +17,116 @@ pub struct Wrong {
 #[derive(Default)]
 pub struct FilterLine {
     text: String,
-    /// Characters before the cursor.
+    /// The position of the cursor in characters.
     cursor: usize,
-    /// The last text that was right, and what it says; all match where there is
-    /// none.
-    in_force: Option<Filter>,
-    wrong: Option<Wrong>,
-    /// The text that was there before the change, while it is changed.
-    before: Option<String>,
+    /// The last valid filter, or `None` if all connections match.
+    current: Option<Filter>,
+    mistake: Option<FilterMistake>,
+    /// The text before the current edit.
+    original: Option<String>,
 }
 
 impl FilterLine {
-    /// A filter that was given beforehand.
+    /// Returns a line with the filter of the command line.
     pub fn new(text: &str, filter: Option<Filter>) -> Self {
-        Self { text: text.into(), in_force: filter, ..Self::default() }
+        Self { text: text.into(), current: filter, ..Self::default() }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Characters before the cursor.
+    /// Returns the position of the cursor in characters.
     pub fn cursor(&self) -> usize {
         self.cursor
     }
 
-    /// Whether it is being changed.
-    pub fn is_changing(&self) -> bool {
-        self.before.is_some()
+    /// Returns whether the text is being edited.
+    pub fn is_editing(&self) -> bool {
+        self.original.is_some()
     }
 
-    /// Where the text is wrong.
-    pub fn error(&self) -> Option<&Wrong> {
-        self.wrong.as_ref()
+    /// Returns the mistake in the text.
+    pub fn error(&self) -> Option<&FilterMistake> {
+        self.mistake.as_ref()
     }
 
-    /// Whether the connection is to be shown.
+    /// Returns whether a connection matches.
     pub fn matches(&self, record: &Record) -> bool {
-        self.in_force.as_ref().is_none_or(|filter| filter.matches(record))
+        self.current.as_ref().is_none_or(|filter| filter.matches(record))
     }
 
-    /// Begins to change it.
-    pub fn begin(&mut self) {
-        if self.before.is_none() {
-            self.before = Some(self.text.clone());
+    /// Starts an edit.
+    pub fn edit(&mut self) {
+        if self.original.is_none() {
+            self.original = Some(self.text.clone());
         }
         self.cursor = self.text.chars().count();
     }
 
-    /// Ends the change, if the text is right.
-    pub fn keep(&mut self) {
-        if self.wrong.is_none() {
-            self.before = None;
+    /// Ends the edit if the text is valid.
+    pub fn apply(&mut self) {
+        if self.mistake.is_none() {
+            self.original = None;
         }
     }
 
-    /// Ends the change and undoes it.
+    /// Ends the edit and restores the previous text.
     pub fn cancel(&mut self) {
-        if let Some(before) = self.before.take() {
-            self.text = before;
+        if let Some(original) = self.original.take() {
+            self.text = original;
             self.cursor = self.text.chars().count();
-            self.read();
+            self.parse();
         }
     }
 
-    /// Puts a character at the cursor.
+    /// Inserts a character at the cursor.
     pub fn insert(&mut self, char: char) {
         if !char.is_control() {
             self.text.insert(self.at_cursor(), char);
             self.cursor += 1;
-            self.read();
+            self.parse();
         }
     }
 
-    /// Removes the character before the cursor.
+    /// Deletes the character before the cursor.
     pub fn delete(&mut self) {
         if self.cursor > 0 {
             self.cursor -= 1;
             self.text.remove(self.at_cursor());
-            self.read();
+            self.parse();
         }
     }
 
-    /// Removes all.
+    /// Clears the text.
     pub fn delete_all(&mut self) {
         self.text.clear();
         self.cursor = 0;
-        self.read();
+        self.parse();
     }
 
-    /// Moves the cursor by so many characters.
+    /// Moves the cursor by this number of characters.
     pub fn move_cursor(&mut self, chars: isize) {
         self.cursor = self.cursor.saturating_add_signed(chars).min(self.text.chars().count());
     }
 
-    /// The byte that the cursor stands before.
+    /// Returns the byte offset of the cursor.
     fn at_cursor(&self) -> usize {
         self.text.char_indices().nth(self.cursor).map_or(self.text.len(), |(at, _)| at)
     }
 
-    fn read(&mut self) {
-        self.wrong = None;
+    fn parse(&mut self) {
+        self.mistake = None;
         if self.text.trim().is_empty() {
-            self.in_force = None;
+            self.current = None;
             return;
         }
         match tcpstats_source::parse_filter(&self.text) {
-            Ok(filter) => self.in_force = Some(filter),
+            Ok(filter) => self.current = Some(filter),
             Err(error) => {
-                self.wrong = Some(Wrong { column: error.column, expected: format!("expected {}", error.expected) });
+                self.mistake =
+                    Some(FilterMistake { column: error.column, expected: format!("expected {}", error.expected) });
             }
         }
     }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn the_cursor_moves_by_characters() {
         let mut line = FilterLine::default();
-        line.begin();
+        line.edit();
         "porü 2".chars().for_each(|char| line.insert(char));
         line.move_cursor(-2);
         line.delete();
@@ -154,9 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn the_cursor_is_in_the_text_after_a_change_is_cancelled() {
+    fn the_cursor_is_within_the_text_after_an_edit_is_cancelled() {
         let mut line = FilterLine::default();
-        line.begin();
+        line.edit();
         "ip6".chars().for_each(|char| line.insert(char));
         line.cancel();
         line.delete();
@@ -164,13 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_has_its_place_in_characters() {
+    fn the_position_of_a_mistake_is_in_characters() {
         let mut line = FilterLine::default();
-        line.begin();
+        line.edit();
         "cc ü x".chars().for_each(|char| line.insert(char));
-        let wrong = line.error().unwrap();
+        let mistake = line.error().unwrap();
         assert_eq!(
-            (wrong.column, wrong.expected.split(',').next()),
+            (mistake.column, mistake.expected.split(',').next()),
             (3, Some("expected a name of at most 16 ASCII characters"))
         );
         line.delete_all();

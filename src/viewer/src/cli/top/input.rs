@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What keys ask for.
+//! The keys.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::model::Action;
+use super::action::Action;
 
-/// The keys and what they do, as the help tells them.
+/// The keys and their descriptions in the help.
 pub const KEYS: [(&str, &str); 12] = [
     ("up down j k", "move the cursor; scroll the fields of a connection"),
-    ("PgUp PgDn Home End", "move by a screen, to the first, to the last"),
-    ("Enter", "look at one connection, and back"),
+    ("PgUp PgDn Home End", "move by a screen, to the first or the last line"),
+    ("Enter", "show the selected connection, or the list"),
     ("< > left right", "sort by the column to the left, to the right"),
-    ("r", "sort the other way round"),
-    ("/ f", "change the filter; Enter keeps it, Esc undoes"),
-    ("p space", "hold what is shown, and go on"),
-    ("Esc", "back: from help, filter, connection, cursor"),
-    ("? h", "these keys"),
-    ("^L", "draw the screen again"),
-    ("^Z", "stop; fg of the shell goes on"),
+    ("r", "reverse the order"),
+    ("/ f", "edit the filter; Enter applies it, Esc cancels"),
+    ("p space", "pause or resume updates"),
+    ("Esc", "close the help, the filter or the connection; hide the cursor"),
+    ("? h", "show or hide this help"),
+    ("^L", "redraw the screen"),
+    ("^Z", "suspend; fg resumes"),
     ("q ^C", "quit"),
 ];
 
-/// What that key asks for, if anything; `typing` says that the filter is being
-/// changed.
+/// Returns the action of a key.  `typing` is set while the filter is edited.
 pub fn action(key: KeyEvent, typing: bool) -> Option<Action> {
     if key.kind == KeyEventKind::Release {
         return None;
@@ -39,7 +38,7 @@ pub fn action(key: KeyEvent, typing: bool) -> Option<Action> {
             KeyCode::Right => Some(Action::Cursor(1)),
             KeyCode::Home => Some(Action::Cursor(isize::MIN / 2)),
             KeyCode::End => Some(Action::Cursor(isize::MAX / 2)),
-            KeyCode::Enter => Some(Action::Keep),
+            KeyCode::Enter => Some(Action::Apply),
             KeyCode::Esc => Some(Action::Back),
             _ => None,
         };
@@ -70,7 +69,7 @@ fn control(code: KeyCode, typing: bool) -> Option<Action> {
         KeyCode::Char('z') => Some(Action::Suspend),
         KeyCode::Char('l') => Some(Action::Redraw),
         KeyCode::Char('u') if typing => Some(Action::DeleteAll),
-        // What Backspace sends on some terminals.
+        // Some terminals send this for Backspace.
         KeyCode::Char('h') if typing => Some(Action::Delete),
         KeyCode::Char('a') if typing => Some(Action::Cursor(isize::MIN / 2)),
         KeyCode::Char('e') if typing => Some(Action::Cursor(isize::MAX / 2)),
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn while_the_filter_is_typed_a_letter_is_a_letter() {
+    fn letters_are_text_while_the_filter_is_edited() {
         let q = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
         assert_eq!(action(q, false), Some(Action::Quit));
         assert_eq!(action(q, true), Some(Action::Type('q')));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The terminal, which is given back as it was however top ends.
+//! The terminal, which is restored in all cases when top ends.
 
 use std::io::{self, stdout};
 use std::mem::ManuallyDrop;
@@ -13,72 +13,72 @@ use ratatui::crossterm::style::force_color_output;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use signal_hook::consts::SIGTSTP;
 
-use super::backend::Bounded;
+use super::backend::BoundedTerminal;
 use super::model::Model;
-use super::view::{Abilities, draw};
+use super::view::{Capabilities, draw};
 
-/// The terminal while top has it.
+/// The terminal while top uses it.
 pub struct Screen {
-    // Its drop prints on a terminal that may have hung up, and panics where that fails.
-    terminal: ManuallyDrop<Terminal<Bounded>>,
-    can: Abilities,
+    // Its destructor writes to the terminal and panics if the terminal has hung up.
+    terminal: ManuallyDrop<Terminal<BoundedTerminal>>,
+    capabilities: Capabilities,
 }
 
 impl Screen {
-    /// Takes the terminal; a panic gives it back before it says what went wrong.
+    /// Takes over the terminal.  A panic restores it before it prints its message.
     ///
     /// # Errors
-    /// What the terminal said.
+    /// Returns the error of the terminal.
     pub fn take() -> io::Result<Self> {
-        let says = panic::take_hook();
+        let print_panic = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            // The panic is what matters now.
-            let _ = give_back();
-            says(panic);
+            // The panic is more important than an error of the terminal.
+            let _ = restore();
+            print_panic(panic);
         }));
-        // Colours are left out where they are chosen; crossterm would write a reset in their place.
+        // Without this, crossterm writes resets instead of colours if NO_COLOR is set.  The view omits colours itself.
         force_color_output(true);
-        let terminal = ManuallyDrop::new(Terminal::new(Bounded::new())?);
-        let screen = Self { terminal, can: Abilities::of_environment() };
+        let terminal = ManuallyDrop::new(Terminal::new(BoundedTerminal::new())?);
+        let screen = Self { terminal, capabilities: Capabilities::of_environment() };
         enter()?;
         Ok(screen)
     }
 
-    /// Draws what changed.
+    /// Draws the changes since the last call.
     ///
     /// # Errors
-    /// What the terminal said.
+    /// Returns the error of the terminal.
     pub fn draw(&mut self, model: &mut Model) -> io::Result<()> {
-        self.terminal.draw(|frame| draw(frame, model, self.can))?;
+        self.terminal.draw(|frame| draw(frame, model, self.capabilities))?;
         Ok(())
     }
 
-    /// Draws everything with the next [`Screen::draw`].
+    /// Makes the next [`Screen::draw`] draw the complete screen.
     ///
     /// # Errors
-    /// What the terminal said.
+    /// Returns the error of the terminal.
     pub fn clear(&mut self) -> io::Result<()> {
-        // Terminal::clear asks where the cursor is, and the answer goes to who reads the keys.
+        // Terminal::clear queries the position of the cursor, and the thread that reads keys would get the reply.
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
     }
 
-    /// Stops the process and its group, as the terminal does at ^Z where a
-    /// program leaves it to it, and takes the terminal again afterwards.
+    /// Stops the process and its group, as the terminal does at ^Z by default, and
+    /// takes over the terminal again afterwards.
     ///
     /// # Errors
-    /// What the terminal said.
+    /// Returns the error of the terminal.
     pub fn suspend(&mut self) -> io::Result<()> {
-        give_back()?;
+        restore()?;
         stop()?;
         self.resume()
     }
 
-    /// Takes the terminal after the process was stopped, whoever has changed it
-    /// meanwhile.
+    /// Takes over the terminal after the process was stopped.  Other programs may have
+    /// changed its mode.
     ///
     /// # Errors
-    /// What the terminal said.
+    /// Returns the error of the terminal.
     pub fn resume(&mut self) -> io::Result<()> {
         disable_raw_mode()?;
         enter()?;
@@ -88,8 +88,8 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // A terminal that hung up cannot be given back.
-        let _ = give_back();
+        // A terminal that has hung up cannot be restored.
+        let _ = restore();
     }
 }
 
@@ -98,14 +98,14 @@ fn enter() -> io::Result<()> {
     execute!(stdout(), EnterAlternateScreen)
 }
 
-fn give_back() -> io::Result<()> {
+fn restore() -> io::Result<()> {
     let left = execute!(stdout(), LeaveAlternateScreen, Show);
     disable_raw_mode()?;
     left
 }
 
-/// Has SIGTSTP do what it does to a program that does not catch it: stop the
-/// process group, unless nobody could have it go on.
+/// Performs the default action of SIGTSTP: stops the process group, unless it is
+/// orphaned.
 fn stop() -> io::Result<()> {
     // SAFETY: all zeros are a valid sigaction: SIG_DFL, no flags, an empty mask.
     let default: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -121,12 +121,12 @@ fn stop() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::tests::model;
+    use super::super::fixtures::model;
     use super::Screen;
 
     #[test]
-    #[ignore = "it has a terminal to itself: tests/viewer/test_top.py"]
-    fn a_panic_gives_the_terminal_back() {
+    #[ignore = "needs a terminal; run by tests/viewer/test_top.py"]
+    fn a_panic_restores_the_terminal() {
         let mut screen = Screen::take().unwrap();
         screen.draw(&mut model(30, 12)).unwrap();
         panic!("on purpose");

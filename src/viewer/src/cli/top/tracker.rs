@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What only two snapshots tell: rates, and how a connection came to be as it
-//! is.
+//! Values that need several snapshots: rates, trends and the history of a
+//! connection.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,63 +11,63 @@ use tcpstats::{Header, Record, key};
 use crate::boot::Boot;
 use crate::identity::Identity;
 use crate::lifetimes::Marks;
-use crate::live::Snapshot;
+use crate::snapshot::Snapshot;
 use crate::throughput::ByteCounter;
 use crate::units::NO_THRESHOLD;
 
-/// Points that are kept of a connection where memory allows.
+/// The maximum number of points in the history of a connection.
 const POINTS_MAX: usize = 300;
 
-/// Bytes that all points together may take, as long as each connection has
-/// [`POINTS_MIN`].
+/// The maximum memory for all points in bytes, unless [`POINTS_MIN`] points for each
+/// connection need more.
 const POINTS_BYTES: usize = 64 << 20;
 const POINTS_MIN: usize = 16;
 
-/// Points before the last one that a trend is measured against.
+/// The number of previous points with which the trend compares the last one.
 const TREND_POINTS: usize = 8;
 
-/// How fast a connection's totals grow; none before the second snapshot and
-/// where the kernel does not tell.
+/// The rates of a connection, `None` in the first snapshot or if the kernel has no
+/// counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
-    /// Payload that the peer has acknowledged, bits a second.
+    /// Bits per second of payload that the peer acknowledged.
     pub send: Option<f64>,
-    /// Payload received in order, bits a second.
+    /// Bits per second of payload received in order.
     pub receive: Option<f64>,
-    /// Segments retransmitted, a second.
+    /// Segments per second retransmitted.
     pub rexmit: Option<f64>,
 }
 
-/// Where the smoothed round-trip time goes.
+/// The trend of the smoothed round-trip time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trend {
-    /// A tenth or more above the last points' mean.
+    /// At least a tenth above the mean of the previous points.
     Rising,
-    /// A tenth or more below.
+    /// At least a tenth below it.
     Falling,
-    /// Neither, or not known yet.
+    /// Neither, or unknown.
     Steady,
 }
 
-/// A connection at one instant, for its history.
+/// A point in the history of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Point {
-    /// Nanoseconds of the monotonic clock.
+    /// The time in nanoseconds of the monotonic clock.
     pub at_ns: u64,
-    /// See the table of fields.
+    /// The smoothed round-trip time.
     pub srtt: Option<u32>,
-    /// See the table of fields.
+    /// The congestion window.
     pub snd_cwnd: Option<u32>,
-    /// None also until a loss sets it.
+    /// The slow start threshold, once a loss has set it.
     pub snd_ssthresh: Option<u32>,
-    /// See the table of fields.
+    /// The bytes in flight.
     pub inflight: Option<u32>,
-    /// See [`Rates`].
+    /// The rates.
     pub rates: Rates,
 }
 
-/// The last points of a connection, oldest first, which grow in one thread and
-/// are looked at in another.
+/// The history of a connection, oldest point first.  One thread extends it while
+/// another reads it.
 #[derive(Debug, Default)]
 pub struct History(Mutex<VecDeque<Point>>);
 
@@ -76,7 +76,7 @@ impl History {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The points up to that time.
+    /// Returns the points up to this time.
     pub fn until(&self, at_ns: u64) -> Vec<Point> {
         self.points().iter().take_while(|point| point.at_ns <= at_ns).copied().collect()
     }
@@ -85,38 +85,38 @@ impl History {
 /// A connection of a snapshot.
 #[derive(Debug)]
 pub struct Row {
-    /// Which one.
+    /// The connection.
     pub identity: Identity,
-    /// When, in nanoseconds of the monotonic clock.
+    /// The time in nanoseconds of the monotonic clock.
     pub at_ns: u64,
-    /// What the source gave.
+    /// The record.
     pub record: Record,
-    /// How fast its totals grow.
+    /// The rates.
     pub rates: Rates,
-    /// Where its srtt goes.
+    /// The trend of srtt.
     pub trend: Trend,
-    /// How it came to be so.
+    /// The history.
     pub history: Arc<History>,
 }
 
-/// A snapshot with what the ones before it add.
+/// A snapshot with the rates and the history of each connection.
 #[derive(Debug, Default)]
-pub struct Sampled {
+pub struct TrackedSnapshot {
     /// The snapshot's header.
     pub header: Header,
     /// Its connections.
     pub rows: Vec<Row>,
 }
 
-/// Remembers the last snapshot.
+/// Compares each snapshot with the previous one.
 #[derive(Default)]
 pub struct Tracker {
-    known: HashMap<Identity, Known>,
+    connections: HashMap<Identity, TrackedConnection>,
     snapshots: u64,
 }
 
-/// A connection as it was last seen.
-struct Known {
+/// A connection in the previous snapshot.
+struct TrackedConnection {
     snapshot: u64,
     at_ns: u64,
     totals: Totals,
@@ -125,33 +125,33 @@ struct Known {
 }
 
 impl Tracker {
-    /// Takes the next snapshot.
-    pub fn track(&mut self, snapshot: Snapshot) -> Sampled {
+    /// Adds the next snapshot.
+    pub fn track(&mut self, snapshot: Snapshot) -> TrackedSnapshot {
         self.snapshots += 1;
         let header = snapshot.header;
         let is_another = |record: &Record| {
-            let known = self.known.get(&Identity::of(record));
+            let known = self.connections.get(&Identity::of(record));
             known.is_some_and(|known| known.marks.contradict(&Marks::of(record)))
         };
-        let is_booted = match snapshot.boot {
+        let is_rebooted = match snapshot.boot {
             Boot::Same => false,
             Boot::Unsure => snapshot.records.iter().any(is_another),
             Boot::Other => true,
         };
-        if is_booted {
-            self.known.clear();
+        if is_rebooted {
+            self.connections.clear();
         }
         let points = (POINTS_BYTES / size_of::<Point>() / snapshot.records.len().max(1)).clamp(POINTS_MIN, POINTS_MAX);
         let rows = snapshot.records.into_iter().map(|record| self.row(&header, record, points)).collect();
-        self.known.retain(|_, known| known.snapshot == self.snapshots);
-        Sampled { header, rows }
+        self.connections.retain(|_, known| known.snapshot == self.snapshots);
+        TrackedSnapshot { header, rows }
     }
 
     fn row(&mut self, header: &Header, record: Record, points: usize) -> Row {
         let (identity, totals) = (Identity::of(&record), Totals::of(&record));
         let at_ns = header.mono_ns.saturating_add(record.at_ns);
         let mut marks = Marks::of(&record);
-        let (rates, history) = match self.known.get(&identity) {
+        let (rates, history) = match self.connections.get(&identity) {
             None => (Rates::default(), Arc::default()),
             Some(known) => {
                 let now = std::mem::replace(&mut marks, known.marks);
@@ -160,14 +160,17 @@ impl Tracker {
             }
         };
         let trend = add_point(&history, &record, at_ns, rates, points);
-        self.known.insert(identity, Known { snapshot: self.snapshots, at_ns, totals, marks, history: history.clone() });
+        self.connections.insert(
+            identity,
+            TrackedConnection { snapshot: self.snapshots, at_ns, totals, marks, history: history.clone() },
+        );
         Row { identity, at_ns, record, rates, trend, history }
     }
 }
 
-/// Adds to the history of a connection that has one, and says where its srtt
-/// goes.
-fn add_point(history: &History, record: &Record, at_ns: u64, rates: Rates, most: usize) -> Trend {
+/// Adds a point to the history if the connection has a congestion window, and
+/// returns the trend of srtt.
+fn add_point(history: &History, record: &Record, at_ns: u64, rates: Rates, max: usize) -> Trend {
     let Some(snd_cwnd) = record.get(key::snd_cwnd) else {
         return Trend::Steady;
     };
@@ -182,12 +185,12 @@ fn add_point(history: &History, record: &Record, at_ns: u64, rates: Rates, most:
         inflight: record.get(key::inflight),
         rates,
     });
-    let surplus = points.len().saturating_sub(most);
+    let surplus = points.len().saturating_sub(max);
     points.drain(..surplus);
     srtt.map_or(Trend::Steady, |srtt| trend(srtt, &before))
 }
 
-/// Compares with the mean of those before.
+/// Compares a round-trip time with the mean of previous ones.
 fn trend(srtt: u32, before: &[u32]) -> Trend {
     let sum: u64 = before.iter().map(|srtt| u64::from(*srtt)).sum();
     let tenths = 10 * u64::from(srtt) * before.len() as u64;
@@ -198,7 +201,7 @@ fn trend(srtt: u32, before: &[u32]) -> Trend {
     }
 }
 
-/// What grows on a connection.
+/// The counters of a connection.
 #[derive(Clone, Copy)]
 struct Totals {
     sent: Option<ByteCounter>,
@@ -215,7 +218,7 @@ impl Totals {
         }
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "a rate is read to three digits")]
+    #[allow(clippy::cast_precision_loss, reason = "rates are shown with three digits")]
     fn since(&self, before: &Self, ns: u64) -> Rates {
         if ns == 0 {
             return Rates::default();
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_what_passed_in_the_time_between() {
+    fn a_rate_is_the_difference_divided_by_the_time() {
         let at = |ms, acked, received, rexmit| {
             record(ms, |record| {
                 record.set(key::acked_bytes, acked);
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn without_totals_sequence_numbers_tell_also_where_they_wrap() {
+    fn sequence_numbers_are_used_without_totals_and_may_wrap() {
         let at = |ms, snd_una, rcv_nxt| {
             record(ms, |record| {
                 record.set(key::snd_una, snd_una);
@@ -281,11 +284,11 @@ mod tests {
         };
         let passed = rates(at(0, u32::MAX - 499, 100), at(1000, 500, 350));
         assert_eq!((passed.send, passed.receive, passed.rexmit), (Some(8000.0), Some(2000.0), None));
-        assert_eq!(rates(at(0, 100, 0), at(1000, 99, 0)).send, None, "back is no rate");
+        assert_eq!(rates(at(0, 100, 0), at(1000, 99, 0)).send, None, "a decrease has no rate");
     }
 
     #[test]
-    fn a_handshake_is_no_rate() {
+    fn a_handshake_has_no_rate() {
         let syn_sent = record(0, |record| {
             record.set(key::state, State::SYN_SENT);
             record.set(key::rcv_nxt, 0);
@@ -294,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn another_connection_of_the_same_ports_has_its_own_totals() {
+    fn another_connection_with_the_same_ports_has_its_own_totals() {
         let at = |ms, gencnt| {
             record(ms, |record| {
                 record.set(key::gencnt, gencnt);
@@ -317,13 +320,13 @@ mod tests {
             let sampled = tracker.track(at(1000, acked, boot));
             (sampled.rows[0].rates.send, sampled.rows[0].history.until(u64::MAX).len())
         };
-        assert_eq!(after(6000, Boot::Unsure), (Some(8000.0), 2), "the logger was started again");
+        assert_eq!(after(6000, Boot::Unsure), (Some(8000.0), 2), "the logger was restarted");
         assert_eq!(after(100, Boot::Unsure), (None, 1));
         assert_eq!(after(6000, Boot::Other), (None, 1));
     }
 
     #[test]
-    fn the_history_is_of_this_connection_and_bounded() {
+    fn the_history_belongs_to_one_connection_and_is_bounded() {
         let mut tracker = Tracker::default();
         let sampled = (0..400).map(|second| tracker.track(record(second * 1000, |_| ()))).last().unwrap();
         let points = sampled.rows[0].history.until(u64::MAX);
@@ -331,7 +334,7 @@ mod tests {
         assert_eq!(sampled.rows[0].history.until(150_000_000_000).len(), 51);
         tracker.track(Snapshot { header: Header::default(), records: Vec::new(), boot: Boot::Same });
         let again = tracker.track(record(401_000, |_| ()));
-        assert_eq!(again.rows[0].history.until(u64::MAX).len(), 1, "what was gone is forgotten");
+        assert_eq!(again.rows[0].history.until(u64::MAX).len(), 1, "the history of a closed connection is dropped");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A chart of what a connection did lately.
+//! A chart of the recent history of a connection.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -10,29 +10,30 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Paragraph};
 
 use super::super::tracker::Point;
-use super::Abilities;
+use super::style::Capabilities;
 use crate::table::ABSENT;
 
-/// The shortest time that a chart spans, in seconds.
+/// The minimum duration of a chart, in seconds.
 const SPAN_MIN: f64 = 10.0;
 
-/// Writes a value with its unit.
+/// Formats a value with its unit.
 pub type Format = fn(f64) -> String;
 
-/// A line of a chart.
+/// A series of values.
 pub struct Series {
     name: &'static str,
     marker: Marker,
     colour: Color,
-    /// Seconds before the last point, which are negative, and values.
+    /// Times relative to the last point in seconds (negative), and values.
     points: Vec<(f64, f64)>,
+    /// The duration in seconds.
     span: f64,
 }
 
 impl Series {
-    /// What `pick` finds in the points; another marker tells it from the others
-    /// where there is no colour.
-    #[allow(clippy::cast_precision_loss, reason = "a cell is wider")]
+    /// Returns the values that `pick` selects.  The marker distinguishes the series if
+    /// there are no colours.
+    #[allow(clippy::cast_precision_loss, reason = "the error is less than a cell")]
     pub fn new(
         name: &'static str,
         marker: Marker,
@@ -56,10 +57,10 @@ impl Series {
     }
 }
 
-/// Draws them over one axis of time, below a line that names them.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, series: &[Series], unit: Format, can: Abilities) {
+/// Draws the series over one time axis, below a legend.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, series: &[Series], unit: Format, caps: Capabilities) {
     let [legend, plot] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
-    let of = |series: &Series| can.coloured(Style::new(), series.colour);
+    let of = |series: &Series| caps.coloured(Style::new(), series.colour);
     let names = series.iter().map(|each| {
         let last =
             each.points.last().filter(|(ago, _)| *ago >= 0.0).map_or_else(|| ABSENT.into(), |(_, value)| unit(*value));
@@ -67,16 +68,16 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, series: &[Series], unit: Format, 
     });
     frame.render_widget(Paragraph::new(names.collect::<Line<'_>>()), legend);
     let span = series.iter().map(|each| each.span).fold(SPAN_MIN, f64::max);
-    let greatest = series.iter().flat_map(|each| &each.points).map(|(_, value)| *value).fold(1.0, f64::max) * 1.05;
-    // What one looks for is drawn over the rest: the first last.
+    let max = series.iter().flat_map(|each| &each.points).map(|(_, value)| *value).fold(1.0, f64::max) * 1.05;
+    // The first series is the most important one and is drawn last.
     let datasets = series.iter().rev().map(|each| {
         let kind = if each.marker == Marker::Dot { GraphType::Scatter } else { GraphType::Line };
-        // Half a letter is beyond ASCII.
-        let marker = if can.unicode || each.marker == Marker::Dot { each.marker } else { Marker::Custom(each.sign()) };
+        // Braille characters are not ASCII.
+        let marker = if caps.unicode || each.marker == Marker::Dot { each.marker } else { Marker::Custom(each.sign()) };
         Dataset::default().marker(marker).graph_type(kind).style(of(each)).data(&each.points)
     });
     let chart = Chart::new(datasets.collect())
         .x_axis(Axis::default().bounds([-span, 0.0]).labels([format!("-{span:.0}s"), "now".into()]))
-        .y_axis(Axis::default().bounds([0.0, greatest]).labels(["0".into(), unit(greatest / 2.0), unit(greatest)]));
+        .y_axis(Axis::default().bounds([0.0, max]).labels(["0".into(), unit(max / 2.0), unit(max)]));
     frame.render_widget(chart, plot);
 }

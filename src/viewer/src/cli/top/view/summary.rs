@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What is said of all connections together, and the filter.
+//! The lines above the list: the source, the totals and the filter.
 
 use std::fmt::Write;
 
@@ -13,136 +13,141 @@ use tcpstats::frame::flag;
 
 use super::super::column::per_second;
 use super::super::model::Model;
-use super::{Abilities, fit};
+use super::style::{Capabilities, fit};
 use crate::units;
 
-/// What stands before the filter's text.
+/// The prompt before the filter.
 const PROMPT: &str = "filter: ";
 
-/// What is said, in lines, where so many lines are all there are.
-struct Lines {
-    /// Above the filter.
+/// The lines that a screen of a certain height has room for.
+struct SummaryLines {
+    /// The number of lines above the filter.
     above: usize,
+    /// Whether there is a line for the filter.
     filter: bool,
 }
 
-impl Lines {
+impl SummaryLines {
     fn of(model: &Model, screen_height: u16) -> Self {
         match screen_height {
             14.. => Self { above: 3, filter: true },
             8.. => Self { above: 1, filter: true },
-            3.. => Self { above: usize::from(!model.filter.is_changing()), filter: model.filter.is_changing() },
+            3.. => Self { above: usize::from(!model.filter.is_editing()), filter: model.filter.is_editing() },
             _ => Self { above: 0, filter: false },
         }
     }
 }
 
-/// Lines that it takes on a screen with so many.
+/// Returns the number of lines on a screen of this height.
 pub fn height(model: &Model, screen_height: u16) -> u16 {
-    let Lines { above, filter } = Lines::of(model, screen_height);
+    let SummaryLines { above, filter } = SummaryLines::of(model, screen_height);
     let error = if screen_height >= 8 && model.filter.error().is_some() { 2 } else { 0 };
     u16::try_from(above + usize::from(filter) + error).unwrap_or(u16::MAX)
 }
 
-/// Draws it.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, can: Abilities) {
-    let asked = Lines::of(model, frame.area().height);
-    let (filter, cursor) = filter(model, usize::from(area.width), can);
-    let mut lines = vec![source(model, can), states(model, can), rates(model, can)];
-    lines.truncate(asked.above);
-    if asked.filter {
+/// Draws the lines.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, caps: Capabilities) {
+    let lines_shown = SummaryLines::of(model, frame.area().height);
+    let (filter, cursor) = filter(model, usize::from(area.width), caps);
+    let mut lines = vec![source(model, caps), states(model, caps), rates(model, caps)];
+    lines.truncate(lines_shown.above);
+    if lines_shown.filter {
         lines.extend(filter);
     }
     frame.render_widget(Paragraph::new(lines), area);
-    let y = area.y.saturating_add(u16::try_from(asked.above).unwrap_or(0));
+    let y = area.y.saturating_add(u16::try_from(lines_shown.above).unwrap_or(0));
     let x = u16::try_from(cursor).unwrap_or(u16::MAX).min(area.width.saturating_sub(1));
-    if model.filter.is_changing() && !model.help && y < area.bottom() {
+    if model.filter.is_editing() && !model.help && y < area.bottom() {
         frame.set_cursor_position(Position { x: area.x + x, y });
     }
 }
 
-/// Which source, when, and whether it is whole.
-fn source(model: &Model, can: Abilities) -> Line<'static> {
+/// Returns the line with the host, the time, and the completeness of the snapshot.
+fn source(model: &Model, caps: Capabilities) -> Line<'static> {
     let header = model.header();
     let seconds = header.wall_ns / 1_000_000_000 % 86400;
     let time = format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60);
     let mut spans =
-        vec![Span::styled("tcpstats", Abilities::value()), Span::raw(format!("  {}  {time}  ", model.host))];
-    if let Some(trouble) = &model.trouble {
-        spans.push(Span::styled(trouble.clone(), can.alarm()));
+        vec![Span::styled("tcpstats", Capabilities::value()), Span::raw(format!("  {}  {time}  ", model.host))];
+    if let Some(error) = &model.error {
+        spans.push(Span::styled(error.clone(), caps.alarm()));
         return Line::from(spans);
     }
     let walk = units::time(header.walk_ns / 1000);
     spans.push(Span::raw(format!("every {:?}  walk {walk}  ", model.interval)));
     let missed = format!("missed {}", header.missed);
-    let whole = header.missed == 0 && header.flags & flag::TRUNCATED == 0;
-    spans.push(if whole { Span::raw(missed) } else { Span::styled(missed, can.alarm()) });
+    let is_complete = header.missed == 0 && header.flags & flag::TRUNCATED == 0;
+    spans.push(if is_complete { Span::raw(missed) } else { Span::styled(missed, caps.alarm()) });
     if header.flags & flag::INTERRUPTED != 0 {
-        spans.push(Span::styled("  tables changed", can.notable()));
+        spans.push(Span::styled("  tables changed", caps.notable()));
     }
     if model.paused {
-        spans.push(Span::styled("  PAUSED", can.notable()));
+        spans.push(Span::styled("  PAUSED", caps.notable()));
     }
     Line::from(spans)
 }
 
-/// How many connections there are, and in which states.
-fn states(model: &Model, can: Abilities) -> Line<'static> {
+/// Returns the line with the number of connections and their states.
+fn states(model: &Model, caps: Capabilities) -> Line<'static> {
     let (seen, shown) = (model.header().seen, model.shown.len());
     let mut text = format!("{seen} connections");
     if seen != shown as u64 {
         _ = write!(text, ", {shown} match");
     }
-    let mut spans = vec![Span::styled(text, Abilities::value())];
+    let mut spans = vec![Span::styled(text, Capabilities::value())];
     for (number, count) in model.summary.states.iter().enumerate().filter(|(_, count)| **count > 0) {
         let name = u8::try_from(number).ok().and_then(|number| State(number).name()).unwrap_or("other");
         spans.push(Span::raw(format!("  {count} ")));
-        spans.push(Span::styled(name, can.name()));
+        spans.push(Span::styled(name, caps.name()));
     }
     Line::from(spans)
 }
 
-/// What they do together, and the order of the list.
-fn rates(model: &Model, can: Abilities) -> Line<'static> {
+/// Returns the line with the total rates and the order of the list.
+fn rates(model: &Model, caps: Capabilities) -> Line<'static> {
     let summary = &model.summary;
     let rexmit = format!("{}/s", per_second(summary.rexmit));
     let rexmit = if summary.rexmit > 0.0 {
-        Span::styled(rexmit, can.notable())
+        Span::styled(rexmit, caps.notable())
     } else {
-        Span::styled(rexmit, Abilities::value())
+        Span::styled(rexmit, Capabilities::value())
     };
     let column = model.columns[model.sort].title(true);
-    let order = if model.descending { "high first" } else { "low first" };
+    let order = if model.descending { "descending" } else { "ascending" };
     Line::from(vec![
         Span::raw("send "),
-        Span::styled(units::bits(summary.send) + "bit/s", Abilities::value()),
+        Span::styled(units::bits(summary.send) + "bit/s", Capabilities::value()),
         Span::raw("  receive "),
-        Span::styled(units::bits(summary.receive) + "bit/s", Abilities::value()),
+        Span::styled(units::bits(summary.receive) + "bit/s", Capabilities::value()),
         Span::raw("  retransmit "),
         rexmit,
         Span::raw(format!("   by {column}, {order}")),
     ])
 }
 
-/// The filter and what is wrong with it, and the cell of the cursor.
-fn filter(model: &Model, width: usize, can: Abilities) -> (Vec<Line<'static>>, usize) {
+/// Returns the lines with the filter and its mistake, and the column of the cursor.
+fn filter(model: &Model, width: usize, caps: Capabilities) -> (Vec<Line<'static>>, usize) {
     let filter = &model.filter;
-    if !filter.is_changing() && filter.text().is_empty() {
-        return (vec![Line::from(format!("{PROMPT}none, all are shown"))], 0);
+    if !filter.is_editing() && filter.text().is_empty() {
+        return (vec![Line::from(format!("{PROMPT}none"))], 0);
     }
-    if !filter.is_changing() {
+    if !filter.is_editing() {
         let text = fit(filter.text(), width.saturating_sub(PROMPT.len()));
-        return (vec![Line::from(vec![Span::styled(PROMPT, can.name()), Span::styled(text, Abilities::value())])], 0);
+        return (
+            vec![Line::from(vec![Span::styled(PROMPT, caps.name()), Span::styled(text, Capabilities::value())])],
+            0,
+        );
     }
-    // A text that is too long is shown around the cursor.
+    // Only the part of a long text around the cursor is shown.
     let room = width.saturating_sub(PROMPT.len() + 1).max(1);
     let skip = (filter.cursor() + 1).saturating_sub(room);
     let text: String = filter.text().chars().skip(skip).take(room).collect();
-    let mut lines = vec![Line::from(vec![Span::styled(PROMPT, can.name()), Span::styled(text, Abilities::value())])];
-    if let Some(wrong) = filter.error() {
-        let column = PROMPT.len() + wrong.column.saturating_sub(skip);
-        lines.push(Line::styled(format!("{:column$}^", ""), can.alarm()));
-        lines.push(Line::styled(fit(&wrong.expected, width), can.alarm()));
+    let mut lines =
+        vec![Line::from(vec![Span::styled(PROMPT, caps.name()), Span::styled(text, Capabilities::value())])];
+    if let Some(mistake) = filter.error() {
+        let column = PROMPT.len() + mistake.column.saturating_sub(skip);
+        lines.push(Line::styled(format!("{:column$}^", ""), caps.alarm()));
+        lines.push(Line::styled(fit(&mistake.expected, width), caps.alarm()));
     }
     (lines, PROMPT.len() + filter.cursor() - skip)
 }
