@@ -68,12 +68,17 @@ PENDING = "freebsd/*", "src/*", "tests/*"
 # Of those, what is rewritten.
 DONE = (
     "*.md", "src/kmod/*", "src/logger/src/options/mod.rs", "src/source/*", "src/tcpstats/Cargo.toml", "src/tcpstats/examples/*",
-    "src/tcpstats/src/[!n]*", "src/tcpstats/tests/*", "src/viewer/src/cli.rs", "src/viewer/src/manual.rs", "tests/port/test_pages.py",
-    "tests/vm/*",
+    "src/tcpstats/src/[!n]*", "src/tcpstats/tests/*", "src/viewer/[!s]*", "src/viewer/screens/*", "src/viewer/src/cli*",
+    "src/viewer/src/li*", "src/viewer/src/ma*", "src/viewer/src/output/*", "src/viewer/src/snapshot.rs", "src/viewer/src/table.rs",
+    "src/viewer/src/units.rs", "tests/port/test_pages.py", "tests/viewer/*", "tests/vm/*",
 )
 # Names and quotations: the path, and the text around a match.
 ALLOWED = {
     ("*", "`torn`"),
+    # Messages of the readers and writers of logs, which are not rewritten yet.
+    ("tests/viewer/*", "the line is cut off; expected"),
+    ("tests/viewer/*", "-O tells those that it"),
+    ("tests/viewer/*", "its name tells no format"),
 }
 
 

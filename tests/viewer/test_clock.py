@@ -139,7 +139,7 @@ def test_check_reports_elapsed_time(tmp_path, clock):
     assert done.returncode == 1 and ": 20 snapshots, 20 records, 19.000 s from " in verdict
 
 
-def test_the_monotonic_clock_of_real_frames_decides(tmp_path, transfer):
+def test_the_monotonic_clock_of_real_frames_takes_precedence(tmp_path, transfer):
     """Uses frames whose time of day is set back by a day in the middle."""
     data = bytearray(transfer.read_bytes())
     shots = snapshots(transfer.read_bytes())

@@ -226,7 +226,7 @@ def test_a_filter_removes_the_notes_of_other_connections(real):  # noqa: F811
 def test_errors_are_one_line(real, tmp_path):  # noqa: F811
     log, out = tmp_path / "log.csv", tmp_path / "out.csv"
     log.write_bytes((real / "basic.csv").read_bytes())
-    assert refuse("convert", log, log) == f"{log}: is also an input; cannot write over the log that is read"
+    assert refuse("convert", log, log) == f"{log}: is also an input; cannot overwrite a log that is being read"
     assert log.read_bytes() == (real / "basic.csv").read_bytes()
     out.write_text("mine")
     assert refuse("convert", log, out) == f"{out}: file exists; use -f to overwrite"

@@ -15,7 +15,7 @@ from logger import wait_for
 from synthetic import steady, write
 from viewer import TCPSTATS, refuse, run, start
 
-INPUT = "is also an input; cannot write over the log that is read"
+INPUT = "is also an input; cannot overwrite a log that is being read"
 EXISTS = "file exists; use -f to overwrite"
 
 

@@ -182,7 +182,7 @@ def test_a_plot_has_one_connection_after_a_restart_of_the_logger(tmp_path):
 
 
 @pytest.mark.parametrize("ids", [("a", "b"), ("a", "a")])
-def test_the_boot_in_the_notes_decides(tmp_path, ids):
+def test_the_boot_in_the_notes_takes_precedence(tmp_path, ids):
     logs = boots(tmp_path, after=(5_000_000, 6_000_000), more={"rexmit_packs": 90})
     marked(logs, ids)
     apart = [(1_000_000, 0, 1.0), (1_000_000, 5, 1.0)]

@@ -97,7 +97,7 @@ impl Report {
         let out = if args.quiet { None } else { Some(Stdout::open().context(STANDARD_OUTPUT)?) };
         let is_input = |out: &Stdout| out.file().metadata().is_ok_and(|file| Inputs::of(&args.logs).contain(&file));
         if out.as_ref().is_some_and(is_input) {
-            bail!("{STANDARD_OUTPUT}: is also an input; cannot write to the log that is read");
+            bail!("{STANDARD_OUTPUT}: is also an input; cannot write to a log that is being read");
         }
         Ok(Self { out, printed_max: if args.all { u64::MAX } else { PRINTED_MAX }, count: 0 })
     }

@@ -30,7 +30,7 @@ pub enum OutputError {
         cause: io::Error,
     },
     /// The output is also an input.
-    #[error("{name}: is also an input; cannot write over the log that is read")]
+    #[error("{name}: is also an input; cannot overwrite a log that is being read")]
     IsInput {
         /// The output.
         name: String,

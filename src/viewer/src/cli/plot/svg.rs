@@ -36,7 +36,8 @@ impl FromStr for Size {
         let number = |text: &str, range: RangeInclusive<u32>| text.parse().ok().filter(|number| range.contains(number));
         let size =
             text.split_once('x').and_then(|(width, height)| Some((number(width, WIDTHS)?, number(height, HEIGHTS)?)));
-        let (width, height) = size.ok_or("expected a width from 420 and a height from 240 to 8000, as in 960x900")?;
+        let (width, height) =
+            size.ok_or("expected a width from 420 to 8000 and a height from 240 to 8000, such as 960x900")?;
         Ok(Self { width, height })
     }
 }
