@@ -22,7 +22,7 @@ use tcpstats_source::Sentence;
 
 use self::continuity::{Continuity, Finding};
 pub use self::input::name;
-#[cfg(feature = "convert")]
+#[cfg(any(feature = "compressed", feature = "convert"))]
 pub use self::input::said;
 use self::input::{Content, Progress};
 pub use self::order::in_order;
