@@ -5,13 +5,13 @@ import json
 
 from selenium import webdriver
 
-# Without a word to anybody's servers.
+# Options that prevent requests to servers.
 QUIET = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync --window-size=1200,1000"""
 
 
 class Browser:
-    """A browser that remembers what a page asked for and complained of."""
+    """A browser that records the requests and the errors of a page."""
 
     def __init__(self, profile):
         options = webdriver.ChromeOptions()
@@ -22,8 +22,8 @@ class Browser:
         self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
 
     def open(self, path, theme="light"):
-        """Opens a file; gives the addresses that were asked for because of it."""
-        # The page that a browser starts with asks for much.
+        """Opens a file; returns the addresses that it requested."""
+        # The start page of the browser makes requests.
         self.driver.get("about:blank")
         self.requests()
         theme = {"name": "prefers-color-scheme", "value": theme}
@@ -36,11 +36,11 @@ class Browser:
         sent = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
         return [request["request"]["url"] for request in sent]
 
-    def complaints(self):
+    def errors(self):
         return self.driver.get_log("browser")
 
-    def ask(self, script, *arguments):
-        """What a function of JavaScript returns."""
+    def evaluate(self, script, *arguments):
+        """Returns the result of a function in JavaScript."""
         return self.driver.execute_script(script, *arguments)
 
     def __enter__(self):

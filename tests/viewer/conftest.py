@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Logs of real connections that many tests look at."""
+"""Logs of real connections that several tests use."""
 
 import socket
 import threading
@@ -13,7 +13,7 @@ from sockets import Connections, Link, Namespace
 
 @pytest.fixture(scope="session")
 def transfer(tmp_path_factory):
-    """A bin log of transfers with Reno through a bottleneck that drops: one that sends all the time, one now and then."""
+    """A bin log of transfers with Reno through a bottleneck that drops packets: a busy and a mostly idle connection."""
     path = tmp_path_factory.mktemp("transfer") / "transfer.bin"
     with Namespace() as near, Namespace() as far:
         link = Link(near, far)
@@ -32,12 +32,12 @@ def transfer(tmp_path_factory):
                 while not is_over.wait(0.5):
                     idle.sendall(bytes(1000))
 
-            def swallow(server):
+            def discard(server):
                 while server.recv(65536):
                     pass
 
             workers = [threading.Thread(target=work) for work in (send, nudge)]
-            readers = [threading.Thread(target=swallow, args=[server]) for server in connections.servers]
+            readers = [threading.Thread(target=discard, args=[server]) for server in connections.servers]
             for thread in workers + readers:
                 thread.start()
             arguments = ["-s", 20_000, "-t", 6, "-e", f"fport {connections.port}"]
@@ -54,7 +54,7 @@ def transfer(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def rows(transfer):
-    """The records of the busy connection of that log, as a reader of CSV has them."""
+    """The records of the busy connection in this log, as read by a CSV reader."""
     both = {}
     for row in logger.replay(transfer, "-O", "all").rows:
         both.setdefault(row["lport"], []).append(row)
@@ -69,7 +69,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):
-    """One session of Spark for all tests, without a port that others can reach."""
+    """One Spark session for all tests, which listens only on the loopback address."""
     builder = SparkSession.builder.master("local[1]")
     for key, value in {
         "spark.driver.bindAddress": "127.0.0.1",
@@ -78,7 +78,7 @@ def spark(tmp_path_factory):
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "1",
-        # What makes a short session shorter.
+        # Options that shorten a short session.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",

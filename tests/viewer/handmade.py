@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""CSV logs of what a test wants to be in them."""
+"""CSV logs with the contents that a test needs."""
 
 START = 1_764_000_000
 CHANGES_ONLY = 16
@@ -18,7 +18,7 @@ class CsvLog:
         self.lines = [",".join(["time", "snapshot", *self.columns])]
 
     def snapshot(self, *rows, flags=0, notes=()):
-        """One more; a row is a dictionary, what it has not is absent."""
+        """Adds a snapshot. Each row is a dictionary; missing keys are absent values."""
         self.number += 1
         time = f"{self.begin + self.number * self.interval:.9f}"
         self.lines += [f"# {note}" for note in notes]
@@ -30,7 +30,7 @@ class CsvLog:
         self.lines.append(note)
 
     def skip(self, count):
-        """Snapshots that were taken and lost."""
+        """Skips the numbers of `count` lost snapshots."""
         self.number += count
 
     def write(self, path):
@@ -39,7 +39,7 @@ class CsvLog:
 
 
 def windows(folder, windows):
-    """A log of one connection, whose snapshots have that window, or no record, or are lost."""
+    """Writes a log of one connection. Each snapshot has a window, or no record if it is None, or is "lost"."""
     log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd")
     for window in windows:
         if window == "lost":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Logs of the same real connections in every format, written by the real logger."""
+"""Logs of the same real connections in every format, written by the logger."""
 
 import threading
 
@@ -12,8 +12,8 @@ FORMATS = ["csv", "json", "siftr", "bin"]
 
 @pytest.fixture(scope="session")
 def frames(tmp_path_factory):
-    """Frames of what happened behind a bottleneck that drops: one connection sends as much as it can, one is idle, two
-    of either family exchange a little, and one of them ends."""
+    """Frames of connections through a bottleneck that drops packets: one sends as much as possible, one is idle, one of
+    each address family exchanges a little data, and one of these is closed."""
     path = tmp_path_factory.mktemp("real") / "frames.bin"
     with Namespace() as near, Namespace() as far:
         link = Link(near, far)
@@ -26,7 +26,7 @@ def frames(tmp_path_factory):
                 while not over.is_set():
                     client.sendall(bytes(50_000))
 
-            def swallow():
+            def discard():
                 while server.recv(65536):
                     pass
 
@@ -34,12 +34,12 @@ def frames(tmp_path_factory):
                 exchange(four.clients[1], four.servers[1], 5000)
                 exchange(six.clients[0], six.servers[0], 5000)
                 over.wait(1)
-                # Who closes first stays in TIME_WAIT; that is the other side.
+                # The side that closes first remains in TIME_WAIT; this is the other side.
                 four.servers[1].close()
                 assert four.clients[1].recv(1) == b""
                 four.clients[1].close()
 
-            threads = [threading.Thread(target=work) for work in (send, swallow, talk)]
+            threads = [threading.Thread(target=work) for work in (send, discard, talk)]
             for thread in threads:
                 thread.start()
             logger.run("-F", "bin", "-o", path, "-s", 20_000, "-t", 4, enter=near.enter)
@@ -53,8 +53,8 @@ def frames(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def real(frames, tmp_path_factory):
-    """A log in each format, by its name, with all columns where there are columns; `basic.csv` has the usual ones,
-    `changes.csv` and `changes.bin` changes only."""
+    """A directory with a log in each format, with all columns if the format has columns. `basic.csv` has the default
+    columns, and `changes.csv` and `changes.bin` contain changes only."""
     folder = tmp_path_factory.mktemp("logs")
     for form in FORMATS:
         columns = ["-O", "all"] if form in ("csv", "json") else []
@@ -66,5 +66,5 @@ def real(frames, tmp_path_factory):
 
 
 def records(path):
-    """The lines of a log in text that are records."""
+    """Returns the lines of a text log that are records."""
     return [line for line in path.read_text().splitlines() if line[:1].isdigit() or line.startswith(("o,", '{"time"'))]

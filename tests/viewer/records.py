@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The records of one connection as a CSV reader gives them, as curves."""
+"""The records of one connection, as read by a CSV reader, converted to curves."""
 
 import itertools
 
@@ -11,16 +11,16 @@ def seconds(row, first):
 
 
 def values(rows, name):
-    """A column over time, in the pieces between which it has no value."""
+    """Returns a column over time, in pieces separated by absent values."""
     pieces = []
-    for stretch in stretches(rows):
-        groups = itertools.groupby(stretch, lambda row: row[name] not in ("", str(UNSET)))
-        pieces += [[(seconds(row, rows[0]), float(row[name])) for row in group] for there, group in groups if there]
+    for period in periods(rows):
+        groups = itertools.groupby(period, lambda row: row[name] not in ("", str(UNSET)))
+        pieces += [[(seconds(row, rows[0]), float(row[name])) for row in group] for has_value, group in groups if has_value]
     return pieces
 
 
-def stretches(rows):
-    """Rows without a long time between, as there is one when the machine was too busy for the logger."""
+def periods(rows):
+    """Splits rows at long gaps, which occur if the machine is too busy for the logger."""
     usual = seconds(rows[-1], rows[0]) / (len(rows) - 1)
     found = [[rows[0]]]
     for before, row in itertools.pairwise(rows):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""CSV logs as the logger writes them, with the values that a test chooses."""
+"""CSV logs as written by the logger, with the values that a test needs."""
 
 START = 1_795_000_000
 FLOW = {
@@ -10,7 +10,7 @@ FLOW = {
 
 
 def lines(snapshots, first=1, end="end", host="h", before=0, mono=(), missed=(), interval=1_000_000):
-    """The lines of a log; a snapshot is a pair of its second and its records, each with what it has other than FLOW."""
+    """Returns the lines of a log. A snapshot is a pair of its time and its records, each a dictionary of differences from FLOW."""
     columns = ",".join(FLOW)
     head = f'version="2.0.0" time={snapshots[0][0]:.9f} host="{host}" system="Linux" source="sock_diag"'
     text = [
@@ -41,5 +41,5 @@ def write(path, snapshots, **more):
 
 
 def steady(count=20, rate=1000, start=START, begin=0):
-    """Snapshots of one connection, a second apart, that sends at that rate."""
+    """Returns snapshots, one per second, of one connection that sends `rate` bytes per second."""
     return [(start + i, [{"acked_bytes": rate * i}]) for i in range(begin, begin + count)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A real terminal: a shell in tmux, what it shows, and keys."""
+"""A real terminal: a shell in tmux, its screen, and keys."""
 
 import os
 import pathlib
@@ -10,19 +10,19 @@ import tempfile
 from logger import ROOT, wait_for
 from viewer import TCPSTATS
 
-# What the shell's prompt begins with; the number of the next command follows.
+# The start of the shell's prompt; the number of the next command follows.
 PROMPT = "ready-"
 
 
 class Terminal:
-    """A terminal of that size with a shell in it."""
+    """A terminal of this size with a shell."""
 
     def __init__(self, width=80, height=24, **environment):
         self.folder = tempfile.TemporaryDirectory()
         self.socket = f"{self.folder.name}/tmux"
-        # What the tests run under does not matter to what they run.
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME") if name in os.environ}
-        self.environment = kept | {"LANG": "C.UTF-8"} | environment
+        # The environment of the tests must not affect the shell.
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME") if name in os.environ}
+        self.environment = inherited | {"LANG": "C.UTF-8"} | environment
         shell = f"PS1='{PROMPT}\\#$ ' exec bash --norc --noprofile"
         self.tmux("-u", "-f", "/dev/null", "new-session", "-d", "-x", width, "-y", height, "-c", ROOT, shell)
         try:
@@ -36,15 +36,15 @@ class Terminal:
         return subprocess.run(line, check=True, capture_output=True, text=True, env=self.environment).stdout
 
     def type(self, text):
-        """Types it as it stands."""
+        """Types a text literally."""
         self.tmux("send-keys", "-l", "--", text)
 
     def press(self, *keys):
-        """Presses keys by tmux's names for them."""
+        """Presses keys, which have the names of tmux."""
         self.tmux("send-keys", "--", *keys)
 
     def run(self, command):
-        """Has the shell run a command to its end; gives the screen then."""
+        """Runs a command in the shell until it exits; returns the screen."""
         before = self.number_of_prompt()
         self.type(command)
         self.press("Enter")
@@ -55,25 +55,25 @@ class Terminal:
         return max(map(int, re.findall(rf"^{PROMPT}(\d+)\$", self.screen(), re.MULTILINE)), default=0)
 
     def top(self, *arguments):
-        """Starts top in the shell; gives its screen once it is there."""
+        """Starts top in the shell; returns its first screen."""
         quoted = " ".join(f"'{argument}'" for argument in arguments)
         self.type(f"{TCPSTATS} top {quoted}")
         self.press("Enter")
         return self.wait_for(lambda screen: screen.startswith("tcpstats "), "the screen of top")
 
     def screen(self):
-        """What is shown, without what ends lines in spaces."""
+        """Returns the screen, without spaces at the ends of lines."""
         return self.tmux("capture-pane", "-p")
 
     def lines(self):
         return self.screen().splitlines()
 
     def styled(self):
-        """What is shown, with the escape sequences that colour it."""
+        """Returns the screen with the escape sequences for colours."""
         return self.tmux("capture-pane", "-e", "-p")
 
     def wait_for(self, condition, what):
-        """The screen once that is true of it."""
+        """Returns the screen once the condition is true."""
 
         def screen():
             text = self.screen()
@@ -82,17 +82,17 @@ class Terminal:
         try:
             return wait_for(screen, what)
         except AssertionError as error:
-            raise AssertionError(f"{error}; on the screen is\n{self.screen()}") from None
+            raise AssertionError(f"{error}; the screen is\n{self.screen()}") from None
 
     def resize(self, width, height):
         self.tmux("resize-window", "-x", width, "-y", height)
 
     def state(self):
-        """Whether the alternate screen is shown, and whether the cursor is."""
+        """Returns whether the alternate screen is active, and whether the cursor is visible."""
         return tuple(self.tmux("display-message", "-p", "#{alternate_on} #{cursor_flag}").split())
 
     def settings(self):
-        """The terminal's settings, but its size."""
+        """Returns the settings of the terminal except its size."""
         path = pathlib.Path(self.folder.name) / "stty"
         self.run(f"stty -a > {path}")
         return re.sub(r"rows \d+; columns \d+;", "", path.read_text())
@@ -106,7 +106,7 @@ class Terminal:
 
 
 def normalised(text):
-    """A screen without its numbers, units, and how far things stand apart."""
+    """Returns a screen without numbers, units and repeated spaces."""
     text = re.sub(r"(?m)^(tcpstats +)\S+", r"\1HOST", text)
     text = re.sub(r"\d+(\.\d+)?(us|ms|s|k|M|G)?(?=bit/s|\b|[↑↓])[↑↓]?", "N", text)
     return "\n".join(re.sub(" +", " ", line).strip() for line in text.splitlines())

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Clocks that are set while the logger runs: what took how long stays right."""
+"""Clocks that are set while the logger runs: durations remain right."""
 
 import json
 import time
 
 import pytest
 from bin_log import snapshots
-from drawing import Picture
+from drawing import Plot
 from synthetic import FLOW, START, write
 from terminal import Terminal
 from viewer import run, start
@@ -15,8 +15,8 @@ CLOCKS = {
     "back": [START + i - (3600 if i >= 10 else 0) for i in range(20)],
     "forward": [START + i + (86400 if i >= 10 else 0) for i in range(20)],
     "back a little": [START + i - (0.99 if i >= 10 else 0) for i in range(20)],
-    "often": [START + i + (i % 3 - 1) * 500 for i in range(20)],
-    "stands still": [START] * 20,
+    "repeatedly": [START + i + (i % 3 - 1) * 500 for i in range(20)],
+    "stopped": [START] * 20,
 }
 
 
@@ -28,7 +28,7 @@ def log_of(folder, clock, **more):
 @pytest.mark.parametrize("clock", CLOCKS)
 @pytest.mark.parametrize("mono", [(), range(500, 520)])
 @pytest.mark.parametrize("form", ["csv", "json", "bin"])
-def test_a_clock_that_is_set_changes_no_duration(tmp_path, clock, mono, form):
+def test_setting_the_clock_does_not_change_durations(tmp_path, clock, mono, form):
     log = log_of(tmp_path, CLOCKS[clock], mono=mono)
     if form != "csv":
         out = tmp_path / f"log.{form}"
@@ -53,25 +53,25 @@ def test_the_step_is_described(tmp_path):
         "tcpstats: warning: the clock stepped back by 3600.000 s between snapshots 10 and 11\n"
     )
     done = start("summary", log_of(tmp_path, CLOCKS["forward"]))
-    assert "the clock stepped forward by 86400.000 s between snapshots 10 and 11; durations do not count that" in (
+    assert "the clock stepped forward by 86400.000 s between snapshots 10 and 11; durations exclude this" in (
         done.stdout.decode()
     )
 
 
-def test_time_in_which_the_logger_stood_still_counts(tmp_path):
+def test_time_in_which_the_logger_was_stopped_counts(tmp_path):
     clock = [START + i + (100 if i >= 10 else 0) for i in range(20)]
     log = log_of(tmp_path, clock, missed=[0] * 10 + [100] + [0] * 9)
     row = json.loads(run("summary", "--json", log))
     assert row["duration_s"] == 119
 
 
-def test_a_clock_that_is_slewed_is_not_set(tmp_path):
+def test_slewing_the_clock_is_not_a_step(tmp_path):
     clock = [START + i * 1.0004 for i in range(20)]
     row = json.loads(run("summary", "--json", log_of(tmp_path, clock, mono=[500 + i for i in range(20)])))
     assert row["duration_s"] == pytest.approx(19, abs=0.01)
 
 
-def test_a_log_without_ticks_has_no_impossible_time(tmp_path):
+def test_a_log_without_an_interval_has_plausible_durations(tmp_path):
     log = log_of(tmp_path, CLOCKS["back"])
     bare = tmp_path / "bare.csv"
     bare.write_text("".join(line for line in log.read_text().splitlines(keepends=True) if not line.startswith("# log")))
@@ -79,8 +79,8 @@ def test_a_log_without_ticks_has_no_impossible_time(tmp_path):
     assert row["duration_s"] == pytest.approx(19, abs=0.1) and row["slow_start_s"] <= row["duration_s"]
 
 
-@pytest.mark.parametrize("clock", ["back", "forward", "often"])
-def test_top_shows_possible_rates_of_a_log_whose_clock_was_set(tmp_path, clock):
+@pytest.mark.parametrize("clock", ["back", "forward", "repeatedly"])
+def test_top_shows_plausible_rates_after_a_step_of_the_clock(tmp_path, clock):
     for count in 11, 20:
         log = log_of(tmp_path, CLOCKS[clock][:count])
         with Terminal(100, 12) as terminal:
@@ -93,15 +93,15 @@ def test_top_shows_possible_rates_of_a_log_whose_clock_was_set(tmp_path, clock):
 @pytest.mark.parametrize("clock", CLOCKS)
 @pytest.mark.parametrize("mono", [(), range(500, 520)])
 @pytest.mark.parametrize("form", ["csv", "bin"])
-def test_a_plot_has_the_time_that_passed(tmp_path, clock, mono, form):
+def test_a_plot_shows_elapsed_time(tmp_path, clock, mono, form):
     log = log_of(tmp_path, CLOCKS[clock], mono=mono)
     if form == "bin":
         run("convert", log, log.with_suffix(".bin"))
         log = log.with_suffix(".bin")
     done = start("plot", log)
-    drawn = Picture(done.stdout)
+    drawn = Plot(done.stdout)
     assert done.returncode == 0 and "· 19 s ·" in drawn.texts[1]
-    assert drawn.texts[1].startswith(time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(START))) or clock == "often"
+    assert drawn.texts[1].startswith(time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(START))) or clock == "repeatedly"
     for label in "snd_cwnd", "srtt", "inflight":
         (piece,) = drawn.curve(label)
         assert [round(at) for at, _ in piece] == list(range(20))
@@ -111,13 +111,13 @@ def test_a_plot_has_the_time_that_passed(tmp_path, clock, mono, form):
         assert all(value == pytest.approx(rate, rel=0.02) for _, value in piece)
     (warning,) = done.stderr.decode().splitlines()
     assert warning.startswith("tcpstats: warning: the clock stepped ")
-    said = warning.removeprefix("tcpstats: warning: ")
-    assert f"{said}; the axis of time does not count that" in drawn.texts
-    assert said.encode() in start("plot", "--html", log).stdout
+    steps = warning.removeprefix("tcpstats: warning: ")
+    assert f"{steps}; the time axis excludes this" in drawn.texts
+    assert steps.encode() in start("plot", "--html", log).stdout
 
 
-def test_a_plot_of_a_siftr_log_does_not_run_back(tmp_path):
-    """The format has neither ticks nor a monotonic clock: what passed where the clock went back is not known."""
+def test_a_plot_of_a_siftr_log_does_not_go_back_in_time(tmp_path):
+    """The format has neither ticks nor a monotonic clock, so the time during the step is unknown."""
     lines = []
     for i, second in enumerate(CLOCKS["back"]):
         cells = ["o", f"{second}.000000", FLOW["laddr"], FLOW["lport"], FLOW["faddr"], FLOW["fport"], 1073725440, 1000 + i]
@@ -125,7 +125,7 @@ def test_a_plot_of_a_siftr_log_does_not_run_back(tmp_path):
     log = tmp_path / "x.siftr"
     log.write_text("\n".join(lines) + "\n")
     done = start("plot", log)
-    drawn = Picture(done.stdout)
+    drawn = Plot(done.stdout)
     assert done.returncode == 0 and f"the clock stepped back by 3599.000 s at {START + 9}.000\n" in done.stderr.decode()
     points = [point for piece in drawn.curve("snd_cwnd") for point in piece]
     assert [round(at) for at, _ in points] == [*range(10), *range(9, 19)]
@@ -133,14 +133,14 @@ def test_a_plot_of_a_siftr_log_does_not_run_back(tmp_path):
 
 
 @pytest.mark.parametrize("clock", CLOCKS)
-def test_check_counts_the_time_that_passed(tmp_path, clock):
+def test_check_reports_elapsed_time(tmp_path, clock):
     done = start("check", log_of(tmp_path, CLOCKS[clock], mono=range(500, 520)))
     verdict = done.stdout.decode().splitlines()[-1]
     assert done.returncode == 1 and ": 20 snapshots, 20 records, 19.000 s from " in verdict
 
 
-def test_the_monotonic_clock_of_real_frames_decides(tmp_path, transfer):
-    """Frames whose clock of the day is set back by a day in the middle."""
+def test_the_monotonic_clock_of_real_frames_takes_precedence(tmp_path, transfer):
+    """Uses frames whose time of day is set back by a day in the middle."""
     data = bytearray(transfer.read_bytes())
     shots = snapshots(transfer.read_bytes())
     day = 86400 * 10**9
@@ -148,7 +148,7 @@ def test_the_monotonic_clock_of_real_frames_decides(tmp_path, transfer):
         at = shot["at"]
         wall = int.from_bytes(data[at + 32 : at + 40], "little")
         data[at + 32 : at + 40] = (wall - day).to_bytes(8, "little")
-        # Without the flag of the CRC it is not checked.
+        # Clear the flag for the CRC, which is no longer right.
         flags = int.from_bytes(data[at + 96 : at + 100], "little")
         data[at + 96 : at + 100] = (flags & ~8).to_bytes(4, "little")
     log = tmp_path / "set.bin"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What shells complete, and what the manual page tells: all that there is."""
+"""Completion scripts and the manual page cover all commands and options."""
 
 import re
 import subprocess
@@ -13,16 +13,16 @@ PAGE = ROOT / "man/tcpstats.1"
 
 
 def commands():
-    """The commands by --help."""
+    """Returns the commands in --help."""
     text = run("--help").decode()
     (listed,) = re.findall(r"^Commands:\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)
     return re.findall(r"^  (\w+)", listed, re.MULTILINE)
 
 
 def flags(command):
-    """The options of a command by --help, also other letters for them."""
+    """Returns the options of a command in --help, including aliases."""
     text = run(command, "--help").decode()
-    # What wrapped goes on further to the right.
+    # Continuation lines are indented further.
     listed = re.findall(r"^ {2,6}(-.*?)(?= {2}|$)", text, re.MULTILINE)
     named = {name for line in listed for name in re.findall(r"(?<!\S)(--?[\w-]+)", line)}
     aliases = re.findall(r"\[(?:short )?alias(?:es)?: ([^\]]*)\]", text)
@@ -30,7 +30,7 @@ def flags(command):
 
 
 def part(title):
-    """A section of the page."""
+    """Returns a section of the page."""
     return re.search(rf"^\.Sh {title}\n(.*?)(?=^\.Sh )", PAGE.read_text(), re.MULTILINE | re.DOTALL)[1]
 
 
@@ -43,7 +43,7 @@ def scripts(tmp_path_factory):
 
 
 def complete(scripts, *words):
-    """What bash completes the last word to."""
+    """Returns the completions of the last word in bash."""
     line = f"""source {scripts}/bash
         COMP_WORDS=(tcpstats {' '.join(f"'{word}'" for word in words)}) COMP_CWORD={len(words)}
         _tcpstats tcpstats "${{COMP_WORDS[-1]}}" "${{COMP_WORDS[-2]}}"
@@ -60,13 +60,13 @@ def test_bash_completes_commands_options_and_files(scripts, tmp_path):
     assert complete(scripts, "show", "-d", f"{tmp_path}/a") == {f"{tmp_path}/a.log"}
 
 
-def test_fish_completes_the_same(scripts):
+def test_fish_completes_commands(scripts):
     fish = ["fish", "--no-config", "-c", f"source {scripts}/fish; complete -C 'tcpstats '"]
     listed = subprocess.run(fish, check=True, capture_output=True, text=True).stdout
     assert set(commands()) <= {line.split("\t")[0] for line in listed.splitlines()}
 
 
-def test_zsh_reads_its_script(scripts):
+def test_zsh_accepts_its_script(scripts):
     subprocess.run(["zsh", "-n", scripts / "zsh"], check=True)
     text = (scripts / "zsh").read_text()
     assert text.startswith("#compdef tcpstats")
@@ -79,8 +79,8 @@ def test_every_command_and_option_is_in_the_manual():
     assert sorted(sections) == sorted(commands())
     for command, text in sections.items():
         items = re.findall(r"^\.It (Fl .*)$", text, re.MULTILINE)
-        told = {"-" + name.replace("\\", "") for item in items for name in re.findall(r"Fl (\S+)", item)}
-        assert told | {"-h", "--help"} == flags(command), command
+        documented = {"-" + name.replace("\\", "") for item in items for name in re.findall(r"Fl (\S+)", item)}
+        assert documented | {"-h", "--help"} == flags(command), command
     synopsis = re.findall(r"^\.Cm (\w+)$", part("SYNOPSIS"), re.MULTILINE)
     assert synopsis == commands()
 
@@ -90,8 +90,8 @@ def test_the_manual_is_clean_mdoc():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_examples_of_the_manual_work_when_pasted(tmp_path):
-    """Run as they stand, where there is no terminal, with /var moved into the test's directory."""
+def test_the_examples_in_the_manual_work(tmp_path):
+    """Runs the examples without a terminal, with /var/log/tcpstats in the directory of the test."""
     text = part("EXAMPLES").replace("\\(aq", "'").replace("\\-", "-")
     examples = re.findall(r"^\.Dl (.*)$", text, re.MULTILINE)
     examples += re.findall(r"^\.Bd -literal -offset indent\n(.*?)^\.Ed$", text, re.MULTILINE | re.DOTALL)

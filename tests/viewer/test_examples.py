@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The queries of examples/, run as they are."""
+"""The queries in examples/."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def collect(*arguments):
 
 @pytest.fixture
 def fleet(real, tmp_path, monkeypatch):  # noqa: F811
-    """The logs of two hosts, where the queries look for them."""
+    """The logs of two hosts in the directory that the queries read."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(real / "all.bin", tmp_path / "tcpstats.log")
     for arguments in ("web1", "tcpstats.log"), ("web2", real / "all.csv", real / "all.csv"), ("web1", "tcpstats.log"):
@@ -41,7 +41,7 @@ def statements(name):
 
 
 def duckdb_results():
-    """What each query of the example gives, as dictionaries."""
+    """Returns the results of the queries as dictionaries."""
     database = duckdb.connect()
     found = []
     for statement in statements("duckdb.sql"):
@@ -51,7 +51,7 @@ def duckdb_results():
     return database, found
 
 
-def test_the_queries_of_duckdb_find_what_is_in_the_logs(fleet, real):  # noqa: F811
+def test_the_duckdb_queries_return_the_contents_of_the_logs(fleet, real):  # noqa: F811
     database, (worst, per_minute, _) = duckdb_results()
     assert len(worst) == 10 and worst[0]["rexmit_bytes"] > 0
     assert {row["host"] for row in worst[:4]} == {"web1", "web2"}
@@ -68,7 +68,7 @@ def test_the_queries_of_duckdb_find_what_is_in_the_logs(fleet, real):  # noqa: F
         assert database.sql(f"select network('{address}')").fetchone() == (network,)
 
 
-def test_the_roll_up_of_clickhouse_is_what_duckdb_computes(fleet):
+def test_the_clickhouse_rollup_agrees_with_duckdb(fleet):
     database, (_, expected, _) = duckdb_results()
     with Session(str(fleet / "clickhouse")) as session:
         session.query("SET output_format_json_quote_64bit_integers = 0")
@@ -84,7 +84,7 @@ def test_the_roll_up_of_clickhouse_is_what_duckdb_computes(fleet):
         other = by_key[row["host"], row["minute"], networks[row["network"]]]
         assert row["acked_bytes"] == other["acked_bytes"]
         assert (row["connections"], row["rexmit_bytes"]) == (other["connections"], other["rexmit_bytes"])
-        # Those of a sketch are near those of the values.
+        # The quantiles of a sketch are approximate.
         around = database.sql(
             f"select quantile_disc(srtt, [0.4, 0.6, 0.9, 1.0]) from changes where host = '{row['host']}' "
             f"and strftime(minute, '%Y-%m-%d %H:%M:%S') = '{row['minute']}' and network(faddr) = '{other['network']}'"
@@ -103,8 +103,8 @@ def spark_results(spark):
     return found
 
 
-def test_the_queries_of_spark_give_what_duckdb_computes(fleet, spark, monkeypatch):
-    # The folder of the session is that where it was started.
+def test_the_spark_queries_agree_with_duckdb(fleet, spark, monkeypatch):
+    # The session keeps the directory in which it was started.
     monkeypatch.setattr(f"{__name__}.statements", lambda name, all=statements: [
         part.replace("path 'fleet'", f"path '{fleet}/fleet'") for part in all(name)
     ])
@@ -116,7 +116,7 @@ def test_the_queries_of_spark_give_what_duckdb_computes(fleet, spark, monkeypatc
         "select host, count(distinct connection), sum(acked), sum(rexmit) from changes group by host, minute order by all"
     ).fetchall()
     names = ["host", "connections", "acked_bytes", "rexmit_bytes"]
-    # A log that spans a minute's end has two rows of a host.
+    # A host has two rows if its log spans the end of a minute.
     assert sorted(tuple(row[name] for name in names) for row in per_minute) == sorted(expected)
 
 
@@ -124,7 +124,7 @@ FIELDS = "vnet,gencnt,laddr,lport,faddr,fport,state,cc,srtt,acked_bytes,rexmit_b
 
 
 class Log(handmade.CsvLog):
-    """A log of connections that have acknowledged so many bytes, as the logger writes it."""
+    """A log of a connection with certain numbers of acknowledged bytes, as written by the logger."""
 
     def __init__(self, begin, number=0):
         super().__init__(FIELDS, interval=1)
@@ -140,7 +140,7 @@ class Log(handmade.CsvLog):
 
 @pytest.fixture
 def collected(tmp_path, monkeypatch):
-    """Collects logs as those of one host; gives what each database says that was acknowledged, by connection."""
+    """Collects logs of one host; returns the acknowledged bytes of each connection, on which the databases agree."""
     monkeypatch.chdir(tmp_path)
 
     def collected(*logs):
@@ -165,11 +165,11 @@ def collected(tmp_path, monkeypatch):
 BEGIN = handmade.START
 
 
-def test_a_connection_after_a_reboot_is_another_one_though_all_its_numbers_are_the_same(collected):
+def test_a_connection_after_a_reboot_with_the_same_numbers_is_another_one(collected):
     assert collected(Log(BEGIN).acked(1000, 2_000_000), Log(BEGIN + 3600).acked(5000, 55_000)) == [50_000, 1_999_000]
 
 
-def test_a_connection_after_a_reboot_is_another_one_though_its_counters_are_higher(collected):
+def test_a_connection_after_a_reboot_with_higher_counters_is_another_one(collected):
     assert collected(Log(BEGIN).acked(1000, 3000), Log(BEGIN + 3600).acked(9_000_000, 9_000_500)) == [500, 2000]
 
 
@@ -201,14 +201,14 @@ def test_a_connection_after_a_reboot_is_another_one_in_logs_without_notes(collec
     assert collected(one, *logs) == [10, 40, 500, 2000]
 
 
-def test_a_clock_that_is_set_back_in_a_log_leaves_its_sums_right(collected):
+def test_totals_are_right_if_the_clock_is_set_back(collected):
     log = Log(BEGIN).acked(0, 1000, 2000)
     log.begin -= 3600
     assert collected(log.acked(3000, 4000)) == [4000]
 
 
 def on_a_disk(script, folder, **environment):
-    """Runs a script where `small` is a file system of its own."""
+    """Runs a script with a small file system mounted at `small`."""
     mount = "mount --make-rprivate / && mount -t tmpfs -o size=128k none small && cd small"
     line = ["unshare", "-m", "sh", "-c", f"{mount} && {script}"]
     environment = {**os.environ, "TCPSTATS": os.path.abspath(TCPSTATS), "COLLECT": str(EXAMPLES / "collect.sh"), **environment}
@@ -216,7 +216,7 @@ def on_a_disk(script, folder, **environment):
     return subprocess.run(line, cwd=folder, capture_output=True, text=True, env=environment)
 
 
-def test_what_a_full_disk_had_no_room_for_is_collected_when_there_is_room(tmp_path):
+def test_a_log_that_does_not_fit_on_a_full_disk_is_collected_later(tmp_path):
     log = Log(BEGIN)
     for number in range(20_000):
         log.acked(number * 7919 ** 3 % 10**15, srtt=number**5 % 10**9)
@@ -233,19 +233,19 @@ def test_what_a_full_disk_had_no_room_for_is_collected_when_there_is_room(tmp_pa
     assert duckdb.sql(f"select count(*) from '{out}'").fetchone() == (20_000,)
 
 
-def test_a_piece_that_an_earlier_run_left_is_replaced(tmp_path, monkeypatch):
+def test_incomplete_files_of_an_earlier_run_are_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Log(BEGIN).acked(0, 1000).write(tmp_path / "log.csv")
     folder = tmp_path / "fleet/host=web1"
     folder.mkdir(parents=True)
-    for piece in folder / f"{BEGIN}.000000000.parquet", folder / f".{BEGIN}.000000000.parquet.part":
-        piece.write_bytes(b"PAR1 and no end")
+    for path in folder / f"{BEGIN}.000000000.parquet", folder / f".{BEGIN}.000000000.parquet.part":
+        path.write_bytes(b"PAR1 and no end")
     assert collect("web1", "log.csv").returncode == 0
     (out,) = folder.iterdir()
     assert duckdb.sql(f"select count(*) from '{out}'").fetchone() == (2,)
 
 
-def test_a_log_that_has_grown_is_collected_again_and_one_that_has_not_is_not(tmp_path, monkeypatch):
+def test_only_a_log_that_has_grown_is_collected_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     log = Log(BEGIN).acked(0, 1000)
     assert collect("web1", log.write(tmp_path / "log.csv")).returncode == 0
@@ -258,7 +258,7 @@ def test_a_log_that_has_grown_is_collected_again_and_one_that_has_not_is_not(tmp
     assert duckdb.sql(f"select count(*) from '{out}'").fetchone() == (3,)
 
 
-def test_a_log_that_is_not_there_or_empty_leaves_no_file(tmp_path, monkeypatch):
+def test_a_missing_or_empty_log_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.csv").write_bytes(b"")
     Log(BEGIN).acked(0).write(tmp_path / "log.csv")
@@ -278,7 +278,7 @@ def test_gaps_are_found_in_the_metadata(tmp_path, monkeypatch):
     assert [row["note"] for row in missing] == ['2 gap first=3 last=9 snapshots=7 records=70 why="No space left on device"']
 
 
-def test_a_log_that_cannot_be_read_whole_is_told_and_the_others_are_collected(fleet, real, tmp_path):  # noqa: F811
+def test_a_damaged_log_is_reported_and_the_others_are_collected(fleet, real, tmp_path):  # noqa: F811
     data = (real / "basic.csv").read_bytes()
     (tmp_path / "cut.csv").write_bytes(data[: len(data) // 2])
     done = collect("web3", "cut.csv", real / "all.json")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How the viewer ends when what it writes to is closed, full or gone."""
+"""The exit of the viewer when its output is closed or full, or when its terminal hangs up."""
 
 import fcntl
 import os
@@ -20,14 +20,14 @@ from viewer import TCPSTATS, run
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory):
-    """A log whose every output is longer than a pipe holds."""
+    """A log for which the output of every command is larger than the buffer of a pipe."""
     records = [{"gencnt": i + 100, "lport": 1024 + i} for i in range(10000)]
     return write(tmp_path_factory.mktemp("exits") / "log.csv", [(START, records), (START + 1, records)])
 
 
 @pytest.fixture(scope="module")
 def damaged(log):
-    """A log with more problems than a pipe holds lines."""
+    """A log whose problems do not fit into the buffer of a pipe."""
     path = log.with_name("damaged.csv")
     path.write_text(log.read_text().replace(",ESTABLISHED,", ",ESTABLISHET,"))
     return path
@@ -56,13 +56,13 @@ NAMES = list(commands(""))
 
 
 def closing(line, *descriptors, **options):
-    """Runs a command line with those descriptors closed."""
+    """Runs the viewer with these descriptors closed."""
     shell = '"$@" ' + " ".join(f"{number}>&-" for number in descriptors)
     return subprocess.run(["sh", "-c", shell, "sh", TCPSTATS, *map(str, line)], timeout=60, **options)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_output_that_is_lost_is_an_error(log, name):
+def test_lost_output_is_an_error(log, name):
     line = commands(log)[name]
     with open(os.devnull) as read_only, open("/dev/full", "wb") as full:
         ends = [closing(line, 1, stderr=subprocess.PIPE)] + [
@@ -70,9 +70,9 @@ def test_output_that_is_lost_is_an_error(log, name):
         ]
     for done in ends:
         assert done.returncode == 1, done
-        said = done.stderr.decode()
-        assert said.startswith("tcpstats: standard output: ") and said.count("\n") == 1, said
-        assert "Bad file descriptor" in said or "No space left on device" in said
+        message = done.stderr.decode()
+        assert message.startswith("tcpstats: standard output: ") and message.count("\n") == 1, message
+        assert "Bad file descriptor" in message or "No space left on device" in message
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,7 +84,7 @@ def test_a_closed_or_full_standard_error_changes_nothing(log, name, tmp_path):
         done = subprocess.run([TCPSTATS, *line], stdout=subprocess.PIPE, stderr=full, timeout=60)
     assert (closed.returncode, closed.stdout) == (done.returncode, done.stdout) == (normal.returncode, normal.stdout)
     assert normal.returncode == 0
-    # Also where there is something to say.
+    # The same applies if there is an error to report.
     with open("/dev/full", "wb") as full:
         for wrong in ["show", "-d", tmp_path / "none"], ["--bogus"], ["summary", tmp_path / "none"]:
             done = subprocess.run([TCPSTATS, *wrong], stdout=subprocess.PIPE, stderr=full, timeout=60)
@@ -93,27 +93,27 @@ def test_a_closed_or_full_standard_error_changes_nothing(log, name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["show", "show --json", "convert", "convert to parquet", "summary", "summary --csv", "summary --json", "completions", "plot", "help"])
-def test_a_reader_that_leaves_ends_every_command_quietly(log, name):
+def test_a_reader_that_closes_the_pipe_causes_no_error(log, name):
     for read in 0, 20:
         child = subprocess.Popen([TCPSTATS, *commands(log)[name]], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         child.stdout.read(read)
         child.stdout.close()
-        said = child.stderr.read()
+        message = child.stderr.read()
         child.stderr.close()
-        assert (child.wait(60), said) == (0, b"")
+        assert (child.wait(60), message) == (0, b"")
 
 
-def test_check_says_with_its_status_what_nobody_reads(log, damaged):
+def test_check_sets_its_exit_status_without_a_reader(log, damaged):
     for path, status in (log, 0), (damaged, 1):
         child = subprocess.Popen([TCPSTATS, "check", "-a", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         child.stdout.close()
-        said = child.stderr.read()
+        message = child.stderr.read()
         child.stderr.close()
-        assert (child.wait(60), said) == (status, b"")
+        assert (child.wait(60), message) == (status, b"")
 
 
 def in_terminal(rows, columns, *line, environment=None):
-    """Starts the viewer with a terminal of that size; gives its process and the terminal's other side."""
+    """Starts the viewer in a terminal of this size; returns its process and the master side of the terminal."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
@@ -128,7 +128,7 @@ def in_terminal(rows, columns, *line, environment=None):
 
 
 def read_until(master, text, seconds=20):
-    """What the terminal shows, up to that text."""
+    """Returns the output of the terminal up to a text."""
     os.set_blocking(master, False)
     shown = b""
 
@@ -147,14 +147,14 @@ def read_until(master, text, seconds=20):
 
 
 @pytest.mark.parametrize("when", ["at the start", "while it runs"])
-def test_top_ends_by_the_hangup_of_its_terminal(tmp_path, when):
+def test_top_exits_when_its_terminal_hangs_up(tmp_path, when):
     path = write(tmp_path / "log.csv", steady(300))
     for _ in range(5):
         child, master = in_terminal(24, 80, "top", "-d", path, "-s", 50_000)
         if when == "while it runs":
             read_until(master, b"192.0.2.2")
         os.close(master)
-        # Before it catches signals it ends by this one as well.
+        # The signal also ends it before it catches signals.
         assert child.wait(20) in (-signal.SIGHUP, 1) and child.returncode != -signal.SIGABRT
         if when == "while it runs":
             assert child.returncode == -signal.SIGHUP
@@ -168,7 +168,7 @@ def test_top_draws_on_a_terminal_of_any_size(tmp_path, rows, columns):
     resource.prlimit(child.pid, resource.RLIMIT_AS, (limit, limit))
     shown = read_until(master, b"\x1b[?1049h")
     time.sleep(0.3)
-    # It can be made any size while it runs, too.
+    # The terminal can also be resized to any size.
     for size in (rows, columns), (24, 80), (65535, 65535):
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         child.send_signal(signal.SIGWINCH)
@@ -189,7 +189,7 @@ def test_top_draws_on_a_terminal_of_any_size(tmp_path, rows, columns):
 
 
 def drain(master, child):
-    """Reads what is shown until the child ends."""
+    """Reads the output of the terminal until the child exits."""
 
     def ended():
         try:
@@ -202,7 +202,7 @@ def drain(master, child):
 
 
 @pytest.mark.parametrize("term", ["dumb", "", None])
-def test_a_terminal_that_cannot_move_its_cursor_shows_one_snapshot(tmp_path, term):
+def test_one_snapshot_is_printed_on_a_terminal_that_cannot_move_its_cursor(tmp_path, term):
     path = write(tmp_path / "log.csv", steady(3))
     child, master = in_terminal(24, 80, "top", "-d", path, environment={"TERM": term or ""})
     shown = read_until(master, b"192.0.2.2")
@@ -212,7 +212,7 @@ def test_a_terminal_that_cannot_move_its_cursor_shows_one_snapshot(tmp_path, ter
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1", ""])
-def test_without_utf8_everything_is_ascii(tmp_path, locale):
+def test_the_output_is_ascii_without_utf8(tmp_path, locale):
     path = write(tmp_path / "log.csv", steady(300))
     child, master = in_terminal(24, 80, "top", "-d", path, "-s", 50_000, environment={"LANG": locale})
     read_until(master, b"192.0.2.2")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Logs in every form that compressors, editors, transfers and newer versions leave."""
+"""Logs after compression, editing and transfer, and logs of newer versions."""
 
 import bz2
 import gzip
@@ -22,7 +22,7 @@ def zstd(data, **options):
 
 
 def streamed(data, window):
-    """A frame that says no size, with a window of that many bits."""
+    """Returns a frame without its size, with a window of 2^`window` bytes."""
     parameters = zstandard.ZstdCompressionParameters(window_log=window, write_content_size=False)
     packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     return packer.compress(data) + packer.flush()
@@ -36,7 +36,7 @@ FORMS = {
     "zstd": zstd,
     "zstd in frames": lambda data: b"".join(map(zstd, halves(data))),
     "zstd after a skippable frame": lambda data: SKIPPABLE + zstd(data),
-    "zstd as pzstd has it": lambda data: b"".join(SKIPPABLE + zstd(half) for half in halves(data)) + SKIPPABLE,
+    "zstd as written by pzstd": lambda data: b"".join(SKIPPABLE + zstd(half) for half in halves(data)) + SKIPPABLE,
     "zstd with a checksum": lambda data: zstd(data, write_checksum=True),
     "zstd with a long window": lambda data: streamed(data, 28),
     "zstd with the longest window": lambda data: streamed(data, 31),
@@ -66,7 +66,7 @@ def log(tmp_path_factory):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["csv", "json", "siftr", "bin"])
-def test_compressed_logs_are_read_in_every_legal_form(log, tmp_path, form, kind):
+def test_compressed_logs_are_read_in_every_valid_form(log, tmp_path, form, kind):
     plain, packed = tmp_path / f"log.{kind}", tmp_path / "packed"
     run("convert", log, plain)
     packed.write_bytes(FORMS[form](plain.read_bytes()))
@@ -83,8 +83,8 @@ def test_a_compressed_log_that_is_truncated_or_followed_by_garbage_is_damaged(lo
         packed.write_bytes(damaged)
         done = start("check", packed)
         assert done.returncode == 1
-        said = done.stdout.decode() or done.stderr.decode().removeprefix("tcpstats: ")
-        assert said.startswith(f"{packed}: ") and re.search(rf"the {form} data is (truncated|damaged)|bytes that are not {form}", said), said
+        message = done.stdout.decode() or done.stderr.decode().removeprefix("tcpstats: ")
+        assert message.startswith(f"{packed}: ") and re.search(rf"the {form} data is (truncated|damaged)|bytes that are not {form}", message), message
 
 
 @pytest.mark.parametrize("compress", FORMS.values(), ids=FORMS)
@@ -109,7 +109,7 @@ EDITS = {
 
 @pytest.mark.parametrize("edit", EDITS)
 @pytest.mark.parametrize("kind", ["csv", "json", "siftr"])
-def test_text_that_other_programs_touched_is_the_same_log(log, tmp_path, edit, kind):
+def test_text_that_was_edited_is_the_same_log(log, tmp_path, edit, kind):
     plain, edited = tmp_path / f"log.{kind}", tmp_path / "edited"
     run("convert", log, plain)
     edited.write_bytes(EDITS[edit](plain.read_bytes()))
@@ -120,15 +120,15 @@ def test_text_that_other_programs_touched_is_the_same_log(log, tmp_path, edit, k
     assert run("check", packed) == run("check", plain)
 
 
-def test_logs_with_marks_that_were_concatenated_are_read(log, tmp_path):
+def test_concatenated_logs_with_byte_order_marks_are_read(log, tmp_path):
     both = tmp_path / "both"
     mark = b"\xef\xbb\xbf"
     after = write(tmp_path / "after.csv", steady(begin=600))
     both.write_bytes(mark + log.read_bytes() + mark + after.read_bytes())
-    assert run("check", both).startswith(b"whole: 520 snapshots")
+    assert run("check", both).startswith(b"no problems: 520 snapshots")
 
 
-def test_a_record_without_a_line_break_may_have_lost_digits(log, tmp_path):
+def test_a_record_without_a_line_break_is_damaged(log, tmp_path):
     cut = tmp_path / "cut.csv"
     text = log.read_text().splitlines(keepends=True)
     for end in text[2], text[3], text[0]:
@@ -138,7 +138,7 @@ def test_a_record_without_a_line_break_may_have_lost_digits(log, tmp_path):
         assert f"{cut}: line 3: the line is cut off; expected a line break\n" in done.stdout.decode()
 
 
-def test_text_in_utf16_is_explained(log, tmp_path):
+def test_text_in_utf16_causes_a_helpful_error(log, tmp_path):
     wide = tmp_path / "wide.csv"
     for encoding in "utf-16-le", "utf-16-be", "utf-16":
         mark = b"" if encoding == "utf-16" else "\ufeff".encode(encoding)
@@ -149,7 +149,7 @@ def test_text_in_utf16_is_explained(log, tmp_path):
 
 
 def newer(text, kind, version="2.1.0", name="later_field"):
-    """The log as a version with one field more writes it."""
+    """Returns the log as a version with one more field writes it."""
     text = text.replace("2.0.0", version)
     out = []
     for number, line in enumerate(text.splitlines()):
@@ -172,7 +172,7 @@ def newer(text, kind, version="2.1.0", name="later_field"):
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
 @pytest.mark.parametrize("version", ["2.0.0", "2.1.0", "10.0.0"])
-def test_fields_of_a_newer_version_are_skipped_and_said_once(log, tmp_path, kind, version):
+def test_fields_of_a_newer_version_are_skipped_and_reported_once(log, tmp_path, kind, version):
     plain, later = tmp_path / f"plain.{kind}", tmp_path / f"later.{kind}"
     run("convert", log, plain)
     later.write_text(newer(plain.read_text(), kind, version))
@@ -198,7 +198,7 @@ def test_a_row_that_lacks_a_cell_of_a_newer_version_is_damaged(log, tmp_path):
     assert done.returncode == 1 and f"{later}: line 3: expected 21 cells in the row, found 20" in done.stdout.decode()
 
 
-def test_a_name_with_a_byte_that_was_changed_is_damage(log, tmp_path):
+def test_a_field_name_with_a_changed_byte_is_damage(log, tmp_path):
     plain = tmp_path / "plain.json"
     run("convert", log, plain)
     for wrong in '"srtu"', '"Srtt"', '"sr\\u0074t"':
@@ -209,7 +209,7 @@ def test_a_name_with_a_byte_that_was_changed_is_damage(log, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "time,snapshot,gencnt\n", "\ufeff"])
-def test_nothing_is_not_a_whole_log(tmp_path, content):
+def test_an_empty_log_is_a_problem(tmp_path, content):
     log = tmp_path / "log"
     log.write_text(content)
     for line, options in ([log], {}), (["-"], {"input": log.read_bytes()}):
@@ -217,21 +217,21 @@ def test_nothing_is_not_a_whole_log(tmp_path, content):
         name = log if line == [log] else "standard input"
         assert done.returncode == 1
         assert done.stdout.decode() == (
-            f"{name}: empty: no records and no notes\nnot whole, 1 problem: 0 snapshots, 0 records\n"
+            f"{name}: empty: no records and no notes\n1 problem: 0 snapshots, 0 records\n"
         )
     assert start("check", "-q", log).returncode == 1
 
 
-def test_a_log_that_was_ended_before_its_first_snapshot_is_whole(tmp_path):
+def test_a_log_that_ends_before_its_first_snapshot_is_complete(tmp_path):
     log = tmp_path / "log"
     text = lines(steady(1))
     log.write_text(text[0] + text[1] + text[-1].replace("snapshots=1 records=1", "snapshots=0 records=0"))
-    assert run("check", log) == b"whole: 0 snapshots, 0 records\n"
+    assert run("check", log) == b"no problems: 0 snapshots, 0 records\n"
     log.write_text("# missed ticks=0\n")
     assert start("check", log).returncode == 1
 
 
-def test_of_many_problems_the_first_are_printed_and_the_rest_counted(log, tmp_path):
+def test_the_first_problems_are_printed_and_the_others_are_counted(log, tmp_path):
     bad = tmp_path / "bad.csv"
     bad.write_text(log.read_text().replace(",ESTABLISHED,", ",ESTABLISHET,"))
     short, full = start("check", bad), start("check", "-a", bad)
@@ -239,11 +239,11 @@ def test_of_many_problems_the_first_are_printed_and_the_rest_counted(log, tmp_pa
     everything = full.stdout.decode().splitlines()
     assert len(first) == 20 and first == everything[:20] and verdict == everything[-1]
     count = len(everything) - 1
-    assert count == 1000 and more == f"and {count - 20} more problems; -a reports all"
-    assert verdict.startswith(f"not whole, {count} problems: ")
+    assert count == 1000 and more == f"and {count - 20} more problems; use -a to report all"
+    assert verdict.startswith(f"{count} problems: ")
 
 
-def test_damaged_bytes_in_a_compressed_log_make_a_short_report(log, tmp_path):
+def test_the_report_on_a_damaged_compressed_log_is_short(log, tmp_path):
     damaged = bytearray(gzip.compress(write(tmp_path / "long.csv", steady(20_000)).read_bytes()))
     random.seed(7)
     for _ in range(200):
@@ -254,7 +254,7 @@ def test_damaged_bytes_in_a_compressed_log_make_a_short_report(log, tmp_path):
     assert done.returncode == 1 and len(done.stdout.splitlines()) <= 22
 
 
-def test_records_that_are_doubled_in_a_snapshot_are_reported(tmp_path):
+def test_duplicate_records_in_a_snapshot_are_reported(tmp_path):
     others = [{"gencnt": number, "lport": number} for number in range(1, 5)]
     double = [(START, others), (START + 1, [*others, others[1], others[1], others[3]]), (START + 2, others)]
     log = write(tmp_path / "log.csv", double)
@@ -263,14 +263,14 @@ def test_records_that_are_doubled_in_a_snapshot_are_reported(tmp_path):
         run("convert", log, out)
         done = start("check", out)
         assert done.returncode == 1
-        assert "snapshot 2 has 3 records of connections that it has a record of already" in done.stdout.decode()
-        assert b"not whole, 1 problem: " in done.stdout
+        assert "snapshot 2 has 3 duplicate records" in done.stdout.decode()
+        assert b"\n1 problem: " in done.stdout
     listeners = {"laddr": "0.0.0.0", "lport": 443, "faddr": "0.0.0.0", "fport": 0, "state": "LISTEN"}
     shared = write(tmp_path / "shared.csv", [(START, [{**listeners, "gencnt": 1}, {**listeners, "gencnt": 2}])])
-    assert run("check", shared).startswith(b"whole: ")
+    assert run("check", shared).startswith(b"no problems: ")
 
 
-def test_the_values_of_a_log_with_every_edit_are_those_that_were_written(log, tmp_path):
+def test_a_log_with_every_edit_has_the_values_that_were_written(log, tmp_path):
     edited = tmp_path / "edited"
     edited.write_bytes(FORMS["gzip in members"](b"\xef\xbb\xbf" + newer(log.read_text(), "csv").replace("\n", " \r\n\r\n").encode()))
     done = start("summary", "--json", edited)

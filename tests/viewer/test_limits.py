@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The memory that the manual names, and the queries that it shows."""
+"""The limits of memory in the manual, and its example queries."""
 
 import json
 import random
@@ -22,7 +22,7 @@ print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 
 
 
 def peak(*arguments):
-    """The most memory that the viewer took, in bytes."""
+    """Returns the peak memory of the viewer in bytes."""
     line = [sys.executable, "-c", PEAK, TCPSTATS, *map(str, arguments)]
     status, memory = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split()
     assert status == "0"
@@ -30,7 +30,7 @@ def peak(*arguments):
 
 
 def log_of(path, count, srtts):
-    """A log of so many connections, with a snapshot for each list of round-trip times."""
+    """Writes a log of `count` connections, with a snapshot for each list of round-trip times."""
     with path.open("w") as file:
         for number, times in enumerate(srtts):
             records = [
@@ -43,8 +43,8 @@ def log_of(path, count, srtts):
     return path
 
 
-def named():
-    """The kilobytes for a connection that the manual names."""
+def documented():
+    """Returns the memory for a connection according to the manual, in bytes."""
     page = " ".join((MAN / "tcpstats.1").read_text().split())
     found = re.search(
         r"by ([\d.]+) kB for a connection with a steady round-trip time, by ([\d.]+) kB if it varies by half, and by "
@@ -54,7 +54,7 @@ def named():
     return [1000 * float(number) for number in found.groups()]
 
 
-def test_summary_takes_the_memory_that_the_manual_names(tmp_path):
+def test_the_memory_of_summary_is_as_documented(tmp_path):
     random.seed(7)
     few = peak("summary", log_of(tmp_path / "few.csv", 1, [[20000]]))
     shapes = [
@@ -62,16 +62,16 @@ def test_summary_takes_the_memory_that_the_manual_names(tmp_path):
         (8_000, [[random.randint(20000, 30000) for _ in range(97)] for _ in range(24)]),
         (4_000, [[round(10 ** random.uniform(2, 6)) for _ in range(97)] for _ in range(24)]),
     ]
-    for number, ((count, srtts), limit) in enumerate(zip(shapes, named(), strict=True)):
+    for number, ((count, srtts), limit) in enumerate(zip(shapes, documented(), strict=True)):
         log = log_of(tmp_path / f"{number}.csv", count, srtts)
         for line in ["summary"], ["summary", "--json"], ["summary", "--by", "port"]:
             each = (peak(*line, log) - few) / count
-            # Not more, and not so much less that the figure misleads.
+            # A figure that is much too high would mislead.
             assert 0.4 * limit < each < 1.1 * limit, (line, each, limit)
 
 
 def snapshot_of(path, count):
-    """A log of one snapshot of so many connections, with little else than their numbers."""
+    """Writes a log with one snapshot of `count` connections and few columns."""
     head = f'# log version="2.0.0" time={START}.000000000 host="h" system="Linux" interval_us=1000000 columns="gencnt,lport"\n'
     with path.open("w") as file:
         file.write(head + "time,snapshot,gencnt,lport\n")
@@ -87,7 +87,7 @@ def large(tmp_path_factory):
     return snapshot_of(tmp_path_factory.mktemp("large") / "log.csv", 600_000)
 
 
-def test_show_of_a_snapshot_that_is_too_large_says_so(large):
+def test_show_reports_a_snapshot_that_is_too_large(large):
     page = " ".join((MAN / "tcpstats.1").read_text().split())
     limit = int(re.search(r"at most (\d+) records of a snapshot are held", page)[1])
     for line in ["show", "-d", large], ["show", "--json", "-d", large], ["top", "-d", large]:
@@ -107,12 +107,12 @@ def test_memory_of_show_and_check_is_bounded(large):
 
 
 def query(page, start):
-    """The example of a page that begins so."""
+    """Returns the example of a page that starts with this text."""
     text = (MAN / page).read_text()
     return re.search(rf"^{start}.*?(?=^\.Ed)", text, re.MULTILINE | re.DOTALL)[0]
 
 
-def test_the_duckdb_query_of_the_manual_is_right_also_after_many_listeners(tmp_path, monkeypatch):
+def test_the_duckdb_query_in_the_manual_is_right(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     listener = {name: "" for name in FLOW} | {"laddr": "0.0.0.0", "faddr": "0.0.0.0", "fport": 0, "state": "LISTEN"}
     snapshots = [(START + i, [{**listener, "gencnt": n, "lport": 1000 + n} for n in range(100)]) for i in range(220)]
@@ -123,7 +123,7 @@ def test_the_duckdb_query_of_the_manual_is_right_also_after_many_listeners(tmp_p
     assert found == [("192.0.2.3", 5001, 120.0), ("192.0.2.2", 5001, 9.0)]
 
 
-def test_the_jq_query_of_the_manual_is_right(tmp_path):
+def test_the_jq_query_in_the_manual_is_right(tmp_path):
     (tmp_path / "log.csv").write_text("".join(lines([(START, [{}, {"gencnt": 8, "snd_cwnd": ""}, {"lport": 9}])])))
     run("convert", tmp_path / "log.csv", tmp_path / "log.json")
     (tmp_path / "tcpstats.log").write_bytes((tmp_path / "log.json").read_bytes())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Files that convert and plot write: never an input, complete or not at all."""
+"""Files that convert and plot write: they never overwrite an input, and appear complete or not at all."""
 
 import gzip
 import os
@@ -15,7 +15,7 @@ from logger import wait_for
 from synthetic import steady, write
 from viewer import TCPSTATS, refuse, run, start
 
-INPUT = "is also an input; cannot write over the log that is read"
+INPUT = "is also an input; cannot overwrite a log that is being read"
 EXISTS = "file exists; use -f to overwrite"
 
 
@@ -31,7 +31,7 @@ def leftovers(folder):
 @pytest.mark.parametrize("command", ["convert", "plot"])
 @pytest.mark.parametrize("force", [True, False])
 @pytest.mark.parametrize("way", ["name", "other name", "hard link", "symbolic link", "stdin", "/dev/stdin", "/dev/fd/0", "second"])
-def test_an_input_is_never_written(log, tmp_path, way, force, command):
+def test_an_input_is_never_overwritten(log, tmp_path, way, force, command):
     data, standard = log.read_bytes(), os.open(log, os.O_RDONLY)
     other = write(tmp_path / "other.csv", steady(start=1_700_000_000))
     out, inputs, options = log, [log], {"stdin": subprocess.DEVNULL}
@@ -50,9 +50,9 @@ def test_an_input_is_never_written(log, tmp_path, way, force, command):
         case "second":
             inputs = [other, log]
     words = {"convert": ["convert", "-F", "csv", *inputs, out], "plot": ["plot", "--html", "-o", out, *inputs]}[command]
-    said = refuse(*words, *(["-f"] if force else []), **options)
+    message = refuse(*words, *(["-f"] if force else []), **options)
     os.close(standard)
-    assert said == f"{out}: {INPUT}"
+    assert message == f"{out}: {INPUT}"
     assert log.read_bytes() == data and not leftovers(tmp_path)
 
 
@@ -77,7 +77,7 @@ def test_compressed_inputs_are_compared_as_files(log, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["convert", "plot"])
-def test_a_file_that_exists_is_overwritten_with_f_only(log, tmp_path, command):
+def test_an_existing_file_is_overwritten_only_with_f(log, tmp_path, command):
     out = tmp_path / "out.svg"
     out.write_text("mine")
     out.chmod(0o640)
@@ -89,7 +89,7 @@ def test_a_file_that_exists_is_overwritten_with_f_only(log, tmp_path, command):
     assert not leftovers(tmp_path)
 
 
-def test_a_new_file_has_the_rights_that_the_umask_leaves(log, tmp_path):
+def test_the_permissions_of_a_new_file_depend_on_the_umask(log, tmp_path):
     for umask in 0o022, 0o077:
         out = tmp_path / f"{umask}.csv"
         run("convert", log, out, umask=umask)
@@ -97,7 +97,7 @@ def test_a_new_file_has_the_rights_that_the_umask_leaves(log, tmp_path):
         assert out.read_bytes() == log.read_bytes()
 
 
-def test_a_symbolic_link_is_written_through(log, tmp_path):
+def test_the_target_of_a_symbolic_link_is_written(log, tmp_path):
     link, target = tmp_path / "link.csv", tmp_path / "there" / "target.csv"
     target.parent.mkdir()
     link.symlink_to("there/target.csv")
@@ -113,7 +113,7 @@ def test_a_symbolic_link_is_written_through(log, tmp_path):
     assert refuse("convert", log, loop).startswith(f"{loop}: Too many levels of symbolic links")
 
 
-def test_what_is_not_a_file_is_written_directly(log, tmp_path):
+def test_devices_and_pipes_are_written_directly(log, tmp_path):
     run("convert", "-F", "csv", log, "/dev/null")
     data = log.read_bytes()
     for target in "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1":
@@ -122,7 +122,7 @@ def test_what_is_not_a_file_is_written_directly(log, tmp_path):
     out.write_text("before\n")
     with out.open("a") as file:
         done = subprocess.run([TCPSTATS, "convert", "-F", "csv", log, "/dev/stdout"], stdout=file, timeout=20)
-    assert done.returncode == 0 and out.read_bytes() == b"before\n" + data, "the shell's >> is kept"
+    assert done.returncode == 0 and out.read_bytes() == b"before\n" + data, "the shell's >> appends"
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with subprocess.Popen([TCPSTATS, "convert", "-F", "csv", log, fifo]) as writer:
@@ -134,14 +134,14 @@ def test_what_is_not_a_file_is_written_directly(log, tmp_path):
 
 
 def endless(log):
-    """A log that goes on until nobody reads it."""
+    """Starts a program that writes an endless log until its reader exits."""
     script = f"cat {log}; while :; do sed 1,2d {log} | grep -v '^# end' || exit; done"
     return subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1])
 @pytest.mark.parametrize("old", [None, "old"])
-def test_an_interrupted_run_leaves_no_file(log, tmp_path, number, old):
+def test_an_interrupted_run_leaves_no_temporary_file(log, tmp_path, number, old):
     out = tmp_path / "out.csv"
     if old:
         out.write_text(old)
@@ -156,7 +156,7 @@ def test_an_interrupted_run_leaves_no_file(log, tmp_path, number, old):
     assert out.read_text() == old if old else not out.exists()
 
 
-def test_a_signal_that_was_ignored_stays_so(log, tmp_path):
+def test_an_ignored_signal_remains_ignored(log, tmp_path):
     out = tmp_path / "out.csv"
     reader, writer = os.pipe()
     ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -170,7 +170,7 @@ def test_a_signal_that_was_ignored_stays_so(log, tmp_path):
     assert convert.wait(20) == 0 and out.read_bytes() == log.read_bytes()
 
 
-def test_a_file_that_cannot_be_written_whole_does_not_appear(log, tmp_path):
+def test_a_file_that_cannot_be_written_completely_does_not_appear(log, tmp_path):
     big = tmp_path / "big.csv"
     write(big, steady(3000))
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -194,7 +194,7 @@ def test_a_damaged_log_is_written_up_to_the_damage(log, tmp_path):
     assert out.read_text() == "".join(text[:9])
 
 
-def test_a_picture_of_nothing_leaves_no_file(tmp_path):
+def test_a_plot_of_an_empty_log_leaves_no_file(tmp_path):
     empty = tmp_path / "empty.csv"
     empty.write_text("")
     out = tmp_path / "x.svg"
@@ -202,8 +202,8 @@ def test_a_picture_of_nothing_leaves_no_file(tmp_path):
     assert not out.exists() and not leftovers(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_folder_or_a_file_that_may_not_be_written_is_an_error(log, tmp_path):
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
+def test_a_directory_or_file_without_write_permission_is_an_error(log, tmp_path):
     folder = tmp_path / "closed"
     folder.mkdir()
     out = folder / "out.csv"
@@ -218,5 +218,5 @@ def test_a_folder_or_a_file_that_may_not_be_written_is_an_error(log, tmp_path):
     out.chmod(0o666)
     done = subprocess.run(line, capture_output=True, user=65534, group=65534, timeout=20)
     assert done.returncode == 1
-    assert done.stderr.decode() == f"tcpstats: {out}: cannot create a temporary file in its folder: Permission denied\n"
+    assert done.stderr.decode() == f"tcpstats: {out}: cannot create a temporary file in its directory: Permission denied\n"
     assert out.read_text() == "old"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Parquet: what databases read in it, and what is read of what they write."""
+"""Parquet: databases read our files, and we read theirs."""
 
 import datetime
 import json
@@ -16,10 +16,10 @@ import pyarrow.parquet
 import pytest
 from logs import frames, real, records  # noqa: F401
 from pyspark.sql import functions
-from viewer import TCPSTATS, refuse, run, sentence, start
+from viewer import TCPSTATS, message_of, refuse, run, start
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-# Columns that no field is.
+# The columns that are not fields.
 OURS = ("time", "time_ns", "snapshot", "log_start")
 
 
@@ -31,7 +31,7 @@ def parquet(real, tmp_path_factory):  # noqa: F811
 
 
 def of_csv(path):
-    """The records of a csv log as a database is to have them; times in nanoseconds."""
+    """Returns the records of a csv log as a database should return them."""
     lines = path.read_text().splitlines()
     (start_ns,) = [nanoseconds(line.split(" time=")[1].split()[0]) for line in lines if line.startswith("# log ")]
     (names,) = [line.split(",") for line in lines if line.startswith("time,")]
@@ -57,7 +57,7 @@ def value_of(name, cell):
 
 
 def microseconds(time):
-    """What a database made of a time."""
+    """Converts a time from a database to microseconds."""
     if isinstance(time, str):
         time = datetime.datetime.fromisoformat(time.replace("Z", "+00:00"))
     if isinstance(time, datetime.datetime):
@@ -87,7 +87,7 @@ def by_clickhouse(path, _):
 
 def by_spark(path, spark):
     table = spark().read.parquet(str(path))
-    # Python's times would be those of the local time zone.
+    # Avoid conversion to the local time zone.
     table = table.withColumns({name: functions.unix_micros(name) for name in ("time", "log_start")})
     return [row.asDict() for row in table.collect()]
 
@@ -97,14 +97,14 @@ READERS = [by_pyarrow, by_polars, by_duckdb, by_clickhouse, by_spark]
 
 def comparable(rows):
     rows = [{**row, "time": microseconds(row["time"]), "log_start": microseconds(row["log_start"])} for row in rows]
-    # Spark has no integers of 64 bits without a sign, and takes decimals for them.
+    # Spark has no unsigned 64-bit integers and uses decimals instead.
     is_text = {"laddr", "faddr", "state", "cc", "stack", "options"}
     rows = [{k: v if v is None or k in is_text or isinstance(v, str) else int(v) for k, v in row.items()} for row in rows]
     return sorted(sorted(row.items()).__repr__() for row in rows)
 
 
 @pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__[3:])
-def test_every_database_reads_the_records_of_the_log_and_nothing_else(read, parquet, real, request):  # noqa: F811
+def test_every_database_reads_exactly_the_records_of_the_log(read, parquet, real, request):  # noqa: F811
     expected = list(of_csv(real / "all.csv"))
     rows = read(parquet, lambda: request.getfixturevalue("spark"))
     assert len(rows) == len(expected) == len(records(real / "all.csv"))
@@ -125,7 +125,7 @@ def test_columns_have_the_types_of_their_fields(parquet):
     assert codecs == [("ZSTD",)]
 
 
-def test_notes_that_queries_look_for_are_in_the_metadata_with_their_places(real, tmp_path):  # noqa: F811
+def test_important_notes_are_in_the_metadata_with_their_positions(real, tmp_path):  # noqa: F811
     log, out = tmp_path / "log.csv", tmp_path / "out.parquet"
     lines = (real / "basic.csv").read_text().splitlines(keepends=True)
     at = [number for number, line in enumerate(lines) if line.startswith("# snapshot ")][2] + 1
@@ -142,7 +142,7 @@ def test_notes_that_queries_look_for_are_in_the_metadata_with_their_places(real,
     assert run("convert", out, "-", "-F", "csv") == log.read_bytes()
 
 
-def test_hours_of_notes_make_neither_the_footer_nor_the_memory_larger(tmp_path):
+def test_the_number_of_notes_affects_neither_the_footer_nor_the_memory(tmp_path):
     def parquet_of(name, snapshots, often):
         log, out = tmp_path / f"{name}.csv", tmp_path / f"{name}.parquet"
         with log.open("w") as file:
@@ -195,15 +195,15 @@ def records_of(path):
 
 
 @pytest.mark.parametrize("name", REWRITERS)
-def test_what_other_programs_write_again_has_the_same_records(name, parquet, real, tmp_path):  # noqa: F811
+def test_a_file_rewritten_by_another_program_has_the_same_records(name, parquet, real, tmp_path):  # noqa: F811
     out = tmp_path / "again.parquet"
     REWRITERS[name](parquet, out)
     assert records_of(out) == records(real / "all.csv")
-    assert run("check", out).startswith(b"whole: ")
+    assert run("check", out).startswith(b"no problems: ")
     assert run("show", "-d", out, "-o", "lport,srtt", "-n") == run("show", "-d", parquet, "-o", "lport,srtt", "-n")
 
 
-def test_what_spark_writes_again_has_the_same_records(spark, parquet, real, tmp_path):  # noqa: F811
+def test_a_file_rewritten_by_spark_has_the_same_records(spark, parquet, real, tmp_path):  # noqa: F811
     spark.read.parquet(str(parquet)).coalesce(1).write.parquet(str(tmp_path / "again"))
     (out,) = (tmp_path / "again").glob("*.parquet")
     assert records_of(out) == records(real / "all.csv")
@@ -214,7 +214,7 @@ def test_a_time_has_the_unit_that_the_file_declares(unit, parquet, real, tmp_pat
     out = tmp_path / "again.parquet"
     table = pyarrow.parquet.read_table(parquet).drop_columns(["time_ns"])
     if unit == "duckdb":
-        # As the queries of the examples have it, with a column more.
+        # As in the examples, with an additional column.
         duckdb.sql(f"copy (select * exclude (time_ns), 'web1' as host from '{parquet}') to '{out}'")
     elif unit == "int96":
         pyarrow.parquet.write_table(table, out, use_deprecated_int96_timestamps=True)
@@ -231,13 +231,13 @@ def test_a_time_without_a_unit_is_refused(parquet, tmp_path):
     out = tmp_path / "again.parquet"
     for kind in "epoch_us(time)", "epoch(time)", "time::varchar":
         duckdb.sql(f"copy (select * exclude (time_ns) replace ({kind} as time) from '{parquet}') to '{out}'")
-        said = f"{out}: the column time has no unit; expected a TIMESTAMP, or a column time_ns beside it"
-        assert refuse("convert", out, "-", "-F", "csv") == said
+        message = f"{out}: the column time has no unit; expected a TIMESTAMP, or a column time_ns beside it"
+        assert refuse("convert", out, "-", "-F", "csv") == message
 
 
-def test_a_value_that_no_field_has_is_refused_with_its_row(parquet, tmp_path):
+def test_an_invalid_value_is_reported_with_its_row(parquet, tmp_path):
     out = tmp_path / "again.parquet"
-    for change, said in {
+    for change, message in {
         "-1::bigint as srtt": "expected srtt, a 32-bit number",
         "4294967296::bigint as srtt": "expected srtt, a 32-bit number",
         "0.5::double as srtt": "expected srtt, a 32-bit number",
@@ -247,7 +247,7 @@ def test_a_value_that_no_field_has_is_refused_with_its_row(parquet, tmp_path):
     }.items():
         drop = "time_ns" if " as time" in change else "mark"
         duckdb.sql(f"copy (select * exclude ({drop}) replace ({change}) from '{parquet}') to '{out}'")
-        assert sentence(start("convert", out, "-", "-F", "csv")) == f"{out}: row 1: {said}"
+        assert message_of(start("convert", out, "-", "-F", "csv")) == f"{out}: row 1: {message}"
     for change, column in ("date '2026-01-01' as lport", "lport"), ("[srtt] as srtt", "srtt"):
         duckdb.sql(f"copy (select * replace ({change}) from '{parquet}') to '{out}'")
         assert refuse("convert", out, "-", "-F", "csv") == (
@@ -256,7 +256,7 @@ def test_a_value_that_no_field_has_is_refused_with_its_row(parquet, tmp_path):
         )
 
 
-def test_notes_that_are_rows_are_read_too(parquet, real, tmp_path):  # noqa: F811
+def test_notes_in_rows_are_read(parquet, real, tmp_path):  # noqa: F811
     out = tmp_path / "rows.parquet"
     (begin, *_) = (real / "all.csv").read_text().splitlines()
     note = begin.removeprefix("# ").replace("'", "''")
@@ -270,27 +270,27 @@ def test_notes_that_are_rows_are_read_too(parquet, real, tmp_path):  # noqa: F81
     assert len(records_of(out)) == len(records(real / "all.csv"))
 
 
-def test_notes_of_a_file_that_is_damaged_are_an_error_and_those_of_a_copy_are_gone(parquet, tmp_path):
+def test_damaged_notes_are_an_error_and_a_copy_has_no_notes(parquet, tmp_path):
     data = parquet.read_bytes()
     at = data.index(b"TCPSNOTE")
-    for place in at, at + 30:
+    for position in at, at + 30:
         bad = tmp_path / "bad.parquet"
-        bad.write_bytes(data[:place] + bytes([data[place] ^ 255]) + data[place + 1 :])
-        assert sentence(start("convert", bad, "-", "-F", "csv")).startswith(f"{bad}: after row 0: the notes cannot be read: ")
-    # Arrow copies the metadata, and with it where the notes were.
+        bad.write_bytes(data[:position] + bytes([data[position] ^ 255]) + data[position + 1 :])
+        assert message_of(start("convert", bad, "-", "-F", "csv")).startswith(f"{bad}: after row 0: the notes cannot be read: ")
+    # Arrow copies the metadata, including the positions of the notes.
     copy = tmp_path / "copy.parquet"
     pyarrow.parquet.write_table(pyarrow.parquet.read_table(parquet), copy)
     assert b"tcpstats.notes.chunks" in copy.read_bytes()
     run("check", copy)
 
 
-def test_a_file_without_its_end_is_no_parquet(parquet, tmp_path):
+def test_a_truncated_file_is_an_error(parquet, tmp_path):
     bad = tmp_path / "bad.parquet"
     bad.write_bytes(parquet.read_bytes()[:-100])
     assert refuse("summary", bad).startswith(f"{bad}: its metadata cannot be read: ")
 
 
-def test_row_groups_follow_each_other_in_time(real, tmp_path):  # noqa: F811
+def test_row_groups_are_in_chronological_order(real, tmp_path):  # noqa: F811
     log, out = tmp_path / "log.csv", tmp_path / "out.parquet"
     head, *rows = (real / "basic.csv").read_text().splitlines(keepends=True)
     with log.open("w") as file:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""tcpstats plot: what is drawn is what the log has."""
+"""tcpstats plot: the curves agree with the log."""
 
 import gzip
 import itertools
@@ -11,19 +11,19 @@ import time
 
 import logger
 import pytest
-from drawing import SVG, Picture
+from drawing import SVG, Plot
 from handmade import CHANGES_ONLY, ENDS, START, UNSET, CsvLog, windows
 from PIL import Image
-from records import seconds, stretches, values
-from viewer import TCPSTATS, refuse, run, sentence, start
+from records import periods, seconds, values
+from viewer import TCPSTATS, message_of, refuse, run, start
 
 
-def picture(*arguments, **options):
-    return Picture(run("plot", *arguments, **options))
+def plot(*arguments, **options):
+    return Plot(run("plot", *arguments, **options))
 
 
 def same(drawn, expected, value=0.01):
-    """Whether pieces are the same but for what a hundredth of a pixel is; `value` is that part of the highest."""
+    """Checks that pieces agree to about a hundredth of a pixel. `value` is the tolerance relative to the maximum."""
     assert [len(piece) for piece in drawn] == [len(piece) for piece in expected]
     highest = max(value for piece in expected for _, value in piece)
     for (at, here), (other_at, there) in zip(itertools.chain(*drawn), itertools.chain(*expected), strict=True):
@@ -32,7 +32,7 @@ def same(drawn, expected, value=0.01):
 
 
 def total_at(rows, name, at):
-    """A count at a time between the rows, which it grows evenly between."""
+    """Returns a counter at a time, interpolated between the rows."""
     for before, after in itertools.pairwise(rows):
         if seconds(before, rows[0]) <= at <= seconds(after, rows[0]):
             part = (at - seconds(before, rows[0])) / (seconds(after, rows[0]) - seconds(before, rows[0]))
@@ -41,39 +41,39 @@ def total_at(rows, name, at):
 
 
 def interval(panel):
-    """The length of the intervals over which a panel sums, in seconds."""
+    """Returns the length of the intervals of a panel in seconds."""
     number, unit = re.search(r", per ([\d.]+) (m?s)$", panel.title).groups()
     return float(number) * {"s": 1, "ms": 0.001}[unit]
 
 
 @pytest.mark.parametrize("name", ["snd_cwnd", "snd_ssthresh", "snd_wnd", "inflight", "srtt"])
 def test_each_curve_is_the_column_of_the_log(name, transfer, rows):
-    same(picture(transfer).curve(name), values(rows, name))
+    same(plot(transfer).curve(name), values(rows, name))
 
 
-def test_the_sawtooth_of_the_window_is_drawn(transfer):
-    window = itertools.chain(*picture(transfer).curve("snd_cwnd"))
+def test_the_sawtooth_of_the_window_is_plotted(transfer):
+    window = itertools.chain(*plot(transfer).curve("snd_cwnd"))
     cuts = [(before, after) for (_, before), (_, after) in itertools.pairwise(window) if after < before * 0.8]
     assert len(cuts) >= 3
 
 
 def test_the_band_around_srtt_is_rttvar(transfer, rows):
-    band = picture(transfer).panel("round-trip time").band
-    times = [[seconds(row, rows[0]) for row in stretch] for stretch in stretches(rows)]
-    around = [[(int(row["srtt"]), int(row["rttvar"])) for row in stretch] for stretch in stretches(rows)]
+    band = plot(transfer).panel("round-trip time").band
+    times = [[seconds(row, rows[0]) for row in period] for period in periods(rows)]
+    around = [[(int(row["srtt"]), int(row["rttvar"])) for row in period] for period in periods(rows)]
     high = [[srtt + rttvar for srtt, rttvar in piece] for piece in around]
     low = [[max(srtt - rttvar, 0) for srtt, rttvar in piece] for piece in around]
     same([high for high, _ in band], [list(zip(*piece, strict=True)) for piece in zip(times, high, strict=True)])
     same([low for _, low in band], [list(zip(*piece, strict=True)) for piece in zip(times, low, strict=True)])
 
 
-def test_throughput_is_what_was_acknowledged_in_each_interval(transfer, rows):
-    panel = picture(transfer).panel("throughput")
+def test_throughput_is_the_number_of_bytes_acknowledged_in_each_interval(transfer, rows):
+    panel = plot(transfer).panel("throughput")
     assert panel.unit == "Mbit/s"
     width = interval(panel)
     checked = 0
-    for stretch in stretches(rows):
-        first, last = seconds(stretch[0], rows[0]), seconds(stretch[-1], rows[0])
+    for period in periods(rows):
+        first, last = seconds(period[0], rows[0]), seconds(period[-1], rows[0])
         for number in range(math.ceil(first / width), int(last / width)):
             begin, end = number * width, (number + 1) * width
             sent = total_at(rows, "acked_bytes", end) - total_at(rows, "acked_bytes", begin)
@@ -84,8 +84,8 @@ def test_throughput_is_what_was_acknowledged_in_each_interval(transfer, rows):
     assert checked >= 20
 
 
-def test_retransmissions_are_counted_whole_in_their_intervals(transfer, rows):
-    panel = picture(transfer).panel("segments retransmitted")
+def test_retransmissions_are_counted_in_their_intervals(transfer, rows):
+    panel = plot(transfer).panel("segments retransmitted")
     width = interval(panel)
     expected = {}
     for before, after in itertools.pairwise(rows):
@@ -98,17 +98,17 @@ def test_retransmissions_are_counted_whole_in_their_intervals(transfer, rows):
     assert sum(tops.values()) > 10
 
 
-def test_the_title_tells_which_connection_and_when(transfer, rows):
+def test_the_title_has_the_connection_and_the_time(transfer, rows):
     first = rows[0]
-    texts = picture(transfer).texts
+    texts = plot(transfer).texts
     assert texts[0] == f"{first['laddr']}:{first['lport']} → {first['faddr']}:{first['fport']}"
     begin = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(first["time"].split(".")[0])))
     assert texts[1].startswith(f"{begin}.{first['time'].split('.')[1][:3]} UTC · 6 s · {len(rows)} records · reno")
-    assert "the one that sent most of 2 connections" in texts
+    assert "the connection that sent most, of 2" in texts
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "csv.gz", "standard input"])
-def test_every_format_gives_the_same_picture(form, transfer, tmp_path):
+def test_the_plot_is_the_same_for_every_format(form, transfer, tmp_path):
     expected = run("plot", transfer)
     if form == "standard input":
         assert run("plot", "-", input=transfer.read_bytes()) == expected
@@ -119,17 +119,17 @@ def test_every_format_gives_the_same_picture(form, transfer, tmp_path):
     assert run("plot", path) == expected
 
 
-def test_a_siftr_log_is_drawn_as_far_as_it_goes(transfer, rows, tmp_path):
+def test_a_plot_of_a_siftr_log_has_the_fields_of_the_format(transfer, rows, tmp_path):
     path = tmp_path / "x.siftr"
     logger.run("-o", path, "-F", "siftr", "-d", transfer, "-s", 1000)
-    drawn = picture(path)
+    drawn = plot(path)
     same(drawn.curve("inflight"), values(rows, "inflight"))
     assert not any(panel.title.startswith("throughput") for panel in drawn.panels)
     assert drawn.messages["throughput"].startswith("the log has no byte counter (acked_bytes, ")
     assert any(text.startswith("not in the log: segments retransmitted") for text in drawn.texts)
 
 
-def test_rotated_logs_are_one_picture_in_any_order(transfer, tmp_path):
+def test_rotated_logs_are_plotted_as_one_in_any_order(transfer, tmp_path):
     lines = logger.run("-o", "-", "-O", "all", "-d", transfer, "-s", 1000).splitlines(keepends=True)
     (header,) = [line for line in lines if line.startswith("time,")]
     cut = [number for number, line in enumerate(lines) if line.startswith("# snapshot ")][100] + 1
@@ -139,29 +139,29 @@ def test_rotated_logs_are_one_picture_in_any_order(transfer, tmp_path):
     assert run("plot", newer, older) == run("plot", older, newer) == run("plot", transfer)
 
 
-def test_connections_side_by_side_differ_without_colours(transfer):
-    drawn = picture("-n", 8, transfer)
+def test_connections_can_be_distinguished_without_colours(transfer):
+    drawn = plot("-n", 8, transfer)
     assert drawn.texts[0] == "2 TCP connections"
     for panel in drawn.panels:
         assert len(panel.curves) == 2
         if not panel.title.startswith("segments"):
-            assert len({dash for _, dash in panel.looks.values()}) == 2
+            assert len({dash for _, dash in panel.styles.values()}) == 2
     markers = [path.get("d") for path in drawn.root.iter(SVG + "path") if path.get("transform")]
     assert len(set(markers)) == 2
     labels = list(drawn.panels[0].curves)
     assert set(labels) <= set(drawn.texts), "the legend has both"
 
 
-def test_a_filter_chooses_connections_and_they_are_drawn_whole(transfer, rows):
+def test_connections_selected_by_a_filter_are_plotted_completely(transfer, rows):
     least = min(int(row["snd_cwnd"]) for row in rows)
-    drawn = picture("-e", f"snd_cwnd = {least}", transfer)
+    drawn = plot("-e", f"snd_cwnd = {least}", transfer)
     same(drawn.curve("snd_cwnd"), values(rows, "snd_cwnd"))
-    other = picture("-e", f"not lport {rows[0]['lport']}", transfer)
+    other = plot("-e", f"not lport {rows[0]['lport']}", transfer)
     assert f":{rows[0]['lport']} " not in other.texts[0]
 
 
-def test_the_time_of_day_is_told_in_utc(transfer, rows):
-    texts = [text for _, text in picture("--utc", transfer).time_ticks]
+def test_the_time_of_day_is_in_utc(transfer, rows):
+    texts = [text for _, text in plot("--utc", transfer).time_ticks]
     assert len(texts) >= 4
     clock = [time.strftime("%H:%M:%S", time.gmtime(float(row["time"]))) for row in rows]
     assert set(texts) <= set(clock)
@@ -171,29 +171,29 @@ def lengths(drawn):
     return [len(piece) for piece in drawn.curve("snd_cwnd")]
 
 
-def test_a_line_breaks_where_the_connection_is_absent(tmp_path):
-    assert lengths(picture(windows(tmp_path, [1000] * 5 + [None] + [2000] * 7))) == [5, 7]
+def test_a_line_is_interrupted_while_the_connection_is_absent(tmp_path):
+    assert lengths(plot(windows(tmp_path, [1000] * 5 + [None] + [2000] * 7))) == [5, 7]
 
 
-def test_a_line_breaks_where_snapshots_were_lost(tmp_path):
-    assert lengths(picture(windows(tmp_path, [1000] * 5 + ["lost"] + [2000] * 7))) == [5, 7]
+def test_a_line_is_interrupted_where_snapshots_were_lost(tmp_path):
+    assert lengths(plot(windows(tmp_path, [1000] * 5 + ["lost"] + [2000] * 7))) == [5, 7]
 
 
-def test_a_line_breaks_where_a_value_is_unset(tmp_path):
-    assert lengths(picture(windows(tmp_path, [1000] * 5 + [UNSET] * 3 + [2000] * 7))) == [5, 7]
+def test_a_line_is_interrupted_while_a_value_is_unset(tmp_path):
+    assert lengths(plot(windows(tmp_path, [1000] * 5 + [UNSET] * 3 + [2000] * 7))) == [5, 7]
 
 
-def test_a_line_breaks_where_nothing_was_logged_for_long(tmp_path):
+def test_a_line_is_interrupted_during_a_long_gap(tmp_path):
     log = CsvLog("laddr,lport,state,snd_cwnd")
     for number in range(20):
-        # The numbers go on: nothing says that something is missing.
+        # The snapshot numbers are continuous, so only the time shows the gap.
         log.begin = START + (600 if number >= 9 else 0)
         log.snapshot({**ENDS, "snd_cwnd": 1000 + number})
-    before, after = picture(log.write(tmp_path / "x.csv")).curve("snd_cwnd")
+    before, after = plot(log.write(tmp_path / "x.csv")).curve("snd_cwnd")
     assert before[-1][0] < 1 / 60 and after[0][0] > 599 / 60
 
 
-def test_of_a_log_of_changes_what_was_there_last_holds(tmp_path):
+def test_the_last_value_remains_valid_in_a_log_of_changes(tmp_path):
     log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd")
     log.snapshot({**ENDS, "snd_cwnd": 1000})
     for _ in range(9):
@@ -203,12 +203,12 @@ def test_of_a_log_of_changes_what_was_there_last_holds(tmp_path):
         log.snapshot(flags=CHANGES_ONLY)
     # A keyframe.
     log.snapshot({**ENDS, "snd_cwnd": 2000})
-    (piece,) = picture(log.write(tmp_path / "x.csv")).curve("snd_cwnd")
+    (piece,) = plot(log.write(tmp_path / "x.csv")).curve("snd_cwnd")
     window = [(round(at * 10), round(value, -2)) for at, value in piece]
     assert window == [(at, 1000 if at < 10 else 2000) for at in range(16)]
 
 
-def test_of_a_log_of_changes_a_closed_connection_ends(tmp_path):
+def test_a_closed_connection_ends_in_a_log_of_changes(tmp_path):
     log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd")
     other = {**ENDS, "lport": 50001, "snd_cwnd": 7}
     log.snapshot({**ENDS, "snd_cwnd": 1000}, other)
@@ -218,30 +218,30 @@ def test_of_a_log_of_changes_a_closed_connection_ends(tmp_path):
     log.snapshot(flags=CHANGES_ONLY, notes=[close.format(50000)])
     log.snapshot(flags=CHANGES_ONLY)
     log.snapshot({**ENDS, "snd_cwnd": 3000}, flags=CHANGES_ONLY)
-    assert lengths(picture("-e", "lport 50000", log.write(tmp_path / "x.csv"))) == [3, 1]
+    assert lengths(plot("-e", "lport 50000", log.write(tmp_path / "x.csv"))) == [3, 1]
 
 
 def rates(drawn, label):
-    """The different heights of a curve of steps."""
+    """Returns the different values of a curve of throughput, in bytes per second."""
     return {round(value / 8) for piece in drawn.panel("throughput").curves[label] for _, value in piece}
 
 
-def test_sequence_numbers_that_wrap_are_throughput(tmp_path):
+def test_throughput_is_computed_from_sequence_numbers_that_wrap(tmp_path):
     log = CsvLog("laddr,lport,state,snd_cwnd,snd_una,rcv_nxt")
     log.snapshot({**ENDS, "state": "SYN_SENT", "snd_cwnd": 1000, "snd_una": 0, "rcv_nxt": 0})
     for number in range(100):
         una = (2**32 - 50_000 + number * 1000) % 2**32
         log.snapshot({**ENDS, "snd_cwnd": 1000, "snd_una": una, "rcv_nxt": number * 500})
-    drawn = picture(log.write(tmp_path / "x.csv"))
+    drawn = plot(log.write(tmp_path / "x.csv"))
     assert all(rate == pytest.approx(10_000, rel=0.02) for rate in rates(drawn, "snd_una"))
     assert all(rate == pytest.approx(5_000, rel=0.02) for rate in rates(drawn, "rcv_nxt"))
 
 
-def test_without_a_byte_counter_no_throughput_is_made_up(tmp_path):
+def test_there_is_no_throughput_without_a_byte_counter(tmp_path):
     log = CsvLog("laddr,lport,state,inflight,srtt")
     for _ in range(50):
         log.snapshot({**ENDS, "inflight": 50_000, "srtt": 100_000})
-    drawn = picture(log.write(tmp_path / "x.csv"))
+    drawn = plot(log.write(tmp_path / "x.csv"))
     assert [panel.title for panel in drawn.panels] == ["in flight", "round-trip time"]
     assert drawn.messages == {
         "throughput": "the log has no byte counter (acked_bytes, sent_bytes, snd_una, received_bytes, rcv_nxt)"
@@ -255,12 +255,12 @@ def test_without_a_byte_counter_no_throughput_is_made_up(tmp_path):
     ("sent_bytes", "snd_una", "rcv_nxt"),
     ("snd_una", "received_bytes"),
 ])
-def test_the_counters_are_taken_in_one_order(counters, tmp_path):
+def test_the_preferred_counters_are_used(counters, tmp_path):
     factors = {"acked_bytes": 1000, "sent_bytes": 2000, "snd_una": 3000, "received_bytes": 4000, "rcv_nxt": 5000}
     log = CsvLog(f"laddr,lport,state,snd_cwnd,{','.join(counters)}")
     for number in range(50):
         log.snapshot({**ENDS, "snd_cwnd": 1000, **{name: factors[name] * number for name in counters}})
-    drawn = picture(log.write(tmp_path / "x.csv"))
+    drawn = plot(log.write(tmp_path / "x.csv"))
     sent, received = counters[0], [name for name in counters if name.startswith("r")][0]
     assert drawn.panel("throughput").curves.keys() == {sent, received}
     for name in sent, received:
@@ -273,25 +273,25 @@ def highest(drawn, label=None):
 
 
 def busy(log, seconds, rate, begin=0, **row):
-    """So many snapshots in which a connection acknowledges that many bytes each."""
+    """Adds one snapshot per second, between which a connection acknowledges `rate` bytes."""
     for number in range(seconds):
         log.snapshot({**ENDS, "snd_cwnd": 1000, "acked_bytes": begin + number * rate, **row})
 
 
-def test_logs_that_are_far_apart_keep_their_throughput(tmp_path):
+def test_the_throughput_of_logs_that_are_far_apart_is_right(tmp_path):
     paths = []
     for hours in 0, 1, 24 * 30:
         log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd,acked_bytes", interval=1)
         log.begin += hours * 3600
         busy(log, 10, 1000, begin=hours * 10**9)
         paths.append(log.write(tmp_path / f"{hours}.csv"))
-    drawn = picture(*paths)
+    drawn = plot(*paths)
     pieces = drawn.panel("throughput").curves["acked_bytes"]
     assert len(pieces) == 3
     assert all(rate == pytest.approx(1000, rel=0.02) for rate in rates(drawn, "acked_bytes"))
 
 
-def test_a_short_transfer_in_a_long_log_has_its_rate(tmp_path):
+def test_the_rate_of_a_short_transfer_in_a_long_log_is_right(tmp_path):
     log = CsvLog("gencnt,laddr,lport,faddr,fport,state,snd_cwnd,acked_bytes", interval=1)
     for number in range(7200):
         rows = [{**ENDS, "gencnt": 1, "snd_cwnd": 1000, "acked_bytes": number * 1000}]
@@ -299,26 +299,26 @@ def test_a_short_transfer_in_a_long_log_has_its_rate(tmp_path):
             rows.append({**ENDS, "gencnt": 2, "lport": 50001, "snd_cwnd": 1000, "acked_bytes": (number - 3600) * 10**7})
         log.snapshot(*rows)
     path = log.write(tmp_path / "x.csv")
-    drawn = picture("-n", 2, path)
+    drawn = plot("-n", 2, path)
     assert drawn.panel("throughput").unit == "Mbit/s"
     assert sorted(round(highest(drawn, label), -2) for label in drawn.panels[0].curves) == [
         pytest.approx(8000, abs=100_000), pytest.approx(80e6, rel=0.02),
     ]
 
 
-def test_a_burst_in_an_idle_connection_is_not_flattened(tmp_path):
+def test_a_burst_in_an_idle_connection_is_visible(tmp_path):
     log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd,acked_bytes", interval=1)
     busy(log, 15_000, 0)
     busy(log, 10, 10**6)
     busy(log, 15_000, 0, begin=9 * 10**6)
-    drawn = picture(log.write(tmp_path / "x.csv"))
+    drawn = plot(log.write(tmp_path / "x.csv"))
     assert highest(drawn) == pytest.approx(8e6, rel=0.02)
     ((piece),) = drawn.panel("throughput").curves["acked_bytes"]
-    # A step visits two places.
+    # A step has two points.
     assert len(piece) <= 2 * 4 * 960
 
 
-def test_a_rate_is_that_of_the_time_that_is_known(tmp_path):
+def test_gaps_do_not_affect_rates(tmp_path):
     log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd,acked_bytes", interval=1)
     begin = 0
     for _ in range(5):
@@ -327,7 +327,7 @@ def test_a_rate_is_that_of_the_time_that_is_known(tmp_path):
         for _ in range(50):
             log.snapshot()
         begin += 10**6
-    drawn = picture(log.write(tmp_path / "x.csv"))
+    drawn = plot(log.write(tmp_path / "x.csv"))
     pieces = drawn.panel("throughput").curves["acked_bytes"]
     assert len(pieces) == 5
     assert all(rate == pytest.approx(1000, rel=0.02) for rate in rates(drawn, "acked_bytes"))
@@ -335,31 +335,31 @@ def test_a_rate_is_that_of_the_time_that_is_known(tmp_path):
     assert time_of == [pytest.approx(2, abs=0.2)] * 5
 
 
-def test_logs_of_different_intervals_keep_their_lines(tmp_path):
+def test_logs_with_different_intervals_have_uninterrupted_lines(tmp_path):
     paths = []
     for number, interval in enumerate((0.05, 60)):
         log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd,acked_bytes", interval=interval)
         log.begin += number * 100
         busy(log, 100, round(1000 * interval), begin=number * 10**6)
         paths.append(log.write(tmp_path / f"{number}.csv"))
-    drawn = picture(*paths)
+    drawn = plot(*paths)
     assert len(drawn.curve("snd_cwnd")) == 2
     assert all(rate == pytest.approx(1000, rel=0.05) for rate in rates(drawn, "acked_bytes"))
 
 
-def test_eight_connections_are_drawn_at_most_and_the_rest_is_counted(tmp_path):
+def test_at_most_eight_connections_are_plotted(tmp_path):
     log = CsvLog("laddr,lport,state,snd_cwnd,acked_bytes")
     for number in range(1, 21):
         log.snapshot(*({**ENDS, "lport": 100 + i, "snd_cwnd": i, "acked_bytes": i * number} for i in range(1, 31)))
-    drawn = picture("-n", 8, log.write(tmp_path / "x.csv"))
+    drawn = plot("-n", 8, log.write(tmp_path / "x.csv"))
     assert [label for label in drawn.panels[0].curves][::-1] == [f"192.0.2.1:{100 + i} → ?" for i in range(30, 22, -1)]
-    assert "the 8 that sent most of 30 connections" in drawn.texts
+    assert "the 8 connections that sent most, of 30" in drawn.texts
     assert start("plot", "-n", 9, tmp_path / "x.csv").returncode != 0
 
 
 @pytest.fixture(scope="module")
 def long_log(tmp_path_factory):
-    """300,000 records, and the lowest and the highest of each hundredth of the time."""
+    """A log of 300,000 records, and the minimum and maximum in each hundredth of its time."""
     path = tmp_path_factory.mktemp("long") / "x.csv"
     bounds = {}
     with path.open("w") as log:
@@ -371,9 +371,9 @@ def long_log(tmp_path_factory):
     return path, {part: (min(windows), max(windows)) for part, windows in bounds.items()}
 
 
-def test_a_long_log_is_a_small_picture_with_every_peak(long_log):
+def test_a_small_plot_of_a_long_log_has_every_peak(long_log):
     path, bounds = long_log
-    drawn = picture("--size", "800x300", path)
+    drawn = plot("--size", "800x300", path)
     (piece,) = drawn.curve("snd_cwnd")
     assert len(piece) <= 4 * 800
     highest = max(high for _, high in bounds.values())
@@ -384,12 +384,12 @@ def test_a_long_log_is_a_small_picture_with_every_peak(long_log):
 
 
 def drawn_seconds(drawn, at):
-    """Seconds of an axis that tells minutes."""
+    """Converts a time of the axis to seconds."""
     (unit,) = {re.search(r"\((\w+)\)", text.text)[1] for text in drawn.root.iter(SVG + "text") if "since" in text.text}
     return at * {"s": 1, "min": 60, "h": 3600}[unit]
 
 
-def test_a_long_log_takes_no_more_memory_than_a_short_one(long_log, tmp_path):
+def test_memory_does_not_depend_on_the_length_of_the_log(long_log, tmp_path):
     def memory(path):
         process = subprocess.Popen([TCPSTATS, "plot", "-f", "-o", tmp_path / "x.svg", path])
         _, status, usage = os.wait4(process.pid, 0)
@@ -400,16 +400,16 @@ def test_a_long_log_takes_no_more_memory_than_a_short_one(long_log, tmp_path):
     assert memory(long_log[0]) < memory(windows(tmp_path, [1000] * 10)) + 4096
 
 
-def test_a_png_has_the_picture_at_twice_its_size(transfer, tmp_path):
+def test_a_png_has_twice_the_size(transfer, tmp_path):
     path = tmp_path / "x.png"
     run("plot", "-o", path, transfer)
     image = Image.open(path).convert("RGB")
     assert image.size == (1920, 1800)
-    drawn = picture(transfer)
+    drawn = plot(transfer)
     panel = drawn.panel("congestion window")
-    color = tuple(bytes.fromhex(panel.looks["snd_cwnd"][0][1:]))
-    places = [(round(x * 2), round(y * 2)) for piece in panel.places["snd_cwnd"] for x, y in piece]
-    hits = [any(is_like(image.getpixel(pixel), color) for pixel in around(*place)) for place in places]
+    color = tuple(bytes.fromhex(panel.styles["snd_cwnd"][0][1:]))
+    pixels = [(round(x * 2), round(y * 2)) for piece in panel.positions["snd_cwnd"] for x, y in piece]
+    hits = [any(is_like(image.getpixel(pixel), color) for pixel in around(*position)) for position in pixels]
     assert sum(hits) > 0.98 * len(hits)
 
 
@@ -421,81 +421,87 @@ def is_like(one, other):
     return sum(abs(a - b) for a, b in zip(one, other, strict=True)) < 60
 
 
-def test_a_png_has_text_where_no_fonts_are(transfer, tmp_path):
+def test_a_png_has_text_without_installed_fonts(transfer, tmp_path):
     path = tmp_path / "x.png"
-    nothing = {"HOME": str(tmp_path), "FONTCONFIG_FILE": "/dev/null", "PATH": ""}
-    run("plot", "-o", path, transfer, env=nothing)
+    environment = {"HOME": str(tmp_path), "FONTCONFIG_FILE": "/dev/null", "PATH": ""}
+    run("plot", "-o", path, transfer, env=environment)
     title = Image.open(path).convert("L").crop((124, 20, 900, 60))
     assert sum(title.histogram()[:100]) > 500
 
 
-def test_the_size_is_as_asked_for(transfer):
-    root = picture("--size", "500x400", transfer).root
+def test_the_size_can_be_set(transfer):
+    root = plot("--size", "500x400", transfer).root
     assert (root.get("width"), root.get("height"), root.get("viewBox")) == ("500", "400", "0 0 500 400")
 
 
 @pytest.mark.parametrize("columns", ["snd_cwnd", "srtt,acked_bytes", "snd_cwnd,rexmit_packs"])
-def test_all_texts_are_within_the_picture(columns, tmp_path):
+def test_all_text_is_within_the_image(columns, tmp_path):
     log = CsvLog(f"laddr,lport,faddr,fport,state,{columns}")
     for number in range(50):
         log.snapshot({**ENDS, **{name: 1000 + number for name in columns.split(",")}})
-    root = picture("--size", "500x400", log.write(tmp_path / "x.csv")).root
-    places = [float(text.get("y")) for text in root.iter(SVG + "text")]
-    assert max(places) <= 400 and len(set(places)) > 5
+    root = plot("--size", "500x400", log.write(tmp_path / "x.csv")).root
+    positions = [float(text.get("y")) for text in root.iter(SVG + "text")]
+    assert max(positions) <= 400 and len(set(positions)) > 5
     notes = [text for text in root.findall(SVG + "text") if text.text.startswith("not in the log")]
     assert notes
 
 
-def test_text_of_the_log_is_text_in_the_picture(tmp_path):
+def test_text_from_the_log_is_escaped(tmp_path):
     log = CsvLog("laddr,lport,cc,snd_cwnd")
     for _ in range(5):
         log.snapshot({**ENDS, "cc": "<b>&</script>", "snd_cwnd": 1000})
     path = log.write(tmp_path / "x.csv")
-    assert picture(path).texts[1].endswith("5 records · <b>&</script>")
+    assert plot(path).texts[1].endswith("5 records · <b>&</script>")
     assert b"&</script>" not in run("plot", "--html", path)
 
 
 REFUSED = {
-    "an ending that is no picture": (["-o", "x.pdf"], "-o x.pdf: expected a name that ends in .svg, .png or .html"),
-    "a filter": (["-e", "port"], "filter: expected a number"),
-    "a place that cannot be written": (["-o", "/nonexistent/x.svg"], "/nonexistent/x.svg: No such file or directory"),
-    "a filter that nothing matches": (["-e", "lport 9"], "x.csv: nothing to draw: of 1 connections none matches"),
+    "an unknown suffix": (["-o", "x.pdf"], "-o x.pdf: expected a name that ends in .svg, .png or .html"),
+    "an invalid filter": (["-e", "port"], "filter: expected a number"),
+    "a path that cannot be written": (["-o", "/nonexistent/x.svg"], "/nonexistent/x.svg: No such file or directory"),
+    "a filter that nothing matches": (["-e", "lport 9"], "x.csv: nothing to draw: no connection matches the filter"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_of_what_cannot_be_drawn_one_sentence_tells(case, tmp_path):
+def test_errors_are_one_line(case, tmp_path):
     windows(tmp_path, [1000] * 5)
-    arguments, said = REFUSED[case]
-    assert said in refuse("plot", *arguments, "x.csv", cwd=tmp_path)
+    arguments, message = REFUSED[case]
+    assert message in refuse("plot", *arguments, "x.csv", cwd=tmp_path)
 
 
-def test_of_a_log_with_nothing_to_draw_one_sentence_tells(tmp_path):
+def test_a_log_with_nothing_to_plot_is_an_error(tmp_path):
     path = windows(tmp_path, [])
-    assert refuse("plot", path) == f"{path}: nothing to draw: it has no records"
+    assert refuse("plot", path) == f"{path}: nothing to draw: no records"
     path = windows(tmp_path, [1000])
-    assert refuse("plot", path) == f"{path}: nothing to draw: none of 1 connections was seen more than once"
+    assert refuse("plot", path) == f"{path}: nothing to draw: no connection has two records"
     log = CsvLog("laddr,lport,state,snd_cwnd")
     log.snapshot({**ENDS, "state": "LISTEN", "snd_cwnd": 10})
     log.write(path)
-    assert refuse("plot", path) == f"{path}: nothing to draw: none of the 1 records has a window or a round-trip time"
+    assert refuse("plot", path) == f"{path}: nothing to draw: no record has a window or a round-trip time"
     assert refuse("plot", tmp_path / "none") == f"{tmp_path / 'none'}: No such file or directory"
-    assert refuse("plot", "-", input=b"") == "standard input: nothing to draw: it has no records"
+    assert refuse("plot", "-", input=b"") == "standard input: nothing to draw: no records"
 
 
-def test_of_a_damaged_log_the_rest_is_drawn_and_the_place_is_told(transfer, rows, tmp_path):
+def test_errors_name_standard_input_and_not_its_copy(tmp_path):
+    path = windows(tmp_path, [1000] * 5)
+    for arguments in ["-"], ["-", path], [path, "-"]:
+        assert refuse("plot", *arguments, input=b"garbage").startswith("standard input: not a tcpstats log ")
+
+
+def test_the_intact_part_of_a_damaged_log_is_plotted(transfer, rows, tmp_path):
     path = tmp_path / "x.bin"
     data = transfer.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     done = start("plot", path)
-    assert re.fullmatch(rf"{path}: at byte \d+: .*", sentence(done))
-    window = Picture(done.stdout).curve("snd_cwnd")
+    assert re.fullmatch(rf"{path}: at byte \d+: .*", message_of(done))
+    window = Plot(done.stdout).curve("snd_cwnd")
     expected = values(rows, "snd_cwnd")[: len(window)]
     same(window, [*expected[:-1], expected[-1][: len(window[-1])]])
     assert sum(map(len, window)) > 100
 
 
-def test_a_picture_that_cannot_be_written_is_an_error(transfer):
+def test_a_plot_that_cannot_be_written_is_an_error(transfer):
     with open("/dev/full", "w") as full:
         done = subprocess.run([TCPSTATS, "plot", transfer], stdout=full, stderr=subprocess.PIPE, timeout=20)
-    assert sentence(done) == "standard output: No space left on device"
+    assert message_of(done) == "standard output: No space left on device"

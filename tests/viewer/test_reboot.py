@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A host that was rebooted counts its connections again: none of them is taken for another."""
+"""Connections from before and after a reboot are kept apart, even if their numbers are the same."""
 
 import json
 
 import pytest
-from drawing import Picture
+from drawing import Plot
 from handmade import CHANGES_ONLY
 from synthetic import FLOW, START, lines, write
 from terminal import Terminal
@@ -14,7 +14,7 @@ OTHER = {"lport": 40111, "faddr": "192.0.2.9"}
 
 
 def boots(folder, after=(1000, 51000), more=None, **clock):
-    """Logs of before and after a reboot with a connection of the same number in each."""
+    """Writes logs from before and after a reboot, each with a connection of the same number."""
     first = [(START + i, [{"acked_bytes": 1_000_000 * (i + 1), "rexmit_packs": 5 * (i + 1)}]) for i in range(2)]
     second = [(START + 3600 + i, [{"acked_bytes": bytes_, **(more or {})}]) for i, bytes_ in enumerate(after)]
     mono = clock.get("mono", ((), ()))
@@ -48,8 +48,8 @@ def test_the_same_number_after_a_reboot_is_another_connection(tmp_path, form, mo
     assert (group["connections"], group["sent_bytes"], group["rexmit_packs"]) == (2, 1_050_000, 5)
 
 
-def test_one_total_that_is_less_says_it_of_all(tmp_path):
-    """The totals of the second connection have grown beyond the old ones; the first tells that the kernel is another."""
+def test_one_decreased_total_is_evidence_of_a_reboot_for_all_connections(tmp_path):
+    """The total of the first connection has decreased, that of the second has not."""
     flows = [{"gencnt": 7}, {"gencnt": 8, "lport": 40001}]
     first = [(START + i, [{**flow, "acked_bytes": 1000 * (i + 1)} for flow in flows]) for i in range(2)]
     second = [
@@ -60,25 +60,25 @@ def test_one_total_that_is_less_says_it_of_all(tmp_path):
     assert [row[0] for row in sums(*logs)] == [10, 10, 1000, 1000]
 
 
-def test_the_monotonic_clock_tells_where_totals_do_not(tmp_path):
+def test_a_decreased_monotonic_clock_is_evidence_of_a_reboot(tmp_path):
     logs = boots(tmp_path, after=(5_000_000, 6_000_000), more={"rexmit_packs": 90}, mono=((9000, 9001), (50, 51)))
     assert sums(*logs) == [(1_000_000, 0, 1.0), (1_000_000, 5, 1.0)]
 
 
 @pytest.mark.parametrize("name", ["iss", "irs", "inode"])
-def test_what_stays_for_a_connection_tells_where_totals_do_not(tmp_path, monkeypatch, name):
+def test_a_changed_constant_of_a_connection_is_evidence_of_a_reboot(tmp_path, monkeypatch, name):
     monkeypatch.setitem(FLOW, name, 1111)
     logs = boots(tmp_path, after=(5_000_000, 6_000_000), more={"rexmit_packs": 90, name: 2222})
     assert sums(*logs) == [(1_000_000, 0, 1.0), (1_000_000, 5, 1.0)]
 
 
-def test_connections_of_other_network_stacks_are_kept_apart(tmp_path, monkeypatch):
+def test_connections_of_different_network_stacks_are_kept_apart(tmp_path, monkeypatch):
     monkeypatch.setitem(FLOW, "vnet", 0)
     flows = [{"vnet": 0, "acked_bytes": 10}, {"vnet": 3, "acked_bytes": 500}, {"vnet": 4, "acked_bytes": 7000}]
     grown = [{**flow, "acked_bytes": 2 * flow["acked_bytes"]} for flow in flows]
     log = write(tmp_path / "log.csv", [(START, flows), (START + 1, grown)])
     assert [row[0] for row in sums(log)] == [10, 500, 7000]
-    assert run("check", log).startswith(b"whole: ")
+    assert run("check", log).startswith(b"no problems: ")
 
 
 def test_another_host_has_other_connections(tmp_path):
@@ -86,14 +86,14 @@ def test_another_host_has_other_connections(tmp_path):
     assert sums(*logs) == [(1_000_000, 0, 1.0), (1_000_000, 5, 1.0)]
 
 
-def test_a_logger_that_was_started_again_sees_the_same_connections(tmp_path):
+def test_connections_continue_after_a_restart_of_the_logger(tmp_path):
     logs = boots(tmp_path, after=(3_000_000, 4_000_000), more={"rexmit_packs": 90})
     assert sums(*logs) == [(3_000_000, 85, 3601.0)]
     logs = boots(tmp_path, after=(3_000_000, 4_000_000), more={"rexmit_packs": 90}, mono=((9000, 9001), (12600, 12601)))
     assert sums(*logs) == [(3_000_000, 85, 3601.0)]
 
 
-def test_numbers_that_begin_again_without_a_note_may_be_another_boot(tmp_path):
+def test_snapshot_numbers_that_restart_may_be_those_of_another_boot(tmp_path):
     one, two = boots(tmp_path)
     log = tmp_path / "both.csv"
     records = [line for path in (one, two) for line in path.read_text().splitlines(keepends=True)]
@@ -102,7 +102,7 @@ def test_numbers_that_begin_again_without_a_note_may_be_another_boot(tmp_path):
     assert sums(log) == APART
 
 
-def test_top_shows_no_rate_over_a_reboot(tmp_path):
+def test_top_shows_no_rate_across_a_reboot(tmp_path):
     before = [(START + i, [{"acked_bytes": 1_000_000 * (i + 1)}]) for i in range(2)]
     after = [(START + 60 + i, [{"acked_bytes": 1000 * (i + 1)}]) for i in range(2)]
     log = tmp_path / "log.csv"
@@ -115,8 +115,8 @@ def test_top_shows_no_rate_over_a_reboot(tmp_path):
         assert expected in row, screen
 
 
-def test_a_replay_has_the_rates_of_each_boot(tmp_path):
-    """What show prints of the last snapshot is of that snapshot alone."""
+def test_show_has_no_connections_from_before_a_reboot(tmp_path):
+    """The last snapshot has only the connections after the reboot."""
     log = tmp_path / "log.csv"
     log.write_text("".join(lines([(START, [{}, {"gencnt": 9, "lport": 1}])]) + lines([(START + 60, [{}])])))
     assert len(run("show", "--json", "-d", log).splitlines()) == 1
@@ -136,9 +136,9 @@ def marked(logs, boots):
 
 
 @pytest.mark.parametrize("case", BOOTS)
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("reversed_", [False, True])
 @pytest.mark.parametrize("form", ["csv", "bin", "one file"])
-def test_a_plot_has_two_traces_of_before_and_after_a_reboot(tmp_path, case, turned, form):
+def test_connections_from_before_and_after_a_reboot_are_plotted_separately(tmp_path, case, reversed_, form):
     more = dict(BOOTS[case])
     ids = more.pop("boot", None)
     logs = boots(tmp_path, **more)
@@ -151,46 +151,46 @@ def test_a_plot_has_two_traces_of_before_and_after_a_reboot(tmp_path, case, turn
         for log in logs:
             run("convert", log, log.with_suffix(".bin"))
         logs = [log.with_suffix(".bin") for log in logs]
-    done = start("plot", "-n", 8, *(logs[::-1] if turned else logs))
-    picture = Picture(done.stdout)
+    done = start("plot", "-n", 8, *(logs[::-1] if reversed_ else logs))
+    picture = Plot(done.stdout)
     name = "192.0.2.1:40000 → 192.0.2.2:5001"
     windows, rates = picture.panel("congestion window").curves, picture.panel("throughput").curves
     assert windows.keys() == rates.keys() == {f"{name} (1)", f"{name} (2)"}
     before, after = windows[f"{name} (1)"], windows[f"{name} (2)"]
-    assert len(before) == len(after) == 1, "each is one piece, with its own records"
+    assert len(before) == len(after) == 1, "each is one piece"
     if case != "host":
         assert before[0][-1][0] < after[0][0][0]
     for number, rate in (1, 1_000_000), (2, 50_000):
         (piece,) = rates[f"{name} ({number})"]
         assert all(value / 8 == pytest.approx(rate, rel=0.1, abs=5000) for _, value in piece)
     assert "2 TCP connections" in picture.texts
-    assert any(text.startswith("numbered in the order of time: connections of the same name") for text in picture.texts)
-    # One of them alone is the one that sent most, and nothing of the other.
-    alone = Picture(start("plot", *logs).stdout)
+    assert any(text.startswith("numbered in chronological order: connections with the same name") for text in picture.texts)
+    # With -n 1, only the connection that sent most is plotted.
+    alone = Plot(start("plot", *logs).stdout)
     assert sum(map(len, alone.curve("snd_cwnd"))) == 2
-    assert "the one that sent most of 2 connections" in alone.texts
+    assert "the connection that sent most, of 2" in alone.texts
 
 
-def test_a_plot_joins_what_a_logger_that_was_started_again_sees(tmp_path):
+def test_a_plot_has_one_connection_after_a_restart_of_the_logger(tmp_path):
     logs = boots(tmp_path, after=(3_000_000, 4_000_000), more={"rexmit_packs": 90})
     for ids in None, ("a", "a"):
         if ids:
             marked(logs, ids)
-        picture = Picture(run("plot", *logs))
+        picture = Plot(run("plot", *logs))
         assert picture.texts[0] == "192.0.2.1:40000 → 192.0.2.2:5001"
         assert [len(piece) for piece in picture.curve("snd_cwnd")] == [2, 2]
 
 
 @pytest.mark.parametrize("ids", [("a", "b"), ("a", "a")])
-def test_the_boot_in_the_notes_decides(tmp_path, ids):
+def test_the_boot_in_the_notes_takes_precedence(tmp_path, ids):
     logs = boots(tmp_path, after=(5_000_000, 6_000_000), more={"rexmit_packs": 90})
     marked(logs, ids)
     apart = [(1_000_000, 0, 1.0), (1_000_000, 5, 1.0)]
     assert sums(*logs) == (apart if ids[0] != ids[1] else [(5_000_000, 85, 3601.0)])
 
 
-def test_after_a_reboot_nothing_that_was_there_before_holds(tmp_path):
-    """The keyframe of the second run is lost."""
+def test_connections_from_before_a_reboot_do_not_exist_after_it(tmp_path):
+    """The keyframe of the second run is missing."""
     before = lines([(START, [{"acked_bytes": 5000}, {"gencnt": 9, "lport": 1}])])
     after = lines([(START + 60, [{"gencnt": 8, "lport": 2}])], first=2)
     after = [line.replace("flags=0", f"flags={CHANGES_ONLY}") for line in after]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""show beside what other programs say of the same sockets."""
+"""show, compared with other programs."""
 
 import json
 import re
@@ -14,24 +14,24 @@ from viewer import TCPSTATS, refuse, run, start
 
 @pytest.fixture(scope="module", params=["127.0.0.1", "::1"], ids=["IPv4", "IPv6"])
 def connections(request):
-    """Connections through which something went; in one, data waits to be read."""
-    with Connections(request.param, 3) as made:
-        for client, server in zip(made.clients, made.servers, strict=True):
+    """Connections that have exchanged data; one has unread data."""
+    with Connections(request.param, 3) as opened:
+        for client, server in zip(opened.clients, opened.servers, strict=True):
             exchange(client, server, 50_000)
-        made.clients[0].sendall(bytes(1234))
-        logger.wait_for(lambda: tcp_info(made.clients[0])["unacked"] == 0, "all is acknowledged")
-        yield made
+        opened.clients[0].sendall(bytes(1234))
+        logger.wait_for(lambda: tcp_info(opened.clients[0])["unacked"] == 0, "all is acknowledged")
+        yield opened
 
 
 def table(*arguments):
-    """What show prints, as dictionaries."""
+    """Returns the output of show as dictionaries."""
     header, *lines = run("show", *arguments).decode().splitlines()
     names = header.split()
     return [dict(zip(names, line.split(), strict=True)) for line in lines]
 
 
 def ss(port):
-    """What ss(8) says of the sockets of that port."""
+    """Returns the output of ss(8) for the sockets of a port."""
     line = ["ss", "-tanH", f"( sport = :{port} or dport = :{port} )"]
     states = {"ESTAB": "ESTABLISHED"}
     found = set()
@@ -40,13 +40,13 @@ def ss(port):
         ends = [end.rpartition(":") for end in (local, foreign)]
         (laddr, _, lport), (faddr, _, fport) = ends
         if state == "LISTEN":
-            # Its queues are those of connections.
+            # Its queues contain connections, not bytes.
             received = to_send = "-"
         found.add((states.get(state, state), laddr.strip("[]"), lport, faddr.strip("[]"), fport.replace("*", "0"), received, to_send))
     return found
 
 
-def test_every_socket_is_as_ss_says(connections):
+def test_every_socket_agrees_with_ss(connections):
     rows = table("-n", "-e", f"port {connections.port}")
     names = "state laddr lport faddr fport rcv_cc snd_cc".split()
     assert len(rows) == 7
@@ -57,7 +57,7 @@ def test_every_socket_is_as_ss_says(connections):
     assert ports == sorted(ports)
 
 
-def test_numbers_are_the_kernels_and_units_are_theirs(connections):
+def test_numbers_agree_with_the_kernel(connections):
     client = connections.clients[1]
     only = ["-e", f"lport {client.getsockname()[1]}", "-o", "srtt,rto,snd_cwnd,maxseg,snd_ssthresh"]
     ((exact), (readable)) = table("-n", *only)[0], table(*only)[0]
@@ -70,7 +70,7 @@ def test_numbers_are_the_kernels_and_units_are_theirs(connections):
     assert readable["snd_ssthresh"] == "inf" and exact["snd_ssthresh"] == "1073725440"
 
 
-def test_json_is_an_object_a_connection_with_all_that_is_known(connections):
+def test_json_has_an_object_for_each_connection_with_all_known_fields(connections):
     text = run("show", "--json", "-e", f"fport {connections.port}")
     objects = [json.loads(line) for line in text.splitlines()]
     assert {each["lport"] for each in objects} == {client.getsockname()[1] for client in connections.clients}
@@ -95,7 +95,7 @@ def test_the_last_snapshot_of_a_log_is_shown_in_any_format(connections, tmp_path
         assert run("show", "-n", "-o", columns, "-d", log, "-e", "state listen").count(b"\n") == 2
 
 
-def test_the_connections_of_siftrs_last_snapshot_are_shown(connections, tmp_path):
+def test_the_last_snapshot_of_a_siftr_log_is_shown(connections, tmp_path):
     log = tmp_path / "log.siftr"
     filtered = ["-e", f"fport {connections.port}"]
     logger.run("-F", "siftr", "-o", log, "-c", 3, "-s", 1000, *filtered)
@@ -103,7 +103,7 @@ def test_the_connections_of_siftrs_last_snapshot_are_shown(connections, tmp_path
     assert table(*columns, "-d", log) == table(*columns, *filtered)
 
 
-def test_a_log_of_changes_is_shown_as_it_stands(tmp_path):
+def test_a_log_of_changes_is_shown_completely(tmp_path):
     log = CsvLog("gencnt,laddr,lport,faddr,fport,state,snd_cwnd")
     one, two, three = ({**ENDS, "gencnt": number, "lport": 50000 + number, "snd_cwnd": 1000} for number in (1, 2, 3))
     log.snapshot(one, two)
@@ -115,36 +115,36 @@ def test_a_log_of_changes_is_shown_as_it_stands(tmp_path):
     columns = ["-n", "-o", "gencnt,lport,snd_cwnd"]
     shown = run("show", *columns, "-d", path).decode().split()
     assert shown == "gencnt lport snd_cwnd 1 50001 2000 3 50003 1000".split()
-    assert len(table(*columns, "-e", "snd_cwnd < 1500", "-d", path)) == 1, "what no longer matches is left out"
+    assert len(table(*columns, "-e", "snd_cwnd < 1500", "-d", path)) == 1, "a connection that no longer matches is omitted"
     del log.lines[1:4]
     *_, last = run("show", "-d", log.write(path)).decode().splitlines()
-    assert last == "missing: what did not change, which this log does not repeat in every snapshot"
+    assert last == "missing: connections that did not change, which this log does not repeat in every snapshot"
 
 
-def test_a_column_that_nobody_has_is_left_out_unless_it_was_named(connections):
+def test_an_empty_column_is_omitted_unless_it_is_named(connections):
     filtered = ["-e", f"port {connections.port} and state listen"]
     assert "srtt" not in table(*filtered)[0] and "t_flags" not in table("-o", "all", *filtered)[0]
     assert table("-o", "lport,srtt,t_flags", *filtered) == [{"lport": str(connections.port), "srtt": "-", "t_flags": "-"}]
 
 
-def test_a_snapshot_that_is_not_whole_says_so(tmp_path):
+def test_an_incomplete_snapshot_causes_a_warning(tmp_path):
     golden = logger.ROOT / "src/tcpstats/tests/golden/v1.bin"
     *_, last = run("show", "-d", golden).decode().splitlines()
-    assert last == "missing: 1 of 4 matching connections, of 10 seen, for want of memory or by a limit"
+    assert last == "missing: 1 of 4 matching connections (10 seen), because of a limit or a lack of memory"
     done = start("show", "--json", "-d", golden)
     assert done.returncode == 0 and done.stderr.decode() == f"tcpstats: {last}\n"
     assert len([json.loads(line) for line in done.stdout.splitlines()]) == 3
 
 
-def test_a_wrong_filter_has_a_caret_under_the_place():
+def test_a_mistake_in_a_filter_is_marked_with_a_caret():
     done = start("show", "-e", "port 22 and srtt > fast")
     assert (done.returncode, done.stdout) == (1, b"")
-    sentence, text, caret = done.stderr.decode().splitlines()
-    assert sentence.startswith("tcpstats: filter: expected a time for srtt, in microseconds")
+    message, text, caret = done.stderr.decode().splitlines()
+    assert message.startswith("tcpstats: filter: expected a time for srtt, in microseconds")
     assert text == "  port 22 and srtt > fast" and caret.index("^") == text.index("fast") and caret.strip() == "^"
 
 
-def test_what_is_wrong_is_one_sentence():
+def test_errors_are_one_line():
     assert refuse("show", "-o", "srt").startswith('-o "srt": unknown field "srt"')
     assert refuse("show", "-d", "/nowhere") == "source /nowhere: No such file or directory"
     assert refuse("show", "-d", "/etc/passwd").startswith("/etc/passwd: not a tcpstats log ")
@@ -153,13 +153,13 @@ def test_what_is_wrong_is_one_sentence():
     assert (done.returncode, done.stderr) == (1, "tcpstats: standard output: No space left on device\n")
 
 
-def test_wrong_usage_is_exit_status_1():
+def test_a_usage_error_causes_exit_status_1():
     for arguments in ["show", "--bogus"], ["bogus"], [], ["show", "-n", "--json"]:
         done = start(*arguments)
         assert done.returncode == 1 and b"Usage: tcpstats" in done.stderr and done.stdout == b"", arguments
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(connections):
+def test_a_reader_that_closes_the_pipe_early_causes_no_error(connections):
     shell = f"set -o pipefail; {TCPSTATS} show -o all --json | head -c 10"
     done = subprocess.run(["bash", "-c", shell], capture_output=True)
     assert (done.returncode, done.stderr, len(done.stdout)) == (0, b"", 10)

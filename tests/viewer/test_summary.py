@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What `tcpstats summary` says of a log, beside what DuckDB says of it."""
+"""tcpstats summary, compared with DuckDB."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from logs import frames, real  # noqa: F401
 from synthetic import FLOW, START, write
 from viewer import refuse, run, start
 
-# The rules of the summary once more: a record holds until the next one of its connection.
+# The rules of the summary in SQL: a record is valid until the next one of its connection.
 QUERY = """
 with records as (
     select *, time::decimal(20, 9)::double as t from read_csv('{log}', comment='#', header=true, all_varchar=true)
@@ -23,7 +23,7 @@ with records as (
         snd_cwnd::bigint as cwnd, snd_ssthresh::bigint as ssthresh, snd_wnd::bigint as wnd, maxseg::bigint as mss,
         inflight::bigint as inflight, snd_cc::bigint as buffered,
         rwnd_limited::bigint as rwnd, sndbuf_limited::bigint as sndbuf,
-        coalesce(lead(t) over (partition by gencnt order by t), t) - t as holds
+        coalesce(lead(t) over (partition by gencnt order by t), t) - t as valid_s
     from records
 )
 select any_value(gencnt) as gencnt, any_value(laddr) as laddr, any_value(lport) as lport,
@@ -32,17 +32,17 @@ select any_value(gencnt) as gencnt, any_value(laddr) as laddr, any_value(lport) 
     (max(acked) - min(acked)) / nullif(max(t) - min(t), 0) as send_mean_bytes_per_s,
     max(rexmit) - min(rexmit) as rexmit_bytes, max(packs) - min(packs) as rexmit_packs,
     (max(rexmit) - min(rexmit)) / nullif(max(rexmit) - min(rexmit) + max(sent) - min(sent), 0) as rexmit_rate,
-    min(srtt) as srtt_min_us, {beside:0.5} as srtt_median_us, {beside:0.95} as srtt_p95_us,
+    min(srtt) as srtt_min_us, {neighbours:0.5} as srtt_median_us, {neighbours:0.95} as srtt_p95_us,
     max(srtt) as srtt_max_us,
-    sum(holds) filter (cwnd < ssthresh and (inflight > 0 or buffered > 0)) as slow_start_s,
-    sum(holds) filter (inflight + mss > cwnd and buffered > inflight and cwnd <= wnd) as cwnd_limited_s,
+    sum(valid_s) filter (cwnd < ssthresh and (inflight > 0 or buffered > 0)) as slow_start_s,
+    sum(valid_s) filter (inflight + mss > cwnd and buffered > inflight and cwnd <= wnd) as cwnd_limited_s,
     (max(rwnd) - min(rwnd)) / 1e6 as receiver_limited_s, (max(sndbuf) - min(sndbuf)) / 1e6 as buffer_limited_s
 from numbers group by {by}
 """
 
 
-class Beside:
-    """The two round-trip times between which a quantile lies."""
+class Neighbours:
+    """Formats SQL for the two round-trip times around a quantile."""
 
     def __format__(self, share):
         times = "list(srtt order by srtt) filter (srtt is not null)"
@@ -51,7 +51,7 @@ class Beside:
 
 
 def expected(log, by="gencnt", where="true"):
-    table = duckdb.sql(QUERY.format(log=log, by=by, where=where, beside=Beside()))
+    table = duckdb.sql(QUERY.format(log=log, by=by, where=where, neighbours=Neighbours()))
     return [dict(zip(table.columns, row, strict=True)) for row in table.fetchall()]
 
 
@@ -60,7 +60,7 @@ def rows(*arguments, **options):
 
 
 def assert_same(ours, theirs):
-    """The quantiles come from a sketch that is right within 1 %."""
+    """Compares a row; quantiles come from a sketch that is accurate to within 1 %."""
     for name, value in theirs.items():
         if isinstance(value, list):
             assert value[0] * 0.989 <= ours[name] <= value[-1] * 1.011 if value else name not in ours, name
@@ -74,7 +74,7 @@ def assert_same(ours, theirs):
             assert ours[name] == value, name
 
 
-def test_the_numbers_of_each_connection_are_those_of_duckdb(real):  # noqa: F811
+def test_the_values_of_each_connection_agree_with_duckdb(real):  # noqa: F811
     ours = {row["gencnt"]: row for row in rows(real / "all.csv")}
     theirs = {row["gencnt"]: row for row in expected(real / "all.csv")}
     assert ours.keys() == theirs.keys() and len(ours) == 5
@@ -88,24 +88,24 @@ def test_the_numbers_of_each_connection_are_those_of_duckdb(real):  # noqa: F811
 def test_every_format_has_the_same_summary(real, tmp_path):  # noqa: F811
     parquet = tmp_path / "all.parquet"
     run("convert", real / "all.csv", parquet)
-    whole = run("summary", real / "all.csv")
+    complete = run("summary", real / "all.csv")
     for log in real / "all.json", real / "all.bin", parquet:
-        assert run("summary", log) == whole
-    assert run("summary", "-", input=(real / "all.json").read_bytes()) == whole
+        assert run("summary", log) == complete
+    assert run("summary", "-", input=(real / "all.json").read_bytes()) == complete
     basic = {row["gencnt"]: row for row in rows(real / "basic.csv")}
     for row in rows(real / "all.csv"):
         for name in "srtt_median_us", "slow_start_s", "sent_bytes", "received_bytes", "send_max_bytes_per_s":
-            assert basic[row["gencnt"]][name] == row[name], "the basic columns are enough"
+            assert basic[row["gencnt"]][name] == row[name], "the basic columns are sufficient"
 
 
 def test_a_log_of_changes_only_has_the_same_summary(real):  # noqa: F811
-    whole = {row["gencnt"]: row for row in rows(real / "all.csv")}
+    complete = {row["gencnt"]: row for row in rows(real / "all.csv")}
     for log in "changes.csv", "changes.bin":
         changes = {row["gencnt"]: row for row in rows(real / log)}
-        assert changes.keys() == whole.keys()
-        for gencnt, row in whole.items():
+        assert changes.keys() == complete.keys()
+        for gencnt, row in complete.items():
             for name, value in row.items():
-                # A record's own time is that of its snapshot here, within a snapshot.
+                # Times are accurate to the interval of snapshots.
                 if name in ("first", "last", "duration_s") or name.endswith("limited_s") or name == "slow_start_s":
                     assert changes[gencnt][name] == pytest.approx(value, abs=0.06), (name, gencnt)
                 elif "per_s" in name:
@@ -114,7 +114,7 @@ def test_a_log_of_changes_only_has_the_same_summary(real):  # noqa: F811
                     assert changes[gencnt][name] == value, name
 
 
-def test_a_filter_is_that_of_duckdb(real):  # noqa: F811
+def test_a_filter_agrees_with_duckdb(real):  # noqa: F811
     ours = rows(real / "all.csv", "-e", "srtt > 20ms and ip")
     theirs = expected(real / "all.csv", where="srtt::double > 20000 and laddr not like '%:%'")
     assert len(ours) == len(theirs) > 0
@@ -124,7 +124,7 @@ def test_a_filter_is_that_of_duckdb(real):  # noqa: F811
                     {name: other[name] for name in ("srtt_min_us", "srtt_p95_us", "sent_bytes")})
 
 
-def test_prefixes_and_ports_sum_their_connections_up(real):  # noqa: F811
+def test_prefixes_and_ports_have_the_totals_of_their_connections(real):  # noqa: F811
     connections = rows(real / "all.csv")
     prefixes = {row["prefix"]: row for row in rows(real / "all.csv", "--by", "prefix")}
     assert set(prefixes) == {"10.71.0.0/24", "fd71::/48"}
@@ -150,14 +150,14 @@ def test_prefixes_and_ports_sum_their_connections_up(real):  # noqa: F811
     }
 
 
-def test_the_worst_come_first(real):  # noqa: F811
+def test_the_worst_connections_are_first(real):  # noqa: F811
     for measure, name in ("rexmit-bytes", "rexmit_bytes"), ("srtt-p95", "srtt_p95_us"), ("sent", "sent_bytes"):
         found = [row.get(name, -1) for row in rows(real / "all.csv", "--worst", measure)]
         assert found == sorted(found, reverse=True) and found[0] > 0
         assert [row.get(name, -1) for row in rows(real / "all.csv", "--worst", measure, "-n", 3)] == found[:3]
 
 
-def test_table_csv_and_json_say_the_same(real):  # noqa: F811
+def test_table_csv_and_json_agree(real):  # noqa: F811
     objects = rows(real / "all.csv")
     table = list(csv.DictReader(io.StringIO(run("summary", "--csv", real / "all.csv").decode())))
     assert len(table) == len(objects)
@@ -173,7 +173,7 @@ def test_table_csv_and_json_say_the_same(real):  # noqa: F811
     assert len(titles) <= 200 and "SRTTMIN" in titles
 
 
-def test_rotated_logs_are_one(real, tmp_path):  # noqa: F811
+def test_rotated_logs_are_summarized_as_one(real, tmp_path):  # noqa: F811
     lines = (real / "all.csv").read_text().splitlines(keepends=True)
     middle = next(i for i, line in enumerate(lines) if line.startswith("# snapshot snapshot=50 ")) + 1
     one, two = tmp_path / "log.1", tmp_path / "log"
@@ -182,27 +182,27 @@ def test_rotated_logs_are_one(real, tmp_path):  # noqa: F811
     assert run("summary", "--json", one, two) == run("summary", "--json", real / "all.csv")
 
 
-def test_what_stands_before_damage_is_summed_up(real, tmp_path):  # noqa: F811
+def test_the_part_before_damage_is_summarized(real, tmp_path):  # noqa: F811
     data = (real / "all.csv").read_bytes()
-    cut, whole = tmp_path / "cut.csv", tmp_path / "whole.csv"
+    cut, complete = tmp_path / "cut.csv", tmp_path / "complete.csv"
     end = data.index(b"\n", len(data) // 2) + 1
     cut.write_bytes(data[: end + 20])
-    whole.write_bytes(data[:end])
+    complete.write_bytes(data[:end])
     done = start("summary", "--json", cut)
     assert done.returncode == 1
     line = data[:end].count(b"\n") + 1
     assert done.stderr.decode() == f"tcpstats: {cut}: line {line}: the line is cut off; expected a line break\n"
-    assert done.stdout == run("summary", "--json", whole)
+    assert done.stdout == run("summary", "--json", complete)
 
 
-def test_a_wrong_filter_and_a_wrong_measure_are_refused(real):  # noqa: F811
+def test_an_invalid_filter_and_an_unknown_measure_are_refused(real):  # noqa: F811
     assert refuse("summary", "-e", "rtt > 1", real / "all.csv").endswith("\n  rtt > 1\n  ^")
     done = start("summary", "--worst", "rtt", real / "all.csv")
     assert done.returncode != 0 and b"srtt-p95" in done.stderr
 
 
 def counted(folder, monkeypatch, count, counters):
-    """The row of a log whose only byte counters are those; each grows from its value by its rate in a second."""
+    """Returns the row of a log with only these byte counters, functions of the number of the snapshot."""
     for name in "acked_bytes", "received_bytes":
         monkeypatch.delitem(FLOW, name)
     for name in counters:
@@ -216,8 +216,8 @@ SEND = ("sent_bytes", "send_mean_bytes_per_s", "send_max_bytes_per_s")
 RECEIVE = ("received_bytes", "receive_mean_bytes_per_s", "receive_max_bytes_per_s")
 
 
-def test_received_bytes_of_freebsd_are_those_of_the_sequence_number(tmp_path, monkeypatch):
-    """FreeBSD has no received_bytes: rcv_nxt counts, across its wrap and more than once."""
+def test_received_bytes_on_freebsd_are_computed_from_the_sequence_number(tmp_path, monkeypatch):
+    """FreeBSD has no received_bytes, so rcv_nxt is used, which wraps several times."""
     step = 900_000_000
     row = counted(tmp_path, monkeypatch, 11, {
         "acked_bytes": lambda i: 1000 * i,
@@ -228,7 +228,7 @@ def test_received_bytes_of_freebsd_are_those_of_the_sequence_number(tmp_path, mo
     assert [row[name] for name in SEND] == [10_000, 1000, 1000]
 
 
-def test_without_totals_the_sequence_numbers_count(tmp_path, monkeypatch):
+def test_sequence_numbers_are_used_without_totals(tmp_path, monkeypatch):
     row = counted(tmp_path, monkeypatch, 5, {
         "snd_una": lambda i: (2**32 - 100 + 50 * i) % 2**32,
         "rcv_nxt": lambda i: 7000 if i < 3 else 7000 + 400 * (i - 2),
@@ -237,7 +237,7 @@ def test_without_totals_the_sequence_numbers_count(tmp_path, monkeypatch):
     assert [row[name] for name in RECEIVE] == [800, 200, 400]
 
 
-def test_the_preferred_counter_is_that_of_plot_and_top(tmp_path, monkeypatch):
+def test_the_preferred_counter_is_the_same_as_in_plot_and_top(tmp_path, monkeypatch):
     row = counted(tmp_path, monkeypatch, 5, {
         "received_bytes": lambda i: 10 * i,
         "rcv_nxt": lambda i: 999 * i,
@@ -247,7 +247,7 @@ def test_the_preferred_counter_is_that_of_plot_and_top(tmp_path, monkeypatch):
     assert (row["sent_bytes"], row["received_bytes"]) == (80, 40)
 
 
-def test_before_a_connection_is_established_its_sequence_number_counts_nothing(tmp_path, monkeypatch):
+def test_sequence_numbers_do_not_count_before_a_connection_is_established(tmp_path, monkeypatch):
     row = counted(tmp_path, monkeypatch, 5, {
         "state": lambda i: "ESTABLISHED" if i else "SYN_SENT",
         "rcv_nxt": lambda i: 3_000_000_000 + 100 * i if i else 0,

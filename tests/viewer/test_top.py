@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""top in a real terminal: what it shows, what keys do, and how it leaves."""
+"""top in a real terminal: its screen, its keys, and its exit."""
 
 import contextlib
 import json
@@ -21,11 +21,11 @@ from viewer import TCPSTATS
 
 @pytest.fixture(scope="module")
 def connections():
-    """Three connections over IPv4 through which something went."""
-    with Connections("127.0.0.1", 3) as made:
-        for client, server in zip(made.clients, made.servers, strict=True):
+    """Three connections over IPv4 that have exchanged data."""
+    with Connections("127.0.0.1", 3) as opened:
+        for client, server in zip(opened.clients, opened.servers, strict=True):
             exchange(client, server, 100_000)
-        yield made
+        yield opened
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def terminal():
 
 
 def top_of(connections, terminal, *arguments):
-    """Top on those connections alone, once it has rates; gives its screen."""
+    """Starts top for these connections only; returns its screen once it has rates."""
     terminal.top("-s", "200000", "-e", f"port {connections.port}", *arguments)
     return terminal.wait_for(lambda screen: re.search(r"ESTAB +0 +0 +0", screen), "rates")
 
 
 def rows(screen):
-    """The cells of the list."""
+    """Returns the cells of the list."""
     return [line.split() for line in screen.splitlines() if re.match(r" *\S+ +\S+:\d+ ", line)]
 
 
@@ -50,7 +50,7 @@ def local_ports(screen):
 
 
 def process_of(terminal):
-    """The process of top in that terminal."""
+    """Returns the process ID of top in a terminal."""
     shell = terminal.tmux("display-message", "-p", "#{pane_pid}").strip()
     children = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", shell], capture_output=True, text=True).stdout
     (line,) = [line for line in children.splitlines() if f"{TCPSTATS} top" in line]
@@ -64,7 +64,7 @@ def test_the_screen_on_eighty_columns(connections, terminal):
         """\
 tcpstats HOST 1:1:1 UTC every 200ms walk 1us missed 0
 9 connections, 7 match 1 LISTEN 6 ESTABLISHED
-send 0bit/s receive 0bit/s retransmit 0/s by send b/s, high first
+send 0bit/s receive 0bit/s retransmit 0/s by send b/s, descending
 filter: port 9
 lport foreign state send b/s recv b/s rexm/s srtt snd_cwnd
 1 127.0.0.1:1 ESTAB 0 0 0 1us 1
@@ -76,13 +76,13 @@ lport foreign state send b/s recv b/s rexm/s srtt snd_cwnd
 1 0.0.0.0:1 LISTEN - - - - -
 """
         + "\n" * 11
-        + "q quit ? help / filter < > sort r reverse p pause Enter look at one"
+        + "q quit ? help / filter < > sort r reverse p pause Enter details"
     )
     mine = {each.getsockname()[1] for each in connections.clients}
     assert set(local_ports(screen)) == mine | {connections.port}
 
 
-def test_rates_are_what_was_sent(connections, terminal):
+def test_rates_agree_with_the_bytes_sent(connections, terminal):
     client, server = connections.clients[0], connections.servers[0]
     is_over = threading.Event()
     began = time.monotonic()
@@ -113,22 +113,22 @@ def test_rates_are_what_was_sent(connections, terminal):
         assert shown.endswith("M") and abs(float(shown[:-1]) * 1e6 - rate) < 0.3 * rate, (shown, rate)
 
 
-def test_the_list_is_sorted_by_any_column_and_either_way(connections, terminal):
+def test_the_list_can_be_sorted_by_any_column_in_both_directions(connections, terminal):
     screen = top_of(connections, terminal)
-    assert "by send b/s, high first" in screen
+    assert "by send b/s, descending" in screen
     terminal.press("<", "<", "<")
-    screen = terminal.wait_for(lambda screen: "by local, low first" in screen, "by the local port")
+    screen = terminal.wait_for(lambda screen: "by local, ascending" in screen, "by the local port")
     assert local_ports(screen) == sorted(local_ports(screen)) and len(rows(screen)) == 7
     terminal.press("r")
-    screen = terminal.wait_for(lambda screen: "by local, high first" in screen, "the other way round")
+    screen = terminal.wait_for(lambda screen: "by local, descending" in screen, "the reverse order")
     assert local_ports(screen) == sorted(local_ports(screen), reverse=True)
-    # Eleven columns further it is not among those that fit, and is shown for that.
+    # This column does not fit on the screen, but is shown because the list is sorted by it.
     terminal.press(*[">"] * 13)
     screen = terminal.wait_for(lambda screen: "by rcv_cc" in screen, "by a column on the right")
     assert "rcv_cc" in screen.splitlines()[4]
 
 
-def test_a_filter_acts_while_it_is_typed(connections, terminal):
+def test_a_filter_applies_while_it_is_typed(connections, terminal):
     port = connections.clients[0].getsockname()[1]
     top_of(connections, terminal)
     terminal.press("/")
@@ -137,39 +137,39 @@ def test_a_filter_acts_while_it_is_typed(connections, terminal):
     assert local_ports(screen) == [port]
     terminal.press("Enter")
     terminal.wait_for(lambda screen: "q quit" in screen, "the keys of the list")
-    # Now q is no letter of the filter any more.
+    # The letter q is no longer part of the filter.
     terminal.press("q")
     terminal.wait_for(lambda screen: PROMPT in screen, "the shell")
 
 
-def test_a_wrong_filter_is_told_at_its_place_and_undone_by_escape(connections, terminal):
+def test_a_mistake_in_a_filter_is_marked_and_escape_restores_the_filter(connections, terminal):
     top_of(connections, terminal)
     terminal.press("/", "C-u")
     terminal.type("port 443 and srtt > fast or")
-    screen = terminal.wait_for(lambda screen: "expected a time" in screen, "what is wrong")
+    screen = terminal.wait_for(lambda screen: "expected a time" in screen, "the mistake")
     lines = screen.splitlines()
     at = next(at for at, line in enumerate(lines) if line.startswith("filter: "))
     assert lines[at] == "filter: port 443 and srtt > fast or"
     assert lines[at + 1].index("^") == lines[at].index("fast") and lines[at + 1].strip() == "^"
     assert lines[at + 2] == "expected a time for srtt, in microseconds or with the suffix us, ms or s"
-    wait_for(lambda: terminal.state() == ("1", "1"), "the cursor where one types")
+    wait_for(lambda: terminal.state() == ("1", "1"), "the cursor")
     terminal.press("Enter")
     terminal.press("Escape")
-    screen = terminal.wait_for(lambda screen: f"filter: port {connections.port}" in screen, "the filter before")
+    screen = terminal.wait_for(lambda screen: f"filter: port {connections.port}" in screen, "the previous filter")
     assert "expected" not in screen
     wait_for(lambda: terminal.state() == ("1", "0"), "no cursor")
 
 
-def test_one_connection_in_detail(connections, terminal):
+def test_the_details_of_a_connection(connections, terminal):
     top_of(connections, terminal)
     terminal.press("<", "<", "<", "Down", "Down", "Enter")
-    screen = terminal.wait_for(lambda screen: "━ srtt" in screen, "the detail")
+    screen = terminal.wait_for(lambda screen: "━ srtt" in screen, "the details")
     lines = screen.splitlines()
     ends = re.match(r"ESTABLISHED  127\.0\.0\.1:(\d+) → 127\.0\.0\.1:(\d+)  \w+", lines[4])
     assert ends and str(connections.port) in ends.groups()
     assert normalised(lines[6]) == normalised("━ cwnd 1k - ssthresh - • inflight 0 ━ srtt 1us")
     assert normalised(lines[13 + 2]).startswith("-Ns now") or "now" in screen
-    assert any(re.search(r"[⠀-⣿]", line) for line in lines), "a line is drawn"
+    assert any(re.search(r"[⠀-⣿]", line) for line in lines), "a curve is drawn"
     assert "gencnt" in screen and "snd_cwnd" in screen
     terminal.press("PgDn")
     terminal.wait_for(lambda screen: "gencnt" not in screen, "the fields further down")
@@ -177,18 +177,18 @@ def test_one_connection_in_detail(connections, terminal):
     terminal.wait_for(lambda screen: "lport foreign" in screen, "the list")
 
 
-def test_a_connection_that_is_closed_is_told_gone(terminal):
+def test_a_closed_connection_is_marked(terminal):
     with Connections("127.0.0.1", 1) as connections:
         terminal.top("-s", "100000", "-e", f"fport {connections.port}")
         terminal.press("Enter")
-        terminal.wait_for(lambda screen: "ESTABLISHED  127" in screen, "the detail")
+        terminal.wait_for(lambda screen: "ESTABLISHED  127" in screen, "the details")
         connections.servers[0].setsockopt(1, 13, b"\1\0\0\0\0\0\0\0")  # SO_LINGER: reset
         connections.servers[0].close()
-        terminal.wait_for(lambda screen: "ESTABLISHED, gone since" in screen, "that it is gone")
+        terminal.wait_for(lambda screen: "ESTABLISHED, closed" in screen, "the closed connection")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (40, 10), (20, 4), (3, 2)])
-def test_any_size_is_drawn_anew(connections, terminal, size):
+def test_the_screen_is_redrawn_at_any_size(connections, terminal, size):
     width, height = size
     top_of(connections, terminal)
     terminal.resize(100, 30)
@@ -203,7 +203,7 @@ def test_any_size_is_drawn_anew(connections, terminal, size):
             and ("local " in screen) == (width >= 104)
         )
 
-    screen = terminal.wait_for(is_drawn, "a screen of that size")
+    screen = terminal.wait_for(is_drawn, "a screen of this size")
     assert all(len(line) <= width for line in screen.splitlines())
     terminal.press("Enter")
     terminal.press("?")
@@ -212,48 +212,48 @@ def test_any_size_is_drawn_anew(connections, terminal, size):
     terminal.wait_for(lambda screen: PROMPT in screen, "the shell")
 
 
-def test_while_paused_nothing_moves(connections, terminal):
+def test_the_screen_does_not_change_while_paused(connections, terminal):
     def clock(screen):
         return re.search(r"\d\d:\d\d:\d\d", screen)[0]
 
     top_of(connections, terminal)
     terminal.press("p")
-    held = terminal.wait_for(lambda screen: "PAUSED" in screen, "the pause")
+    paused = terminal.wait_for(lambda screen: "PAUSED" in screen, "the pause")
     time.sleep(1.5)
-    assert terminal.screen() == held
+    assert terminal.screen() == paused
     terminal.press("p")
-    terminal.wait_for(lambda screen: clock(screen) != clock(held) and "PAUSED" not in screen, "the time")
+    terminal.wait_for(lambda screen: clock(screen) != clock(paused) and "PAUSED" not in screen, "the time")
 
 
-def test_the_help_tells_every_key(connections, terminal):
+def test_the_help_and_the_manual_list_every_key(connections, terminal):
     top_of(connections, terminal)
     terminal.press("?")
     screen = terminal.wait_for(lambda screen: "^C" in screen, "the help")
     page = (ROOT / "man/tcpstats.1").read_text()
     (section,) = re.findall(r"^\.Ss Keys of top\n(.*?)^\.Sh ", page, re.MULTILINE | re.DOTALL)
-    told = [set(line.replace("\\&", "").replace(",", "").split()) for line in re.findall(r"^\.It (.*)$", section, re.MULTILINE)]
+    documented = [set(line.replace("\\&", "").replace(",", "").split()) for line in re.findall(r"^\.It (.*)$", section, re.MULTILINE)]
     helped = [re.match(r" (\S+(?: \S+)*)  ", line) for line in screen.splitlines()[1:]]
-    assert [set(match[1].split()) for match in helped if match][: len(told)] == told and len(told) == 12
+    assert [set(match[1].split()) for match in helped if match][: len(documented)] == documented and len(documented) == 12
     terminal.press("?")
     terminal.wait_for(lambda screen: "lport foreign" in screen, "the list")
 
 
-def test_quitting_gives_the_terminal_back_as_it_was(connections, terminal):
+def test_quitting_restores_the_terminal(connections, terminal):
     before = terminal.settings()
-    terminal.run("echo what was there before")
+    terminal.run("echo earlier output")
     for key in "q", "C-c":
         top_of(connections, terminal)
         assert terminal.state() == ("1", "0")
         terminal.press(key)
-        screen = terminal.wait_for(lambda screen: "what was there before" in screen, "the shell")
+        screen = terminal.wait_for(lambda screen: "earlier output" in screen, "the shell")
         assert "ESTAB" not in screen and terminal.state() == ("0", "1")
         assert "\nstatus=0\n" in terminal.run("echo status=$?")
-        terminal.run("clear; echo what was there before")
+        terminal.run("clear; echo earlier output")
     assert terminal.settings() == before
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_signal_gives_the_terminal_back_and_is_what_top_ends_by(connections, terminal, name):
+def test_a_signal_restores_the_terminal_and_ends_top(connections, terminal, name):
     before = terminal.settings()
     top_of(connections, terminal)
     number = getattr(signal, name)
@@ -264,15 +264,15 @@ def test_a_signal_gives_the_terminal_back_and_is_what_top_ends_by(connections, t
     assert terminal.settings() == before
 
 
-def test_a_terminal_that_goes_away_ends_it(connections):
+def test_top_exits_when_its_terminal_is_closed(connections):
     with Terminal() as terminal:
         top_of(connections, terminal)
         process = process_of(terminal)
     wait_for(lambda: not os.path.exists(f"/proc/{process}"), "the end of top")
 
 
-def test_a_panic_gives_the_terminal_back_and_says_what_it_was(terminal):
-    """Of the unit tests one panics while it has the terminal; what is shipped has no way to."""
+def test_a_panic_restores_the_terminal_and_prints_its_message(terminal):
+    """Runs a unit test that panics, because nothing in the released program does."""
     build = ["cargo", "test", "--locked", "--no-run", "--message-format=json", "-p", "tcpstats_viewer"]
     built = subprocess.run(build, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     (tests,) = {
@@ -281,7 +281,7 @@ def test_a_panic_gives_the_terminal_back_and_says_what_it_was(terminal):
         if message.get("executable") and message["target"]["name"] == "tcpstats_viewer"
     }
     before = terminal.settings()
-    test = "top::screen::tests::a_panic_gives_the_terminal_back"
+    test = "cli::top::screen::tests::a_panic_restores_the_terminal"
     screen = terminal.run(f"RUST_BACKTRACE=0 {tests} --ignored --nocapture --exact {test}")
     assert "test result: FAILED. 0 passed; 1 failed" in screen
     assert "panicked at" in screen and "on purpose" in screen
@@ -289,12 +289,12 @@ def test_a_panic_gives_the_terminal_back_and_says_what_it_was(terminal):
     assert terminal.settings() == before
 
 
-def test_the_shell_stops_it_and_has_it_go_on(connections, terminal):
+def test_the_shell_can_suspend_and_resume_top(connections, terminal):
     before = terminal.settings()
     top_of(connections, terminal)
     for stop in lambda: terminal.press("C-z"), lambda: os.kill(process_of(terminal), signal.SIGTSTP):
         stop()
-        terminal.wait_for(lambda screen: "Stopped" in screen, "that it is stopped")
+        terminal.wait_for(lambda screen: "Stopped" in screen, "the suspended job")
         assert terminal.state() == ("0", "1")
         assert terminal.settings() == before
         terminal.run("clear")
@@ -302,9 +302,9 @@ def test_the_shell_stops_it_and_has_it_go_on(connections, terminal):
         terminal.press("Enter")
         terminal.wait_for(lambda screen: len(rows(screen)) == 7 and "q quit" in screen, "the list")
         assert terminal.state() == ("1", "0")
-    # Nobody can catch SIGSTOP; after it the terminal is taken again all the same.
+    # SIGSTOP cannot be caught, but top takes over the terminal again afterwards.
     os.kill(process_of(terminal), signal.SIGSTOP)
-    terminal.wait_for(lambda screen: "Stopped" in screen, "that it is stopped")
+    terminal.wait_for(lambda screen: "Stopped" in screen, "the suspended job")
     terminal.type("fg")
     terminal.press("Enter")
     terminal.wait_for(lambda screen: len(rows(screen)) == 7 and "q quit" in screen and "Stopped" not in screen, "the list")
@@ -317,9 +317,9 @@ def test_without_colour_and_without_unicode(connections):
     with Terminal(NO_COLOR="1", LANG="C") as terminal:
         top_of(connections, terminal)
         assert not re.search(r"\x1b\[[0-9;]*[34]8;|\x1b\[(3[0-7]|9[0-7])m", terminal.styled())
-        assert "\x1b[7m" in terminal.styled(), "reversed letters do instead"
+        assert "\x1b[7m" in terminal.styled(), "reverse video is used instead"
         terminal.press("Enter")
-        terminal.wait_for(lambda screen: "* cwnd" in screen, "the detail")
+        terminal.wait_for(lambda screen: "* cwnd" in screen, "the details")
         assert terminal.screen().isascii()
     with Terminal() as terminal:
         top_of(connections, terminal)
@@ -329,13 +329,13 @@ def test_without_colour_and_without_unicode(connections):
 
 
 @pytest.mark.parametrize("command", ["{} top -e 'port {}' | cat", "TERM=dumb {} top -e 'port {}'"])
-def test_where_there_is_no_screen_a_snapshot_is_printed(connections, terminal, command):
+def test_a_snapshot_is_printed_without_a_screen(connections, terminal, command):
     screen = terminal.run(command.format(TCPSTATS, connections.port))
     assert re.search(r"^state +laddr +lport", screen, re.MULTILINE) and "ESTABLISHED  127.0.0.1" in screen
     assert terminal.state() == ("0", "1")
 
 
-def test_it_ends_after_so_many_samples(connections, terminal):
+def test_top_exits_after_the_requested_number_of_samples(connections, terminal):
     terminal.type(f"{TCPSTATS} top -s 100000 -c 5; echo status=$?")
     began = time.monotonic()
     terminal.press("Enter")
@@ -343,21 +343,21 @@ def test_it_ends_after_so_many_samples(connections, terminal):
     assert 0.4 <= time.monotonic() - began < 10
 
 
-def test_what_is_wrong_is_said_before_the_screen_is_taken(terminal):
-    for arguments, said in [
+def test_errors_are_printed_before_the_screen_is_used(terminal):
+    for arguments, message in [
         ("-e 'port x'", "filter: expected a number"),
         ("-o srt", 'unknown field "srt"'),
         ("-d /nowhere", "source /nowhere: No such file or directory"),
         ("-s 0", "0 is not in 1.."),
     ]:
         screen = terminal.run(f"clear; {TCPSTATS} top {arguments}")
-        assert said in screen.replace("\n", "")
+        assert message in screen.replace("\n", "")
         assert terminal.state() == ("0", "1")
         assert "status=1" in terminal.run("echo status=$?")
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "siftr", "bin"])
-def test_a_log_is_played_to_its_end(terminal, tmp_path, form):
+def test_a_log_is_replayed_to_its_end(terminal, tmp_path, form):
     log = tmp_path / f"x.{form}"
     with Connections("127.0.0.1", 2) as connections:
         client, server = connections.clients[0], connections.servers[0]
@@ -377,13 +377,13 @@ def test_a_log_is_played_to_its_end(terminal, tmp_path, form):
     terminal.wait_for(lambda screen: len(rows(screen)) == 2, "both connections")
     if form != "siftr":
         sends = lambda screen: [row[3] for row in rows(screen) if row[0] == str(port)]
-        terminal.wait_for(lambda screen: sends(screen)[0].endswith(("k", "M", "G")), "what it sends")
+        terminal.wait_for(lambda screen: sends(screen)[0].endswith(("k", "M", "G")), "the rate of sending")
     screen = terminal.wait_for(lambda screen: "the source has no more snapshots" in screen, "the end of the log")
     assert len(rows(screen)) == 2
     terminal.press("q")
 
 
-def test_a_log_is_played_from_a_pipe_and_around_a_damage(terminal, tmp_path):
+def test_a_log_is_replayed_from_a_pipe_and_past_damage(terminal, tmp_path):
     log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd")
     for window in range(1, 31):
         log.snapshot({**ENDS, "snd_cwnd": 1000 * window}, {**ENDS, "lport": 50001, "snd_cwnd": 1})
@@ -393,7 +393,7 @@ def test_a_log_is_played_from_a_pipe_and_around_a_damage(terminal, tmp_path):
     path = log.write(tmp_path / "x.csv")
     terminal.type(f"cat {path} | {TCPSTATS} top -d - -s 100000")
     terminal.press("Enter")
-    terminal.wait_for(lambda screen: f"standard input: line {damaged}: " in screen, "what is wrong with it")
+    terminal.wait_for(lambda screen: f"standard input: line {damaged}: " in screen, "the error")
     screen = terminal.wait_for(lambda screen: "the source has no more snapshots" in screen, "the end of the log")
     assert len(rows(screen)) == 2 and "29.3k" in screen
     terminal.press("q")
@@ -402,7 +402,7 @@ def test_a_log_is_played_from_a_pipe_and_around_a_damage(terminal, tmp_path):
 
 @contextlib.contextmanager
 def crowd(count):
-    """So many connections, also where so many files may not be open otherwise."""
+    """Opens `count` connections, and raises the limit of open files if necessary."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2 * count + 500)), hard))
     try:
@@ -412,14 +412,14 @@ def crowd(count):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_keys_are_quick_among_thousands_of_connections(terminal):
+def test_keys_are_handled_quickly_with_thousands_of_connections(terminal):
     with crowd(3000):
         terminal.top("-s", "200000")
-        terminal.wait_for(lambda screen: re.search(r"[6-9]\d\d\d ESTABLISHED", screen), "all of them")
+        terminal.wait_for(lambda screen: re.search(r"[6-9]\d\d\d ESTABLISHED", screen), "all connections")
         took = []
         for key, column in [(">", "recv b/s"), (">", "rexm/s"), ("<", "recv b/s"), ("<", "send b/s")] * 3:
             began = time.monotonic()
             terminal.press(key)
-            wait_for(lambda wanted=f"by {column}": wanted in terminal.screen(), "the answer to a key")
+            wait_for(lambda wanted=f"by {column}": wanted in terminal.screen(), "the response to a key")
             took.append(time.monotonic() - began)
         assert sorted(took)[len(took) // 2] < 0.25, took

@@ -138,6 +138,8 @@ mod tests {
         assert_eq!(report(&error), "source x.bin: at byte 7: no frame starts here (bad magic)");
         let error = Error::Dump(Errno::EIO.into());
         assert_eq!(report(&error), "source sock_diag: the kernel's dump failed: Input/output error");
+        let error = io::Error::from(Errno::ELOOP);
+        assert_eq!(report(&error), "Too many levels of symbolic links", "as strerror(3)");
         let error = Error::Dump(io::Error::other("out of replies"));
         assert_eq!(report(&error), "source sock_diag: the kernel's dump failed: out of replies");
     }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! `tcpstats`: looks at the statistics of TCP connections, live or in a log.
+//! `tcpstats`: shows statistics of TCP connections, live or from a log.
 //!
-//! A library only so that the program and the generator of its manual page can
-//! share it.
+//! This is a library only because the program and the generator of its manual
+//! page share it.
 
 mod boot;
-mod check;
 mod cli;
 mod clock;
 #[cfg(feature = "convert")]
@@ -18,25 +17,21 @@ mod log;
 #[cfg(all(feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
 mod manual;
 mod output;
-#[cfg(feature = "plot")]
-mod plot;
 mod replay;
-mod show;
-mod summary;
+mod snapshot;
 mod table;
 mod throughput;
 mod timeline;
-#[cfg(feature = "top")]
-mod top;
 mod units;
 
 use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
-use tcpstats_source::{Sentence, without_numbers};
+use tcpstats_source::report;
 
-use crate::cli::{Cli, Command};
+use crate::cli::Cli;
 
 #[cfg(all(feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
 pub use crate::manual::manual;
@@ -45,41 +40,25 @@ pub use crate::manual::manual;
 /// status.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let result = match Cli::try_parse() {
+        Ok(cli) => cli.command.run(),
         Err(error) if error.use_stderr() => {
-            // If standard error does not take it, there is nobody left to tell.
+            // An error of standard error itself cannot be reported.
             let _ = error.print();
             return ExitCode::FAILURE;
         }
-        Err(help) => return end(page(&help)),
+        Err(help) => print_help(&help),
     };
-    end(match cli.command {
-        #[cfg(feature = "top")]
-        Command::Top(asked) => top::run(&asked),
-        Command::Show(asked) => show::run(&asked),
-        Command::Check(asked) => check::run(&asked),
-        #[cfg(feature = "plot")]
-        Command::Plot(asked) => plot::run(&asked),
-        Command::Completions(asked) => output::write(&asked.script()),
-        #[cfg(feature = "convert")]
-        Command::Convert(asked) => convert::run(&asked),
-        Command::Summary(asked) => summary::run(&asked),
+    result.unwrap_or_else(|error| {
+        output::print_error(&report(error.as_ref()));
+        ExitCode::FAILURE
     })
 }
 
-/// Prints help or version, in colour on a terminal.
-fn page(page: &clap::Error) -> Result<ExitCode, Sentence> {
-    let text = page.render();
+/// Prints the help or the version, in colour on a terminal.
+fn print_help(help: &clap::Error) -> Result<ExitCode> {
+    let text = help.render();
     let is_coloured = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() && units::has_cursor();
     let text = if is_coloured { text.ansi().to_string() } else { text.to_string() };
     output::write(text.as_bytes())
-}
-
-/// Reports what went wrong, if anything did; returns the exit status.
-fn end(done: Result<ExitCode, Sentence>) -> ExitCode {
-    done.unwrap_or_else(|sentence| {
-        output::complain(&without_numbers(&sentence));
-        ExitCode::FAILURE
-    })
 }

@@ -1,62 +1,79 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Live snapshots, and what a filter's text says.
+//! Snapshots of a running kernel, or of a log that is replayed.
+
+#![allow(clippy::doc_markdown, reason = "the comments on arguments are the text of --help")]
 
 use std::fs::metadata;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use anyhow::{Error, Result};
+use clap::ValueHint;
+use tcpstats::Filter;
 use tcpstats::frame::Frame;
 use tcpstats::stream::SnapshotBuffer;
-use tcpstats::{Filter, Header, Record};
-use tcpstats_source::{Sample, Sentence, Source, report};
+use tcpstats_source::{Sample, Source};
 
 use crate::boot::Boot;
 use crate::replay::Replay;
+pub use crate::snapshot::Snapshot;
 use crate::units;
 
-/// What is known of every connection at one instant.
-pub struct Snapshot {
-    /// When it was taken, and how much is in it.
-    pub header: Header,
-    /// The connections.
-    pub records: Vec<Record>,
-    /// Whether the kernel may have been booted since the one before.
-    #[cfg_attr(not(feature = "top"), allow(dead_code, reason = "only top compares snapshots"))]
-    pub boot: Boot,
+/// The source and the filter of live statistics.
+#[derive(clap::Args, Clone)]
+pub struct LiveArgs {
+    /// Show only connections that match FILTER, for example 'port 443 and srtt > 100ms'
+    #[arg(short = 'e', long, value_name = "FILTER", value_hint = ValueHint::Other)]
+    pub filter: Option<String>,
+    /// Read from SOURCE: sock_diag, a device, or a log in any format (- for standard input)
+    #[arg(short = 'd', long, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub source: Option<String>,
 }
 
-/// An open source: a kernel's, or a log that is played.
+impl LiveArgs {
+    /// Parses the filter, if one is given.
+    ///
+    /// # Errors
+    /// Returns an error that shows the position of the mistake.
+    pub fn filter(&self) -> Result<Option<Filter>> {
+        Ok(self.filter.as_deref().map(tcpstats_source::parse_filter).transpose()?)
+    }
+}
+
+/// An open source: a kernel, or a log that is replayed.
 pub enum Live {
-    /// What a kernel tells now.
+    /// A running kernel.
     Kernel {
-        /// Where it tells it.
+        /// The source that queries the kernel.
         source: Box<dyn Source + Send>,
         /// Memory for a snapshot.
         buffer: SnapshotBuffer,
     },
-    /// What it told before.
+    /// A log.
     Log(Box<Replay>),
 }
 
 impl Live {
-    /// Opens the source of that name, the system's own where there is none.
+    /// Opens the source with this name, or the default source of the system.
     ///
     /// # Errors
-    /// A sentence that names the source and says what was expected.
-    pub fn open(name: Option<&str>, filter: Option<Filter>) -> Result<Self, Sentence> {
+    /// Returns an error that names the source.
+    pub fn open(name: Option<&str>, filter: Option<Filter>) -> Result<Self> {
         match name {
-            Some(name) if is_log(name) => Ok(Self::Log(Box::new(Replay::open(Path::new(name), filter)?))),
+            Some(name) if is_log(name) => {
+                let replay = Replay::open(Path::new(name), filter).map_err(Error::msg)?;
+                Ok(Self::Log(Box::new(replay)))
+            }
             name => {
                 units::name_zones();
-                let source = tcpstats_source::open(name.unwrap_or(tcpstats_source::DEFAULT), filter)
-                    .map_err(|error| report(&error))?;
+                let source = tcpstats_source::open(name.unwrap_or(tcpstats_source::DEFAULT), filter)?;
                 Ok(Self::Kernel { source, buffer: SnapshotBuffer::new() })
             }
         }
     }
 
-    /// Does not tell how far a log is read.
+    /// Shows no progress while a log is read.
     #[cfg(feature = "top")]
     pub fn quiet(&mut self) {
         if let Self::Log(replay) = self {
@@ -64,59 +81,59 @@ impl Live {
         }
     }
 
-    /// The next snapshot; none at the end of a log.
+    /// Returns the next snapshot, or `None` at the end of a log.
     ///
     /// # Errors
-    /// A sentence that names the source and what it said.
-    pub fn sample(&mut self) -> Result<Option<Snapshot>, Sentence> {
+    /// Returns an error that names the source.
+    pub fn sample(&mut self) -> Result<Option<Snapshot>> {
         match self {
-            Self::Log(replay) => replay.next(),
-            Self::Kernel { source, buffer } => match source.sample(buffer).map_err(|error| report(&error))? {
+            Self::Log(replay) => replay.next().map_err(Error::msg),
+            Self::Kernel { source, buffer } => match source.sample(buffer)? {
                 Sample::End => Ok(None),
                 Sample::Taken => {
-                    let frame = Frame::parse(buffer.bytes()).map_err(|error| error.to_string())?;
+                    let frame = Frame::parse(buffer.bytes())?;
                     Ok(Some(Snapshot { header: frame.header, records: frame.records().collect(), boot: Boot::Same }))
                 }
             },
         }
     }
 
-    /// The last snapshot that there is for now.
+    /// Returns the last complete snapshot of a log, or a new snapshot of a kernel.
     ///
     /// # Errors
     /// As [`Live::sample`].
-    pub fn last(&mut self) -> Result<Option<Snapshot>, Sentence> {
+    pub fn last(&mut self) -> Result<Option<Snapshot>> {
         match self {
-            Self::Log(replay) => replay.last(),
+            Self::Log(replay) => replay.last().map_err(Error::msg),
             Self::Kernel { .. } => self.sample(),
         }
     }
 
-    /// Whether there may be snapshots again after an error and
+    /// Returns whether there may be further snapshots after an error and
     /// [`Live::reopen`].
     #[cfg(feature = "top")]
     pub fn comes_back(&self) -> bool {
         match self {
             Self::Kernel { source, .. } => source.comes_back(),
-            // It goes on behind the place.
+            // It continues after the damage.
             Self::Log(_) => true,
         }
     }
 
-    /// Opens it again where that helps.
+    /// Reopens the source if it is a kernel.
     ///
     /// # Errors
-    /// A sentence; what was open stays so.
+    /// Returns the error of the system.  What was open stays open.
     #[cfg(feature = "top")]
-    pub fn reopen(&mut self) -> Result<(), Sentence> {
+    pub fn reopen(&mut self) -> Result<()> {
         match self {
-            Self::Kernel { source, .. } => source.reopen().map_err(|error| report(&error)),
+            Self::Kernel { source, .. } => Ok(source.reopen()?),
             Self::Log(_) => Ok(()),
         }
     }
 }
 
-/// Whether a source is no kernel's but what one gave before.
+/// Returns whether a source is a log and not a kernel.
 fn is_log(name: &str) -> bool {
     let kind = || Some(metadata(name).ok()?.file_type());
     name == "-" || kind().is_some_and(|kind| kind.is_file() || kind.is_fifo())

@@ -1,48 +1,48 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Aligned columns of text.
+//! Tables of text.
 
 use std::io::{self, Write};
 
-/// Where a column's text stands.
+/// The alignment of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// Text.
+    /// For text.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
-/// What a cell has that nothing is known for.
+/// The cell of an absent value.
 pub const ABSENT: &str = "-";
 
-/// A table while it grows.
+/// A table to which rows are added.
 pub struct Table {
     aligns: Vec<Align>,
-    lines: Vec<Vec<String>>,
+    rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with those titles.
+    /// Returns a table of columns with these titles.
     pub fn new(columns: impl IntoIterator<Item = (String, Align)>) -> Self {
         let (titles, aligns) = columns.into_iter().unzip();
-        Self { aligns, lines: vec![titles] }
+        Self { aligns, rows: vec![titles] }
     }
 
-    /// Appends a line, which has a cell for every column.
+    /// Appends a row, which must have a cell for every column.
     pub fn push(&mut self, cells: Vec<String>) {
         debug_assert_eq!(cells.len(), self.aligns.len());
-        self.lines.push(cells);
+        self.rows.push(cells);
     }
 
-    /// Writes it; no line ends in spaces.
+    /// Writes the table, without spaces at the ends of lines.
     ///
     /// # Errors
-    /// What the writer said.
+    /// Returns the error of the writer.
     pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        let width = |column: usize| self.lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<_> = (0..self.aligns.len()).map(width).collect();
-        for cells in &self.lines {
+        for cells in &self.rows {
             let mut line = Vec::new();
             for ((cell, align), width) in cells.iter().zip(&self.aligns).zip(&widths) {
                 match align {

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Numbers as people read them: three digits and a unit.
+//! Human-readable numbers: three digits and a unit.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tcpstats::text::{Text, longest};
 use tcpstats::{Field, Kind, Record, Unit, is_scoped, key};
 
-/// What `snd_ssthresh` is until a loss sets it.
+/// The value of `snd_ssthresh` before the first loss: infinite.
 pub const NO_THRESHOLD: u32 = 1_073_725_440;
 
-/// Whether the terminal does more than print lines.
+/// Returns whether the terminal can move its cursor.
 pub fn has_cursor() -> bool {
     std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
-/// Whether the locale has letters and symbols beyond ASCII.
+/// Returns whether the locale's encoding is UTF-8.
 pub fn has_utf8() -> bool {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable).unwrap_or_default().to_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-/// The value as a log has it; none where it is absent.
+/// Returns a value as written in a log, or `None` if it is absent.
 pub fn exact(record: &Record, field: &Field) -> Option<String> {
     if !record.has(field) {
         return None;
@@ -33,21 +33,21 @@ pub fn exact(record: &Record, field: &Field) -> Option<String> {
     text.finish().map(str::to_owned)
 }
 
-/// Whether the records are of this host, so that a zone is an interface of it.
+/// Whether records are from this host, so that a zone is one of its interfaces.
 static IS_THIS_HOST: AtomicBool = AtomicBool::new(false);
 
-/// From now on zones have the names of this host's interfaces.
+/// Shows zones by the names of this host's interfaces from now on.
 pub fn name_zones() {
     IS_THIS_HOST.store(true, Ordering::Relaxed);
 }
 
-/// A zone by its name, where that is known, or else by its number.
+/// Returns the name of a zone, or its number if the name is not known.
 pub fn zone(zone: u32) -> String {
     let name = if IS_THIS_HOST.load(Ordering::Relaxed) { tcpstats_source::zone_name(zone) } else { None };
     name.unwrap_or_else(|| zone.to_string())
 }
 
-/// An address with its zone, as `fe80::1%em0`.
+/// Returns an address with its zone, as in `fe80::1%em0`.
 fn scoped(record: &Record, field: &Field) -> Option<String> {
     let address = exact(record, field)?;
     let octets = record.bytes(field)?.try_into().ok()?;
@@ -57,7 +57,7 @@ fn scoped(record: &Record, field: &Field) -> Option<String> {
     })
 }
 
-/// The value with its unit; none where it is absent.
+/// Returns a value with its unit, or `None` if it is absent.
 pub fn readable(record: &Record, field: &Field) -> Option<String> {
     if field.index == key::snd_ssthresh.field().index && record.get(key::snd_ssthresh) == Some(NO_THRESHOLD) {
         return Some("inf".into());
@@ -74,12 +74,13 @@ pub fn readable(record: &Record, field: &Field) -> Option<String> {
     }
 }
 
-/// Bytes, with the filter's suffixes: k, M and G are powers of 1024.
+/// Formats bytes with the suffixes of the filter: k, M and G are powers of 1024.
 pub fn bytes(bytes: u64) -> String {
     scaled(bytes, 1024.0)
 }
 
-/// Bits a second, with suffixes that are powers of 1000, as links are rated.
+/// Formats bits per second.  The suffixes are powers of 1000, as for the speed of
+/// links.
 #[cfg(feature = "top")]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no rate is near the limits of u64")]
 pub fn bits(bits_per_second: f64) -> String {
@@ -90,7 +91,7 @@ pub fn bits(bits_per_second: f64) -> String {
 fn scaled(number: u64, step: f64) -> String {
     let (mut rest, mut suffixes) = (number as f64, ["k", "M", "G", "T", "P", "E"].iter());
     let mut suffix = "";
-    // What would be rounded up to the next unit is of that unit.
+    // A number that would be rounded up to the next unit is shown in that unit.
     while rest >= step - 0.5 {
         let Some(next) = suffixes.next() else { break };
         (rest, suffix) = (rest / step, next);
@@ -98,8 +99,8 @@ fn scaled(number: u64, step: f64) -> String {
     if suffix.is_empty() { number.to_string() } else { digits(rest) + suffix }
 }
 
-/// Microseconds, with the filter's suffixes up to seconds; longer times in two
-/// units.
+/// Formats microseconds with the suffixes of the filter, and times of a minute or
+/// more in two units.
 #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub fn time(us: u64) -> String {
     let (seconds, two) =
@@ -114,7 +115,7 @@ pub fn time(us: u64) -> String {
     }
 }
 
-/// At least three digits of a number from 1.
+/// Formats a number of at least 1 with at least three digits.
 fn digits(number: f64) -> String {
     let decimals = match number {
         ..9.995 => 2,
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn times_change_their_unit_where_they_are_rounded() {
+    fn a_rounded_time_has_the_next_unit() {
         let cases = [
             (0, "0us"),
             (999, "999us"),
@@ -175,13 +176,13 @@ mod tests {
         record.set(key::zone, 7);
         record.set(key::laddr, address("fe80::1"));
         record.set(key::faddr, address("2001:db8::1"));
-        assert_eq!(readable(&record, key::laddr.field()).as_deref(), Some("fe80::1%7"), "of a log");
+        assert_eq!(readable(&record, key::laddr.field()).as_deref(), Some("fe80::1%7"), "in a log");
         assert_eq!(readable(&record, key::faddr.field()).as_deref(), Some("2001:db8::1"));
         assert_eq!(exact(&record, key::laddr.field()).as_deref(), Some("fe80::1"));
     }
 
     #[test]
-    fn absent_is_no_value_and_a_threshold_that_nobody_set_is_no_number() {
+    fn an_absent_value_is_none_and_an_unset_threshold_is_infinite() {
         let mut record = Record::new();
         let ssthresh = key::snd_ssthresh.field();
         assert_eq!(readable(&record, ssthresh), None);

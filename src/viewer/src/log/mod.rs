@@ -21,8 +21,10 @@ use tcpstats::{Columns, Header, Record};
 use tcpstats_source::Sentence;
 
 use self::continuity::{Continuity, Finding};
+pub use self::input::name;
+#[cfg(any(feature = "compressed", feature = "convert"))]
+pub use self::input::said;
 use self::input::{Content, Progress};
-pub use self::input::{name, said};
 pub use self::order::in_order;
 #[cfg(feature = "convert")]
 pub use self::text::HEADER_NOTE;

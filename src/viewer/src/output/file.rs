@@ -2,8 +2,8 @@
 
 //! Files to write, which appear complete or not at all.
 //!
-//! The bytes go to a temporary file in the same folder, which takes the name of
-//! the file when all of it is on the disk.
+//! The bytes go to a temporary file in the same directory.  When it is complete
+//! and on disk, it is renamed to the file.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, metadata};
 #[cfg(feature = "convert")]
@@ -15,134 +15,135 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tcpstats_source::Sentence;
-
-use super::{Inputs, Stdout, descriptor, interrupt};
-use crate::log::{name, said};
+use super::descriptor;
+use super::error::OutputError;
+use super::inputs::Inputs;
+use super::interrupt;
+use super::standard::{STANDARD_OUTPUT, Stdout};
 
 /// A file that is going to be written.
 pub struct OutputFile {
     name: String,
     file: File,
-    /// Where the temporary file goes; `None` if what is written is not a file.
+    /// The target of the temporary file, or `None` if the output is written
+    /// directly.
     target: Option<Target>,
 }
 
-/// The place of a file.
+/// The path to which a temporary file is renamed.
 struct Target {
     path: PathBuf,
-    /// Whether a file that is there may be replaced.
+    /// Whether an existing file may be replaced.
     replace: bool,
 }
 
-/// What became of an output while it was written, shared with the writer of its
-/// bytes.
-pub struct Outcome {
+/// An output that is being written and must be [finished](Self::finish).
+pub struct PendingOutput {
     name: String,
     target: Option<Target>,
+    /// The first error of the writer.
     error: Arc<Mutex<Option<io::Error>>>,
     /// The same file as the writer's.
     file: File,
 }
 
-/// Bytes on their way into the file; remembers what went wrong.
-struct Watched {
+/// A writer that records its first error.
+struct ErrorRecorder {
     file: File,
     error: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl OutputFile {
-    /// Prepares to write to that path, `-` for standard output.  What is there
-    /// is not touched before [`Outcome::finish`].
+    /// Prepares to write to this path, `-` for standard output.  An existing file
+    /// is not changed before [`PendingOutput::finish`].
     ///
     /// # Errors
-    /// A message that names the path: it is one of the inputs, it exists and
-    /// `force` is not given, or the system refuses.
-    pub fn create(path: &Path, inputs: &Inputs, force: bool) -> Result<Self, Sentence> {
-        let name = if path.as_os_str() == "-" { "standard output".into() } else { name(path) };
-        Self::open(&name, path, inputs, force).map_err(|what| format!("{name}: {what}"))
-    }
-
-    fn open(name: &str, path: &Path, inputs: &Inputs, force: bool) -> Result<Self, String> {
-        let system = |error: io::Error| said(&error);
+    /// Returns an error if the path is one of the inputs, if it exists and
+    /// `force` is not given, or if the system refuses.
+    pub fn create(path: &Path, inputs: &Inputs, force: bool) -> Result<Self, OutputError> {
+        let is_stdout = path.as_os_str() == "-";
+        let name = if is_stdout { STANDARD_OUTPUT.to_owned() } else { path.display().to_string() };
+        let system = |cause: io::Error| OutputError::System { name: name.clone(), cause };
         let direct = |file: File| {
             let is_input = file.metadata().is_ok_and(|found| inputs.contain(&found));
-            if is_input { Err(INPUT.into()) } else { Ok(Self { name: name.into(), file, target: None }) }
+            let name = name.clone();
+            if is_input { Err(OutputError::IsInput { name }) } else { Ok(Self { name, file, target: None }) }
         };
-        if path.as_os_str() == "-" {
+        if is_stdout {
             return direct(Stdout::open().and_then(|stdout| stdout.file().try_clone()).map_err(system)?);
         }
         let path = descriptor::follow(path).map_err(system)?;
         if let Some(number) = descriptor::number(&path) {
             return direct(descriptor::duplicate(number).map_err(system)?);
         }
-        let there = match metadata(&path) {
-            Ok(there) => Some(there),
+        let existing = match metadata(&path) {
+            Ok(existing) => Some(existing),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(said(&error)),
+            Err(error) => return Err(system(error)),
         };
-        if let Some(there) = &there {
-            let kind = there.file_type();
-            if inputs.contain(there) {
-                return Err(INPUT.into());
+        if let Some(existing) = &existing {
+            let kind = existing.file_type();
+            if inputs.contain(existing) {
+                return Err(OutputError::IsInput { name });
             }
             if kind.is_dir() {
-                return Err("is a directory; expected the name of a file".into());
+                return Err(OutputError::IsDirectory { name });
             }
             if kind.is_char_device() || kind.is_fifo() || kind.is_socket() {
                 return direct(OpenOptions::new().write(true).open(&path).map_err(system)?);
             }
             if !force {
-                return Err(EXISTS.into());
+                return Err(OutputError::Exists { name });
             }
-            // Renaming would not ask whether this file may be written.
+            // rename(2) does not check whether the file is writable.
             let file = OpenOptions::new().write(true).open(&path).map_err(system)?;
             if kind.is_block_device() {
                 return direct(file);
             }
         }
-        let file = temporary(descriptor::folder(&path), there.as_ref()).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => said(&error),
-            _ => format!("cannot create a temporary file in its folder: {}", said(&error)),
-        })?;
-        Ok(Self { name: name.into(), file, target: Some(Target { path, replace: force }) })
+        let file =
+            create_temporary(descriptor::directory(&path), existing.as_ref()).map_err(|cause| match cause.kind() {
+                ErrorKind::NotFound => system(cause),
+                _ => OutputError::Temporary { name: name.clone(), cause },
+            })?;
+        Ok(Self { name, file, target: Some(Target { path, replace: force }) })
     }
 
-    /// Whether it is a terminal.
+    /// Returns whether the output is a terminal.
     #[cfg(feature = "convert")]
     pub fn is_terminal(&self) -> bool {
         self.file.is_terminal()
     }
 
-    /// Starts writing: a buffered writer, and what has to be
-    /// [finished](Outcome::finish) after it.
+    /// Starts writing.  Returns a buffered writer, and what must be
+    /// [finished](PendingOutput::finish) after it.
     ///
     /// # Errors
-    /// What the system said.
-    pub fn start(mut self) -> Result<(Box<dyn Write + Send>, Outcome), Sentence> {
-        let copy = || self.file.try_clone().map_err(|error| format!("{}: {}", self.name, said(&error)));
+    /// Returns the error of the system.
+    pub fn start(mut self) -> Result<(Box<dyn Write + Send>, PendingOutput), OutputError> {
+        let copy = || self.file.try_clone().map_err(|cause| OutputError::System { name: self.name.clone(), cause });
         let (file, same) = (copy()?, copy()?);
         let error = Arc::new(Mutex::new(None));
         let (name, target) = (std::mem::take(&mut self.name), self.target.take());
-        let outcome = Outcome { name, target, error: error.clone(), file: same };
-        Ok((Box::new(BufWriter::with_capacity(256 * 1024, Watched { file, error })), outcome))
+        let pending = PendingOutput { name, target, error: error.clone(), file: same };
+        Ok((Box::new(BufWriter::with_capacity(256 * 1024, ErrorRecorder { file, error })), pending))
     }
 
-    /// Writes all of it.
+    /// Writes the complete file.
     ///
     /// # Errors
-    /// A message that names the file.
+    /// Returns the error of the system.
     #[cfg(feature = "plot")]
-    pub fn write(self, bytes: &[u8]) -> Result<ExitCode, Sentence> {
-        let (mut to, outcome) = self.start()?;
-        // The outcome knows the error.
+    pub fn write(self, bytes: &[u8]) -> Result<ExitCode, OutputError> {
+        let (mut to, pending) = self.start()?;
+        // The pending output records the error.
         let _ = to.write_all(bytes).and_then(|()| to.flush());
         drop(to);
-        outcome.finish(Ok(ExitCode::SUCCESS))
+        pending.finish(Ok(ExitCode::SUCCESS))
     }
 }
 
-/// A temporary file that was not put into its place goes away.
+/// Removes the temporary file, unless it was renamed.
 impl Drop for OutputFile {
     fn drop(&mut self) {
         if self.target.is_some() {
@@ -151,15 +152,12 @@ impl Drop for OutputFile {
     }
 }
 
-const INPUT: &str = "is also an input; cannot write over the log that is read";
-const EXISTS: &str = "file exists; use -f to overwrite";
-
-/// Creates a temporary file, with the rights and the owner of the file that it
-/// is going to replace.
-fn temporary(folder: &Path, replaced: Option<&Metadata>) -> io::Result<File> {
+/// Creates a temporary file, with the permissions and the owner of the file that
+/// it is going to replace.
+fn create_temporary(directory: &Path, replaced: Option<&Metadata>) -> io::Result<File> {
     let mut seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
     let file = loop {
-        let path = folder.join(format!(".tcpstats-{}-{seed:08x}.tmp", std::process::id()));
+        let path = directory.join(format!(".tcpstats-{}-{seed:08x}.tmp", std::process::id()));
         let create = || OpenOptions::new().write(true).create_new(true).mode(0o666).open(&path);
         match interrupt::create(&path, create) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => seed = seed.wrapping_add(0x9e37_79b9),
@@ -169,7 +167,7 @@ fn temporary(folder: &Path, replaced: Option<&Metadata>) -> io::Result<File> {
     if let Some(replaced) = replaced {
         let own = file.metadata()?;
         if (own.uid(), own.gid()) != (replaced.uid(), replaced.gid()) {
-            // Only root can give files away; without that it belongs to its writer.
+            // Only root can change the owner; otherwise the file belongs to its writer.
             let _ = fchown(&file, Some(replaced.uid()), Some(replaced.gid()));
         }
         file.set_permissions(Permissions::from_mode(replaced.mode() & 0o777))?;
@@ -177,7 +175,7 @@ fn temporary(folder: &Path, replaced: Option<&Metadata>) -> io::Result<File> {
     Ok(file)
 }
 
-impl Write for Watched {
+impl Write for ErrorRecorder {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes).inspect_err(|error| {
             if error.kind() != ErrorKind::Interrupted {
@@ -192,32 +190,37 @@ impl Write for Watched {
     }
 }
 
-impl Outcome {
-    /// Puts the file into its place, if all of it could be written; `done` is
-    /// what came of the rest, and decides where the output did not fail.  A
-    /// reader that closed a pipe has seen enough: that is not an error.
+impl PendingOutput {
+    /// Renames the temporary file to the target if all of it was written.
+    ///
+    /// `result` is the result of what was written, and is returned unless the
+    /// output itself failed.  A reader that closes a pipe early is not an error.
     ///
     /// # Errors
-    /// That of `done`, or a message that names the file.
-    pub fn finish(self, done: Result<ExitCode, Sentence>) -> Result<ExitCode, Sentence> {
-        let said = |error: &io::Error| format!("{}: {}", self.name, said(error));
+    /// Returns the error of `result` or of the system.
+    pub fn finish<E: From<OutputError>>(self, result: Result<ExitCode, E>) -> Result<ExitCode, E> {
+        let system = |cause: io::Error| OutputError::System { name: self.name.clone(), cause };
         if let Some(error) = self.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return if error.kind() == ErrorKind::BrokenPipe { Ok(ExitCode::SUCCESS) } else { Err(said(&error)) };
+            return if error.kind() == ErrorKind::BrokenPipe {
+                Ok(ExitCode::SUCCESS)
+            } else {
+                Err(system(error).into())
+            };
         }
         let Some(target) = &self.target else {
-            return done;
+            return result;
         };
-        self.file.sync_all().map_err(|error| said(&error))?;
-        let placed = interrupt::keep(|temporary| place(temporary, target));
-        placed.map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => format!("{}: {EXISTS}", self.name),
-            _ => said(&error),
+        self.file.sync_all().map_err(system)?;
+        let renamed = interrupt::keep(|temporary| rename(temporary, target));
+        renamed.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => OutputError::Exists { name: self.name.clone() },
+            _ => system(error),
         })?;
-        done
+        result
     }
 }
 
-impl Drop for Outcome {
+impl Drop for PendingOutput {
     fn drop(&mut self) {
         if self.target.is_some() {
             interrupt::discard();
@@ -225,15 +228,15 @@ impl Drop for Outcome {
     }
 }
 
-/// Gives the temporary file its name.
-fn place(temporary: &Path, target: &Target) -> io::Result<()> {
+/// Renames the temporary file to the target.
+fn rename(temporary: &Path, target: &Target) -> io::Result<()> {
     if target.replace {
         return fs::rename(temporary, &target.path);
     }
     match fs::hard_link(temporary, &target.path) {
         Ok(()) => fs::remove_file(temporary),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
-        // Not every file system has hard links.
+        // Some file systems have no hard links.
         Err(_) if fs::symlink_metadata(&target.path).is_err() => fs::rename(temporary, &target.path),
         Err(_) => Err(ErrorKind::AlreadyExists.into()),
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What a signal must not leave behind: the temporary file.
+//! Removal of the temporary file when a signal ends the program.
 
 use std::fs::remove_file;
 use std::io;
@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SI
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-/// The signals that end a program which does not handle them.
+/// The signals that end a program that does not handle them.
 const ENDING: [i32; 8] = [SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU];
 
 /// The temporary file that is being written.
@@ -23,10 +23,11 @@ fn temporary() -> MutexGuard<'static, Option<PathBuf>> {
     TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Creates the temporary file at that path, which a signal removes from now on.
+/// Creates the temporary file at this path.  From now on a signal removes it.
 ///
 /// # Errors
-/// As `create`, or no thread or signal handler can be had.
+/// Returns the error of `create`, or an error if a thread or signal handler cannot
+/// be created.
 pub fn create<T>(path: &Path, create: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     static CATCH: Once = Once::new();
     let mut caught = Ok(());
@@ -38,10 +39,10 @@ pub fn create<T>(path: &Path, create: impl FnOnce() -> io::Result<T>) -> io::Res
     Ok(created)
 }
 
-/// Moves the temporary file to its place with `rename`.  No signal comes between.
+/// Renames the temporary file with `rename`.  A signal does not interrupt this.
 ///
 /// # Errors
-/// As `rename`; the temporary file is still there.
+/// Returns the error of `rename`; the temporary file still exists then.
 pub fn keep(rename: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut temporary = temporary();
     if let Some(path) = temporary.as_deref() {
@@ -51,24 +52,24 @@ pub fn keep(rename: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the temporary file, if there is one.
+/// Removes the temporary file if there is one.
 pub fn discard() {
     if let Some(path) = temporary().take() {
-        // Whoever removed it before did what was wanted.
+        // Someone else may have removed it already.
         let _ = remove_file(path);
     }
 }
 
-/// Handles the signals that end a program, unless it was started with them
-/// ignored, as by nohup(1).
+/// Handles the signals that end a program, except those that were ignored when
+/// it was started, as by nohup(1).
 fn catch() -> io::Result<()> {
-    // A file that grows beyond its limit is EFBIG then, and not a core dump.
+    // With a handler, exceeding the file size limit is reported as EFBIG.
     signal_hook::flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     let mut signals = Signals::new(ENDING.into_iter().filter(|signal| !is_ignored(*signal)))?;
     let run = move || {
         for signal in signals.forever() {
             discard();
-            // It ends the process; whoever asks for a temporary file now has to wait.
+            // No temporary file may be created until the process has ended.
             let _temporary = temporary();
             let _ = emulate_default_handler(signal);
         }
@@ -78,9 +79,9 @@ fn catch() -> io::Result<()> {
 }
 
 fn is_ignored(signal: i32) -> bool {
-    // SAFETY: all zeros are a valid sigaction, which the call fills in.
+    // SAFETY: all zeros are a valid sigaction.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: it only reads the action of the signal into one that outlives the call.
-    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
-    asked == 0 && action.sa_sigaction == libc::SIG_IGN
+    // SAFETY: the call writes the current action to a sigaction that outlives it.
+    let result = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
 }

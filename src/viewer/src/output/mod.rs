@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Output for people and programs: standard output, standard error, and files.
+//! Standard output, standard error, and files to write.
 
 #[cfg(any(feature = "convert", feature = "plot"))]
 mod descriptor;
+#[cfg(any(feature = "convert", feature = "plot"))]
+mod error;
 #[cfg(any(feature = "convert", feature = "plot"))]
 mod file;
 mod inputs;
@@ -16,61 +18,55 @@ use std::io::{self, Write, stderr};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
-use tcpstats_source::Sentence;
+use anyhow::{Context, Result};
 
 #[cfg(any(feature = "convert", feature = "plot"))]
 pub use self::file::OutputFile;
 pub use self::inputs::Inputs;
-pub use self::standard::Stdout;
-use crate::log::said;
+pub use self::standard::{STANDARD_OUTPUT, Stdout};
 
-/// Returns the message for an error of standard output.
-pub fn failed(error: &io::Error) -> Sentence {
-    format!("standard output: {}", said(error))
-}
-
-/// Prints a message on standard error, which may be closed or full: nobody can
-/// be told about that.
-pub fn complain(message: &str) {
+/// Prints an error on standard error.  An error of standard error itself, which
+/// may be closed or full, cannot be reported.
+pub fn print_error(message: &str) {
     let _ = stderr().lock().write_all(format!("tcpstats: {message}\n").as_bytes());
 }
 
-/// Prints a warning on standard error, once if the same is found again.
+/// Prints a warning on standard error, unless it was printed before.
 pub fn warn(what: &str) {
     static PRINTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     if PRINTED.lock().unwrap_or_else(PoisonError::into_inner).insert(what.to_owned()) {
-        complain(&format!("warning: {what}"));
+        print_error(&format!("warning: {what}"));
     }
 }
 
-/// A time in nanoseconds as seconds with three decimals.
+/// Returns a time in nanoseconds as seconds with three decimals.
 #[must_use]
 pub fn seconds(ns: u64) -> String {
     format!("{}.{:03}", ns / 1_000_000_000, ns % 1_000_000_000 / 1_000_000)
 }
 
-/// Writes the bytes to standard output.
+/// Returns a time in nanoseconds as seconds with nine decimals, as in logs.
+#[must_use]
+pub fn seconds9(ns: u64) -> String {
+    format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
+}
+
+/// Writes bytes to standard output.
 ///
 /// # Errors
-/// A message if standard output cannot take them.
-pub fn write(bytes: &[u8]) -> Result<ExitCode, Sentence> {
+/// As [`end`].
+pub fn write(bytes: &[u8]) -> Result<ExitCode> {
     end(Stdout::open().and_then(|mut to| to.write_all(bytes)))
 }
 
 /// Returns the exit status after writing to standard output.  A reader that
-/// closed the pipe has seen enough: that is not an error.
+/// closes the pipe early is not an error.
 ///
 /// # Errors
-/// A message if standard output failed otherwise.
-pub fn end(written: io::Result<()>) -> Result<ExitCode, Sentence> {
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failed(&error)),
+/// Returns the error of standard output.
+pub fn end(result: io::Result<()>) -> Result<ExitCode> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context(STANDARD_OUTPUT),
         _ => Ok(ExitCode::SUCCESS),
     }
-}
-
-/// A time in nanoseconds as seconds with nine decimals, as logs have it.
-#[must_use]
-pub fn seconds9(ns: u64) -> String {
-    format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
 }

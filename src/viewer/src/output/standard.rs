@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Standard output as it was inherited.
+//! Standard output as inherited from the parent process.
 //!
-//! The standard library hides two losses.  Before `main` it opens `/dev/null`
-//! in place of a closed descriptor, and its `Stdout` takes EBADF for success.
-//! So whether the descriptor was closed is asked before that, and writing goes
-//! to the descriptor itself.
+//! The standard library hides two kinds of data loss: it opens `/dev/null` in
+//! place of a closed descriptor before `main`, and its `Stdout` treats EBADF as
+//! success.  Therefore it is recorded before `main` whether the descriptor was
+//! closed, and output is written directly to the descriptor.
 
 use std::fs::File;
 use std::io::{self, Write, stdout};
@@ -13,7 +13,10 @@ use std::os::fd::AsFd;
 
 use tcpstats_source::system::standard_output_was_closed;
 
-/// Standard output, without a buffer.
+/// The name of standard output in messages.
+pub const STANDARD_OUTPUT: &str = "standard output";
+
+/// Standard output, unbuffered.
 #[derive(Debug)]
 pub struct Stdout(File);
 
@@ -21,7 +24,7 @@ impl Stdout {
     /// Opens standard output.
     ///
     /// # Errors
-    /// EBADF if the program was started with standard output closed.
+    /// Returns EBADF if the program was started with standard output closed.
     pub fn open() -> io::Result<Self> {
         if standard_output_was_closed() {
             return Err(io::Error::from_raw_os_error(libc::EBADF));
@@ -29,7 +32,7 @@ impl Stdout {
         Ok(Self(File::from(stdout().as_fd().try_clone_to_owned()?)))
     }
 
-    /// The file behind it.
+    /// Returns the underlying file.
     pub fn file(&self) -> &File {
         &self.0
     }

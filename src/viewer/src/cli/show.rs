@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! `tcpstats show`: one snapshot as a table.
+
+#![allow(clippy::doc_markdown, reason = "the comments on arguments are the text of --help")]
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow};
+use clap::ValueHint;
+use tcpstats::frame::flag;
+use tcpstats::text::Text;
+use tcpstats::{Columns, Field, Header, Record, json, key};
+
+use crate::live::{Live, LiveArgs};
+use crate::output::{self, STANDARD_OUTPUT, Stdout};
+use crate::snapshot::Snapshot;
+use crate::table::{ABSENT, Align, Table};
+use crate::units;
+
+/// The arguments of `tcpstats show`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The source and the filter.
+    #[command(flatten)]
+    pub live: LiveArgs,
+    /// Show COLUMNS: basic, all, or a comma-separated list of fields
+    #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS", value_hint = ValueHint::Other)]
+    pub columns: Option<String>,
+    /// Print exact numbers, in bytes and microseconds, as in a log
+    #[arg(short, long)]
+    pub numbers: bool,
+    /// Print JSON Lines, one object for each connection, with all fields unless -o is given
+    #[arg(long, conflicts_with = "numbers")]
+    pub json: bool,
+}
+
+/// The default columns of the table.
+const COLUMNS: &str = "state,laddr,lport,faddr,fport,srtt,snd_cwnd,inflight,snd_cc,rcv_cc,rexmit_packs,cc";
+
+/// Takes a snapshot and prints it.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let filter = args.live.filter()?;
+    let columns = match &args.columns {
+        Some(list) => columns(list)?,
+        None if args.json => Columns::all(),
+        None => columns(COLUMNS)?,
+    };
+    let mut live = Live::open(args.live.source.as_deref(), filter)?;
+    let mut snapshot = live.last()?.context("the source has no complete snapshot")?;
+    snapshot.records.sort_by_cached_key(sort_key);
+    let warning = warning(&snapshot.header);
+    let mut to = BufWriter::new(Stdout::open().context(STANDARD_OUTPUT)?);
+    let written = if args.json {
+        if let Some(warning) = &warning {
+            output::print_error(warning);
+        }
+        write_json(&mut to, &columns, &snapshot)
+    } else {
+        let shown: Vec<_> = columns.fields().filter(|field| is_shown(field, args, &snapshot)).collect();
+        let cell = if args.numbers { units::exact } else { units::readable };
+        let written = write_table(&mut to, &shown, cell, &snapshot);
+        written.and_then(|()| warning.map_or(Ok(()), |warning| writeln!(to, "{warning}")))
+    };
+    output::end(written.and_then(|()| to.flush()))
+}
+
+/// Parses the value of `-o`.
+///
+/// # Errors
+/// Returns an error that names the column.
+pub fn columns(list: &str) -> Result<Columns> {
+    Columns::parse(list).map_err(|unknown| anyhow!("-o \"{list}\": {unknown}"))
+}
+
+/// Returns whether a column is shown.  One that is empty for all connections is
+/// shown only if it was named.
+fn is_shown(field: &Field, args: &Args, snapshot: &Snapshot) -> bool {
+    let named = args.columns.as_ref().is_some_and(|list| list != "basic" && list != "all");
+    named || snapshot.records.is_empty() || snapshot.records.iter().any(|record| record.has(field))
+}
+
+/// Returns the key by which connections are sorted.
+fn sort_key(record: &Record) -> impl Ord + use<> {
+    let state = record.get(key::state).map(|state| state.0);
+    let local = (record.get(key::lport), record.get(key::laddr));
+    (state, local, record.get(key::faddr), record.get(key::fport), record.get(key::gencnt))
+}
+
+fn write_table(
+    to: &mut impl Write,
+    fields: &[&Field],
+    cell: fn(&Record, &Field) -> Option<String>,
+    snapshot: &Snapshot,
+) -> io::Result<()> {
+    let align = |field: &Field| if field.kind.is_text() { Align::Left } else { Align::Right };
+    let mut table = Table::new(fields.iter().map(|field| (field.name.to_owned(), align(field))));
+    for record in &snapshot.records {
+        table.push(fields.iter().map(|field| cell(record, field).unwrap_or_else(|| ABSENT.into())).collect());
+    }
+    table.write(to)
+}
+
+fn write_json(to: &mut impl Write, columns: &Columns, snapshot: &Snapshot) -> io::Result<()> {
+    let mut buffer = vec![0; json::ROW_MAX];
+    for record in &snapshot.records {
+        let mut text = Text::new(&mut buffer);
+        json::row(&mut text, columns, snapshot.header.wall_ns, snapshot.header.sequence, record);
+        to.write_all(text.finish().unwrap_or_default().as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Returns a warning if the snapshot is incomplete.
+fn warning(header: &Header) -> Option<String> {
+    let Header { seen, matched, missed, .. } = header;
+    if *missed > 0 || header.flags & flag::TRUNCATED != 0 {
+        return Some(format!(
+            "missing: {missed} of {matched} matching connections ({seen} seen), because of a limit or a lack of memory"
+        ));
+    }
+    if header.flags & flag::CHANGED_ONLY != 0 {
+        return Some(
+            "missing: connections that did not change, which this log does not repeat in every snapshot".into(),
+        );
+    }
+    (header.flags & flag::INTERRUPTED != 0).then(|| {
+        format!("the kernel's tables changed during the walk: some of {seen} connections may be missing or duplicated")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tcpstats::{State, ipv4};
+
+    use super::*;
+    use crate::boot::Boot;
+
+    fn record(state: State, lport: u16) -> Record {
+        let mut record = Record::new();
+        record.set(key::state, state);
+        record.set(key::laddr, ipv4([192, 0, 2, 1]));
+        record.set(key::lport, lport);
+        record
+    }
+
+    #[test]
+    fn listeners_come_first_and_ports_ascend() {
+        let mut records = [
+            record(State::ESTABLISHED, 443),
+            record(State::LISTEN, 443),
+            record(State::ESTABLISHED, 22),
+            Record::new(),
+        ];
+        records.sort_by_cached_key(sort_key);
+        let ports: Vec<_> = records.iter().map(|record| record.get(key::lport)).collect();
+        assert_eq!(ports, [None, Some(443), Some(22), Some(443)]);
+    }
+
+    #[test]
+    fn an_incomplete_snapshot_causes_a_warning() {
+        assert_eq!(warning(&Header { seen: 9, matched: 5, ..Header::default() }), None);
+        let truncated = Header { seen: 9, matched: 5, missed: 2, flags: flag::TRUNCATED, ..Header::default() };
+        assert!(warning(&truncated).unwrap().starts_with("missing: 2 of 5 matching connections (9 seen)"));
+        assert!(warning(&Header { flags: flag::INTERRUPTED, ..Header::default() }).is_some());
+    }
+
+    #[test]
+    fn an_absent_value_is_a_dash() {
+        let snapshot =
+            Snapshot { header: Header::default(), records: vec![record(State::LISTEN, 22)], boot: Boot::Same };
+        let fields: Vec<_> = ["state", "lport", "srtt"].iter().filter_map(|name| Field::by_name(name)).collect();
+        let mut text = Vec::new();
+        write_table(&mut text, &fields, units::readable, &snapshot).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), "state   lport  srtt\nLISTEN     22     -\n");
+    }
+}

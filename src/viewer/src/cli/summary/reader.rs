@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! Reading logs for a summary.
+
+use anyhow::{Error, Result};
+use tcpstats::frame::flag;
+use tcpstats::note::NoteText;
+use tcpstats::{Columns, Filter, Record};
+
+use super::connection::{Connection, LogContext, is_live};
+use super::sample::Sample;
+use crate::identity::Identity;
+use crate::lifetimes::Lifetimes;
+use crate::log::{Item, Log};
+use crate::timeline::{Entry, Moment, Timeline};
+
+/// The summary of the part of a log that has been read.
+#[derive(Default)]
+pub struct LogSummary {
+    /// The snapshots of the log, in elapsed time.
+    pub timeline: Timeline<Sample>,
+    /// The connections.
+    pub connections: Lifetimes<Connection>,
+    /// The position in the log.
+    pub context: LogContext,
+    is_linux: bool,
+    /// The number of records.
+    pub records: u64,
+    /// The start in elapsed time, or `None` before the first snapshot.
+    pub start_ns: Option<u64>,
+    /// The end in elapsed time.
+    pub end_ns: u64,
+    /// Whether the last note announces that the run continues in the next file.
+    is_rotated: bool,
+}
+
+impl LogSummary {
+    /// Reads a log to its end.
+    ///
+    /// # Errors
+    /// Returns an error that names the log and the position.
+    pub fn read(&mut self, log: &mut Log, filter: Option<&Filter>) -> Result<()> {
+        while let Some((item, columns)) = log.next_with_columns().map_err(Error::msg)? {
+            match item {
+                Item::Record { time_ns, snapshot, record } => {
+                    if let Some(moment) = self.timeline.record(snapshot, time_ns) {
+                        self.moment(moment);
+                    }
+                    self.record(time_ns, record, filter);
+                }
+                Item::Snapshot(header) => {
+                    self.timeline.snapshot(&header).into_iter().flatten().for_each(|moment| self.moment(moment));
+                    self.context.snapshots += 1;
+                    self.context.changes_only |= header.flags & flag::CHANGED_ONLY != 0;
+                }
+                Item::Note(text) => {
+                    if let Some(note) = NoteText::read(text) {
+                        self.note(&note, columns.text.as_ref());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, wall_ns: u64, record: &Record, filter: Option<&Filter>) {
+        let is_wanted = is_live(record) && filter.is_none_or(|filter| filter.matches(record));
+        let sample = is_wanted.then(|| Sample::of(record, self.is_linux));
+        self.timeline.add(wall_ns, Identity::of(record), sample);
+    }
+
+    /// Adds a snapshot that has ended.
+    fn moment(&mut self, moment: Moment<Sample>) {
+        let (end_ns, context) = (self.end_ns, self.context);
+        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.identity, sample.marks));
+        let leave = |connection: &mut Connection| connection.leave(end_ns, context);
+        self.connections.begin(moment.boot, moment.entries.iter().filter_map(marks), leave);
+        for entry in &moment.entries {
+            match &entry.sample {
+                Some(sample) => self.sample(entry, sample),
+                None => {
+                    if let Some(connection) = self.connections.get_mut(&entry.identity) {
+                        connection.leave(entry.time_ns, context);
+                    }
+                }
+            }
+        }
+        self.extend(moment.time_ns);
+        self.context.snapshot_ns = moment.time_ns;
+        self.timeline.give_back(moment.entries);
+    }
+
+    /// Extends the summary to this time.
+    fn extend(&mut self, time_ns: u64) {
+        self.start_ns.get_or_insert(time_ns);
+        self.end_ns = self.end_ns.max(time_ns);
+    }
+
+    fn sample(&mut self, entry: &Entry<Sample>, sample: &Sample) {
+        let (&Entry { time_ns, wall_ns, identity, .. }, context) = (entry, self.context);
+        self.records += 1;
+        self.extend(time_ns);
+        let new = || Connection::new(time_ns, wall_ns);
+        let leave = |before: &mut Connection| before.leave(context.snapshot_ns, context);
+        self.connections.see(identity, &sample.marks, new, leave).add(time_ns, wall_ns, sample, context);
+    }
+
+    fn note(&mut self, note: &NoteText<'_>, columns: Option<&Columns>) {
+        if let Some(moment) = self.timeline.note(note, columns) {
+            self.moment(moment);
+        }
+        match note.name {
+            "rotated" => self.is_rotated = true,
+            "log" => {
+                if !std::mem::take(&mut self.is_rotated) {
+                    self.leave_all();
+                }
+                self.context.changes_only = note.number("keyframe_us").is_some();
+                self.is_linux = note.text("system") == Some("Linux");
+            }
+            _ => (),
+        }
+    }
+
+    /// Ends all connections.
+    fn leave_all(&mut self) {
+        let (end_ns, context) = (self.end_ns, self.context);
+        self.connections.values_mut().for_each(|connection| connection.leave(end_ns, context));
+    }
+
+    /// Ends the log.
+    pub fn end(&mut self) {
+        if let Some(moment) = self.timeline.unfinished() {
+            self.moment(moment);
+        }
+        self.leave_all();
+    }
+}

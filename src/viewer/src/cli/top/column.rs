@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! The columns of the list.
+
+use std::cmp::Ordering;
+
+use tcpstats::text::longest;
+use tcpstats::{Columns, Field, Kind, State, Unit, key};
+
+use super::tracker::{Row, Trend};
+use crate::table::{ABSENT, Align};
+use crate::units;
+
+/// A column of the list.
+#[derive(Clone, Copy, Debug)]
+pub enum Column {
+    /// The local address and port, or the port alone on a narrow terminal.
+    Local,
+    /// The foreign address and port.
+    Foreign,
+    /// Bits per second sent and acknowledged.
+    Send,
+    /// Bits per second received.
+    Receive,
+    /// Segments per second retransmitted.
+    Rexmit,
+    /// The smoothed round-trip time and its trend.
+    Srtt,
+    /// A field.
+    Field(&'static Field),
+}
+
+/// The value by which a column sorts.  Absent values are last in both directions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SortKey<'a> {
+    /// A number.
+    Number(f64),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// No value.
+    Absent,
+}
+
+impl SortKey<'_> {
+    /// Returns the order of two connections.
+    pub fn order(self, other: Self, descending: bool) -> Ordering {
+        let directed = |order: Ordering| if descending { order.reverse() } else { order };
+        match (self, other) {
+            (Self::Number(one), Self::Number(other)) => directed(one.total_cmp(&other)),
+            (Self::Bytes(one), Self::Bytes(other)) => directed(one.cmp(other)),
+            (Self::Absent, Self::Absent) => Ordering::Equal,
+            // No column has both numbers and bytes.
+            (Self::Absent, _) | (Self::Bytes(_), Self::Number(_)) => Ordering::Greater,
+            (_, Self::Absent) | (Self::Number(_), Self::Bytes(_)) => Ordering::Less,
+        }
+    }
+}
+
+/// Returns the columns in the order of their importance, because a narrow terminal
+/// shows only the first: the connection and its rates, then the requested fields.
+pub fn columns(fields: Option<&Columns>) -> Vec<Column> {
+    let mut columns = vec![Column::Local, Column::Foreign, Column::Field(key::state.field())];
+    columns.extend([Column::Send, Column::Receive, Column::Rexmit, Column::Srtt]);
+    let field = |field: &'static Field| (field.index != key::srtt.field().index).then_some(Column::Field(field));
+    match fields {
+        Some(fields) => columns.extend(fields.fields().filter_map(field)),
+        None => columns.extend(
+            [key::snd_cwnd, key::inflight, key::snd_ssthresh, key::rttmin, key::snd_wnd, key::snd_cc, key::rcv_cc]
+                .map(|key| Column::Field(key.field()))
+                .into_iter()
+                .chain([Column::Field(key::rexmit_packs.field()), Column::Field(key::cc.field())]),
+        ),
+    }
+    columns
+}
+
+impl Column {
+    /// Returns the title.
+    pub fn title(self, wide: bool) -> &'static str {
+        match self {
+            Self::Local if wide => "local",
+            Self::Local => "lport",
+            Self::Foreign => "foreign",
+            Self::Send => "send b/s",
+            Self::Receive => "recv b/s",
+            Self::Rexmit => "rexm/s",
+            Self::Srtt => "srtt",
+            Self::Field(field) => field.name,
+        }
+    }
+
+    /// Returns the minimum width in characters.
+    pub fn width(self, wide: bool) -> usize {
+        match self {
+            Self::Local if !wide => 5,
+            Self::Local | Self::Foreign => 21,
+            Self::Srtt => 8,
+            Self::Field(field) if field.kind == Kind::State => 6,
+            Self::Field(field) => field.name.len().max(match (field.kind, field.unit) {
+                (_, Unit::Bytes | Unit::Microseconds) => 6,
+                (_, Unit::BytesPerSecond) => 7,
+                (Kind::Name16 | Kind::Name32 | Kind::Name64, _) => 8,
+                (Kind::Options, _) => 18,
+                (kind, _) => longest(kind),
+            }),
+            _ => self.title(wide).len(),
+        }
+    }
+
+    /// Returns the alignment.
+    pub fn align(self) -> Align {
+        match self {
+            Self::Local | Self::Foreign => Align::Left,
+            Self::Field(field) if field.kind.is_text() => Align::Left,
+            _ => Align::Right,
+        }
+    }
+
+    /// Returns whether the initial order is descending.
+    pub fn descends(self) -> bool {
+        self.align() == Align::Right
+    }
+
+    /// Returns the text of a cell.
+    pub fn text(self, row: &Row, wide: bool) -> String {
+        let rate = |rate: Option<f64>| rate.map(units::bits);
+        let text = match self {
+            Self::Local if !wide => row.identity.local.port.map(|port| port.to_string()),
+            Self::Local => Some(row.identity.local.to_string()),
+            Self::Foreign => Some(row.identity.foreign.to_string()),
+            Self::Send => rate(row.rates.send),
+            Self::Receive => rate(row.rates.receive),
+            Self::Rexmit => row.rates.rexmit.map(per_second),
+            Self::Srtt => units::readable(&row.record, key::srtt.field()).map(|srtt| srtt + trend(row.trend)),
+            Self::Field(field) if field.kind == Kind::State => row.record.get(key::state).map(short),
+            Self::Field(field) => units::readable(&row.record, field),
+        };
+        text.unwrap_or_else(|| ABSENT.into())
+    }
+
+    /// Returns the value by which the column sorts.
+    pub fn sort_key(self, row: &Row) -> SortKey<'_> {
+        let rate = |rate: Option<f64>| rate.map_or(SortKey::Absent, SortKey::Number);
+        match self {
+            Self::Local => field_key(row, key::lport.field()),
+            Self::Foreign => field_key(row, key::faddr.field()),
+            Self::Send => rate(row.rates.send),
+            Self::Receive => rate(row.rates.receive),
+            Self::Rexmit => rate(row.rates.rexmit),
+            Self::Srtt => field_key(row, key::srtt.field()),
+            Self::Field(field) => field_key(row, field),
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "the order of huge numbers that differ by one does not matter")]
+fn field_key<'a>(row: &'a Row, field: &Field) -> SortKey<'a> {
+    match row.record.number(field) {
+        Some(number) => SortKey::Number(number as f64),
+        None => row.record.bytes(field).map_or(SortKey::Absent, SortKey::Bytes),
+    }
+}
+
+/// Returns an arrow, or a space.
+fn trend(trend: Trend) -> &'static str {
+    match trend {
+        Trend::Rising => "↑",
+        Trend::Falling => "↓",
+        Trend::Steady => " ",
+    }
+}
+
+/// Formats a rate of events.
+pub fn per_second(rate: f64) -> String {
+    if rate == 0.0 || rate >= 99.95 { format!("{rate:.0}") } else { format!("{rate:.1}") }
+}
+
+/// Returns the name of a state in at most six characters.
+fn short(state: State) -> String {
+    let text = match state {
+        State::SYN_SENT => "SYN_S",
+        State::SYN_RCVD => "SYN_R",
+        State::ESTABLISHED => "ESTAB",
+        State::CLOSE_WAIT => "CLOS_W",
+        State::FIN_WAIT_1 => "FIN_W1",
+        State::CLOSING => "CLOSNG",
+        State::LAST_ACK => "LAST_A",
+        State::FIN_WAIT_2 => "FIN_W2",
+        State::TIME_WAIT => "TIME_W",
+        other => return other.name().map_or_else(|| other.0.to_string(), str::to_owned),
+    };
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_values_are_last_in_both_directions() {
+        for descending in [false, true] {
+            let mut keys = [SortKey::Absent, SortKey::Number(1.0), SortKey::Number(2.0)];
+            keys.sort_by(|one, other| one.order(*other, descending));
+            assert_eq!(keys[2], SortKey::Absent);
+            assert_eq!(keys[0], SortKey::Number(if descending { 2.0 } else { 1.0 }));
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_state_fits_its_column() {
+        for number in 0..=11 {
+            assert!(short(State(number)).len() <= Column::Field(key::state.field()).width(true));
+        }
+    }
+
+    #[test]
+    fn srtt_has_only_one_column() {
+        let fields = Columns::parse("cc,srtt,uid").unwrap();
+        let titles: Vec<_> = columns(Some(&fields)).iter().map(|column| column.title(true)).collect();
+        assert_eq!(titles[6..], ["srtt", "cc", "uid"]);
+    }
+}
