@@ -4,7 +4,7 @@
 
 use std::io::{self, stdout};
 use std::mem::ManuallyDrop;
-use std::panic;
+use std::{panic, thread};
 
 use ratatui::Terminal;
 use ratatui::crossterm::cursor::Show;
@@ -88,8 +88,11 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // A terminal that has hung up cannot be restored.
-        let _ = restore();
+        // After a panic, the hook has restored the terminal, and a second time would move the cursor into its message.
+        if !thread::panicking() {
+            // A terminal that has hung up cannot be restored.
+            let _ = restore();
+        }
     }
 }
 
