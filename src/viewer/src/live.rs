@@ -9,9 +9,9 @@ use std::path::Path;
 use tcpstats::frame::Frame;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats::{Filter, Header, Record};
+use tcpstats_log::Boot;
 use tcpstats_source::{Sample, Sentence, Source, report};
 
-use crate::boot::Boot;
 use crate::replay::Replay;
 use crate::units;
 

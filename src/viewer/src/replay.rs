@@ -7,13 +7,10 @@ use std::mem::{swap, take};
 use std::path::Path;
 
 use tcpstats::frame::flag;
-use tcpstats::note::NoteText;
 use tcpstats::{Columns, Filter, Header, Record};
+use tcpstats_log::{Boot, Boots, Clock, ConnectionId, ConnectionNote, Note};
 use tcpstats_source::Sentence;
 
-use crate::boot::{Boot, Boots};
-use crate::clock::Clock;
-use crate::identity::Identity;
 use crate::live::Snapshot;
 use crate::log::{Item, Log};
 
@@ -35,7 +32,7 @@ pub struct Replay {
     found: u64,
     /// Which these are, in siftr's format: it does not say where a snapshot
     /// ends, and the next one begins where a connection comes again.
-    read: HashSet<Identity>,
+    read: HashSet<ConnectionId>,
     snapshots: u64,
     /// Whether records of this snapshot may be lost to a damage.
     is_torn: bool,
@@ -58,7 +55,7 @@ struct Connections {
     all: Vec<Timed>,
     /// Where only changes are logged: those of the last whole one, and what
     /// changed since.
-    changed: HashMap<Identity, Timed>,
+    changed: HashMap<ConnectionId, Timed>,
     /// Whether there was a whole one.
     is_known: bool,
 }
@@ -79,18 +76,18 @@ impl Connections {
             self.is_known = true;
         } else {
             self.tell_apart();
-            self.changed.extend(records.drain(..).map(|timed| (Identity::of(&timed.1), timed)));
+            self.changed.extend(records.drain(..).map(|timed| (ConnectionId::of(&timed.1), timed)));
         }
         records.clear();
     }
 
     fn tell_apart(&mut self) {
-        self.changed.extend(self.all.drain(..).map(|timed| (Identity::of(&timed.1), timed)));
+        self.changed.extend(self.all.drain(..).map(|timed| (ConnectionId::of(&timed.1), timed)));
     }
 
-    fn close(&mut self, note: &NoteText<'_>, columns: Option<&Columns>) {
+    fn close(&mut self, note: &ConnectionNote<'_>, columns: Option<&Columns>) {
         self.tell_apart();
-        for identity in Identity::closed(note, columns) {
+        for identity in note.ids(columns) {
             self.changed.remove(&identity);
         }
     }
@@ -205,7 +202,7 @@ impl Replay {
             })?;
             match item {
                 Some((Item::Record { time_ns, snapshot: 0, record }, _)) => {
-                    let identity = Identity::of(record);
+                    let identity = ConnectionId::of(record);
                     let first = (time_ns, record.clone());
                     let header = if self.read.contains(&identity) { self.end_unmarked() } else { None };
                     self.read.insert(identity);
@@ -246,16 +243,16 @@ impl Replay {
                     }
                     return Ok(Some(self.take(header)));
                 }
-                Some((Item::Note(text), columns)) => match NoteText::read(text) {
-                    Some(note) if note.name == "close" => self.now.close(&note, columns.text.as_ref()),
-                    Some(note) => {
-                        if note.name == "log" {
-                            self.is_full = note.value("keyframe_us").is_none();
+                Some((Item::Note(text), columns)) => match Note::read(text) {
+                    Ok(Note::Close(note)) => self.now.close(&note, columns.text.as_ref()),
+                    Ok(note) => {
+                        if let Note::Log(log) = &note {
+                            self.is_full = log.keyframe_us.is_none();
                         }
                         self.clock.note(&note);
                         self.boots.note(&note);
                     }
-                    None => (),
+                    Err(_) => (),
                 },
                 None => return Ok(self.end_unmarked()),
             }

@@ -109,8 +109,9 @@ fn missing(header: &Header) -> Option<Sentence> {
 mod tests {
     use tcpstats::{State, ipv4};
 
+    use tcpstats_log::Boot;
+
     use super::*;
-    use crate::boot::Boot;
 
     fn record(state: State, lport: u16) -> Record {
         let mut record = Record::new();

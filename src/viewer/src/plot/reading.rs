@@ -8,10 +8,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tcpstats::Columns;
+use tcpstats_log::Monotone;
 use tcpstats_source::Sentence;
 use tempfile::NamedTempFile;
 
-use crate::lifetimes::Marks;
 use crate::log::{self, Item, Log, LogColumns, said};
 
 /// What connections are told apart by, and their bytes.
@@ -67,7 +67,7 @@ impl Reading {
     fn fields(self) -> Option<String> {
         match self {
             Self::Filter => None,
-            Self::Choose => Some(format!("{COMMON},{CHOSEN},{}", Marks::FIELDS)),
+            Self::Choose => Some(format!("{COMMON},{CHOSEN},{}", Monotone::FIELDS)),
             Self::Draw => Some(format!("{COMMON},{DRAWN}")),
         }
     }

@@ -10,18 +10,15 @@ mod sample;
 use std::process::ExitCode;
 
 use tcpstats::frame::flag;
-use tcpstats::note::NoteText;
 use tcpstats::{Columns, Filter, Record};
+use tcpstats_log::{ConnectionId, Entry, Lifetimes, Moment, Note, Timeline};
 use tcpstats_source::Sentence;
 
 use self::connection::{Connection, Place, is_live};
 use self::sample::Sample;
 use crate::cli;
-use crate::identity::Identity;
-use crate::lifetimes::Lifetimes;
 use crate::log::{Item, Log};
 use crate::output;
-use crate::timeline::{Entry, Moment, Timeline};
 
 /// The fields that a summary is made of.
 const FIELDS: &str = "gencnt,vnet,zone,age,iss,irs,inode,laddr,lport,faddr,fport,state,jid,snd_cwnd,snd_ssthresh,snd_wnd,maxseg,srtt,inflight,\
@@ -79,7 +76,7 @@ impl Seen {
                     self.place.changes_only |= header.flags & flag::CHANGED_ONLY != 0;
                 }
                 Item::Note(text) => {
-                    if let Some(note) = NoteText::read(text) {
+                    if let Ok(note) = Note::read(text) {
                         self.note(&note, columns.text.as_ref());
                     }
                 }
@@ -91,20 +88,20 @@ impl Seen {
     fn record(&mut self, wall_ns: u64, record: &Record, filter: Option<&Filter>) {
         let is_wanted = is_live(record) && filter.is_none_or(|filter| filter.matches(record));
         let sample = is_wanted.then(|| Sample::of(record, self.is_linux));
-        self.timeline.add(wall_ns, Identity::of(record), sample);
+        self.timeline.add(wall_ns, ConnectionId::of(record), sample);
     }
 
     /// A snapshot has ended.
     fn moment(&mut self, moment: Moment<Sample>) {
         let (end_ns, place) = (self.end_ns, self.place);
-        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.identity, sample.marks));
+        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.id, sample.marks));
         let leave = |connection: &mut Connection| connection.leave(end_ns, place);
-        self.connections.begin(moment.boot, moment.entries.iter().filter_map(marks), leave);
+        self.connections.start_snapshot(moment.boot, moment.entries.iter().filter_map(marks), leave);
         for entry in &moment.entries {
             match &entry.sample {
                 Some(sample) => self.sample(entry, sample),
                 None => {
-                    if let Some(connection) = self.connections.get_mut(&entry.identity) {
+                    if let Some(connection) = self.connections.get_mut(&entry.id) {
                         connection.leave(entry.time_ns, place);
                     }
                 }
@@ -121,26 +118,26 @@ impl Seen {
     }
 
     fn sample(&mut self, entry: &Entry<Sample>, sample: &Sample) {
-        let (&Entry { time_ns, wall_ns, identity, .. }, place) = (entry, self.place);
+        let (&Entry { time_ns, wall_ns, id, .. }, place) = (entry, self.place);
         self.records += 1;
         self.see(time_ns);
         let new = || Connection::new(time_ns, wall_ns);
         let leave = |before: &mut Connection| before.leave(place.snapshot_ns, place);
-        self.connections.see(identity, &sample.marks, new, leave).see(time_ns, wall_ns, sample, place);
+        self.connections.record(id, &sample.marks, new, leave).see(time_ns, wall_ns, sample, place);
     }
 
-    fn note(&mut self, note: &NoteText<'_>, columns: Option<&Columns>) {
+    fn note(&mut self, note: &Note<'_>, columns: Option<&Columns>) {
         if let Some(moment) = self.timeline.note(note, columns) {
             self.moment(moment);
         }
-        match note.name {
-            "rotated" => self.is_rotated = true,
-            "log" => {
+        match note {
+            Note::Rotated(_) => self.is_rotated = true,
+            Note::Log(log) => {
                 if !std::mem::take(&mut self.is_rotated) {
                     self.leave_all();
                 }
-                self.place.changes_only = note.number("keyframe_us").is_some();
-                self.is_linux = note.text("system") == Some("Linux");
+                self.place.changes_only = log.keyframe_us.is_some();
+                self.is_linux = log.system == Some("Linux");
             }
             _ => (),
         }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The counters from which throughput is computed: the same ones, in the same
-//! order of preference, wherever it is shown.
+//! The counters from which throughput is computed, in their order of preference.
 
 use tcpstats::{Record, State, key};
 
-/// The fields that count bytes sent, the preferred one first: what arrived, what
-/// was sent, and the sequence number, which wraps.
+/// The fields that count bytes sent, the preferred one first: bytes acknowledged,
+/// bytes sent, and the sequence number, which wraps.
 pub const SENT: [&str; 3] = ["acked_bytes", "sent_bytes", "snd_una"];
 
 /// The fields that count bytes received.
@@ -17,22 +16,23 @@ pub const RECEIVED: [&str; 2] = ["received_bytes", "rcv_nxt"];
 enum Count {
     /// Bytes since the start of the connection.
     Total(u64),
-    /// Bytes modulo 2^32, from any start.
+    /// Bytes modulo 2^32, from an arbitrary start.
     Sequence(u32),
 }
 
-/// A count of bytes in one direction, as one record has it.
+/// The count of bytes in one direction in one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteCounter {
     /// The name of the field.
     pub field: &'static str,
-    /// How far behind the preferred one it is.
+    /// Its place in the order of preference, from 0.
     rank: u8,
     count: Count,
 }
 
 impl ByteCounter {
     /// Returns the counter of bytes sent.
+    #[must_use]
     pub fn sent(record: &Record) -> Option<Self> {
         Self::total(&SENT, 0, record.get(key::acked_bytes))
             .or_else(|| Self::total(&SENT, 1, record.get(key::sent_bytes)))
@@ -40,6 +40,7 @@ impl ByteCounter {
     }
 
     /// Returns the counter of bytes received.
+    #[must_use]
     pub fn received(record: &Record) -> Option<Self> {
         Self::total(&RECEIVED, 0, record.get(key::received_bytes))
             .or_else(|| Self::sequence(&RECEIVED, 1, record, record.get(key::rcv_nxt)))
@@ -49,7 +50,8 @@ impl ByteCounter {
         bytes.map(|bytes| Self { field: fields[usize::from(rank)], rank, count: Count::Total(bytes) })
     }
 
-    /// Returns a sequence number.  Before the connection is established it jumps.
+    /// Returns a sequence number, unless the connection is not established yet:
+    /// until then the number jumps.
     fn sequence(fields: &[&'static str], rank: u8, record: &Record, number: Option<u32>) -> Option<Self> {
         let number = number?;
         let is_synchronized = record.get(key::state).is_none_or(|state| state.0 >= State::ESTABLISHED.0);
@@ -57,15 +59,18 @@ impl ByteCounter {
         is_synchronized.then(counter)
     }
 
-    /// Returns whether another counter of the direction is preferred to it.
+    /// Returns whether `other`, of the same direction, is preferred to this
+    /// counter.
+    #[must_use]
     pub fn is_less_preferred(self, other: Self) -> bool {
         self.rank > other.rank
     }
 
-    /// Returns whether it counts less than before, which happens only where the
-    /// two are of different connections.
+    /// Returns whether the count is less than before, which means that the two
+    /// records are of different connections.
+    #[must_use]
     pub fn is_less(self, before: Self) -> bool {
-        /// What a SYN and a FIN in flight make of a difference.
+        /// A SYN and a FIN in flight change the count by one each.
         const FLAGS: u64 = 2;
         match (before.count, self.count) {
             _ if self.rank != before.rank => false,
@@ -74,12 +79,13 @@ impl ByteCounter {
         }
     }
 
-    /// Returns the bytes since an earlier record of the same connection, `None`
-    /// if the two cannot be compared.
+    /// Returns the bytes since an earlier record of the same connection, or
+    /// `None` if the two counters cannot be compared.
+    #[must_use]
     pub fn since(self, earlier: Self) -> Option<u64> {
         match (earlier.count, self.count) {
             _ if self.rank != earlier.rank => None,
-            // A SYN or a FIN in flight makes a difference of FreeBSD's one less for a while.
+            // On FreeBSD, a SYN or a FIN in flight reduces the difference by one for a while.
             (Count::Total(before), Count::Total(now)) => Some(now.saturating_sub(before)),
             (Count::Sequence(before), Count::Sequence(now)) => {
                 let bytes = now.wrapping_sub(before);
@@ -106,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn totals_are_subtracted_and_never_negative() {
+    fn the_difference_of_totals_is_never_negative() {
         let total = |bytes| record(|record| record.set(key::acked_bytes, bytes));
         assert_eq!(sent(&total(10), &total(17)), Some(7));
         assert_eq!(sent(&total(10), &total(9)), Some(0));
     }
 
     #[test]
-    fn sequence_numbers_wrap_and_do_not_jump() {
+    fn sequence_numbers_may_wrap_but_not_jump() {
         let at = |number| record(|record| record.set(key::snd_una, number));
         assert_eq!(sent(&at(u32::MAX - 9), &at(20)), Some(30));
         assert_eq!(sent(&at(20), &at(10)), None);
@@ -123,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_are_preferred_in_their_order_and_different_ones_are_not_compared() {
+    fn the_preferred_counter_is_used_and_different_counters_are_not_compared() {
         let all = record(|record| {
             record.set(key::acked_bytes, 1);
             record.set(key::sent_bytes, 2);

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Connections while a log is read: after a reboot the kernel may give another
-//! one the same number and the same ports.
+//! Connections while a log is read.  After a reboot another connection may have
+//! the same number and the same ports.
 
 use std::collections::HashMap;
 
 use tcpstats::{Record, key};
 
-use crate::boot::Boot;
-use crate::identity::Identity;
-use crate::throughput::ByteCounter;
+use super::boot::Boot;
+use crate::byte_counter::ByteCounter;
+use crate::connection_id::ConnectionId;
 
-/// What only grows or stays as long as a connection lives.
+/// Values that never decrease, or never change, in the lifetime of a connection.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Marks {
-    /// Bytes sent, also those that were not acknowledged.
+pub struct Monotone {
+    /// Bytes sent, including those not acknowledged yet.
     pub sent_bytes: Option<u64>,
     /// The preferred counter of bytes sent.
     pub sent: Option<ByteCounter>,
@@ -25,16 +25,16 @@ pub struct Marks {
     /// Segments retransmitted.
     pub rexmit_packs: Option<u32>,
     age_us: Option<u64>,
-    /// What a connection has for all its time, once it has it; 0 until then.
+    /// Values that do not change once they are set; 0 until then.
     constants: [u32; 3],
 }
 
-impl Marks {
-    /// The names of the fields that they are read from, besides the byte counters.
-    #[cfg(feature = "plot")]
+impl Monotone {
+    /// The names of the fields that are used besides the byte counters.
     pub const FIELDS: &str = "age,iss,irs,inode,rexmit_bytes,rexmit_packs";
 
-    /// Those of the record.
+    /// Returns the values in a record.
+    #[must_use]
     pub fn of(record: &Record) -> Self {
         Self {
             sent_bytes: record.get(key::sent_bytes),
@@ -47,8 +47,9 @@ impl Marks {
         }
     }
 
-    /// Takes a later record of the connection; what is absent there stays known.
-    pub fn see(&mut self, now: &Self) {
+    /// Updates the values from a later record of the connection; values that are
+    /// absent there are kept.
+    pub fn update(&mut self, now: &Self) {
         self.sent_bytes = now.sent_bytes.or(self.sent_bytes);
         self.sent = now.sent.or(self.sent);
         self.received = now.received.or(self.received);
@@ -60,8 +61,9 @@ impl Marks {
         }
     }
 
-    /// Whether a later record must be of another connection: what only grows is
-    /// less, or what stays is another.
+    /// Returns whether a later record belongs to another connection: a value
+    /// decreased or changed that cannot.
+    #[must_use]
     pub fn contradict(&self, now: &Self) -> bool {
         let less = |before: Option<u64>, now: Option<u64>| before.zip(now).is_some_and(|(before, now)| now < before);
         let is_less = |before: Option<ByteCounter>, now: Option<ByteCounter>| {
@@ -78,88 +80,88 @@ impl Marks {
     }
 }
 
-/// What is kept of each connection.
+/// The state of each connection in a log.
+#[derive(Debug)]
 pub struct Lifetimes<C> {
-    now: HashMap<Identity, Box<Lifetime<C>>>,
-    /// Connections of a kernel that was booted again since.
-    ended: Vec<(Identity, Box<Lifetime<C>>)>,
-    /// Runs of the logger after which the kernel may be another.
+    current: HashMap<ConnectionId, Box<Lifetime<C>>>,
+    /// Connections before the last reboot.
+    ended: Vec<(ConnectionId, Box<Lifetime<C>>)>,
+    /// The number of points at which the host may have been rebooted.
     run: u32,
 }
 
+#[derive(Debug)]
 struct Lifetime<C> {
-    kept: C,
-    marks: Marks,
-    /// The run in which it was seen last.
+    state: C,
+    values: Monotone,
+    /// The value of [`Lifetimes::run`] at its last record.
     run: u32,
 }
 
 impl<C> Default for Lifetimes<C> {
     fn default() -> Self {
-        Self { now: HashMap::new(), ended: Vec::new(), run: 0 }
+        Self { current: HashMap::new(), ended: Vec::new(), run: 0 }
     }
 }
 
 impl<C> Lifetimes<C> {
-    /// Begins a snapshot: where the kernel is another, all connections end.
-    /// `marks` are those of the snapshot's records; `end` is called with each
-    /// connection that ends.
-    pub fn begin(
+    /// Starts a snapshot.  After a reboot all connections end.  `values` are from
+    /// the records of the snapshot; `end` is called for each connection that ends.
+    pub fn start_snapshot(
         &mut self,
         boot: Boot,
-        mut marks: impl Iterator<Item = (Identity, Marks)>,
+        mut values: impl Iterator<Item = (ConnectionId, Monotone)>,
         mut end: impl FnMut(&mut C),
     ) {
         if boot == Boot::Unsure {
             self.run += 1;
         }
-        let is_another = |(identity, marks): (Identity, Marks)| {
-            self.now.get(&identity).is_some_and(|before| before.marks.contradict(&marks))
+        let is_another = |(id, values): (ConnectionId, Monotone)| {
+            self.current.get(&id).is_some_and(|before| before.values.contradict(&values))
         };
-        if boot == Boot::Other || boot == Boot::Unsure && marks.any(is_another) {
-            self.now.values_mut().for_each(|lifetime| end(&mut lifetime.kept));
-            self.ended.extend(self.now.drain());
+        if boot == Boot::Other || boot == Boot::Unsure && values.any(is_another) {
+            self.current.values_mut().for_each(|lifetime| end(&mut lifetime.state));
+            self.ended.extend(self.current.drain());
         }
     }
 
-    /// The connection that a record is of, which is `new` if it was not there;
-    /// `end` is called with another one that had its name.
-    pub fn see(
+    /// Returns the state of the connection of a record, which is `new` for a new
+    /// connection.  `end` is called for another connection that had the same ID.
+    pub fn record(
         &mut self,
-        identity: Identity,
-        marks: &Marks,
+        id: ConnectionId,
+        values: &Monotone,
         new: impl Fn() -> C,
         mut end: impl FnMut(&mut C),
     ) -> &mut C {
         let run = self.run;
-        let new = || Box::new(Lifetime { kept: new(), marks: Marks::default(), run });
-        let lifetime = self.now.entry(identity).or_insert_with(new);
+        let new = || Box::new(Lifetime { state: new(), values: Monotone::default(), run });
+        let lifetime = self.current.entry(id).or_insert_with(new);
         if lifetime.run != run {
-            if lifetime.marks.contradict(marks) {
+            if lifetime.values.contradict(values) {
                 let mut before = std::mem::replace(lifetime, new());
-                end(&mut before.kept);
-                self.ended.push((identity, before));
+                end(&mut before.state);
+                self.ended.push((id, before));
             }
             lifetime.run = run;
         }
-        lifetime.marks.see(marks);
-        &mut lifetime.kept
+        lifetime.values.update(values);
+        &mut lifetime.state
     }
 
-    /// The connection of that name, if it is there.
-    pub fn get_mut(&mut self, identity: &Identity) -> Option<&mut C> {
-        self.now.get_mut(identity).map(|lifetime| &mut lifetime.kept)
+    /// Returns the state of a connection, if it is known.
+    pub fn get_mut(&mut self, id: &ConnectionId) -> Option<&mut C> {
+        self.current.get_mut(id).map(|lifetime| &mut lifetime.state)
     }
 
-    /// The connections that have not ended.
+    /// Returns the states of the connections that have not ended.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut C> {
-        self.now.values_mut().map(|lifetime| &mut lifetime.kept)
+        self.current.values_mut().map(|lifetime| &mut lifetime.state)
     }
 
-    /// All connections, in any order; two of one name are of before and after a
-    /// reboot.
-    pub fn into_all(self) -> impl Iterator<Item = (Identity, C)> {
-        self.now.into_iter().chain(self.ended).map(|(identity, lifetime)| (identity, lifetime.kept))
+    /// Returns all connections, in any order.  An ID occurs again after a reboot.
+    pub fn into_all(self) -> impl Iterator<Item = (ConnectionId, C)> {
+        self.current.into_iter().chain(self.ended).map(|(id, lifetime)| (id, lifetime.state))
     }
 }
 
@@ -168,51 +170,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_total_that_is_less_is_of_another_connection() {
+    fn a_total_that_decreased_belongs_to_another_connection() {
         let mut before = Record::new();
         before.set(key::acked_bytes, 1000);
         before.set(key::rexmit_packs, 3);
         let is_another = |before: &Record, change: &dyn Fn(&mut Record)| {
             let mut after = before.clone();
             change(&mut after);
-            Marks::of(before).contradict(&Marks::of(&after))
+            Monotone::of(before).contradict(&Monotone::of(&after))
         };
         assert!(!is_another(&before, &|_| ()));
         assert!(!is_another(&before, &|record| record.set(key::acked_bytes, 999)), "a FIN is in flight");
         assert!(is_another(&before, &|record| record.set(key::acked_bytes, 900)));
         assert!(is_another(&before, &|record| record.set(key::rexmit_packs, 2)));
-        assert!(!is_another(&before, &Record::clear), "what is absent says nothing");
+        assert!(!is_another(&before, &Record::clear), "absent values do not contradict");
         before.set(key::iss, 1234);
         assert!(is_another(&before, &|record| record.set(key::iss, 1235)));
         assert!(!is_another(&before, &|record| record.set(key::iss, 0)));
     }
 
     #[test]
-    fn what_was_known_stays_known() {
+    fn absent_values_are_kept() {
         let mut record = Record::new();
         record.set(key::rexmit_packs, 3);
         record.set(key::iss, 7);
-        let mut marks = Marks::of(&record);
-        marks.see(&Marks::default());
+        let mut values = Monotone::of(&record);
+        values.update(&Monotone::default());
         record.set(key::rexmit_packs, 2);
-        assert!(marks.contradict(&Marks::of(&record)));
+        assert!(values.contradict(&Monotone::of(&record)));
     }
 
     #[test]
     fn one_contradiction_ends_all_connections_of_another_boot() {
-        let of = |gencnt| Identity { gencnt: Some(gencnt), ..Identity::default() };
-        let total = |packs| Marks { rexmit_packs: Some(packs), ..Marks::default() };
+        let of = |gencnt| ConnectionId { gencnt: Some(gencnt), ..ConnectionId::default() };
+        let total = |packs| Monotone { rexmit_packs: Some(packs), ..Monotone::default() };
         let after = |boot, packs| {
             let mut lifetimes = Lifetimes::default();
             for gencnt in [1, 2] {
-                *lifetimes.see(of(gencnt), &total(10), || 0, |_| ()) += 1;
+                *lifetimes.record(of(gencnt), &total(10), || 0, |_| ()) += 1;
             }
             let mut ended = 0;
-            lifetimes.begin(boot, std::iter::once((of(1), total(packs))), |_| ended += 1);
-            *lifetimes.see(of(1), &total(packs), || 0, |_| ()) += 1;
-            let mut kept: Vec<_> = lifetimes.into_all().map(|(_, kept)| kept).collect();
-            kept.sort_unstable();
-            (ended, kept)
+            lifetimes.start_snapshot(boot, std::iter::once((of(1), total(packs))), |_| ended += 1);
+            *lifetimes.record(of(1), &total(packs), || 0, |_| ()) += 1;
+            let mut states: Vec<_> = lifetimes.into_all().map(|(_, state)| state).collect();
+            states.sort_unstable();
+            (ended, states)
         };
         assert_eq!(after(Boot::Same, 11), (0, vec![1, 2]));
         assert_eq!(after(Boot::Unsure, 11), (0, vec![1, 2]));

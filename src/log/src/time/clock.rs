@@ -1,64 +1,67 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The time that passed in a log: by its monotonic clock where it has one,
-//! otherwise by the clock of the day as far as the logger's ticks agree with it.
-//! It only moves forward, also where the clock of the day was set.
+//! The time that passed in a log: by its monotonic clock if it has one, otherwise
+//! by the time of day as far as the logger's ticks agree with it.  It never moves
+//! backwards, even if the clock was set.
 
 use tcpstats::Header;
 use tcpstats::frame::flag;
-use tcpstats::note::NoteText;
 
-use crate::output::seconds;
+use super::seconds;
+use crate::note::{LogNote, Note};
 
-/// How much the clocks may differ over a time, for what the system slews them.
+/// Returns how far the clocks may diverge over a time because the system slews
+/// them.
+#[must_use]
 pub fn slewed_ns(ns: u64) -> u64 {
     20_000_000 + ns / 1000
 }
 
-/// How far apart snapshots may be without a tick that was missed: one may come
-/// late.
+/// Returns how far apart snapshots may be without a missed tick, because one may
+/// be late.
+#[must_use]
 pub fn late_ns(interval_ns: u64, due_ns: u64) -> u64 {
     interval_ns.saturating_add(1_000_000_000).saturating_add(slewed_ns(due_ns))
 }
 
-/// The time between two ticks, as the note of a log's start has it; `None` if the
-/// log is of frames that were taken before, at another interval.
-fn interval_ns(note: &NoteText<'_>) -> Option<u64> {
-    let is_live = note.text("source").is_none_or(|source| source == "sock_diag" || source.starts_with("/dev/"));
-    note.number("interval_us").filter(|_| is_live).map(|us| us.saturating_mul(1000))
+/// Returns the time between two ticks, or `None` if the log contains frames that
+/// were recorded earlier, at another interval.
+fn interval_ns(log: &LogNote<'_>) -> Option<u64> {
+    log.interval_us.filter(|_| log.is_live()).map(|us| us.saturating_mul(1000))
 }
 
-/// A log's time while it is read.
+/// The time that passed in a log while it is read.
 #[derive(Debug, Default)]
 pub struct Clock {
-    /// The last snapshot, and the time that had passed.
+    /// The last snapshot, and the time that had passed by then.
     last: Option<(Header, u64)>,
-    /// The first one: times of several hosts are since then.
+    /// The time of day of the first snapshot, to which logs of several hosts are
+    /// relative.
     first_ns: Option<u64>,
     host: Option<String>,
     boot: Option<String>,
     interval_ns: Option<u64>,
-    /// How much later than its tick the last snapshot was.
+    /// The delay of the last snapshot after its tick.
     late_ns: u64,
-    /// Between the last two snapshots.
+    /// The time between the last two snapshots.
     usual_ns: Option<u64>,
     is_rotated: bool,
-    /// Whether there was nothing to count ticks by since the last snapshot.
+    /// Why ticks cannot be counted since the last snapshot, if they cannot.
     interruption: Option<Interruption>,
     is_other_host: bool,
     steps: Steps,
 }
 
-/// Why there are no ticks to count.
+/// Why ticks cannot be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Interruption {
-    /// The kernel has run all the time, and its monotonic clock with it.
+    /// The kernel kept running, and so did its monotonic clock.
     SameBoot,
-    /// The host may have been booted again.
+    /// The host may have been rebooted.
     Unknown,
 }
 
-/// What is known of the steps of a log's clock.
+/// The steps of the clock in a log.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Steps {
     first: Option<Step>,
@@ -70,40 +73,40 @@ struct Step {
     is_back: bool,
     by_ns: u64,
     between: (u64, u64),
-    /// When it was, by the clock before it.
+    /// The time of day before the step.
     at_ns: u64,
 }
 
 impl Clock {
-    /// Takes a note.
-    pub fn note(&mut self, note: &NoteText<'_>) {
-        match note.name {
-            "log" => {
-                self.interval_ns = interval_ns(note);
-                let host = note.text("host").map(str::to_owned);
+    /// Processes a note.
+    pub fn note(&mut self, note: &Note<'_>) {
+        match note {
+            Note::Log(log) => {
+                self.interval_ns = interval_ns(log);
+                let host = log.host.map(str::to_owned);
                 self.is_other_host |= self.host.is_some() && host.is_some() && self.host != host;
                 self.host = host.or(self.host.take());
-                let boot = note.value("boot").map(str::to_owned);
+                let boot = log.boot.map(str::to_owned);
                 let is_same_boot = boot.is_some() && self.boot == boot;
                 self.boot = boot.or(self.boot.take());
                 if !std::mem::take(&mut self.is_rotated) {
                     self.interruption = Some(if is_same_boot { Interruption::SameBoot } else { Interruption::Unknown });
                 }
             }
-            "rotated" => self.is_rotated = true,
-            // The logger has run on.
-            "source_lost" => _ = self.interruption.get_or_insert(Interruption::SameBoot),
+            Note::Rotated(_) => self.is_rotated = true,
+            // The logger kept running.
+            Note::SourceLost { .. } => _ = self.interruption.get_or_insert(Interruption::SameBoot),
             _ => (),
         }
     }
 
-    /// Takes the next snapshot; returns the time that has passed when it begins,
-    /// in nanoseconds.
+    /// Processes the next snapshot and returns the time that had passed when it
+    /// started, in nanoseconds.
     pub fn snapshot(&mut self, header: &Header) -> u64 {
         let interruption = self.interruption.take();
         let mut header = *header;
         if let (true, Some((last, _))) = (header.flags & flag::UNFINISHED != 0, self.last) {
-            // Its closing line would have counted the ticks.
+            // Its closing line, which counts missed ticks, is missing.
             header.missed_ticks = last.missed_ticks;
         }
         let now_ns = match self.last {
@@ -117,8 +120,9 @@ impl Clock {
         now_ns
     }
 
-    /// The time that has passed at that time of the day, around the last
+    /// Returns the time that had passed at a time of day close to the last
     /// snapshot.
+    #[must_use]
     pub fn at(&self, wall_ns: u64) -> u64 {
         let (header, now_ns) = self.last.unwrap_or_default();
         match wall_ns.checked_sub(header.wall_ns) {
@@ -127,12 +131,13 @@ impl Clock {
         }
     }
 
-    /// The steps so far.
+    /// Returns the steps so far.
+    #[must_use]
     pub fn steps(&self) -> Steps {
         self.steps
     }
 
-    /// How long it was from one snapshot to the next.
+    /// Returns the time between two snapshots.
     fn passed(&mut self, last: &Header, header: &Header, interruption: Option<Interruption>) -> u64 {
         let is_interrupted = interruption.is_some();
         let by_wall = header.wall_ns.checked_sub(last.wall_ns);
@@ -141,14 +146,14 @@ impl Clock {
         let ticks = ticks.map(|ticks| ticks.saturating_add(header.missed_ticks.saturating_sub(last.missed_ticks)));
         let due = ticks.and_then(|ticks| Some(self.interval_ns.or(self.usual_ns)?.saturating_mul(ticks)));
         let (passed_ns, allowed_ns) = match (by_mono, by_wall, due) {
-            // After a reboot the monotonic clock begins again, and may have gone as far.
+            // After a reboot the monotonic clock starts again and may exceed its last value.
             (Some(mono), ..) if interruption != Some(Interruption::Unknown) => (mono, slewed_ns(mono)),
             (Some(mono), None, _) => (mono, 0),
             (_, Some(wall), _) if is_interrupted => {
                 self.late_ns = 0;
                 return wall;
             }
-            // The ticks of a log say how long it was.
+            // Without a monotonic clock the ticks measure the time.
             (_, _, Some(due)) if self.interval_ns.is_some() => {
                 let interval_ns = due / ticks.unwrap_or(1).max(1);
                 (by_wall.and_then(|wall| self.in_time(wall, due, interval_ns)).unwrap_or(due), 0)
@@ -172,8 +177,8 @@ impl Clock {
 }
 
 impl Clock {
-    /// The time by the clock of the day, if the ticks allow it: a snapshot may be
-    /// late, but then the next one is not later, and none is early.
+    /// Returns the time by the time of day, if the ticks allow it: a snapshot may
+    /// be late, but the next one is not delayed further, and none is early.
     fn in_time(&mut self, wall_ns: u64, due_ns: u64, interval_ns: u64) -> Option<u64> {
         let late_max = late_ns(interval_ns, due_ns);
         let early_max = slewed_ns(due_ns).saturating_add(interval_ns / 4);
@@ -192,7 +197,8 @@ impl Steps {
         self.count += 1;
     }
 
-    /// The message, if there are steps.
+    /// Returns a message about the steps, if there are any.
+    #[must_use]
     pub fn message(&self) -> Option<String> {
         let Step { is_back, by_ns, between, at_ns } = self.first?;
         let direction = if is_back { "back" } else { "forward" };
@@ -202,12 +208,12 @@ impl Steps {
             count => format!(", and {} more times", count - 1),
         };
         let by = seconds(by_ns);
-        let place = match between {
-            // The format of siftr(4) numbers no snapshots.
+        let position = match between {
+            // Snapshots in the format of siftr(4) have no numbers.
             (0, 0) => format!("at {}", seconds(at_ns)),
             (before, after) => format!("between snapshots {before} and {after}"),
         };
-        Some(format!("the clock stepped {direction} by {by} s {place}{more}"))
+        Some(format!("the clock stepped {direction} by {by} s {position}{more}"))
     }
 }
 
@@ -224,12 +230,12 @@ mod tests {
 
     fn clock() -> Clock {
         let mut clock = Clock::default();
-        clock.note(&NoteText::read("log host=\"h\" interval_us=1000000").unwrap());
+        clock.note(&Note::read("log host=\"h\" interval_us=1000000").unwrap());
         clock
     }
 
     #[test]
-    fn the_monotonic_clock_decides_where_there_is_one() {
+    fn the_monotonic_clock_takes_precedence() {
         let mut clock = clock();
         let times = [(7200, 50 * S), (7201, 51 * S), (3602, 52 * S), (3603, 53 * S)];
         let mut passed = Vec::new();
@@ -241,13 +247,13 @@ mod tests {
     }
 
     #[test]
-    fn without_it_the_ticks_do() {
+    fn without_a_monotonic_clock_ticks_measure_the_time() {
         let mut clock = clock();
         assert_eq!(clock.snapshot(&header(1, 7200, 0)), 0);
         assert_eq!(clock.snapshot(&header(2, 3601, 0)), S, "back");
         assert_eq!(clock.snapshot(&header(3, 90_000, 0)), 2 * S, "forward");
         let stalled = Header { missed_ticks: 100, ..header(4, 90_101, 0) };
-        assert_eq!(clock.snapshot(&stalled), 103 * S, "a logger that was stopped is not a step");
+        assert_eq!(clock.snapshot(&stalled), 103 * S, "stopping the logger is not a step of the clock");
         assert_eq!(clock.snapshot(&header(5, 90_102, 0)), 104 * S);
         assert_eq!(clock.steps().count, 2);
         let late = Header { wall_ns: START + 90_103 * S + S / 2, ..header(6, 0, 0) };
@@ -267,32 +273,32 @@ mod tests {
     }
 
     #[test]
-    fn between_runs_the_clock_of_the_day_is_all_there_is() {
+    fn between_runs_the_time_of_day_is_used() {
         let mut clock = clock();
         clock.snapshot(&header(9, 10, 0));
-        clock.note(&NoteText::read("log host=\"h\" interval_us=1000000").unwrap());
+        clock.note(&Note::read("log host=\"h\" interval_us=1000000").unwrap());
         assert_eq!(clock.snapshot(&header(1, 500, 0)), 490 * S);
         assert!(clock.steps().message().is_none());
-        clock.note(&NoteText::read("log host=\"other\" interval_us=1000000").unwrap());
-        assert_eq!(clock.snapshot(&header(1, 12, 0)), 2 * S, "another host's log of the same time");
+        clock.note(&Note::read("log host=\"other\" interval_us=1000000").unwrap());
+        assert_eq!(clock.snapshot(&header(1, 12, 0)), 2 * S, "a log of another host of the same time");
     }
 
     #[test]
-    fn between_runs_of_one_boot_the_monotonic_clock_decides() {
+    fn between_runs_of_one_boot_the_monotonic_clock_is_used() {
         let passed = |boots: [&str; 2]| {
             let mut clock = Clock::default();
             for (boot, (wall_s, mono_s)) in boots.into_iter().zip([(7200, 50), (3700, 150)]) {
-                clock.note(&NoteText::read(&format!("log host=\"h\" interval_us=1000000 boot=\"{boot}\"")).unwrap());
+                clock.note(&Note::read(&format!("log host=\"h\" interval_us=1000000 boot=\"{boot}\"")).unwrap());
                 clock.snapshot(&header(1, wall_s, mono_s * S));
             }
             clock.snapshot(&header(2, 3701, 151 * S)) / S
         };
         assert_eq!(passed(["a", "a"]), 101);
         let mut clock = clock();
-        clock.note(&NoteText::read("log host=\"h\" boot=\"a\"").unwrap());
+        clock.note(&Note::read("log host=\"h\" boot=\"a\"").unwrap());
         clock.snapshot(&header(1, 7200, 50 * S));
-        clock.note(&NoteText::read("log host=\"h\" boot=\"b\"").unwrap());
-        assert_eq!(clock.snapshot(&header(1, 7500, 60 * S)), 300 * S, "it began again, and went farther");
+        clock.note(&Note::read("log host=\"h\" boot=\"b\"").unwrap());
+        assert_eq!(clock.snapshot(&header(1, 7500, 60 * S)), 300 * S, "it started again and exceeded its last value");
         assert!(clock.steps().message().is_none());
     }
 }
