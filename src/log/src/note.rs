@@ -7,6 +7,8 @@ use tcpstats::{Columns, FIELDS, Field, FieldSet, Header, Record};
 
 use crate::connection_id::ConnectionId;
 
+pub use name::{ROTATED, SIFTR_DISABLE, SIFTR_ENABLE};
+
 /// The names of the notes.
 mod name {
     pub const LOG: &str = "log";

@@ -21,7 +21,7 @@ const SHOWN_MAX: u64 = 20;
 
 /// Reads the log to its end and reports what is wrong with it.
 pub fn run(asked: &cli::Check) -> Result<ExitCode, Sentence> {
-    let mut log = Log::open_all(&asked.logs)?;
+    let mut log = Log::open_all(&asked.logs).map_err(|error| tcpstats_source::report(&error))?;
     let mut check = Check::default();
     let mut report = Report::new(asked)?;
     report.misfits(&mut log)?;
@@ -33,7 +33,7 @@ pub fn run(asked: &cli::Check) -> Result<ExitCode, Sentence> {
             Ok(Some(())) if check.problems.is_empty() => continue,
             Ok(Some(())) => {}
             Ok(None) => check.end(report.found == 0),
-            Err(sentence) => report.problem(&log, &sentence)?,
+            Err(error) => report.problem(&log, &tcpstats_source::report(&error))?,
         }
         let place = log.place();
         for problem in check.problems.drain(..) {
@@ -171,12 +171,10 @@ impl Check {
                 }
                 self.snapshot(*header);
             }
-            Item::Note(text) => {
-                if let Ok(note) = Note::read(text) {
-                    let moment = self.timeline.note(&note, None);
-                    self.passed(moment);
-                    self.note(&note);
-                }
+            Item::Note(note) => {
+                let moment = self.timeline.note(&note.note, None);
+                self.passed(moment);
+                self.note(&note.note);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use tcpstats::{Filter, Record, State, key};
-use tcpstats_log::{ByteCounter, ConnectionId, Entry, Lifetimes, Moment, Monotone, Note, Timeline};
+use tcpstats_log::{ByteCounter, ConnectionId, Entry, Lifetimes, Moment, Monotone, Timeline};
 use tcpstats_source::Sentence;
 
 use super::reading::{Again, Damage, Reading};
@@ -130,9 +130,8 @@ impl Choosing {
             Item::Snapshot(ref header) => {
                 self.timeline.snapshot(header).into_iter().flatten().for_each(|moment| self.moment(file, moment));
             }
-            Item::Note(text) => {
-                let moment = Note::read(text).ok().and_then(|note| self.timeline.note(&note, columns));
-                if let Some(moment) = moment {
+            Item::Note(ref note) => {
+                if let Some(moment) = self.timeline.note(&note.note, columns) {
                     self.moment(file, moment);
                 }
             }

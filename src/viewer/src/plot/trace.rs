@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use tcpstats::frame::flag;
 use tcpstats::text::Text;
 use tcpstats::{Field, Header, Record, key};
-use tcpstats_log::{Boot, ByteCounter, ConnectionId, Moment, Note, Timeline};
+use tcpstats_log::{Boot, ByteCounter, ConnectionId, Moment, Timeline};
 use tcpstats_source::Sentence;
 
 use super::bins::Bins;
@@ -234,9 +234,8 @@ impl Drawing<'_> {
             Item::Snapshot(ref header) => {
                 self.timeline.snapshot(header).into_iter().flatten().for_each(|moment| self.moment(file, moment));
             }
-            Item::Note(text) => {
-                let moment = Note::read(text).ok().and_then(|note| self.timeline.note(&note, columns));
-                if let Some(moment) = moment {
+            Item::Note(ref note) => {
+                if let Some(moment) = self.timeline.note(&note.note, columns) {
                     self.moment(file, moment);
                 }
             }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use tcpstats::frame::flag;
 use tcpstats::{Columns, Filter, Record};
 use tcpstats_log::{ConnectionId, Entry, Lifetimes, Moment, Note, Timeline};
-use tcpstats_source::Sentence;
+use tcpstats_source::{Sentence, report};
 
 use self::connection::{Connection, Place, is_live};
 use self::sample::Sample;
@@ -29,7 +29,7 @@ const FIELDS: &str = "gencnt,vnet,zone,age,iss,irs,inode,laddr,lport,faddr,fport
 pub fn run(asked: &cli::Summary) -> Result<ExitCode, Sentence> {
     let filter = asked.filter.as_deref().map(tcpstats_source::parse_filter).transpose();
     let filter = filter.map_err(|error| error.to_string())?;
-    let mut log = Log::open_all(&asked.logs)?.warning();
+    let mut log = Log::open_all(&asked.logs).map_err(|error| report(&error))?.warning();
     if filter.is_none() {
         log = log.only(&Columns::named(FIELDS).map_err(|error| error.to_string())?);
     }
@@ -62,7 +62,7 @@ struct Seen {
 
 impl Seen {
     fn read(&mut self, log: &mut Log, filter: Option<&Filter>) -> Result<(), Sentence> {
-        while let Some((item, columns)) = log.next_with_columns()? {
+        while let Some((item, columns)) = log.next_with_columns().map_err(|error| report(&error))? {
             match item {
                 Item::Record { time_ns, snapshot, record } => {
                     if let Some(moment) = self.timeline.record(snapshot, time_ns) {
@@ -75,11 +75,7 @@ impl Seen {
                     self.place.snapshots += 1;
                     self.place.changes_only |= header.flags & flag::CHANGED_ONLY != 0;
                 }
-                Item::Note(text) => {
-                    if let Ok(note) = Note::read(text) {
-                        self.note(&note, columns.text.as_ref());
-                    }
-                }
+                Item::Note(note) => self.note(&note.note, columns.text.as_ref()),
             }
         }
         Ok(())

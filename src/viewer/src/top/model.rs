@@ -338,11 +338,10 @@ impl Model {
 pub mod tests {
     use proptest::prelude::*;
     use tcpstats::{Record, ipv4};
-    use tcpstats_log::Boot;
+    use tcpstats_log::{Boot, Snapshot};
 
     use super::super::tracker::Tracker;
     use super::*;
-    use crate::live::Snapshot;
 
     /// A snapshot of so many connections, the one that sends most last.
     pub fn snapshot(second: u64, count: u16) -> Snapshot {

@@ -7,9 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tcpstats::{Header, Record, key};
-use tcpstats_log::{Boot, ByteCounter, ConnectionId, Monotone};
+use tcpstats_log::{Boot, ByteCounter, ConnectionId, Monotone, Snapshot};
 
-use crate::live::Snapshot;
 use crate::units::NO_THRESHOLD;
 
 /// Points that are kept of a connection where memory allows.

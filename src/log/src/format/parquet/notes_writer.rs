@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The notes of a log in a Parquet file: between its row groups, where no
-//! reader of the rows looks, and compressed.  See [`crate::log::parquet`].
+//! Writing of the notes into a Parquet file: compressed, between its row groups.
 
 use std::fmt::Write;
 use std::io::Write as _;
@@ -9,34 +8,32 @@ use std::io::Write as _;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
-use tcpstats::note::NoteText;
 
-use super::super::Output;
-use crate::log::parquet::{CHUNK, CHUNKS_KEY, MAGIC, NOTES_KEY, OMITTED_KEY};
+use super::layout::{CHUNK, CHUNKS_KEY, MAGIC, NOTES_KEY, OMITTED_KEY};
+use crate::note::Note;
 
-/// The most bytes of notes that the metadata repeats in plain text.
+/// Maximum length of the notes that the metadata repeats in plain text.
 const PLAIN_MAX: usize = 64 * 1024;
 
-/// Notes that are not written yet, and where the written ones are.
+/// Notes that were not written yet, and the positions of the others.
 #[derive(Default)]
 pub struct Notes {
     text: String,
-    /// `offset:length` of each chunk in the file, with spaces between.
+    /// `offset:length` of each chunk in the file, separated by spaces.
     chunks: String,
-    /// What queries look for, for programs that read the metadata only.
+    /// The notes for programs that read only the metadata.
     plain: String,
     omitted: u64,
 }
 
 impl Notes {
-    /// Adds a note that follows so many records.
-    pub fn add(&mut self, records: u64, note: &str) {
+    /// Adds a note that follows this many records.
+    pub fn add(&mut self, records: u64, note: &Note<'_>, text: &str) {
         let start = self.text.len();
-        // A string takes all that is written.
-        let _ = writeln!(self.text, "{records} {note}");
-        let name = NoteText::read(note).map_or("", |note| note.name);
-        // There is one for every snapshot or connection.
-        if matches!(name, "snapshot" | "open" | "close") {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.text, "{records} {text}");
+        // There is one for each snapshot or connection.
+        if matches!(note, Note::Snapshot(_) | Note::Open(_) | Note::Close(_)) {
             return;
         }
         let line = &self.text[start..];
@@ -47,13 +44,13 @@ impl Notes {
         }
     }
 
-    /// Whether as many wait as are compressed at once.
+    /// Returns whether a chunk is full.
     pub fn is_full(&self) -> bool {
         self.text.len() >= CHUNK
     }
 
-    /// Writes what waits.
-    pub fn write(&mut self, file: &mut SerializedFileWriter<Output>) -> Result<(), ParquetError> {
+    /// Writes the notes that were not written yet.
+    pub fn write<W: std::io::Write + Send>(&mut self, file: &mut SerializedFileWriter<W>) -> Result<(), ParquetError> {
         if self.text.is_empty() {
             return Ok(());
         }
@@ -68,7 +65,7 @@ impl Notes {
         Ok(file.write_all(&chunk)?)
     }
 
-    /// What the file's metadata has of them, once all are written.
+    /// Returns the metadata about the notes, once all are written.
     pub fn metadata(self) -> impl Iterator<Item = KeyValue> {
         let omitted = if self.omitted == 0 { String::new() } else { self.omitted.to_string() };
         let pairs = [(CHUNKS_KEY, self.chunks), (NOTES_KEY, self.plain), (OMITTED_KEY, omitted)];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The order of several logs: by what is in them, not by their names.
+//! The order of several logs, which depends on their contents and not on their
+//! names.
 
 use std::collections::HashMap;
 use std::fs::{File, metadata};
@@ -9,16 +10,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
-use tcpstats::note::NoteText;
-use tcpstats_source::Sentence;
 
-use super::{Item, Log, name};
+use super::{Finding, FindingKind, Log, OpenOptions};
+use crate::error::Error;
+use crate::input::name;
+use crate::item::Item;
+use crate::note::{Note, ROTATED};
 
-/// How a log begins.
+/// The start of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Start {
     host: Option<String>,
-    /// When its first record or snapshot was, in nanoseconds since the UNIX
+    /// The time of its first record or snapshot, in nanoseconds since the UNIX
     /// epoch.
     time_ns: u64,
     /// The number of its first snapshot; 0 if it has none.
@@ -27,26 +30,43 @@ struct Start {
 
 /// Logs in the order in which they are read.
 pub struct Ordered {
-    /// The oldest first; those of a host are together.
+    /// The oldest first; logs of a host are adjacent.
     pub logs: Vec<PathBuf>,
-    /// What was left out, and why.
-    pub findings: Vec<Sentence>,
+    /// Logs that are not read, and why.
+    pub findings: Vec<Finding>,
 }
 
-/// Puts logs into the order of their content: each host's by time, the host
-/// first that begins first.  What cannot be read twice, such as a pipe, stays in
-/// its place, as does a log without a time.
+impl Log {
+    /// Opens logs that are read in sequence, such as rotated ones, in the order of
+    /// their contents.
+    ///
+    /// # Errors
+    /// Returns an error if a log cannot be opened or is not a log.
+    pub fn open_all(paths: &[PathBuf], options: OpenOptions) -> Result<Self, Error> {
+        let ordered = in_order(paths)?;
+        let (first, following) = ordered.logs.split_first().ok_or(Error::NoLog)?;
+        let mut log = Self::open(first, options)?;
+        ordered.findings.into_iter().for_each(&mut log.options.on_finding);
+        following.iter().rev().try_for_each(|path| log.add_file(path))?;
+        log.is_several = !following.is_empty();
+        Ok(log)
+    }
+}
+
+/// Orders logs by their contents: the logs of each host by time, and the hosts
+/// by the time of their first log.  A log that cannot be read twice, such as a
+/// pipe, or that has no time, keeps its position.
 ///
 /// # Errors
-/// A message that names a log and says why it cannot be read.
-pub fn in_order(logs: &[PathBuf]) -> Result<Ordered, Sentence> {
+/// Returns an error if a log cannot be read.
+pub fn in_order(logs: &[PathBuf]) -> Result<Ordered, Error> {
     let (mut logs, findings) = without_repeated(logs);
     if logs.len() < 2 {
         return Ok(Ordered { logs, findings });
     }
     let starts = logs.iter().map(|path| start(path)).collect::<Result<Vec<_>, _>>()?;
-    let places: Vec<_> = (0..logs.len()).filter(|at| starts[*at].is_some()).collect();
-    let mut known: Vec<_> = places.iter().filter_map(|at| Some((starts[*at].clone()?, logs[*at].clone()))).collect();
+    let positions: Vec<_> = (0..logs.len()).filter(|at| starts[*at].is_some()).collect();
+    let mut known: Vec<_> = positions.iter().filter_map(|at| Some((starts[*at].clone()?, logs[*at].clone()))).collect();
     let mut hosts: HashMap<Option<String>, u64> = HashMap::new();
     for (start, _) in &known {
         let first = hosts.entry(start.host.clone()).or_insert(u64::MAX);
@@ -57,40 +77,39 @@ pub fn in_order(logs: &[PathBuf]) -> Result<Ordered, Sentence> {
         by_host.then(one.time_ns.cmp(&other.time_ns))
     });
     continue_rotated(&mut known);
-    for (place, (_, path)) in places.into_iter().zip(known) {
-        logs[place] = path;
+    for (position, (_, path)) in positions.into_iter().zip(known) {
+        logs[position] = path;
     }
     Ok(Ordered { logs, findings })
 }
 
-/// Leaves out what was given twice.
-fn without_repeated(logs: &[PathBuf]) -> (Vec<PathBuf>, Vec<Sentence>) {
-    let (mut files, mut kept, mut findings) = (HashMap::new(), Vec::new(), Vec::new());
+/// Removes logs that were given twice.
+fn without_repeated(logs: &[PathBuf]) -> (Vec<PathBuf>, Vec<Finding>) {
+    let (mut files, mut distinct, mut findings) = (HashMap::new(), Vec::new(), Vec::new());
     for path in logs {
         let file = metadata(path).ok().filter(std::fs::Metadata::is_file);
         if let Some(file) = file
             && let Some(before) = files.insert((file.dev(), file.ino()), path)
         {
             let what = if before == path { "given twice".into() } else { format!("the same file as {}", name(before)) };
-            findings.push(format!("{}: {what}; reading it once", name(path)));
+            findings.push(Finding::new(FindingKind::Order, format!("{}: {what}; reading it once", name(path))));
         } else {
-            kept.push(path.clone());
+            distinct.push(path.clone());
         }
     }
-    (kept, findings)
+    (distinct, findings)
 }
 
-/// How the log at that path begins; `None` if it can be read only once, or has
-/// no time.
-fn start(path: &Path) -> Result<Option<Start>, Sentence> {
-    /// Damaged places before the first record that are passed over.
+/// Returns the start of the log at a path; `None` if it can be read only once,
+/// or has no time.
+fn start(path: &Path) -> Result<Option<Start>, Error> {
+    /// Maximum number of damaged positions before the first record.
     const DAMAGE_MAX: usize = 100;
     let is_file = path.as_os_str() != "-" && metadata(path).is_ok_and(|file| file.is_file());
     if !is_file {
         return Ok(None);
     }
-    let mut log = Log::open(path)?;
-    log.quiet();
+    let mut log = Log::open(path, OpenOptions::default())?;
     let mut start = Start::default();
     for _ in 0..DAMAGE_MAX {
         loop {
@@ -101,10 +120,10 @@ fn start(path: &Path) -> Result<Option<Start>, Sentence> {
                 Ok(Some(Item::Snapshot(header))) => {
                     return Ok(Some(Start { time_ns: header.wall_ns, snapshot: header.sequence, ..start }));
                 }
-                Ok(Some(Item::Note(text))) => {
-                    if let Some(note) = NoteText::read(text).filter(|note| note.name == "log") {
-                        start.host = note.text("host").map(str::to_owned);
-                        start.time_ns = note.seconds("time").unwrap_or_default();
+                Ok(Some(Item::Note(note))) => {
+                    if let Note::Log(log) = note.note {
+                        start.host = log.host.map(str::to_owned);
+                        start.time_ns = log.time_ns.unwrap_or_default();
                     }
                 }
                 Ok(None) => return Ok((start.time_ns > 0).then_some(start)),
@@ -115,15 +134,15 @@ fn start(path: &Path) -> Result<Option<Start>, Sentence> {
     Ok((start.time_ns > 0).then_some(start))
 }
 
-/// Puts a log after the one that was rotated just before its first snapshot,
-/// also where the clock was set back between the two.
+/// Moves a log after the one that was rotated immediately before its first
+/// snapshot, even if the clock was set back between the two.
 fn continue_rotated(logs: &mut Vec<(Start, PathBuf)>) {
     for number in 0..logs.len() {
         let (start, path) = &logs[number];
         let Some(last) = last_of_rotated(path) else { continue };
         let host = start.host.clone();
         let is_next = |(other, _): &&(Start, PathBuf)| other.host == host && other.snapshot == last + 1;
-        // Where there are two, the clock has to decide.
+        // If two logs match, their times decide.
         let mut next = logs.iter().enumerate().filter(|(_, other)| is_next(other));
         if let (Some((at, _)), None) = (next.next(), next.next())
             && at < number
@@ -135,18 +154,18 @@ fn continue_rotated(logs: &mut Vec<(Start, PathBuf)>) {
     }
 }
 
-/// The number of the last snapshot in a log that was rotated; `None` if it was
-/// not, or is compressed.
+/// Returns the number of the last snapshot in a log that was rotated; `None` if
+/// it was not, or is compressed.
 fn last_of_rotated(path: &Path) -> Option<u64> {
-    /// Room for the closing lines.
+    /// Sufficient for the closing lines.
     const TAIL: u64 = 4096;
     let mut file = File::open(path).ok()?;
     let len = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(len.saturating_sub(TAIL))).ok()?;
     let mut tail = Vec::new();
     file.take(TAIL).read_to_end(&mut tail).ok()?;
-    let starts = [&b"rotated time="[..], b"\"note\":\"rotated\""];
-    let note = &tail[starts.iter().find_map(|start| memmem::rfind(&tail, start))?..];
+    let starts = [format!("{ROTATED} time="), format!("\"note\":\"{ROTATED}\"")];
+    let note = &tail[starts.iter().find_map(|start| memmem::rfind(&tail, start.as_bytes()))?..];
     let digits = [&b" snapshots="[..], b"\"snapshots\":"];
     let number = digits.iter().find_map(|key| Some(&note[memmem::find(note, key)? + key.len()..]))?;
     let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Compressed logs: whatever newsyslog(8) writes, and what others write in the
-//! same formats, in several parts, with padding or with skippable frames.
+//! Compressed logs: in the formats of newsyslog(8), also as other programs write
+//! them, in several parts, with padding or with skippable frames.
 
-use super::input::Input;
+use super::Input;
+use crate::error::Problem;
 
-/// Bytes that tell whether and how a log is compressed.
+/// Number of bytes that show whether and how a log is compressed.
 pub const MAGIC_LEN: usize = 6;
 
-/// How a log is compressed.
+/// The compression of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     Gzip,
@@ -18,33 +19,34 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// What those first bytes say; `None` if it is not compressed.
+    /// Returns the compression of a file that starts with these bytes; `None` if it
+    /// is not compressed.
     pub fn of(first: &[u8]) -> Option<Self> {
         match first {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             [b'B', b'Z', b'h', ..] => Some(Self::Bzip2),
-            // A frame, or one that is skippable, as pzstd(1) puts before every frame.
+            // A frame, or a skippable frame, which pzstd(1) writes before every frame.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
             _ => None,
         }
     }
 
-    /// The bytes decompressed.
+    /// Returns the input decompressed.
     ///
     /// # Errors
-    /// That they cannot be.
+    /// Returns an error if there is no memory for it.
     #[cfg(feature = "compressed")]
-    pub fn decompress(self, input: Input) -> Result<Input, String> {
+    pub fn decompress(self, input: Input) -> Result<Input, Problem> {
         use std::io::BufReader;
 
         let (name, reader): (_, Input) = match self {
             Self::Gzip => ("gzip", Box::new(parts::Parts::<parts::Gzip>::new(BufReader::new(input)))),
             Self::Bzip2 => ("bzip2", Box::new(parts::Parts::<parts::Bzip2>::new(BufReader::new(input)))),
             Self::Zstd => {
-                let mut decoder = zstd::Decoder::new(input).map_err(|error| super::said(&error))?;
-                // What zstd --long=31 writes; only frames that need it take the memory.
-                decoder.window_log_max(31).map_err(|error| super::said(&error))?;
+                let mut decoder = zstd::Decoder::new(input).map_err(Problem::Read)?;
+                // zstd --long=31 writes this; only frames that need the memory use it.
+                decoder.window_log_max(31).map_err(Problem::Read)?;
                 ("zstd", Box::new(decoder))
             }
             Self::Xz => ("xz", Box::new(lzma_rust2::XzReader::new(BufReader::new(input), true))),
@@ -52,21 +54,19 @@ impl Compression {
         Ok(Box::new(parts::Named { reader, name }))
     }
 
-    /// Says that they cannot be decompressed.
+    /// Returns the error that the input cannot be decompressed.
     ///
     /// # Errors
     /// Always.
     #[cfg(not(feature = "compressed"))]
-    pub fn decompress(self, _: Input) -> Result<Input, String> {
+    pub fn decompress(self, _: Input) -> Result<Input, Problem> {
         let command = match self {
             Self::Gzip => "gzip -dc",
             Self::Bzip2 => "bzip2 -dc",
             Self::Zstd => "zstd -dc",
             Self::Xz => "xz -dc",
         };
-        Err(format!(
-            "it is compressed, and this tcpstats was built without the feature compressed; pipe it through {command}"
-        ))
+        Err(Problem::Compressed(command))
     }
 }
 
@@ -74,11 +74,22 @@ impl Compression {
 mod parts {
     use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
-    use super::super::input::Input;
+    use super::Input;
 
     type Source = BufReader<Input>;
 
-    /// A decoder whose errors say what is damaged.
+    /// Why data cannot be decompressed.
+    #[derive(Debug, thiserror::Error)]
+    enum DecompressError {
+        #[error("the {0} data is truncated")]
+        Truncated(&'static str),
+        #[error("the {0} data is damaged")]
+        Damaged(&'static str, #[source] io::Error),
+        #[error("bytes that are not {0} follow the compressed log")]
+        Trailing(&'static str),
+    }
+
+    /// A decoder whose errors name the compression.
     pub struct Named {
         pub reader: Input,
         pub name: &'static str,
@@ -87,24 +98,24 @@ mod parts {
     impl Read for Named {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             self.reader.read(buffer).map_err(|error| {
-                // The system's own errors have a number.
+                // Errors of the system have a number.
                 let name = self.name;
                 let what = match error.kind() {
                     _ if error.raw_os_error().is_some() => return error,
                     ErrorKind::Interrupted => return error,
-                    ErrorKind::UnexpectedEof => format!("the {name} data is truncated"),
-                    _ => format!("the {name} data is damaged: {error}"),
+                    ErrorKind::UnexpectedEof => DecompressError::Truncated(name),
+                    _ => DecompressError::Damaged(name, error),
                 };
                 io::Error::new(ErrorKind::InvalidData, what)
             })
         }
     }
 
-    /// A decoder of one part.
+    /// A decoder of one part of a file.
     pub trait Part: Read {
-        /// What the format is called.
+        /// The name of the format.
         const NAME: &str;
-        /// The byte that every part begins with.
+        /// The first byte of every part.
         const FIRST: u8;
         fn new(source: Source) -> Self;
         fn into_source(self) -> Source;
@@ -139,8 +150,8 @@ mod parts {
         }
     }
 
-    /// Parts one after the other, zeros between them and after the last one
-    /// ignored, as gzip(1) does with what a tape or a block device padded.
+    /// Parts in sequence.  Zeros between them and after the last one are ignored,
+    /// as by gzip(1) for padding of a tape or a block device.
     pub struct Parts<P> {
         part: Option<P>,
     }
@@ -165,7 +176,7 @@ mod parts {
         }
     }
 
-    /// The part that follows; `None` at the end.
+    /// Returns the next part; `None` at the end.
     fn next<P: Part>(mut source: Source) -> io::Result<Option<P>> {
         loop {
             let bytes = source.fill_buf()?;
@@ -178,8 +189,7 @@ mod parts {
                     return Ok(Some(P::new(source)));
                 }
                 Some(_) => {
-                    let what = format!("bytes that are not {} follow the compressed log", P::NAME);
-                    return Err(io::Error::new(ErrorKind::InvalidData, what));
+                    return Err(io::Error::new(ErrorKind::InvalidData, DecompressError::Trailing(P::NAME)));
                 }
             }
         }

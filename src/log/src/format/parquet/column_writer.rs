@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The columns of a row group while its rows are gathered.
+//! The columns of a row group while its rows are collected.
 
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
@@ -8,53 +8,53 @@ use parquet::file::writer::SerializedColumnWriter;
 use tcpstats::text::{Text, longest};
 use tcpstats::{Field, Kind, Record};
 
-/// Values whose texts are known, a power of two.
+/// Number of values whose texts are cached, a power of two.
 const KNOWN: usize = 1024;
 
-/// Bytes of the longest text of a value.
+/// Length of the longest text of a value.
 const LONGEST: usize = {
     let (options, name) = (longest(Kind::Options), longest(Kind::Name64));
     if options > name { options } else { name }
 };
 
-/// Texts that are written at once.
+/// Number of texts that are written at once.
 const BATCH: usize = 1024;
 
-/// The texts of a column, each once or not much more often.
+/// The texts of a column, most of them stored only once.
 struct Texts {
-    /// Of each value, which text it is.
+    /// The index of the text of each value.
     numbers: Vec<u32>,
     different: Vec<ByteArray>,
-    /// Where a value's bytes hash to, which text they are.
-    known: Vec<Known>,
+    /// The last value for each hash, with the index of its text.
+    cache: Vec<Cached>,
 }
 
-/// A value's bytes as a record has them, and the number of its text.
+/// The bytes of a value in a record, and the index of its text.
 #[derive(Clone)]
-struct Known {
+struct Cached {
     bytes: [u8; 64],
     number: Option<u32>,
 }
 
-impl Known {
+impl Cached {
     const NONE: Self = Self { bytes: [0; 64], number: None };
 }
 
 impl Texts {
     fn new() -> Self {
-        Self { numbers: Vec::new(), different: Vec::new(), known: vec![Known::NONE; KNOWN] }
+        Self { numbers: Vec::new(), different: Vec::new(), cache: vec![Cached::NONE; KNOWN] }
     }
 
     /// Appends a text.
     fn push(&mut self, text: &str) -> u32 {
-        // There are not so many rows in a group.
+        // A row group has fewer rows.
         let number = u32::try_from(self.different.len()).unwrap_or(u32::MAX);
         self.different.push(ByteArray::from(text));
         self.numbers.push(number);
         number
     }
 
-    /// Appends the text of a field's bytes.
+    /// Appends the text of the value of a field.
     fn push_value(&mut self, bytes: &[u8], record: &Record, field: &Field) {
         let mut padded = [0; 64];
         padded[..bytes.len()].copy_from_slice(bytes);
@@ -62,19 +62,20 @@ impl Texts {
         let words = &padded.as_chunks().0[..bytes.len().div_ceil(8)];
         let hash = words.iter().fold(0, fold) >> 32;
         let at = usize::try_from(hash).unwrap_or_default() % KNOWN;
-        match self.known[at].number {
-            Some(number) if self.known[at].bytes == padded => self.numbers.push(number),
+        match self.cache[at].number {
+            Some(number) if self.cache[at].bytes == padded => self.numbers.push(number),
             _ => {
                 let mut buffer = [0; LONGEST];
                 let mut text = Text::new(&mut buffer);
                 text.value(record, field);
                 let number = self.push(text.finish().unwrap_or_default());
-                self.known[at] = Known { bytes: padded, number: Some(number) };
+                self.cache[at] = Cached { bytes: padded, number: Some(number) };
             }
         }
     }
 
-    /// Writes them, as many at once as the nearest cache holds, and forgets them.
+    /// Writes the texts, as many at once as fit in the first-level cache, and
+    /// removes them.
     fn write(&mut self, mut to: SerializedColumnWriter<'_>, levels: &[i16]) -> Result<(), ParquetError> {
         let mut numbers = self.numbers.as_slice();
         let mut values = Vec::with_capacity(BATCH);
@@ -88,13 +89,12 @@ impl Texts {
         }
         self.numbers.clear();
         self.different.clear();
-        self.known.fill(Known::NONE);
+        self.cache.fill(Cached::NONE);
         to.close()
     }
 }
 
-/// What a column holds of a row group: a value for each row that has one, and
-/// for each row whether it has.
+/// A column of a row group: the values, and for each row whether it has one.
 #[derive(Default)]
 pub struct Column {
     values: Values,
@@ -109,7 +109,7 @@ struct Presence {
 }
 
 impl Presence {
-    /// Appends so many rows, 1 to 64 of them, the first at the lowest bit.
+    /// Appends 1 to 64 rows, the first one in the lowest bit.
     fn push(&mut self, bits: u64, rows: usize) {
         let at = self.rows % 64;
         match self.words.last_mut() {
@@ -124,7 +124,7 @@ impl Presence {
         self.rows += rows;
     }
 
-    /// Takes the rows as the levels that Parquet knows.
+    /// Removes the rows and returns them as definition levels.
     fn take(&mut self, levels: &mut Vec<i16>) {
         levels.clear();
         for word in &self.words {
@@ -152,7 +152,7 @@ impl Default for Values {
 }
 
 impl Values {
-    /// For the values of a kind.
+    /// Creates a column for values of a kind.
     fn of(kind: Kind) -> Self {
         match kind {
             Kind::U8 | Kind::U16 | Kind::U32 | Kind::Hex32 => Self::Int32(Vec::new()),
@@ -164,7 +164,7 @@ impl Values {
     }
 }
 
-/// How a kind of value stands in the schema.
+/// Returns the types of a kind of value in the schema.
 pub fn parquet_type(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::U8 => ("int32", "INTEGER(8,false)"),
@@ -178,18 +178,18 @@ pub fn parquet_type(kind: Kind) -> (&'static str, &'static str) {
 }
 
 impl Column {
-    /// For times and other numbers of 64 bits.
+    /// Creates a column for times and other 64-bit numbers.
     pub fn numbers() -> Self {
         Self::default()
     }
 
-    /// For the values of a kind.
+    /// Creates a column for values of a kind.
     pub fn of(kind: Kind) -> Self {
         Self { values: Values::of(kind), presence: Presence::default() }
     }
 
     /// Appends a number.
-    #[allow(clippy::cast_possible_wrap, reason = "the bits are an unsigned number's")]
+    #[allow(clippy::cast_possible_wrap, reason = "Parquet stores unsigned numbers in signed types")]
     pub fn number(&mut self, number: u64) {
         if let Values::Int64(values) = &mut self.values {
             values.push(number as i64);
@@ -197,8 +197,12 @@ impl Column {
         self.presence.push(1, 1);
     }
 
-    /// Appends what the records have in the field.
-    #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "the bits are an unsigned number's")]
+    /// Appends the values of a field in the records.
+    #[allow(
+        clippy::cast_possible_wrap,
+        clippy::cast_possible_truncation,
+        reason = "Parquet stores unsigned numbers in signed types"
+    )]
     pub fn values(&mut self, records: &[Record], field: &Field) {
         let mut present = 0;
         match &mut self.values {
@@ -229,7 +233,7 @@ impl Column {
         self.presence.push(present, records.len());
     }
 
-    /// Writes the rows, and forgets them.
+    /// Writes the rows and removes them.
     pub fn write(&mut self, mut to: SerializedColumnWriter<'_>, levels: &mut Vec<i16>) -> Result<(), ParquetError> {
         self.presence.take(levels);
         match &mut self.values {

@@ -1,60 +1,62 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! Lines of text, in memory that is used again.
+//! Lines of text, in memory that is reused.
 
 use std::io::{ErrorKind, Read};
 
 use memchr::memchr;
 
-use super::input::{Input, said};
+use super::Input;
+use crate::error::{Position, Problem};
 
-/// What is read at once, at least.
+/// Minimum number of bytes to read at once.
 const STEP: usize = 256 * 1024;
 
-/// The longest line that is given whole.
+/// The longest line that is returned completely.
 const LINE_MAX: usize = 1024 * 1024;
 
-/// The byte order mark of UTF-8, which some editors put before a text.
+/// The byte order mark of UTF-8, which some editors write before a text.
 pub const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A line of a text.
 #[derive(Clone, Copy)]
 pub enum Line<'a> {
-    /// Without its line break, a byte order mark before it and blanks around
-    /// it.
+    /// A line without its line break, a byte order mark before it and blanks
+    /// around it.
     Whole(&'a [u8]),
     /// The last line, without a line break: it may be truncated.
     Last(&'a [u8]),
-    /// Longer than anything but siftr's list of flows; how it begins.
+    /// The start of a line that is longer than any but siftr's list of flows.
     Long(&'a [u8]),
 }
 
-/// A text while it is read.
-pub struct Lines {
+/// Reads a text line by line.
+pub struct LineReader {
     input: Input,
     buffer: Vec<u8>,
-    /// What of the buffer has not been given yet.
+    /// The range of the buffer that was not returned yet.
     start: usize,
     end: usize,
     number: u64,
     is_over: bool,
 }
 
-impl Lines {
+impl LineReader {
+    /// Reads from an input.
     pub fn new(input: Input) -> Self {
         Self { input, buffer: Vec::new(), start: 0, end: 0, number: 0, is_over: false }
     }
 
-    /// Which line was given last.
-    pub fn place(&self) -> String {
-        format!("line {}", self.number)
+    /// Returns the position of the last line.
+    pub fn position(&self) -> Position {
+        Position::Line(self.number)
     }
 
-    /// The next line, or none at the end.
+    /// Reads the next line, or returns `None` at the end.
     ///
     /// # Errors
-    /// What the system said; the text is at its end then.
-    pub fn next(&mut self) -> Result<Option<Line<'_>>, String> {
+    /// Returns the error of the system, after which the text is at its end.
+    pub fn next(&mut self) -> Result<Option<Line<'_>>, Problem> {
         let mut searched = 0;
         let len = loop {
             let waiting = &self.buffer[self.start..self.end];
@@ -75,8 +77,8 @@ impl Lines {
         Ok(Some(Line::Whole(trimmed(&self.buffer[line]))))
     }
 
-    /// Reads more behind what waits; false at the end.
-    fn fill(&mut self) -> Result<bool, String> {
+    /// Reads more bytes into the buffer; returns `false` at the end.
+    fn fill(&mut self) -> Result<bool, Problem> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -94,13 +96,13 @@ impl Lines {
                 Err(error) => {
                     self.is_over = true;
                     self.start = self.end;
-                    return Err(format!("behind line {}: it cannot be read on: {}", self.number, said(&error)));
+                    return Err(Position::AfterLine(self.number).with(Problem::Read(error)));
                 }
             }
         }
     }
 
-    /// The last line, if it has no line break.
+    /// Returns the last line, if it has no line break.
     fn last(&mut self) -> Option<Line<'_>> {
         let line = trimmed(&self.buffer[self.start..self.end]);
         self.start = self.end;
@@ -111,15 +113,15 @@ impl Lines {
         Some(Line::Last(line))
     }
 
-    /// What is said of a line that has no end.
-    pub fn cut_off(&self) -> String {
-        format!("{}: the line is cut off; expected a line break", self.place())
+    /// Returns the problem of a last line that has no line break.
+    pub fn truncated(&self) -> Problem {
+        self.position().with(Problem::TruncatedLine)
     }
 
-    /// Gives how a long line begins, and passes over the rest of it.
-    fn long(&mut self) -> Result<Line<'_>, String> {
+    /// Returns the start of a long line, and skips the rest of it.
+    fn long(&mut self) -> Result<Line<'_>, Problem> {
         self.number += 1;
-        let kept = self.buffer[self.start..self.start + LINE_MAX].to_vec();
+        let first = self.buffer[self.start..self.start + LINE_MAX].to_vec();
         self.start = self.end;
         loop {
             match memchr(b'\n', &self.buffer[self.start..self.end]) {
@@ -130,17 +132,17 @@ impl Lines {
                 None => self.start = self.end,
             }
             if !self.fill()? {
-                return Err(self.cut_off());
+                return Err(self.truncated());
             }
         }
-        // What follows it stays where it is; the begin goes behind it.
+        // The bytes that follow the line remain in place; its start is appended to them.
         self.buffer.truncate(self.end);
-        self.buffer.extend_from_slice(&kept);
+        self.buffer.extend_from_slice(&first);
         Ok(Line::Long(&self.buffer[self.end..]))
     }
 }
 
-/// A line without what editors and transfers add: a byte order mark, the
+/// Returns a line without what editors and transfers add: a byte order mark, the
 /// carriage return of another system's line end, blanks.
 #[inline]
 fn trimmed(line: &[u8]) -> &[u8] {

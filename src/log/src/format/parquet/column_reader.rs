@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A column of a Parquet file, also as other programs write it: a number has
-//! the sign, the width and the unit that the file declares.
+//! A column of a Parquet file, also as other programs write it: numbers have the
+//! sign, the width and the unit that the file declares.
 
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -10,20 +10,20 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescriptor;
 use tcpstats::Field;
 
-/// What a column is.
+/// What a column contains.
 #[derive(Clone, Copy)]
-pub enum Meaning {
-    /// The time of a record, in units of so many nanoseconds.
+pub enum Content {
+    /// The time of a record, in units of this many nanoseconds.
     Time(u64),
-    /// The number of its snapshot.
+    /// The number of the snapshot of a record.
     Snapshot,
-    /// A note, in files in which notes are rows.
+    /// A note, in files that contain notes as rows.
     Note,
     /// A field.
     Field(&'static Field),
 }
 
-/// How the values of a column are written.
+/// Whether the values of a column are signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sign {
     Unsigned,
@@ -36,18 +36,18 @@ pub enum Value<'a> {
     Number(u64),
     /// Text.
     Text(&'a [u8]),
-    /// A number that no field and no time can have: negative, or with a fraction.
+    /// A number that no field and no time can have: negative or with a fraction.
     Other,
 }
 
-/// A column of some rows.
+/// A column of a batch of rows.
 pub struct Column {
-    pub meaning: Meaning,
+    pub content: Content,
     sign: Sign,
     reader: ColumnReader,
     levels: Vec<i16>,
     values: Values,
-    /// The value that comes next.
+    /// The index of the next value.
     next: usize,
 }
 
@@ -60,8 +60,8 @@ enum Values {
     Decimal(Vec<FixedLenByteArray>),
 }
 
-/// The nanoseconds of the unit in which a column has times; none where it is
-/// not a column of times.
+/// Returns the unit of a column of times in nanoseconds; `None` for other
+/// columns.
 pub fn unit_of(column: &ColumnDescriptor) -> Option<u64> {
     match (column.physical_type(), column.logical_type_ref(), column.converted_type()) {
         (Type::INT96, ..) => Some(1),
@@ -76,7 +76,7 @@ pub fn unit_of(column: &ColumnDescriptor) -> Option<u64> {
     }
 }
 
-/// Whether the column has whole numbers.
+/// Returns whether the column contains integers.
 pub fn is_number(column: &ColumnDescriptor) -> bool {
     let is_decimal = column.converted_type() == ConvertedType::DECIMAL
         || matches!(column.logical_type_ref(), Some(LogicalType::Decimal(_)));
@@ -94,18 +94,18 @@ pub fn is_number(column: &ColumnDescriptor) -> bool {
             ),
         },
         Type::FIXED_LEN_BYTE_ARRAY => is_decimal && column.type_scale() == 0,
-        // What pandas makes of numbers of which some are absent.
+        // pandas converts integers to it if some are absent.
         Type::DOUBLE => true,
         _ => false,
     }
 }
 
-/// Whether the column has text.
+/// Returns whether the column contains text.
 pub fn is_text(column: &ColumnDescriptor) -> bool {
     column.physical_type() == Type::BYTE_ARRAY && column.converted_type() != ConvertedType::DECIMAL
 }
 
-/// Whether the column's numbers have no sign.
+/// Returns whether the numbers of the column are signed.
 fn sign_of(column: &ColumnDescriptor) -> Sign {
     let is_unsigned = match column.logical_type_ref() {
         Some(LogicalType::Integer(integer)) => !integer.is_signed,
@@ -137,17 +137,17 @@ impl Values {
     }
 }
 
-/// A double as the whole number that it is.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within the limits and whole")]
+/// Converts a double to an integer, if it is one.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is an integer within the limits")]
 fn whole(value: f64) -> Option<u64> {
-    // Above, one double is for several numbers.
+    // Above it, a double represents several integers.
     const LIMIT: f64 = 9_007_199_254_740_992.0;
     let is_whole = (0.0..=LIMIT).contains(&value) && value.fract() == 0.0;
     is_whole.then_some(value as u64)
 }
 
-/// A decimal without fraction: a big-endian number, negative where its first bit
-/// is set.
+/// Converts a decimal without a fraction: a big-endian number, which is negative
+/// if its first bit is set.
 fn decimal(bytes: &[u8]) -> Option<u64> {
     let (high, low) = bytes.split_at(bytes.len().saturating_sub(8));
     let is_small =
@@ -156,8 +156,8 @@ fn decimal(bytes: &[u8]) -> Option<u64> {
 }
 
 impl Column {
-    /// Reads what that reader gives.
-    pub fn new(meaning: Meaning, column: &ColumnDescriptor, reader: ColumnReader) -> Result<Self, ParquetError> {
+    /// Creates a column from its reader.
+    pub fn new(content: Content, column: &ColumnDescriptor, reader: ColumnReader) -> Result<Self, ParquetError> {
         let values = match &reader {
             ColumnReader::Int32ColumnReader(_) => Values::Int32(Vec::new()),
             ColumnReader::Int64ColumnReader(_) => Values::Int64(Vec::new()),
@@ -167,10 +167,10 @@ impl Column {
             ColumnReader::FixedLenByteArrayColumnReader(_) => Values::Decimal(Vec::new()),
             _ => return Err(ParquetError::General("a column is of a type that no field has".into())),
         };
-        Ok(Self { meaning, sign: sign_of(column), reader, levels: Vec::new(), values, next: 0 })
+        Ok(Self { content, sign: sign_of(column), reader, levels: Vec::new(), values, next: 0 })
     }
 
-    /// Reads so many rows.
+    /// Reads this many rows.
     pub fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
         self.next = 0;
         self.levels.clear();
@@ -188,7 +188,7 @@ impl Column {
         }
     }
 
-    /// The value of a row, each row in turn; none where it is absent.
+    /// Returns the value of a row, for each row in turn; `None` if it is absent.
     pub fn take(&mut self, row: usize) -> Option<Value<'_>> {
         if self.levels.get(row) != Some(&1) {
             return None;
@@ -198,7 +198,7 @@ impl Column {
     }
 }
 
-/// Reads so many rows of a column.
+/// Reads this many rows of a column.
 fn read<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     rows: usize,
@@ -214,7 +214,7 @@ fn read<T: DataType>(
             return Err(ParquetError::EOF("a column ends before its row group does".into()));
         }
         found += records;
-        // A column that has a value in every row has no levels.
+        // A column with a value in every row has no levels.
         if levels.len() == before && read > 0 {
             levels.resize(found, 1);
         }
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_read_with_the_sign_and_width_that_it_has() {
+    fn numbers_have_the_sign_and_width_that_the_file_declares() {
         assert_eq!(decimal(&[0, 255, 255, 255, 255, 255, 255, 255, 255]), Some(u64::MAX));
         assert_eq!((decimal(&[255; 9]), decimal(&[1, 0, 0, 0, 0, 0, 0, 0, 0])), (None, None));
         assert_eq!((decimal(&[128, 0]), decimal(&[127, 0]), decimal(&[])), (None, Some(32512), Some(0)));

@@ -1,40 +1,43 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! The columns of a log that a newer version may have written: those that this
-//! version does not know are skipped.
+//! The columns of a log that a newer version may have written: columns that this
+//! version does not support are skipped.
 
 use tcpstats::{Columns, FIELDS, Field, csv};
 
-/// The columns of a csv log.
-pub struct CsvColumns {
+use crate::error::Problem;
+
+/// The header row of a csv log.
+#[derive(Debug)]
+pub struct HeaderRow {
     known: Columns,
-    /// The cells of the others in a row, ascending.
+    /// The cells of unknown columns in a row, ascending.
     skipped: Vec<usize>,
-    /// All cells of a row.
+    /// The number of cells in a row.
     cells: usize,
-    /// A row without the skipped cells.
+    /// The last row without the skipped cells.
     row: Vec<u8>,
 }
 
-impl CsvColumns {
-    /// Reads a header row, and lends the names that are not known; `None` if the
-    /// line is not one.
-    pub fn read(line: &str, unknown: impl FnMut(&str)) -> Option<Result<Self, String>> {
+impl HeaderRow {
+    /// Parses a header row and calls `unknown` for each unknown name, or returns
+    /// `None` if the line is not a header row.
+    pub fn read(line: &str, unknown: impl FnMut(&str)) -> Option<Result<Self, Problem>> {
         let names = line.strip_prefix(csv::TIME_COLUMNS)?.strip_prefix(',')?;
         let first = csv::TIME_COLUMNS.split(',').count();
         let cells = first + names.split(',').count();
         let skipped = names.split(',').enumerate().filter(|(_, name)| is_unknown(name)).map(|(at, _)| first + at);
         let skipped = skipped.collect();
-        Some(known(names, unknown).map(|known| Self { known, skipped, cells, row: Vec::new() }))
+        Some(known_columns(names, unknown).map(|known| Self { known, skipped, cells, row: Vec::new() }))
     }
 
-    /// The columns that are known.
+    /// Returns the known columns.
     pub fn known(&self) -> &Columns {
         &self.known
     }
 
-    /// The row with the known cells only, and their columns.
-    pub fn known_cells<'a>(&'a mut self, row: &'a [u8]) -> Result<(&'a [u8], &'a Columns), String> {
+    /// Returns a row with only the cells of known columns, and these columns.
+    pub fn known_cells<'a>(&'a mut self, row: &'a [u8]) -> Result<(&'a [u8], &'a Columns), Problem> {
         if self.skipped.is_empty() {
             return Ok((row, &self.known));
         }
@@ -52,30 +55,30 @@ impl CsvColumns {
         if cells == self.cells {
             Ok((&self.row, &self.known))
         } else {
-            Err(format!("expected {} cells in the row, found {cells}", self.cells))
+            Err(Problem::Cells { expected: self.cells, found: cells })
         }
     }
 }
 
-/// Reads `basic`, `all`, or a list of names, and lends the names that are not
-/// known.
+/// Parses `basic`, `all`, or a list of names, and calls `unknown` for each
+/// unknown name.
 ///
 /// # Errors
-/// That a name cannot be one of a field, or is there twice.
-pub fn known(names: &str, mut unknown: impl FnMut(&str)) -> Result<Columns, String> {
+/// Returns an error if a name cannot be the name of a field, or is repeated.
+pub fn known_columns(names: &str, mut unknown: impl FnMut(&str)) -> Result<Columns, Problem> {
     let (others, known): (Vec<_>, Vec<_>) = names.split(',').partition(|name| is_unknown(name));
-    let columns = Columns::parse(&known.join(",")).map_err(|error| error.to_string())?;
+    let columns = Columns::parse(&known.join(",")).map_err(|error| Problem::Column(error.to_string()))?;
     others.into_iter().for_each(&mut unknown);
     Ok(columns)
 }
 
-/// Whether a name may be a known one with a byte that was changed.
+/// Returns whether a name may be a known name of which one byte was damaged.
 pub fn is_damaged(name: &str) -> bool {
     let differ = |known: &str| known.bytes().zip(name.bytes()).filter(|(one, other)| one != other).count();
     FIELDS.iter().any(|field| field.name.len() == name.len() && differ(field.name) == 1)
 }
 
-/// Whether a newer version may have a field of that name.
+/// Returns whether a newer version may have a field of this name.
 pub fn is_unknown(name: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let is_word = name.starts_with(|char: char| char.is_ascii_lowercase()) && name.bytes().all(is_name);
@@ -90,18 +93,18 @@ mod tests {
     fn cells_of_unknown_columns_are_skipped_wherever_they_are() {
         let mut names = Vec::new();
         let header = "time,snapshot,new_one,lport,newer,srtt";
-        let mut columns = CsvColumns::read(header, |name| names.push(name.to_owned())).unwrap().unwrap();
+        let mut columns = HeaderRow::read(header, |name| names.push(name.to_owned())).unwrap().unwrap();
         assert_eq!(names, ["new_one", "newer"]);
         assert_eq!(*columns.known(), Columns::parse("lport,srtt").unwrap());
         assert_eq!(columns.known_cells(b"1.5,7,x,22,,900").unwrap().0, b"1.5,7,22,900");
-        assert!(columns.known_cells(b"1.5,7,x,22,").is_err(), "a row without a cell is damaged");
+        assert!(columns.known_cells(b"1.5,7,x,22,").is_err(), "a row that lacks a cell is damaged");
     }
 
     #[test]
-    fn a_name_that_no_field_can_have_is_an_error() {
-        assert!(CsvColumns::read("time,snapshot,SRTT", |_| ()).unwrap().is_err());
-        assert!(CsvColumns::read("time,snapshot,srtt,srtt", |_| ()).unwrap().is_err());
-        assert!(CsvColumns::read("time,snapshot", |_| ()).is_none());
-        assert!(known("all", |_| panic!("nothing is unknown")).is_ok());
+    fn an_impossible_name_of_a_field_is_an_error() {
+        assert!(HeaderRow::read("time,snapshot,SRTT", |_| ()).unwrap().is_err());
+        assert!(HeaderRow::read("time,snapshot,srtt,srtt", |_| ()).unwrap().is_err());
+        assert!(HeaderRow::read("time,snapshot", |_| ()).is_none());
+        assert!(known_columns("all", |_| panic!("nothing is unknown")).is_ok());
     }
 }
