@@ -98,8 +98,8 @@ def test_columns_that_change_are_a_clear_error_for_parquet_unless_they_are_chose
     done = start("convert", *logs, out)
     warning, error = done.stderr.decode().splitlines()
     assert done.returncode == 1 and warning.startswith(overlap) and error == (
-        f"tcpstats: {out}: the columns of the log change here, which a Parquet file cannot; -O tells those that it "
-        "shall have"
+        f"tcpstats: {out}: the columns of the log change here, which a Parquet file cannot represent; select columns "
+        "with -O"
     )
     assert duckdb.sql(f"select count(*) from '{out}'").fetchone()[0] == len(records(logs[0]))
     done = start("convert", *logs, out, "-f", "-O", "all")
@@ -238,7 +238,7 @@ def test_what_cannot_be_done_is_told_in_a_sentence(real, tmp_path):  # noqa: F81
     assert refuse("convert", log, tmp_path / "no" / "x.csv").endswith("x.csv: No such file or directory")
     assert refuse("convert", "-e", "port x", log, "-", "-F", "csv").endswith("\n  port x\n       ^")
     assert refuse("convert", "-O", "rtt", log, "-", "-F", "csv").startswith('-O: unknown field "rtt"')
-    assert "changes only, and the format of siftr(4) cannot say that" in refuse(
+    assert "changes only, which the format of siftr(4) cannot represent" in refuse(
         "convert", real / "changes.csv", tmp_path / "x.siftr"
     )
     assert refuse("convert", "/etc/passwd", "-", "-F", "csv").startswith("/etc/passwd: not a tcpstats log (expected csv, ")

@@ -29,6 +29,7 @@
 
 mod batch;
 mod byte_counter;
+mod changes;
 mod columns;
 mod connection_id;
 mod error;
@@ -43,10 +44,12 @@ mod write;
 
 pub use crate::batch::Batch;
 pub use crate::byte_counter::{ByteCounter, RECEIVED, SENT};
+pub use crate::changes::{Changes, Selected};
 pub use crate::connection_id::{ConnectionId, End, ZonedEnd};
 pub use crate::error::{EncodeError, Error, Position, Problem};
 pub use crate::format::{
-    Content, Encoder, EncoderOptions, Expected, FORMATS, Format, Pairs, by_extension, by_name, extensions, names,
+    Content, Encoder, EncoderOptions, Expected, FORMATS, Format, Pairs, by_extension, by_name, compared, extensions,
+    names,
 };
 pub use crate::full_snapshots::{FullSnapshots, Snapshot};
 pub use crate::input::{Input, Progress, Source, name};

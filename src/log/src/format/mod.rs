@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io;
 
 use tcpstats::frame::Frame;
-use tcpstats::{Columns, FieldSet, Header, Record};
+use tcpstats::{Columns, Compared, FIELDS, FieldSet, Header, Record};
 
 pub use self::continuation::{Content, Expected};
 pub use self::pairs::Pairs;
@@ -86,6 +86,11 @@ pub trait Format: Sync {
     /// that every source provides anyway.
     fn fields(&self, columns: &Columns) -> FieldSet {
         FieldSet::of(columns)
+    }
+
+    /// Returns how records of such a log are compared in a log of changes.
+    fn compared(&self, columns: &Columns) -> Compared {
+        compared(&self.fields(columns))
     }
 
     /// Inspects a file of this length that is going to be continued.
@@ -181,6 +186,12 @@ pub trait Encoder: Send {
     fn present(&mut self, columns: Option<&Columns>) {
         let _ = columns;
     }
+}
+
+/// Returns a comparison of these fields.
+#[must_use]
+pub fn compared(fields: &FieldSet) -> Compared {
+    Compared::by(FIELDS.iter().filter(|field| fields.has(field)))
 }
 
 /// Returns the format with this name.

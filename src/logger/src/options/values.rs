@@ -9,9 +9,10 @@ use std::time::Duration;
 use getopts::Matches;
 use nix::sys::stat::Mode;
 use tcpstats::Columns;
+use tcpstats_log::{FORMATS, Format, by_name, names};
 use tcpstats_source::Sentence;
 
-use super::{Format, bytes};
+use super::{Layout, bytes};
 
 /// The most that an interval, a count or a duration may be: a year in
 /// microseconds, so that no sum of times overflows.
@@ -86,8 +87,8 @@ pub fn mode(matches: &Matches) -> Result<Option<Mode>, Sentence> {
     }
 }
 
-/// The format and the columns.
-pub fn format(matches: &Matches) -> Result<Format, Sentence> {
+/// Returns the format and the columns of the log.
+pub fn layout(matches: &Matches) -> Result<Layout, Sentence> {
     let list = matches.opt_str("O");
     let columns = || {
         let list = list.as_deref().unwrap_or("basic");
@@ -95,22 +96,20 @@ pub fn format(matches: &Matches) -> Result<Format, Sentence> {
     };
     let name = matches.opt_str("F");
     if matches.opt_present("l") {
-        return if name.is_some() {
-            Err("-F goes with a log in a file; what -l sends to syslog is key=value text".into())
-        } else {
-            columns().map(Format::Pairs)
+        return match name {
+            Some(_) => Err("-F goes with a log in a file; what -l sends to syslog is key=value text".into()),
+            None => Ok(Layout { format: None, columns: columns()? }),
         };
     }
-    let name = name.unwrap_or_else(|| "csv".into());
-    let format = match name.as_str() {
-        "csv" => return columns().map(Format::Csv),
-        "json" => return columns().map(Format::Json),
-        "siftr" => Format::Siftr,
-        "bin" => Format::Bin,
-        _ => return Err(format!("-F \"{name}\": expected csv, json, siftr or bin")),
+    let format = match &name {
+        None => FORMATS[0],
+        Some(name) => by_name(name)
+            .filter(|format| format.is_appendable())
+            .ok_or_else(|| format!("-F \"{name}\": expected {}", names(" or ", Format::is_appendable)))?,
     };
-    if list.is_some() {
-        return Err(format!("-O goes with csv and json; the format {name} has fields of its own"));
+    if list.is_some() && !format.has_columns() {
+        let suitable = names(" and ", |format| format.is_appendable() && format.has_columns());
+        return Err(format!("-O goes with {suitable}; the format {} has fields of its own", format.name()));
     }
-    Ok(format)
+    Ok(Layout { format: Some(format), columns: columns()? })
 }
