@@ -108,14 +108,20 @@ pub enum Problem {
     #[error("text in UTF-16; convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8")]
     Utf16,
     /// No format starts like this.
-    #[error("not a tcpstats log (expected {})", crate::format::names(" or ", |_| true))]
-    NotALog,
+    #[error("not a tcpstats log (expected {expected})")]
+    NotALog {
+        /// The names of the formats.
+        expected: String,
+    },
     /// The program was built without decompression.
     #[error("it is compressed, and this program was built without the feature compressed; pipe it through {0}")]
     Compressed(&'static str),
     /// The program was built without Parquet.
     #[error("it is a Parquet file, and this program was built without the feature convert")]
     WithoutParquet,
+    /// A Parquet file is compressed as a whole.
+    #[error("a compressed Parquet file cannot be read; decompress it first")]
+    CompressedParquet,
     /// A Parquet file is read from its end.
     #[error("a Parquet file cannot be read from a pipe; expected its name")]
     ParquetPipe,

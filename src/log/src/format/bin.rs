@@ -10,8 +10,8 @@ use tcpstats::stream::{FrameReader, SnapshotBuffer, StreamError, is_intact, note
 use tcpstats::text::Text;
 use tcpstats::{Columns, FieldSet, Header, Record, csv};
 
-use super::continuation::{Content, Expected, starts_zeroed};
-use super::{Encoder, EncoderOptions, Format, starts};
+use super::api::{Encoder, EncoderOptions, Format};
+use super::continuation::{Content, Expected, begins, starts_zeroed};
 use crate::batch::Batch;
 use crate::error::{EncodeError, Position, Problem};
 use crate::input::{Input, Source};
@@ -39,7 +39,7 @@ impl Format for Bin {
     }
 
     fn starts_like(&self, first: &[u8]) -> bool {
-        starts(first, &MAGIC.to_le_bytes()) || starts(first, &MAGIC.to_be_bytes())
+        begins(first, &MAGIC.to_le_bytes()) || begins(first, &MAGIC.to_be_bytes())
     }
 
     fn reader(&self, source: Source<'_>) -> Result<Box<dyn Reader + Send>, Problem> {

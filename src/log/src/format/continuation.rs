@@ -48,6 +48,12 @@ pub enum Content {
     Other,
 }
 
+/// Returns whether a log starts with `start`, or with a part of it if the log
+/// ends there.
+pub fn begins(first: &[u8], start: &[u8]) -> bool {
+    first.starts_with(start) || start.starts_with(first)
+}
+
 /// Returns whether the file starts with zeros, as after a power failure, and
 /// contains one of these byte strings after them, or contains only zeros.
 pub fn starts_zeroed(mut file: &File, lines: &[&[u8]]) -> Result<bool> {
@@ -98,7 +104,7 @@ pub fn lines(mut file: &File, len: u64, starts: &[&[u8]], inner: &[&[u8]]) -> Re
     file.seek(SeekFrom::Start(0))?;
     file.take(64 * 1024).read_to_end(&mut first)?;
     // A run that was interrupted may have written less than a start.
-    if !starts.iter().any(|start| super::starts(&first, start)) {
+    if !starts.iter().any(|start| begins(&first, start)) {
         return Ok(Content::Other);
     }
     Ok(Content::Log { complete, continued: complete > 0, columns: None })

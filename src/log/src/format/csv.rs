@@ -7,9 +7,9 @@ use std::io;
 
 use tcpstats::{Columns, Header, Record, csv};
 
-use super::continuation::{self, Content, Expected};
+use super::api::{Encoder, EncoderOptions, Format};
+use super::continuation::{self, Content, Expected, begins};
 use super::text::{LineFormat, TextReader};
-use super::{Encoder, EncoderOptions, Format, starts};
 use crate::batch::Batch;
 use crate::columns::HeaderRow;
 use crate::error::{EncodeError, Problem};
@@ -39,7 +39,7 @@ impl Format for Csv {
     }
 
     fn starts_like(&self, first: &[u8]) -> bool {
-        matches!(first.first(), None | Some(b'#')) || starts(first, csv::TIME_COLUMNS.as_bytes())
+        matches!(first.first(), None | Some(b'#')) || begins(first, csv::TIME_COLUMNS.as_bytes())
     }
 
     fn reader(&self, source: Source<'_>) -> Result<Box<dyn Reader + Send>, Problem> {

@@ -10,9 +10,9 @@ use tcpstats::read::{Expected as ExpectedText, RowError};
 use tcpstats::text::Text;
 use tcpstats::{Columns, Header, Record, csv, json};
 
+use super::api::{Encoder, EncoderOptions, Format};
 use super::continuation::{self, Content, Expected};
 use super::text::{LineFormat, TextReader};
-use super::{Encoder, EncoderOptions, Format};
 use crate::batch::Batch;
 use crate::columns::{is_damaged, is_unknown};
 use crate::error::{EncodeError, Problem};

@@ -4,7 +4,7 @@
 
 use tcpstats::{Columns, Header, Record, pairs};
 
-use super::Encoder;
+use super::api::Encoder;
 use crate::batch::Batch;
 use crate::error::EncodeError;
 use crate::note::Note;

@@ -10,9 +10,9 @@ use memchr::memmem;
 use tcpstats::frame::{Frame, flag};
 use tcpstats::{Columns, FieldSet, Header, Record, siftr};
 
-use super::continuation::{self, Content, Expected};
+use super::api::{Encoder, EncoderOptions, Format};
+use super::continuation::{self, Content, Expected, begins};
 use super::text::{LineFormat, TextReader};
-use super::{Encoder, EncoderOptions, Format, starts};
 use crate::batch::Batch;
 use crate::error::{EncodeError, Problem};
 use crate::input::Source;
@@ -46,7 +46,7 @@ impl Format for Siftr {
     }
 
     fn starts_like(&self, first: &[u8]) -> bool {
-        [ENABLE, b"o,", b"i,"].into_iter().any(|start| starts(first, start))
+        [ENABLE, b"o,", b"i,"].into_iter().any(|start| begins(first, start))
     }
 
     fn reader(&self, source: Source<'_>) -> Result<Box<dyn Reader + Send>, Problem> {

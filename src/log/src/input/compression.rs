@@ -3,7 +3,7 @@
 //! Compressed logs: in the formats of newsyslog(8), also as other programs write
 //! them, in several parts, with padding or with skippable frames.
 
-use super::Input;
+use super::source::Input;
 use crate::error::Problem;
 
 /// Number of bytes that show whether and how a log is compressed.
@@ -74,7 +74,7 @@ impl Compression {
 mod parts {
     use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
-    use super::Input;
+    use super::super::source::Input;
 
     type Source = BufReader<Input>;
 

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 
 use memchr::memchr;
 
-use super::Input;
+use super::source::Input;
 use crate::error::{Position, Problem};
 
 /// Minimum number of bytes to read at once.

@@ -2,8 +2,9 @@
 
 //! The bytes of a log: opened, decompressed, and with their start inspected.
 
-pub mod compression;
+mod compression;
 pub mod lines;
+mod source;
 
 use std::fs::File;
 use std::io::{self, Read, stdin};
@@ -13,39 +14,9 @@ use std::sync::Arc;
 
 use self::compression::{Compression, MAGIC_LEN};
 use self::lines::BOM;
+pub(crate) use self::source::NoProgress;
+pub use self::source::{Input, Progress, Source};
 use crate::error::Problem;
-
-/// Bytes to be read.
-pub type Input = Box<dyn Read + Send>;
-
-/// Observes how far logs have been read.
-pub trait Progress: Send + Sync {
-    /// A log of this length in bytes will be read; `None` if the length is unknown.
-    fn add(&self, len: Option<u64>);
-
-    /// Some bytes were read.
-    fn advance(&self, bytes: u64);
-}
-
-/// Ignores how far logs have been read.
-pub(crate) struct NoProgress;
-
-impl Progress for NoProgress {
-    fn add(&self, _: Option<u64>) {}
-    fn advance(&self, _: u64) {}
-}
-
-/// The bytes of a log, and the file that they are from.
-pub struct Source<'a> {
-    /// The bytes, decompressed.
-    pub input: Input,
-    /// The path, `-` for standard input.
-    pub path: &'a Path,
-    /// Whether the bytes are compressed in the file.
-    pub is_compressed: bool,
-    /// The observer of the bytes that are read.
-    pub progress: Arc<dyn Progress>,
-}
 
 /// A reader that reports its bytes as progress.
 struct Counted<R> {

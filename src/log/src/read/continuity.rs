@@ -4,7 +4,7 @@
 
 use tcpstats::Header;
 
-use super::{Finding, FindingKind};
+use super::finding::{Finding, FindingKind};
 use crate::note::{LogNote, Note};
 use crate::time::seconds;
 

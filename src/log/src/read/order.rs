@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
-use super::{Finding, FindingKind, Log, OpenOptions};
+use super::finding::{Finding, FindingKind};
+use super::log::{Log, OpenOptions};
 use crate::error::Error;
 use crate::input::name;
 use crate::item::Item;

@@ -7,8 +7,13 @@
 use tcpstats::Header;
 use tcpstats::frame::flag;
 
-use super::seconds;
 use crate::note::{LogNote, Note};
+
+/// Returns a time in nanoseconds as seconds with three decimals.
+#[must_use]
+pub fn seconds(ns: u64) -> String {
+    format!("{}.{:03}", ns / 1_000_000_000, ns % 1_000_000_000 / 1_000_000)
+}
 
 /// Returns how far the clocks may diverge over a time because the system slews
 /// them.

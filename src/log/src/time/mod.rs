@@ -9,12 +9,6 @@ mod lifetimes;
 mod timeline;
 
 pub use self::boot::{Boot, Boots};
-pub use self::clock::{Clock, Steps, late_ns, slewed_ns};
+pub use self::clock::{Clock, Steps, late_ns, seconds, slewed_ns};
 pub use self::lifetimes::{Lifetimes, Monotone};
 pub use self::timeline::{Entry, Moment, Timeline};
-
-/// Returns a time in nanoseconds as seconds with three decimals.
-#[must_use]
-pub fn seconds(ns: u64) -> String {
-    format!("{}.{:03}", ns / 1_000_000_000, ns % 1_000_000_000 / 1_000_000)
-}

@@ -4,7 +4,7 @@
 
 use tcpstats::{Columns, Header, Record};
 
-use super::super::{Encoder, EncoderOptions};
+use super::super::api::{Encoder, EncoderOptions};
 use crate::batch::Batch;
 use crate::error::{EncodeError, Problem};
 use crate::input::Source;

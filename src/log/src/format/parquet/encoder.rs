@@ -18,7 +18,7 @@ use parquet::schema::types::ColumnPath;
 use tcpstats::text::Text;
 use tcpstats::{Columns, Field, Header, Record, csv};
 
-use super::super::{Encoder, EncoderOptions};
+use super::super::api::{Encoder, EncoderOptions};
 use super::column_writer::{Column, parquet_type};
 use super::layout::CREATED_BY;
 use super::notes_writer::Notes;

@@ -30,7 +30,7 @@ mod reader;
 use self::absent::{encoder, reader};
 #[cfg(feature = "parquet")]
 use self::{encoder::encoder, reader::reader};
-use super::{Encoder, EncoderOptions, Format};
+use super::api::{Encoder, EncoderOptions, Format};
 use crate::error::Problem;
 use crate::input::Source;
 use crate::item::Reader;
@@ -64,7 +64,7 @@ impl Format for Parquet {
 
     fn reader(&self, source: Source<'_>) -> Result<Box<dyn Reader + Send>, Problem> {
         if source.is_compressed {
-            return Err(Problem::NotALog);
+            return Err(Problem::CompressedParquet);
         }
         reader(source)
     }
