@@ -67,8 +67,9 @@ SKIPPED = (
 PENDING = "freebsd/*", "src/*", "tests/*"
 # Of those, what is rewritten.
 DONE = (
-    "*.md", "src/kmod/*", "src/logger/src/options/mod.rs", "src/source/*", "src/tcpstats/Cargo.toml", "src/tcpstats/examples/*",
-    "src/tcpstats/src/[!n]*", "src/tcpstats/tests/*", "src/viewer/src/cli.rs", "src/viewer/src/manual.rs", "tests/port/test_pages.py",
+    "*.md", "src/kmod/*", "src/log/*", "src/logger/src/log/*", "src/logger/src/options/mod.rs", "src/source/*",
+    "src/tcpstats/Cargo.toml", "src/tcpstats/examples/*", "src/tcpstats/src/[!n]*", "src/tcpstats/tests/*", "src/viewer/src/cli.rs",
+    "src/viewer/src/convert.rs", "src/viewer/src/log/*", "src/viewer/src/manual.rs", "src/viewer/src/replay.rs", "tests/port/test_pages.py",
     "tests/vm/*",
 )
 # Names and quotations: the path, and the text around a match.
