@@ -83,5 +83,5 @@ def test_two_loggers_do_not_write_one_log(tmp_path):
     path = tmp_path / "x.csv"
     with Running(tmp_path, "-o", path, "-e", "port 1") as first:
         wait_for(lambda: path.exists() and path.stat().st_size > 0, "a log")
-        assert refuse("-o", path, "-e", "port 1") == f"log {path}: another siftr_cdev_logger writes it"
+        assert refuse("-o", path, "-e", "port 1") == f"log {path}: in use by another siftr_cdev_logger"
         first.stop()

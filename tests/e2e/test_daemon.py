@@ -119,8 +119,8 @@ def test_messages_can_be_more_or_fewer(tmp_path):
             logger.stop()
             said["".join(option)] = logger.messages()
     assert said["--quiet"] == ""
-    assert "goes on in the file that it has" in said[""] and "goes on in a new file" not in said[""]
-    assert "goes on in the file that it has" in said["-v"] and "goes on in a new file" in said["-v"]
+    assert "continuing in the old file" in said[""] and "continuing in a new file" not in said[""]
+    assert "continuing in the old file" in said["-v"] and "continuing in a new file" in said["-v"]
 
 
 def rss_kib(pid):

@@ -88,7 +88,7 @@ def test_nobody_waits_for_the_next_snapshot_when_the_reader_is_gone(tmp_path):
 
 @pytest.mark.parametrize(
     "made, said",
-    [(fifo, "nobody reads it any more"), (terminal, "Input/output error")],
+    [(fifo, "the reader has closed it"), (terminal, "Input/output error")],
     ids=["fifo", "terminal"],
 )
 def test_a_reader_that_goes_away_ends_it_with_a_sentence(tmp_path, made, said):
@@ -221,7 +221,7 @@ def test_columns_that_were_asked_for_are_not_replaced_by_those_of_the_log(tmp_pa
     before = old_log(path, loopback)
     said = refuse("-o", path, "-c", 1, *columns)
     assert said == (
-        f"log {path}: it holds something other than the CSV with the columns asked for, which would not fit behind it; "
+        f"log {path}: contains something other than the CSV with the columns requested; "
         "name another file, or move this one away"
     )
     assert path.read_bytes() == before
@@ -231,7 +231,7 @@ def test_a_log_with_columns_of_a_later_version_is_refused_and_left(tmp_path, loo
     path = tmp_path / "x.csv"
     later = old_log(path, loopback).replace(b"time,snapshot,gencnt,", b"time,snapshot,newer,")
     path.write_bytes(later)
-    assert "it holds something other than the CSV" in refuse("-o", path, "-c", 1)
+    assert "contains something other than the CSV" in refuse("-o", path, "-c", 1)
     assert path.read_bytes() == later
 
 

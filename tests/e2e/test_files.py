@@ -36,7 +36,7 @@ def test_a_source_is_not_its_own_log(name, binary):
     before = binary.read_bytes()
     log = name(binary)
     said = refuse("-d", binary, "-F", "bin", "-s", 1, "-o", log)
-    assert said == f"log {log}: it is the same file as the source {binary}; name another file"
+    assert said == f"log {log}: the same file as the source {binary}; name another file"
     assert binary.read_bytes() == before
 
 
@@ -113,7 +113,7 @@ def test_the_pidfile_is_not_the_log(tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "again").hardlink_to(tmp_path / "empty")
     said = refuse("-o", "empty", "-c", 1, "-p", "again", cwd=tmp_path)
-    assert said == "log empty: it is the same file as the pidfile again; name another file"
+    assert said == "log empty: the same file as the pidfile again; name another file"
 
 
 def test_the_pidfile_is_not_the_source(binary, tmp_path):
@@ -239,8 +239,8 @@ def test_a_directory_that_was_replaced_is_named_and_nothing_is_lost(change, tmp_
         logger.send(signal.SIGHUP)
         directory = tmp_path / ("elsewhere" if change is linked else "d")
         said = (
-            "log d/t.log: the sandbox holds the directories that the log had at the start, and "
-            f"{directory} is not one of them; restart the logger, or use --no-sandbox; it goes on in the file that it has"
+            "log d/t.log: the sandbox allows only the directories that the log had at startup, and "
+            f"{directory} is not one of them; restart the logger, or use --no-sandbox; continuing in the old file"
         )
         if change is linked:
             said = said.replace(str(directory), f"{tmp_path}/d/../elsewhere")
@@ -268,7 +268,7 @@ def test_a_directory_that_is_gone_is_named(tmp_path):
         wait_for_snapshots(tmp_path / "d/t.log", 2)
         (tmp_path / "d").rename(tmp_path / "old")
         logger.send(signal.SIGHUP)
-        said = f"log d/t.log: its directory {tmp_path}/d does not exist any more; it goes on in the file that it has"
+        said = f"log d/t.log: its directory {tmp_path}/d no longer exists; continuing in the old file"
         wait_for(lambda: said in logger.messages(), "a message")
         logger.stop()
     assert CsvLog((tmp_path / "old/t.log").read_text()).end()["dropped"] == 0
@@ -302,7 +302,7 @@ def test_a_log_whose_end_does_not_reach_the_disk_is_an_error(output, tmp_path):
             command("-o", output, "-c", 1, enter=inject), stdout=stdout, stderr=subprocess.PIPE, cwd=tmp_path, timeout=20
         )
     said = sentence(done.returncode, done.stderr.decode())
-    assert said == f"log {output}: it does not reach the disk: Input/output error"
+    assert said == f"log {output}: cannot be synced to disk: Input/output error"
     assert CsvLog((tmp_path / "x.csv").read_text()).end()["snapshots"] == 1
 
 
@@ -316,7 +316,7 @@ def test_a_binary_log_damaged_within_is_moved_aside_and_a_new_one_begins(binary,
             done = subprocess.run(
                 command("-o", binary, "-F", "bin", "-c", 1, "-e", "port 1"), capture_output=True, text=True, timeout=20
             )
-            said = f"log {binary}: damaged at byte {at}; it is now {name}, and a new log begins"
+            said = f"log {binary}: damaged at byte {at}; renamed to {name}, starting a new log"
             assert (done.returncode, done.stderr) == (0, f"siftr_cdev_logger: {said}\n")
             assert (tmp_path / name).read_bytes() == damaged
             assert [note["note"] for note in notes(binary.read_bytes())] == ["log", "end"]

@@ -120,7 +120,7 @@ def test_where_the_new_file_cannot_be_had_the_old_one_goes_on(tmp_path):
         path.rename(old)
         path.write_text("somebody else's\n")
         logger.send(signal.SIGHUP)
-        wait_for(lambda: "it goes on in the file that it has" in logger.messages(), "a message")
+        wait_for(lambda: "continuing in the old file" in logger.messages(), "a message")
         before = old.read_bytes().count(b"\n")
         wait_for(lambda: old.read_bytes().count(b"\n") > before + 5, "more snapshots")
         assert path.read_text() == "somebody else's\n"
@@ -158,7 +158,7 @@ def test_a_log_with_columns_of_its_own_has_them_until_it_is_rotated(loopback, tm
         incoming.rename(path)
         held = path.read_bytes()
         logger.send(signal.SIGHUP)
-        wait_for(lambda: "it goes on in the file that it has" in logger.messages(), "a refusal")
+        wait_for(lambda: "continuing in the old file" in logger.messages(), "a refusal")
         assert path.read_bytes() == held
         # And with fewer columns.
         path.unlink()

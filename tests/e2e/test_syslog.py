@@ -192,8 +192,8 @@ def test_a_daemon_tells_its_messages_to_syslog(rsyslogd, tmp_path):
     finally:
         os.kill(pid, signal.SIGTERM)
     assert [text for text in rsyslogd.texts() if text.startswith("log ")] == [
-        f"log {log}: Is a directory; it goes on in the file that it has",
-        f"log {log}: it goes on in a new file",
+        f"log {log}: Is a directory; continuing in the old file",
+        f"log {log}: continuing in a new file",
     ]
     assert all(pairs(text)["log"] == str(log) for text in rsyslogd.texts() if text.startswith("status "))
     # daemon is 3, warning 4, info 6.

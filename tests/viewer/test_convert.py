@@ -232,7 +232,7 @@ def test_what_cannot_be_done_is_told_in_a_sentence(real, tmp_path):  # noqa: F81
     assert refuse("convert", log, out) == f"{out}: file exists; use -f to overwrite"
     assert out.read_text() == "mine"
     said = refuse("convert", log, tmp_path / "out.log")
-    assert "its name tells no format; expected .csv, .json, .siftr, .bin or .parquet" in said
+    assert "unknown extension; expected .csv, .json, .siftr, .bin or .parquet" in said
     assert refuse("convert", tmp_path / "none.csv", out) == f"{tmp_path / 'none.csv'}: No such file or directory"
     assert refuse("convert", tmp_path, out) == f"{tmp_path}: is a directory; expected a log"
     assert refuse("convert", log, tmp_path / "no" / "x.csv").endswith("x.csv: No such file or directory")

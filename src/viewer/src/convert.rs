@@ -72,7 +72,7 @@ fn name(out: &Path) -> String {
 fn format_of(path: &Path) -> Result<&'static dyn Format, Sentence> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.and_then(by_extension).ok_or_else(|| {
-        format!("{}: its name tells no format; expected {}, or -F with one of them", name(path), extensions(" or "))
+        format!("{}: unknown extension; expected {}, or -F with one of them", name(path), extensions(" or "))
     })
 }
 

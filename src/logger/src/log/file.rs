@@ -141,11 +141,7 @@ impl LogFile {
         // directory.
         let place = match (current.standing(), Place::of(current.path())) {
             (Standing::Gone(directory), _) => {
-                return Err(format!(
-                    "log {}: its directory {} does not exist any more",
-                    self.name,
-                    directory.display()
-                ));
+                return Err(format!("log {}: its directory {} no longer exists", self.name, directory.display()));
             }
             (_, Ok(place)) => Some(place),
             (Standing::Current, Err(_)) => None,
@@ -170,7 +166,7 @@ impl LogFile {
             return Ok(None);
         }
         if !file.metadata().map_err(said)?.is_file() {
-            return Err(format!("log {}: what has its name now is no regular file", self.name));
+            return Err(format!("log {}: its name now denotes something other than a regular file", self.name));
         }
         refuse_in_use(&file, &self.name, &self.in_use)?;
         let (file, found) = self.take(file, place.as_ref().unwrap_or(current), expected)?;
@@ -180,7 +176,7 @@ impl LogFile {
     /// Returns the error that the sandbox does not allow a directory.
     fn outside(&self, directory: &Path) -> Sentence {
         format!(
-            "log {}: the sandbox holds the directories that the log had at the start, and {} is not one of them; \
+            "log {}: the sandbox allows only the directories that the log had at startup, and {} is not one of them; \
              restart the logger, or use --no-sandbox",
             self.name,
             directory.display()
@@ -217,15 +213,15 @@ impl LogFile {
             }
             Content::Damaged(at) => {
                 let aside = move_aside(place).map_err(|error| {
-                    format!("log {name}: damaged at byte {at}, and it cannot be moved aside: {error}; move it away")
+                    format!("log {name}: damaged at byte {at} and cannot be renamed: {error}; move it away")
                 })?;
-                log::warn!("log {name}: damaged at byte {at}; it is now {aside}, and a new log begins");
+                log::warn!("log {name}: damaged at byte {at}; renamed to {aside}, starting a new log");
                 let file = open_regular(place, self.mode).map_err(said)?;
                 lock(&file, name)?;
                 Ok((file, Found::default()))
             }
             Content::Other => Err(format!(
-                "log {name}: it holds something other than the {} asked for, which would not fit behind it; \
+                "log {name}: contains something other than the {} requested; \
                  name another file, or move this one away",
                 format.described()
             )),
@@ -301,7 +297,7 @@ impl LogFile {
             }
             Ok(())
         };
-        give().map_err(|error| format!("log {}: it cannot be given to its user: {error}", self.name))
+        give().map_err(|error| format!("log {}: cannot change its owner: {error}", self.name))
     }
 
     /// Returns the path from which the log is reopened, if it is.
@@ -344,8 +340,8 @@ fn open_regular(place: &Place, mode: Mode) -> io::Result<File> {
 fn lock(file: &File, name: &str) -> Result<(), Sentence> {
     match file.try_lock() {
         Ok(()) => (),
-        Err(TryLockError::WouldBlock) => return Err(format!("log {name}: another siftr_cdev_logger writes it")),
-        Err(TryLockError::Error(error)) => log::info!("log {name}: it cannot be locked: {error}"),
+        Err(TryLockError::WouldBlock) => return Err(format!("log {name}: in use by another siftr_cdev_logger")),
+        Err(TryLockError::Error(error)) => log::info!("log {name}: cannot be locked: {error}"),
     }
     Ok(())
 }
@@ -353,7 +349,7 @@ fn lock(file: &File, name: &str) -> Result<(), Sentence> {
 fn refuse_in_use(file: &File, name: &str, in_use: &[InUse]) -> Result<(), Sentence> {
     let id = FileId::of(file).map_err(|error| format!("log {name}: {error}"))?;
     match in_use.iter().find(|other| other.id == id) {
-        Some(other) => Err(format!("log {name}: it is the same file as {}; name another file", other.what)),
+        Some(other) => Err(format!("log {name}: the same file as {}; name another file", other.what)),
         None => Ok(()),
     }
 }

@@ -214,7 +214,7 @@ impl Log {
             changes.undo();
         }
         if self.gap.is_none() {
-            log::warn!("{}; snapshots are dropped meanwhile", self.said(error));
+            log::warn!("{}; dropping snapshots", self.said(error));
         }
         self.counters.dropped.fetch_add(1, Relaxed);
         Gap::widen(&mut self.gap, gap_of(&taken.snapshot, &without_numbers(&error.to_string())));
@@ -262,11 +262,11 @@ impl Log {
         let next = match opened {
             Ok(Some(opened)) => opened,
             Ok(None) => {
-                log::info!("{}: there is no other file to go on in", self.name());
+                log::info!("{}: no other file has its name; continuing in it", self.name());
                 return Ok(());
             }
             Err(sentence) => {
-                log::warn!("{sentence}; it goes on in the file that it has");
+                log::warn!("{sentence}; continuing in the old file");
                 return Ok(());
             }
         };
@@ -284,7 +284,7 @@ impl Log {
         if let Sink::File(file) = &mut self.sink {
             drop(file.replace(next));
         }
-        log::info!("{}: it goes on in a new file", self.name());
+        log::info!("{}: continuing in a new file", self.name());
         if let Some(changes) = &mut self.changes {
             changes.keyframe(self.composer.compared());
         }
@@ -301,7 +301,7 @@ impl Log {
         self.composer.end(Closing::End, &self.counters);
         let written = self.append(&[]).map_err(|error| self.said(&error));
         // What is not on the disk may be lost, like what was not written.
-        let synced = self.sink.sync().map_err(|error| format!("{}: it does not reach the disk: {error}", self.name()));
+        let synced = self.sink.sync().map_err(|error| format!("{}: cannot be synced to disk: {error}", self.name()));
         written.and(synced)
     }
 
@@ -315,9 +315,9 @@ impl Log {
         self.unsynced_since = None;
         match self.sink.sync() {
             Ok(()) => self.sync_failed = false,
-            Err(error) if self.sync_failed => log::info!("{}: it does not reach the disk: {error}", self.name()),
+            Err(error) if self.sync_failed => log::info!("{}: cannot be synced to disk: {error}", self.name()),
             Err(error) => {
-                log::warn!("{}: it does not reach the disk: {error}", self.name());
+                log::warn!("{}: cannot be synced to disk: {error}", self.name());
                 self.sync_failed = true;
             }
         }
@@ -341,7 +341,7 @@ impl Log {
         self.due = None;
         if let Some(gap) = self.gap.take() {
             log::warn!(
-                "{}: it can be written again; {} snapshots with {} records were dropped",
+                "{}: writable again; {} snapshots with {} records were dropped",
                 self.name(),
                 gap.snapshots,
                 gap.records
@@ -395,7 +395,7 @@ impl Log {
 
     fn said(&self, error: &io::Error) -> Sentence {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => format!("{}: nobody reads it any more", self.name()),
+            io::ErrorKind::BrokenPipe => format!("{}: the reader has closed it", self.name()),
             _ => format!("{}: {error}", self.name()),
         }
     }

@@ -130,7 +130,7 @@ impl Values {
                 (value, Sign::Signed) => u64::try_from(value).ok(),
             }),
             Self::Int96(values) => number(u64::try_from(values.get(index)?.to_nanos()).ok()),
-            Self::Double(values) => number(whole(*values.get(index)?)),
+            Self::Double(values) => number(integer(*values.get(index)?)),
             Self::Text(values) => Value::Text(values.get(index)?.data()),
             Self::Decimal(values) => number(decimal(values.get(index)?.data())),
         })
@@ -139,11 +139,11 @@ impl Values {
 
 /// Converts a double to an integer, if it is one.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is an integer within the limits")]
-fn whole(value: f64) -> Option<u64> {
+fn integer(value: f64) -> Option<u64> {
     // Above it, a double represents several integers.
     const LIMIT: f64 = 9_007_199_254_740_992.0;
-    let is_whole = (0.0..=LIMIT).contains(&value) && value.fract() == 0.0;
-    is_whole.then_some(value as u64)
+    let is_integer = (0.0..=LIMIT).contains(&value) && value.fract() == 0.0;
+    is_integer.then_some(value as u64)
 }
 
 /// Converts a decimal without a fraction: a big-endian number, which is negative
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!((decimal(&[255; 9]), decimal(&[1, 0, 0, 0, 0, 0, 0, 0, 0])), (None, None));
         assert_eq!((decimal(&[128, 0]), decimal(&[127, 0]), decimal(&[])), (None, Some(32512), Some(0)));
         assert_eq!(
-            [whole(5.0), whole(0.5), whole(-1.0), whole(1e300), whole(f64::NAN)],
+            [integer(5.0), integer(0.5), integer(-1.0), integer(1e300), integer(f64::NAN)],
             [Some(5), None, None, None, None]
         );
     }
