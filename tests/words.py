@@ -67,8 +67,9 @@ SKIPPED = (
 PENDING = "freebsd/*", "src/*", "tests/viewer/*"
 # Of those, what is rewritten.
 DONE = (
-    "*.md", "src/kmod/*", "src/logger/src/[!l]*", "src/source/*", "src/tcpstats/Cargo.toml", "src/tcpstats/examples/*",
-    "src/tcpstats/src/[!n]*", "src/tcpstats/tests/*", "src/viewer/src/cli.rs", "src/viewer/src/manual.rs",
+    "*.md", "src/kmod/*", "src/log/*", "src/logger/*", "src/source/*", "src/tcpstats/Cargo.toml", "src/tcpstats/examples/*",
+    "src/tcpstats/src/[!n]*", "src/tcpstats/tests/*", "src/viewer/src/cli.rs", "src/viewer/src/convert.rs", "src/viewer/src/log/*",
+    "src/viewer/src/manual.rs", "src/viewer/src/replay.rs",
 )
 # Names and quotations: the path, and the text around a match.
 ALLOWED = {

@@ -38,6 +38,8 @@ pub enum Pair<'a> {
     Text(&'a str),
     /// What a record has in a field, written as everywhere.
     Value(&'a Record, &'a Field),
+    /// The value of a note that was read, as it is written: text in its quotes.
+    Written(&'a str),
 }
 
 impl Note<'_> {
@@ -51,6 +53,7 @@ impl Note<'_> {
                 Pair::Seconds(ns) => text.seconds9(*ns),
                 Pair::Text(value) => text.quoted(value),
                 Pair::Value(record, field) => text.value(record, field),
+                Pair::Written(value) => text.str(value),
             };
         }
     }

@@ -8,23 +8,20 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use tcpstats::frame::flag;
-use tcpstats::note::NoteText;
 use tcpstats::{Header, Record};
+use tcpstats_log::{ConnectionId, GapNote, LogNote, Moment, Note, Timeline, Totals, late_ns, slewed_ns};
 use tcpstats_source::Sentence;
 
 use crate::cli;
-use crate::clock::{late_ns, slewed_ns};
-use crate::identity::Identity;
 use crate::log::{Item, Log};
 use crate::output::{self, Inputs, Stdout, seconds};
-use crate::timeline::{Moment, Timeline};
 
 /// Problems that are printed; more are counted.
 const SHOWN_MAX: u64 = 20;
 
 /// Reads the log to its end and reports what is wrong with it.
 pub fn run(asked: &cli::Check) -> Result<ExitCode, Sentence> {
-    let mut log = Log::open_all(&asked.logs)?;
+    let mut log = Log::open_all(&asked.logs).map_err(|error| tcpstats_source::report(&error))?;
     let mut check = Check::default();
     let mut report = Report::new(asked)?;
     report.misfits(&mut log)?;
@@ -36,7 +33,7 @@ pub fn run(asked: &cli::Check) -> Result<ExitCode, Sentence> {
             Ok(Some(())) if check.problems.is_empty() => continue,
             Ok(Some(())) => {}
             Ok(None) => check.end(report.found == 0),
-            Err(sentence) => report.problem(&log, &sentence)?,
+            Err(error) => report.problem(&log, &tcpstats_source::report(&error))?,
         }
         let place = log.place();
         for problem in check.problems.drain(..) {
@@ -174,12 +171,10 @@ impl Check {
                 }
                 self.snapshot(*header);
             }
-            Item::Note(text) => {
-                if let Some(note) = NoteText::read(text) {
-                    let moment = self.timeline.note(&note, None);
-                    self.passed(moment);
-                    self.note(&note);
-                }
+            Item::Note(note) => {
+                let moment = self.timeline.note(&note.note, None);
+                self.passed(moment);
+                self.note(&note.note);
             }
         }
     }
@@ -203,10 +198,10 @@ impl Check {
         if self.waiting <= 1 {
             self.connections.clear();
         }
-        let identity = Identity::of(record);
+        let identity = ConnectionId::of(record);
         let is_known = identity.gencnt.is_some_and(|gencnt| gencnt > 0) || identity.is_complete();
         if self.waiting > 0 && is_known && self.connections.len() < CONNECTIONS_MAX {
-            let Identity { local, foreign, gencnt, vnet, jid } = identity;
+            let ConnectionId { local, foreign, gencnt, vnet, jid } = identity;
             let hash = self.hasher.hash_one((local, foreign, gencnt, vnet, jid));
             self.doubled += u64::from(!self.connections.insert(hash));
         }
@@ -319,42 +314,41 @@ impl Check {
         }
     }
 
-    fn note(&mut self, note: &NoteText<'_>) {
-        let number = |key| note.number(key).unwrap_or_default();
-        match note.name {
-            "log" | "siftr_enable" => self.begin(note),
-            "end" | "siftr_disable" => {
-                self.counts(note);
+    fn note(&mut self, note: &Note<'_>) {
+        match note {
+            Note::Log(log) => self.begin(log),
+            Note::SiftrEnable(_) => self.begin(&LogNote::default()),
+            Note::End(totals) => {
+                self.counts(totals);
                 self.closed = Some(Closed::Ended);
             }
+            Note::SiftrDisable(_) => self.closed = Some(Closed::Ended),
             // A filter leaves records out.
-            "converted" => self.run.is_filtered = true,
-            "rotated" => self.closed = Some(Closed::Rotated),
-            "missed" => self.say(format!("{} ticks were missed", number("ticks"))),
-            "gap" => {
-                let (first, last) = (number("first"), number("last"));
+            Note::Converted { .. } => self.run.is_filtered = true,
+            Note::Rotated(_) => self.closed = Some(Closed::Rotated),
+            Note::Missed { ticks, .. } => self.say(format!("{ticks} ticks were missed")),
+            Note::Gap(GapNote { snapshots, records, first, last, why }) => {
+                let (first, last) = (*first, *last);
                 self.run.lost = match self.run.lost {
                     Some((least, greatest)) => Some((least.min(first), greatest.max(last))),
                     None => Some((first, last)),
                 };
                 self.say(format!(
-                    "{} snapshots with {} records were dropped, from number {first} to {last}: {}",
-                    number("snapshots"),
-                    number("records"),
-                    note.text("why").unwrap_or("no reason is told")
+                    "{snapshots} snapshots with {records} records were dropped, from number {first} to {last}: {}",
+                    why.unwrap_or("no reason is told")
                 ));
             }
-            "source_lost" => {
+            Note::SourceLost { why, .. } => {
                 self.run.source_lost = true;
-                self.say(format!("the source was lost: {}", note.text("why").unwrap_or("no reason is told")));
+                self.say(format!("the source was lost: {}", why.unwrap_or("no reason is told")));
             }
-            "torn" => self.say(format!("{} bytes that a crash had torn were removed here", number("bytes"))),
+            Note::Torn { bytes } => self.say(format!("{bytes} bytes that a crash had torn were removed here")),
             _ => (),
         }
     }
 
     /// A run or a file begins.
-    fn begin(&mut self, note: &NoteText<'_>) {
+    fn begin(&mut self, log: &LogNote<'_>) {
         if self.waiting > 0 {
             self.unfinished();
         }
@@ -366,16 +360,16 @@ impl Check {
         }
         self.has_notes = true;
         self.closed = None;
-        self.run.interval_ns = note.number("interval_us").map(|us| us.saturating_mul(1000));
+        self.run.interval_ns = log.interval_us.map(|us| us.saturating_mul(1000));
     }
 
     /// Compares what the closing line counts with what is there.
-    fn counts(&mut self, note: &NoteText<'_>) {
+    fn counts(&mut self, totals: &Totals) {
         if self.run.is_filtered {
             return;
         }
         let (Some((snapshots, records)), Some(snapshots_said), Some(records_said)) =
-            (self.run.counted, note.number("snapshots"), note.number("records"))
+            (self.run.counted, totals.snapshots, totals.records)
         else {
             return;
         };

@@ -7,6 +7,8 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "convert")]
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
@@ -181,7 +183,7 @@ pub struct Convert {
     #[arg(required = true, num_args = 2.., value_names = ["IN", "OUT"])]
     pub files: Vec<PathBuf>,
     /// Write FORMAT (default: given by the suffix of OUT)
-    #[arg(short = 'F', long, value_enum, value_name = "FORMAT")]
+    #[arg(short = 'F', long, value_parser = log_formats(), value_name = "FORMAT")]
     pub format: Option<LogFormat>,
     /// Write COLUMNS: basic, all, or a comma-separated list of fields (default: the columns of the log)
     #[arg(short = 'O', long, value_name = "COLUMNS")]
@@ -196,18 +198,14 @@ pub struct Convert {
 
 /// The format of a log.
 #[cfg(feature = "convert")]
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// A header row, then one row for each record
-    Csv,
-    /// JSON Lines
-    Json,
-    /// The format of siftr(4) 1.3.0
-    Siftr,
-    /// Binary frames, as the device returns them
-    Bin,
-    /// Apache Parquet, compressed with zstd
-    Parquet,
+#[derive(Clone, Copy)]
+pub struct LogFormat(pub &'static dyn tcpstats_log::Format);
+
+/// Accepts the names of all formats.
+#[cfg(feature = "convert")]
+fn log_formats() -> impl TypedValueParser<Value = LogFormat> {
+    let names = tcpstats_log::FORMATS.map(|format| PossibleValue::new(format.name()).help(format.about()));
+    PossibleValuesParser::new(names).try_map(|name| tcpstats_log::by_name(&name).map(LogFormat).ok_or("unknown format"))
 }
 
 const SUMMARY_LONG: &str = "\

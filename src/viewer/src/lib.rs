@@ -5,14 +5,10 @@
 //! A library only so that the program and the generator of its manual page can
 //! share it.
 
-mod boot;
 mod check;
 mod cli;
-mod clock;
 #[cfg(feature = "convert")]
 mod convert;
-mod identity;
-mod lifetimes;
 mod live;
 mod log;
 #[cfg(all(feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
@@ -24,8 +20,6 @@ mod replay;
 mod show;
 mod summary;
 mod table;
-mod throughput;
-mod timeline;
 #[cfg(feature = "top")]
 mod top;
 mod units;

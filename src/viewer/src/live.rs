@@ -6,25 +6,14 @@ use std::fs::metadata;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use tcpstats::Filter;
 use tcpstats::frame::Frame;
 use tcpstats::stream::SnapshotBuffer;
-use tcpstats::{Filter, Header, Record};
+use tcpstats_log::{Boot, Snapshot};
 use tcpstats_source::{Sample, Sentence, Source, report};
 
-use crate::boot::Boot;
 use crate::replay::Replay;
 use crate::units;
-
-/// What is known of every connection at one instant.
-pub struct Snapshot {
-    /// When it was taken, and how much is in it.
-    pub header: Header,
-    /// The connections.
-    pub records: Vec<Record>,
-    /// Whether the kernel may have been booted since the one before.
-    #[cfg_attr(not(feature = "top"), allow(dead_code, reason = "only top compares snapshots"))]
-    pub boot: Boot,
-}
 
 /// An open source: a kernel's, or a log that is played.
 pub enum Live {
@@ -46,7 +35,9 @@ impl Live {
     /// A sentence that names the source and says what was expected.
     pub fn open(name: Option<&str>, filter: Option<Filter>) -> Result<Self, Sentence> {
         match name {
-            Some(name) if is_log(name) => Ok(Self::Log(Box::new(Replay::open(Path::new(name), filter)?))),
+            Some(name) if is_log(name) => {
+                Ok(Self::Log(Box::new(Replay::open(Path::new(name), filter).map_err(|error| report(&error))?)))
+            }
             name => {
                 units::name_zones();
                 let source = tcpstats_source::open(name.unwrap_or(tcpstats_source::DEFAULT), filter)
@@ -70,7 +61,7 @@ impl Live {
     /// A sentence that names the source and what it said.
     pub fn sample(&mut self) -> Result<Option<Snapshot>, Sentence> {
         match self {
-            Self::Log(replay) => replay.next(),
+            Self::Log(replay) => replay.next().map_err(|error| report(&error)),
             Self::Kernel { source, buffer } => match source.sample(buffer).map_err(|error| report(&error))? {
                 Sample::End => Ok(None),
                 Sample::Taken => {
@@ -87,7 +78,7 @@ impl Live {
     /// As [`Live::sample`].
     pub fn last(&mut self) -> Result<Option<Snapshot>, Sentence> {
         match self {
-            Self::Log(replay) => replay.last(),
+            Self::Log(replay) => replay.last().map_err(|error| report(&error)),
             Self::Kernel { .. } => self.sample(),
         }
     }

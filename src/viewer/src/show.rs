@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use tcpstats::frame::flag;
 use tcpstats::text::Text;
 use tcpstats::{Columns, Field, Header, Record, json, key};
+use tcpstats_log::Snapshot;
 use tcpstats_source::Sentence;
 
 use crate::cli;
-use crate::live::{Live, Snapshot};
+use crate::live::Live;
 use crate::output::{self, Stdout};
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
@@ -109,8 +110,9 @@ fn missing(header: &Header) -> Option<Sentence> {
 mod tests {
     use tcpstats::{State, ipv4};
 
+    use tcpstats_log::Boot;
+
     use super::*;
-    use crate::boot::Boot;
 
     fn record(state: State, lport: u16) -> Record {
         let mut record = Record::new();

@@ -23,6 +23,7 @@ pub use self::file::OutputFile;
 pub use self::inputs::Inputs;
 pub use self::standard::Stdout;
 use crate::log::said;
+pub use tcpstats_log::seconds;
 
 /// Returns the message for an error of standard output.
 pub fn failed(error: &io::Error) -> Sentence {
@@ -41,12 +42,6 @@ pub fn warn(what: &str) {
     if PRINTED.lock().unwrap_or_else(PoisonError::into_inner).insert(what.to_owned()) {
         complain(&format!("warning: {what}"));
     }
-}
-
-/// A time in nanoseconds as seconds with three decimals.
-#[must_use]
-pub fn seconds(ns: u64) -> String {
-    format!("{}.{:03}", ns / 1_000_000_000, ns % 1_000_000_000 / 1_000_000)
 }
 
 /// Writes the bytes to standard output.

@@ -6,21 +6,17 @@
 use std::fmt;
 use std::ops::Range;
 
-use tcpstats::note::NoteText;
 use tcpstats::{Filter, Record, State, key};
+use tcpstats_log::{ByteCounter, ConnectionId, Entry, Lifetimes, Moment, Monotone, Timeline};
 use tcpstats_source::Sentence;
 
 use super::reading::{Again, Damage, Reading};
 use super::spacing::Spacing;
-use crate::identity::Identity;
-use crate::lifetimes::{Lifetimes, Marks};
 use crate::log::Item;
-use crate::throughput::ByteCounter;
-use crate::timeline::{Entry, Moment, Timeline};
 
 /// What one record says.
 struct Sample {
-    marks: Marks,
+    marks: Monotone,
     is_wanted: bool,
 }
 
@@ -34,7 +30,7 @@ struct Seen {
     is_wanted: bool,
     sent: u64,
     received: u64,
-    before: Marks,
+    before: Monotone,
     /// The moments in which records of its name are its own.
     moments: Range<u64>,
 }
@@ -49,7 +45,7 @@ impl Seen {
             is_wanted: false,
             sent: 0,
             received: 0,
-            before: Marks::default(),
+            before: Monotone::default(),
             moments: moment..u64::MAX,
         }
     }
@@ -71,7 +67,7 @@ impl Seen {
 #[derive(Clone, Debug)]
 pub struct Chosen {
     /// What it is called.
-    pub connection: Identity,
+    pub connection: ConnectionId,
     /// The moments in which records of that name are its own: after a reboot they
     /// are another connection's.
     pub moments: Range<u64>,
@@ -127,16 +123,15 @@ impl Choosing {
                 self.records += 1;
                 if is_drawable(record) {
                     let is_wanted = filter.is_none_or(|filter| filter.matches(record));
-                    let sample = Sample { marks: Marks::of(record), is_wanted };
-                    self.timeline.add(time_ns, Identity::of(record), Some(sample));
+                    let sample = Sample { marks: Monotone::of(record), is_wanted };
+                    self.timeline.add(time_ns, ConnectionId::of(record), Some(sample));
                 }
             }
             Item::Snapshot(ref header) => {
                 self.timeline.snapshot(header).into_iter().flatten().for_each(|moment| self.moment(file, moment));
             }
-            Item::Note(text) => {
-                let moment = NoteText::read(text).and_then(|note| self.timeline.note(&note, columns));
-                if let Some(moment) = moment {
+            Item::Note(ref note) => {
+                if let Some(moment) = self.timeline.note(&note.note, columns) {
                     self.moment(file, moment);
                 }
             }
@@ -150,13 +145,13 @@ impl Choosing {
         if let Some(spacing) = spacing.as_mut().filter(|_| is_numbered) {
             spacing.see(moment.header.sequence, moment.time_ns);
         }
-        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.identity, sample.marks));
+        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.id, sample.marks));
         let end = |seen: &mut Seen| seen.moments.end = moment.number;
-        self.connections.begin(moment.boot, moment.entries.iter().filter_map(marks), end);
+        self.connections.start_snapshot(moment.boot, moment.entries.iter().filter_map(marks), end);
         for entry in &moment.entries {
             if let Some(sample) = &entry.sample {
                 let new = || Seen::new(entry, moment.number);
-                let seen = self.connections.see(entry.identity, &sample.marks, new, end);
+                let seen = self.connections.record(entry.id, &sample.marks, new, end);
                 if let Some(spacing) = spacing.as_mut().filter(|_| !is_numbered) {
                     spacing.add(entry.time_ns.saturating_sub(seen.last_ns));
                 }
@@ -206,7 +201,7 @@ impl Choice {
             let why = || why(records, all.len(), filter.is_some());
             return Err(damage.told().unwrap_or_else(|| logs.nothing(&why())));
         };
-        let chosen = |(connection, seen): &&(Identity, Seen)| {
+        let chosen = |(connection, seen): &&(ConnectionId, Seen)| {
             let name = connection.to_string();
             let of_name = || wanted.iter().filter(|(other, _)| other.to_string() == name);
             let before = of_name().filter(|(_, other)| other.moments.start < seen.moments.start).count();

@@ -7,7 +7,7 @@ use super::axis::{Quantity, TimeAxis, duration, wall_clock};
 use super::choice::Choice;
 use super::line::Point;
 use super::trace::Trace;
-use crate::throughput::{RECEIVED, SENT};
+use tcpstats_log::{RECEIVED, SENT};
 
 /// The whole picture.
 pub struct Figure {

@@ -8,11 +8,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tcpstats::Columns;
-use tcpstats_source::Sentence;
+use tcpstats_log::{LogColumns, Monotone};
+use tcpstats_source::{Sentence, report};
 use tempfile::NamedTempFile;
 
-use crate::lifetimes::Marks;
-use crate::log::{self, Item, Log, LogColumns, said};
+use crate::log::{self, Item, Log, said};
 
 /// What connections are told apart by, and their bytes.
 const COMMON: &str =
@@ -67,7 +67,7 @@ impl Reading {
     fn fields(self) -> Option<String> {
         match self {
             Self::Filter => None,
-            Self::Choose => Some(format!("{COMMON},{CHOSEN},{}", Marks::FIELDS)),
+            Self::Choose => Some(format!("{COMMON},{CHOSEN},{}", Monotone::FIELDS)),
             Self::Draw => Some(format!("{COMMON},{DRAWN}")),
         }
     }
@@ -140,7 +140,7 @@ impl Again {
             let given = names.iter().find(|(file, _)| file == path);
             given.map_or_else(|| log::name(path), |(_, name)| name.clone())
         };
-        let mut log = Log::open_all_named(&self.logs, Box::new(name_of))?;
+        let mut log = Log::open_all_named(&self.logs, Box::new(name_of)).map_err(|error| report(&error))?;
         log = if reading == Reading::Draw { log.without_warnings() } else { log.warning() };
         if let Some(fields) = reading.fields() {
             log = log.only(&Columns::named(&fields).map_err(|unknown| unknown.to_string())?);
@@ -150,7 +150,7 @@ impl Again {
             match log.next_with_columns() {
                 Ok(Some((item, columns))) => lend(file, &item, columns),
                 Ok(None) => return Ok(()),
-                Err(what) => damage.add(what),
+                Err(error) => damage.add(report(&error)),
             }
             file = log.file_number();
         }

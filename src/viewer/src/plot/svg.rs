@@ -312,7 +312,7 @@ impl Svg {
         self.markers(curve, frame);
     }
 
-    /// Marks the curve about eight times from left to right, and every stem.
+    /// Monotone the curve about eight times from left to right, and every stem.
     fn markers(&mut self, curve: &Curve, frame: &Frame) {
         let Some(number) = curve.look.marker else { return };
         let every = frame.width / 8.0;

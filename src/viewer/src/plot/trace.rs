@@ -6,20 +6,16 @@
 use std::collections::BTreeSet;
 
 use tcpstats::frame::flag;
-use tcpstats::note::NoteText;
 use tcpstats::text::Text;
 use tcpstats::{Field, Header, Record, key};
+use tcpstats_log::{Boot, ByteCounter, ConnectionId, Moment, Timeline};
 use tcpstats_source::Sentence;
 
 use super::bins::Bins;
 use super::choice::{Choice, Chosen};
 use super::line::{Columns, Line};
 use super::reading::{Again, Damage, Reading};
-use crate::boot::Boot;
-use crate::identity::Identity;
 use crate::log::Item;
-use crate::throughput::ByteCounter;
-use crate::timeline::{Moment, Timeline};
 
 /// What `snd_ssthresh` is before a loss, and `snd_cwnd` before a connection:
 /// no threshold, no window.
@@ -196,7 +192,7 @@ impl Trace {
     }
 
     /// Whether the record of that name in that moment is its own.
-    fn is_of(&self, connection: &Identity, moment: u64) -> bool {
+    fn is_of(&self, connection: &ConnectionId, moment: u64) -> bool {
         self.chosen.connection == *connection && self.chosen.moments.contains(&moment)
     }
 }
@@ -230,7 +226,7 @@ impl Drawing<'_> {
                 if let Some(moment) = self.timeline.record(snapshot, time_ns) {
                     self.moment(file, moment);
                 }
-                let connection = Identity::of(record);
+                let connection = ConnectionId::of(record);
                 if self.traces.iter().any(|trace| trace.chosen.connection == connection) {
                     self.timeline.add(time_ns, connection, Some(record.clone()));
                 }
@@ -238,9 +234,8 @@ impl Drawing<'_> {
             Item::Snapshot(ref header) => {
                 self.timeline.snapshot(header).into_iter().flatten().for_each(|moment| self.moment(file, moment));
             }
-            Item::Note(text) => {
-                let moment = NoteText::read(text).and_then(|note| self.timeline.note(&note, columns));
-                if let Some(moment) = moment {
+            Item::Note(ref note) => {
+                if let Some(moment) = self.timeline.note(&note.note, columns) {
                     self.moment(file, moment);
                 }
             }
@@ -259,7 +254,7 @@ impl Drawing<'_> {
         for entry in moment.entries.drain(..) {
             let at_ns = self.at(entry.time_ns);
             let mut traces = self.traces.iter_mut();
-            let Some(trace) = traces.find(|trace| trace.is_of(&entry.identity, moment.number)) else { continue };
+            let Some(trace) = traces.find(|trace| trace.is_of(&entry.id, moment.number)) else { continue };
             let Some(record) = entry.sample else {
                 trace.close();
                 continue;

@@ -3,10 +3,10 @@
 //! What is kept of a connection while a log is read, however long the log is.
 
 use tcpstats::{Record, State, key};
+use tcpstats_log::ByteCounter;
 
 use super::roundtrips::RoundTrips;
 use super::sample::{Limits, Sample};
-use crate::throughput::ByteCounter;
 
 /// Whether a record is of a connection over which data can go: no listener,
 /// and none that is over.

@@ -10,18 +10,15 @@ mod sample;
 use std::process::ExitCode;
 
 use tcpstats::frame::flag;
-use tcpstats::note::NoteText;
 use tcpstats::{Columns, Filter, Record};
-use tcpstats_source::Sentence;
+use tcpstats_log::{ConnectionId, Entry, Lifetimes, Moment, Note, Timeline};
+use tcpstats_source::{Sentence, report};
 
 use self::connection::{Connection, Place, is_live};
 use self::sample::Sample;
 use crate::cli;
-use crate::identity::Identity;
-use crate::lifetimes::Lifetimes;
 use crate::log::{Item, Log};
 use crate::output;
-use crate::timeline::{Entry, Moment, Timeline};
 
 /// The fields that a summary is made of.
 const FIELDS: &str = "gencnt,vnet,zone,age,iss,irs,inode,laddr,lport,faddr,fport,state,jid,snd_cwnd,snd_ssthresh,snd_wnd,maxseg,srtt,inflight,\
@@ -32,7 +29,7 @@ const FIELDS: &str = "gencnt,vnet,zone,age,iss,irs,inode,laddr,lport,faddr,fport
 pub fn run(asked: &cli::Summary) -> Result<ExitCode, Sentence> {
     let filter = asked.filter.as_deref().map(tcpstats_source::parse_filter).transpose();
     let filter = filter.map_err(|error| error.to_string())?;
-    let mut log = Log::open_all(&asked.logs)?.warning();
+    let mut log = Log::open_all(&asked.logs).map_err(|error| report(&error))?.warning();
     if filter.is_none() {
         log = log.only(&Columns::named(FIELDS).map_err(|error| error.to_string())?);
     }
@@ -65,7 +62,7 @@ struct Seen {
 
 impl Seen {
     fn read(&mut self, log: &mut Log, filter: Option<&Filter>) -> Result<(), Sentence> {
-        while let Some((item, columns)) = log.next_with_columns()? {
+        while let Some((item, columns)) = log.next_with_columns().map_err(|error| report(&error))? {
             match item {
                 Item::Record { time_ns, snapshot, record } => {
                     if let Some(moment) = self.timeline.record(snapshot, time_ns) {
@@ -78,11 +75,7 @@ impl Seen {
                     self.place.snapshots += 1;
                     self.place.changes_only |= header.flags & flag::CHANGED_ONLY != 0;
                 }
-                Item::Note(text) => {
-                    if let Some(note) = NoteText::read(text) {
-                        self.note(&note, columns.text.as_ref());
-                    }
-                }
+                Item::Note(note) => self.note(&note.note, columns.text.as_ref()),
             }
         }
         Ok(())
@@ -91,20 +84,20 @@ impl Seen {
     fn record(&mut self, wall_ns: u64, record: &Record, filter: Option<&Filter>) {
         let is_wanted = is_live(record) && filter.is_none_or(|filter| filter.matches(record));
         let sample = is_wanted.then(|| Sample::of(record, self.is_linux));
-        self.timeline.add(wall_ns, Identity::of(record), sample);
+        self.timeline.add(wall_ns, ConnectionId::of(record), sample);
     }
 
     /// A snapshot has ended.
     fn moment(&mut self, moment: Moment<Sample>) {
         let (end_ns, place) = (self.end_ns, self.place);
-        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.identity, sample.marks));
+        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.id, sample.marks));
         let leave = |connection: &mut Connection| connection.leave(end_ns, place);
-        self.connections.begin(moment.boot, moment.entries.iter().filter_map(marks), leave);
+        self.connections.start_snapshot(moment.boot, moment.entries.iter().filter_map(marks), leave);
         for entry in &moment.entries {
             match &entry.sample {
                 Some(sample) => self.sample(entry, sample),
                 None => {
-                    if let Some(connection) = self.connections.get_mut(&entry.identity) {
+                    if let Some(connection) = self.connections.get_mut(&entry.id) {
                         connection.leave(entry.time_ns, place);
                     }
                 }
@@ -121,26 +114,26 @@ impl Seen {
     }
 
     fn sample(&mut self, entry: &Entry<Sample>, sample: &Sample) {
-        let (&Entry { time_ns, wall_ns, identity, .. }, place) = (entry, self.place);
+        let (&Entry { time_ns, wall_ns, id, .. }, place) = (entry, self.place);
         self.records += 1;
         self.see(time_ns);
         let new = || Connection::new(time_ns, wall_ns);
         let leave = |before: &mut Connection| before.leave(place.snapshot_ns, place);
-        self.connections.see(identity, &sample.marks, new, leave).see(time_ns, wall_ns, sample, place);
+        self.connections.record(id, &sample.marks, new, leave).see(time_ns, wall_ns, sample, place);
     }
 
-    fn note(&mut self, note: &NoteText<'_>, columns: Option<&Columns>) {
+    fn note(&mut self, note: &Note<'_>, columns: Option<&Columns>) {
         if let Some(moment) = self.timeline.note(note, columns) {
             self.moment(moment);
         }
-        match note.name {
-            "rotated" => self.is_rotated = true,
-            "log" => {
+        match note {
+            Note::Rotated(_) => self.is_rotated = true,
+            Note::Log(log) => {
                 if !std::mem::take(&mut self.is_rotated) {
                     self.leave_all();
                 }
-                self.place.changes_only = note.number("keyframe_us").is_some();
-                self.is_linux = note.text("system") == Some("Linux");
+                self.place.changes_only = log.keyframe_us.is_some();
+                self.is_linux = log.system == Some("Linux");
             }
             _ => (),
         }

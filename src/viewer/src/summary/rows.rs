@@ -7,13 +7,13 @@ use std::io::{BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
+use tcpstats_log::{ConnectionId, End};
 use tcpstats_source::Sentence;
 
 use super::Seen;
 use super::connection::{Connection, Spent, per_second};
 use super::roundtrips::RoundTrips;
 use crate::cli::{self, By, Measure};
-use crate::identity::{End, Identity};
 use crate::output::{self, Stdout, seconds};
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
@@ -49,14 +49,14 @@ struct Row {
 /// What a row is of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Name {
-    Connection(Identity),
+    Connection(ConnectionId),
     /// Of the foreign address, and its length in bits.
     Prefix(IpAddr, u8),
     Port(u16),
 }
 
 impl Name {
-    fn of(identity: &Identity, asked: &cli::Summary) -> Self {
+    fn of(identity: &ConnectionId, asked: &cli::Summary) -> Self {
         match asked.by {
             By::Connection => Self::Connection(*identity),
             // The service's; ports that are chosen for one connection are higher.
@@ -80,7 +80,7 @@ impl Name {
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Connection(Identity { local, foreign, .. }) => write!(f, "{local} {foreign}"),
+            Self::Connection(ConnectionId { local, foreign, .. }) => write!(f, "{local} {foreign}"),
             Self::Prefix(address, len) => write!(f, "{address}/{len}"),
             Self::Port(port) => write!(f, "{port}"),
         }
@@ -265,7 +265,7 @@ fn address(end: End) -> Option<Cell> {
 }
 
 /// Of a row's connection, if it is of one.
-fn identity<T>(row: &Row, get: impl FnOnce(&Identity) -> Option<T>) -> Option<T> {
+fn identity<T>(row: &Row, get: impl FnOnce(&ConnectionId) -> Option<T>) -> Option<T> {
     match &row.name {
         Name::Connection(identity) => get(identity),
         Name::Prefix(..) | Name::Port(_) => None,

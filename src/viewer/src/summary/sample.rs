@@ -3,13 +3,12 @@
 //! What one record says of a connection, as far as a summary needs it.
 
 use tcpstats::{Record, key};
-
-use crate::lifetimes::Marks;
+use tcpstats_log::Monotone;
 
 /// What one record says of a connection.
 #[derive(Clone, Copy, Default)]
 pub struct Sample {
-    pub marks: Marks,
+    pub marks: Monotone,
     pub srtt: Option<u32>,
     pub limits: Limits,
     /// Linux's own counts of time limited by receiver and buffer, microseconds.
@@ -20,7 +19,7 @@ impl Sample {
     /// That of the record.
     pub fn of(record: &Record, is_linux: bool) -> Self {
         Self {
-            marks: Marks::of(record),
+            marks: Monotone::of(record),
             srtt: record.get(key::srtt),
             limits: Limits::of(record, is_linux),
             counted: record.get(key::rwnd_limited).zip(record.get(key::sndbuf_limited)),

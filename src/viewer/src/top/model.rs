@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use tcpstats::{Columns, Header, State, key};
+use tcpstats_log::ConnectionId;
 use tcpstats_source::Sentence;
 
 use super::column::{Column, columns};
 use super::filter_line::FilterLine;
 use super::tracker::{Row, Sampled};
-use crate::identity::Identity;
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub enum Pane {
     /// All connections.
     List,
     /// One connection.
-    Detail(Identity),
+    Detail(ConnectionId),
 }
 
 /// What is said above the list about the connections in it.
@@ -119,7 +119,7 @@ pub struct Model {
     /// Why there is no newer snapshot, where that is so.
     pub trouble: Option<Sentence>,
     /// The connection that the cursor is on, once it was moved.
-    pub selected: Option<Identity>,
+    pub selected: Option<ConnectionId>,
     /// The first line of the list that is drawn.
     pub offset: usize,
     /// Lines of the list that are drawn, one at least.
@@ -191,7 +191,7 @@ impl Model {
     }
 
     /// The connection of the detail pane, and whether it is still there.
-    pub fn detailed(&self, identity: Identity) -> Option<(&Row, bool)> {
+    pub fn detailed(&self, identity: ConnectionId) -> Option<(&Row, bool)> {
         let of = |row: &&Row| row.identity == identity;
         let here = self.sampled.rows.iter().find(of).map(|row| (row, true));
         here.or_else(|| self.last_seen.as_ref().filter(of).map(|row| (row, false)))
@@ -338,11 +338,10 @@ impl Model {
 pub mod tests {
     use proptest::prelude::*;
     use tcpstats::{Record, ipv4};
+    use tcpstats_log::{Boot, Snapshot};
 
     use super::super::tracker::Tracker;
     use super::*;
-    use crate::boot::Boot;
-    use crate::live::Snapshot;
 
     /// A snapshot of so many connections, the one that sends most last.
     pub fn snapshot(second: u64, count: u16) -> Snapshot {

@@ -9,13 +9,13 @@ use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use tcpstats::{FIELDS, Record, key};
+use tcpstats_log::ConnectionId;
 
 use super::super::column::per_second;
 use super::super::model::Model;
 use super::super::tracker::{Point, Rates, Row};
 use super::Abilities;
 use super::chart::{Format, Series, draw as draw_chart};
-use crate::identity::Identity;
 use crate::table::ABSENT;
 use crate::units;
 
@@ -26,7 +26,7 @@ const CHART_HEIGHT: u16 = 10;
 const CHART_WIDTH: u16 = 34;
 
 /// Draws it.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, model: &mut Model, identity: Identity, can: Abilities) {
+pub fn draw(frame: &mut Frame<'_>, area: Rect, model: &mut Model, identity: ConnectionId, can: Abilities) {
     let Some((row, here)) = model.detailed(identity) else {
         return;
     };
@@ -52,9 +52,9 @@ fn who(row: &Row, here: bool, can: Abilities) -> Line<'static> {
     let mut spans = vec![
         if here { Span::styled(state, can.name()) } else { Span::styled(format!("{state}, gone since"), can.alarm()) },
         Span::raw("  "),
-        Span::styled(row.identity.local.to_string(), Abilities::value()),
+        Span::styled(row.identity.local.with_zone_name(units::zone).to_string(), Abilities::value()),
         Span::raw(" → "),
-        Span::styled(row.identity.foreign.to_string(), Abilities::value()),
+        Span::styled(row.identity.foreign.with_zone_name(units::zone).to_string(), Abilities::value()),
     ];
     spans.push(Span::raw(format!("  {}", text(key::cc.field()))));
     Line::from(spans)
