@@ -135,7 +135,7 @@ def test_a_record_without_a_line_break_is_damaged(log, tmp_path):
         cut.write_text("".join(text[:2]) + end.rstrip("\n"))
         done = start("check", cut)
         assert done.returncode == 1
-        assert f"{cut}: line 3: the line is cut off; expected a line break\n" in done.stdout.decode()
+        assert f"{cut}: line 3: the line is truncated; expected a line break\n" in done.stdout.decode()
 
 
 def test_text_in_utf16_causes_a_helpful_error(log, tmp_path):

@@ -191,7 +191,7 @@ def test_the_part_before_damage_is_summarized(real, tmp_path):  # noqa: F811
     done = start("summary", "--json", cut)
     assert done.returncode == 1
     line = data[:end].count(b"\n") + 1
-    assert done.stderr.decode() == f"tcpstats: {cut}: line {line}: the line is cut off; expected a line break\n"
+    assert done.stderr.decode() == f"tcpstats: {cut}: line {line}: the line is truncated; expected a line break\n"
     assert done.stdout == run("summary", "--json", complete)
 
 

@@ -2,7 +2,7 @@
 
 //! Snapshots that were taken but are missing from the log.
 
-use tcpstats::note::{Note, Pair};
+use tcpstats_log::{GapNote, Note};
 
 /// A gap in the log.  Its snapshots may be separated by others that were logged.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,18 +32,10 @@ impl Gap {
         }
     }
 
-    /// Passes the note that reports the gap to a function.
-    pub fn note<R>(&self, use_it: impl FnOnce(&Note<'_>) -> R) -> R {
-        use_it(&Note {
-            name: "gap",
-            pairs: &[
-                ("snapshots", Pair::Number(self.snapshots)),
-                ("records", Pair::Number(self.records)),
-                ("first", Pair::Number(self.first)),
-                ("last", Pair::Number(self.last)),
-                ("why", Pair::Text(&self.why)),
-            ],
-        })
+    /// Returns the note about the gap.
+    pub fn note(&self) -> Note<'_> {
+        let Self { snapshots, records, first, last, ref why } = *self;
+        Note::Gap(GapNote { snapshots, records, first, last, why: Some(why) })
     }
 }
 

@@ -55,6 +55,7 @@ pub fn note(text: &mut Text<'_>, note: &Note<'_>) {
             Pair::Seconds(ns) => text.seconds9(*ns),
             Pair::Text(value) => text.quoted(value),
             Pair::Value(record, field) => json_value(text, record, field),
+            Pair::Written(value) => written(text, key, value),
         };
     }
     text.str("}\n");
@@ -181,15 +182,16 @@ pub fn note_text(text: &mut Text<'_>, note: &NoteText<'_>) {
     text.str("{\"note\":\"").str(note.name).char(b'"');
     for (key, value) in note.pairs() {
         text.str(",\"").str(key).str("\":");
-        let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let is_json = value.starts_with('"') || is_number && !is_bare(key);
-        if is_json {
-            text.str(value)
-        } else {
-            text.char(b'"').str(value).char(b'"')
-        };
+        written(text, key, value);
     }
     text.str("}\n");
+}
+
+/// Writes the value of a key that has the form of a note's text.
+fn written<'t, 'b>(text: &'t mut Text<'b>, key: &str, value: &str) -> &'t mut Text<'b> {
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_json = value.starts_with('"') || is_number && !is_bare(key);
+    if is_json { text.str(value) } else { text.char(b'"').str(value).char(b'"') }
 }
 
 /// A cursor over an object of strings and numbers.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! What a log or the device says about itself between the records.
+//! Notes, by which a log or the device describes itself between the records.
 
 use crate::field::Field;
 use crate::frame::Header;
@@ -8,7 +8,7 @@ use crate::read;
 use crate::record::Record;
 use crate::text::Text;
 
-/// A note: a name and what belongs to it.
+/// A note: a name, and pairs of keys and values.
 ///
 /// ```
 /// use tcpstats::note::{Note, Pair};
@@ -21,7 +21,7 @@ use crate::text::Text;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Note<'a> {
-    /// What is noted, one word.
+    /// Its name, one word.
     pub name: &'a str,
     /// Keys and values, in order.
     pub pairs: &'a [(&'a str, Pair<'a>)],
@@ -34,10 +34,12 @@ pub enum Pair<'a> {
     Number(u64),
     /// A time in nanoseconds, written in seconds.
     Seconds(u64),
-    /// Text, written in quotes.
+    /// Text, in quotes.
     Text(&'a str),
-    /// What a record has in a field, written as everywhere.
+    /// The value of a field in a record, as in a csv row.
     Value(&'a Record, &'a Field),
+    /// The value of a note that was read, as it is written: text in its quotes.
+    Written(&'a str),
 }
 
 impl Note<'_> {
@@ -51,13 +53,14 @@ impl Note<'_> {
                 Pair::Seconds(ns) => text.seconds9(*ns),
                 Pair::Text(value) => text.quoted(value),
                 Pair::Value(record, field) => text.value(record, field),
+                Pair::Written(value) => text.str(value),
             };
         }
     }
 }
 
-/// What is said after the records of every snapshot; lends the note to `use_it`.
-/// The monotonic clock is in it where it is known.
+/// Calls `use_it` with the note that ends a snapshot.  It contains the monotonic
+/// clock if that is known.
 pub fn snapshot<R>(header: &Header, use_it: impl FnOnce(&Note<'_>) -> R) -> R {
     let pairs = [
         ("snapshot", Pair::Number(header.sequence)),
@@ -75,7 +78,7 @@ pub fn snapshot<R>(header: &Header, use_it: impl FnOnce(&Note<'_>) -> R) -> R {
     use_it(&Note { name: "snapshot", pairs: pairs.get(..known).unwrap_or(&pairs) })
 }
 
-/// A note's text taken apart.
+/// The parsed text of a note.
 ///
 /// ```
 /// use tcpstats::note::NoteText;
@@ -85,13 +88,13 @@ pub fn snapshot<R>(header: &Header, use_it: impl FnOnce(&Note<'_>) -> R) -> R {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct NoteText<'a> {
-    /// What is noted, one word.
+    /// Its name, one word.
     pub name: &'a str,
     pairs: &'a str,
 }
 
 impl<'a> NoteText<'a> {
-    /// Takes `name key=value …` apart; none where it is something else.
+    /// Parses `name key=value …`; returns `None` if the text is not a note.
     #[must_use]
     pub fn read(text: &'a str) -> Option<Self> {
         let (name, pairs) = text.split_at_checked(text.find(' ').unwrap_or(text.len()))?;
@@ -103,7 +106,7 @@ impl<'a> NoteText<'a> {
         is_word(name).then_some(note)
     }
 
-    /// Its keys with their values, as they are written: a text in its quotes.
+    /// Returns the keys and values as they are written, texts with their quotes.
     pub fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let mut rest = self.pairs;
         core::iter::from_fn(move || {
@@ -113,32 +116,32 @@ impl<'a> NoteText<'a> {
         })
     }
 
-    /// The value of that key, as it is written.
+    /// Returns the value of a key as it is written.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<&'a str> {
         self.pairs().find_map(|(other, value)| (other == key).then_some(value))
     }
 
-    /// The number of that key.
+    /// Returns the number of a key.
     #[must_use]
     pub fn number(&self, key: &str) -> Option<u64> {
         read::number(self.value(key)?.as_bytes())
     }
 
-    /// The time of that key in nanoseconds.
+    /// Returns the time of a key in nanoseconds.
     #[must_use]
     pub fn seconds(&self, key: &str) -> Option<u64> {
         read::seconds(self.value(key)?.as_bytes())
     }
 
-    /// The text of that key, between its quotes and as it is escaped.
+    /// Returns the text of a key without its quotes, escaped as it is written.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&'a str> {
         self.value(key)?.strip_prefix('"')?.strip_suffix('"')
     }
 
-    /// What the note of a [`snapshot`] tells; none where it is another note, or
-    /// a number is missing.
+    /// Returns the header in the note of a [`snapshot`]; `None` if it is another note
+    /// or a number is missing.
     #[must_use]
     pub fn snapshot(&self) -> Option<Header> {
         if self.name != "snapshot" {
@@ -147,7 +150,7 @@ impl<'a> NoteText<'a> {
         Some(Header {
             sequence: self.number("snapshot")?,
             wall_ns: self.seconds("time")?,
-            // Version 2.0.0 writes it, and development versions before it did not.
+            // Not written by development versions before 2.0.0.
             mono_ns: self.seconds("mono").unwrap_or_default(),
             walk_ns: self.number("walk_ns").or(self.number("walk_us")?.checked_mul(1000))?,
             seen: self.number("seen")?,
@@ -162,12 +165,13 @@ impl<'a> NoteText<'a> {
     }
 }
 
-/// Whether that is a note's name or key.
+/// Returns whether a text can be the name of a note, or a key.
 pub(crate) fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// The pair that the text begins with, behind its space, and what follows it.
+/// Returns the key and the value at the start of the text, after a space, and the
+/// rest.
 fn pair(text: &str) -> Option<(&str, &str, &str)> {
     let (key, rest) = text.strip_prefix(' ')?.split_once('=')?;
     let end = match rest.strip_prefix('"') {
@@ -182,11 +186,11 @@ fn pair(text: &str) -> Option<(&str, &str, &str)> {
         None => rest.find(' ').unwrap_or(rest.len()),
     };
     let (value, rest) = rest.split_at_checked(end)?;
-    let is_whole = (value.starts_with('"') || is_bare(value)) && (rest.is_empty() || rest.starts_with(' '));
-    (is_whole && is_word(key)).then_some((key, value, rest))
+    let is_complete = (value.starts_with('"') || is_bare(value)) && (rest.is_empty() || rest.starts_with(' '));
+    (is_complete && is_word(key)).then_some((key, value, rest))
 }
 
-/// Whether that is a value which needs no quotes.
+/// Returns whether a value needs no quotes.
 pub(crate) fn is_bare(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
 }

@@ -9,6 +9,8 @@
 
 mod check;
 mod completions;
+#[cfg(feature = "convert")]
+mod convert;
 #[cfg(feature = "plot")]
 mod plot;
 mod show;
@@ -16,13 +18,9 @@ mod summary;
 #[cfg(feature = "top")]
 mod top;
 
-#[cfg(feature = "convert")]
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-#[cfg(feature = "convert")]
-use clap::{Args, ValueEnum};
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// Show statistics of TCP connections, live or from a log
@@ -57,8 +55,8 @@ pub enum Command {
     Check(check::Args),
     /// Convert a log to another format
     #[cfg(feature = "convert")]
-    #[command(long_about = CONVERT_LONG, override_usage = "tcpstats convert [OPTIONS] <IN>... <OUT>")]
-    Convert(Convert),
+    #[command(long_about = convert::LONG_ABOUT, override_usage = "tcpstats convert [OPTIONS] <IN>... <OUT>")]
+    Convert(convert::Args),
     /// Summarize a log by connection, prefix or port
     #[command(long_about = summary::LONG_ABOUT)]
     Summary(summary::Args),
@@ -82,64 +80,11 @@ impl Command {
             Self::Show(args) => show::run(args),
             Self::Check(args) => check::run(args),
             #[cfg(feature = "convert")]
-            Self::Convert(args) => crate::convert::run(args).map_err(anyhow::Error::msg),
+            Self::Convert(args) => convert::run(args),
             Self::Summary(args) => summary::run(args),
             #[cfg(feature = "plot")]
             Self::Plot(args) => plot::run(args),
             Self::Completions(args) => completions::run(args, &mut Cli::command()),
         }
     }
-}
-
-#[cfg(feature = "convert")]
-const CONVERT_LONG: &str = "\
-Convert a log to another format: csv, json, siftr or bin as written by siftr_cdev_logger(8), or Parquet for DuckDB, \
-ClickHouse, Polars and Spark.
-
-The notes of the log are kept.  The formats csv, bin and Parquet store the same information: a csv log that is \
-converted to the other two and back is identical byte for byte.
-
-In Parquet, each row is a record.  The column time is a TIMESTAMP in microseconds, and time_ns contains the \
-nanoseconds.  The notes are stored in the file but not as rows.  The file format is documented in tcpstats(5).  \
-Parquet files that another program has derived from it can be read too, in the units that they declare and with any \
-of the compressions zstd, Snappy, gzip, LZ4, Brotli or none; such files no longer contain the notes.
-
-If the log is damaged, the part before the damage is written and the exit status is 1.";
-
-/// `tcpstats convert`
-#[cfg(feature = "convert")]
-#[derive(Args)]
-pub struct Convert {
-    /// The logs to read, in any format (- for standard input), and the file to write (- for standard output).
-    /// Several logs are ordered by their content and read as one log
-    #[arg(required = true, num_args = 2.., value_names = ["IN", "OUT"])]
-    pub files: Vec<PathBuf>,
-    /// Write FORMAT (default: given by the suffix of OUT)
-    #[arg(short = 'F', long, value_enum, value_name = "FORMAT")]
-    pub format: Option<LogFormat>,
-    /// Write COLUMNS: basic, all, or a comma-separated list of fields (default: the columns of the log)
-    #[arg(short = 'O', long, value_name = "COLUMNS")]
-    pub columns: Option<String>,
-    /// Include only connections that match FILTER, see tcpstats(5)
-    #[arg(short = 'e', long, value_name = "FILTER")]
-    pub filter: Option<String>,
-    /// Overwrite OUT if it exists
-    #[arg(short, long)]
-    pub force: bool,
-}
-
-/// The format of a log.
-#[cfg(feature = "convert")]
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// A header row, then one row for each record
-    Csv,
-    /// JSON Lines
-    Json,
-    /// The format of siftr(4) 1.3.0
-    Siftr,
-    /// Binary frames, as the device returns them
-    Bin,
-    /// Apache Parquet, compressed with zstd
-    Parquet,
 }

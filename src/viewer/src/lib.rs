@@ -5,23 +5,14 @@
 //! This is a library only because the program and the generator of its manual
 //! page share it.
 
-mod boot;
 mod cli;
-mod clock;
-#[cfg(feature = "convert")]
-mod convert;
-mod identity;
-mod lifetimes;
 mod live;
 mod log;
 #[cfg(all(feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
 mod manual;
 mod output;
 mod replay;
-mod snapshot;
 mod table;
-mod throughput;
-mod timeline;
 mod units;
 
 use std::io::{IsTerminal, stdout};

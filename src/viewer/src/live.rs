@@ -8,16 +8,15 @@ use std::fs::metadata;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 use clap::ValueHint;
 use tcpstats::Filter;
 use tcpstats::frame::Frame;
 use tcpstats::stream::SnapshotBuffer;
+use tcpstats_log::{Boot, Snapshot};
 use tcpstats_source::{Sample, Source};
 
-use crate::boot::Boot;
 use crate::replay::Replay;
-pub use crate::snapshot::Snapshot;
 use crate::units;
 
 /// The source and the filter of live statistics.
@@ -62,7 +61,7 @@ impl Live {
     pub fn open(name: Option<&str>, filter: Option<Filter>) -> Result<Self> {
         match name {
             Some(name) if is_log(name) => {
-                let replay = Replay::open(Path::new(name), filter).map_err(Error::msg)?;
+                let replay = Replay::open(Path::new(name), filter)?;
                 Ok(Self::Log(Box::new(replay)))
             }
             name => {
@@ -87,7 +86,7 @@ impl Live {
     /// Returns an error that names the source.
     pub fn sample(&mut self) -> Result<Option<Snapshot>> {
         match self {
-            Self::Log(replay) => replay.next().map_err(Error::msg),
+            Self::Log(replay) => Ok(replay.next()?),
             Self::Kernel { source, buffer } => match source.sample(buffer)? {
                 Sample::End => Ok(None),
                 Sample::Taken => {
@@ -104,7 +103,7 @@ impl Live {
     /// As [`Live::sample`].
     pub fn last(&mut self) -> Result<Option<Snapshot>> {
         match self {
-            Self::Log(replay) => replay.last().map_err(Error::msg),
+            Self::Log(replay) => Ok(replay.last()?),
             Self::Kernel { .. } => self.sample(),
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-//! A log in a file, of which every write is there whole or not at all.
+//! A log in a file, in which every write is complete or absent.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -12,62 +12,69 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown};
 use tcpstats::{Columns, FieldSet};
+use tcpstats_log::{Content, Expected};
 use tcpstats_source::system::standard_output_was_closed;
 use tcpstats_source::{
     AnchoredPath, DirectoryState, FileId, InUse, Sentence, is_standard_output, refuse_in_use, system_error,
 };
 
-use super::continued::{Content, Expected, content};
-use crate::options::Format;
+use crate::options::Layout;
 
 /// An open log.
 pub struct LogFile {
     file: File,
-    /// Where it is opened again, if it is.
+    /// The path from which it is reopened, if it is.
     place: Option<AnchoredPath>,
     name: String,
     mode: Mode,
+    layout: Layout,
     in_use: Vec<InUse>,
-    /// The directories that the sandbox lets the log be opened in, `None`
-    /// without a sandbox.
+    /// The directories to which the sandbox restricts the log; `None` without a
+    /// sandbox.
     granted: Option<Vec<FileId>>,
-    /// A pipe, a terminal or a device can neither be cut nor continued.
+    /// Whether it is a regular file: others can be neither truncated nor continued.
     is_regular: bool,
     is_standard_output: bool,
-    /// Bytes of a write that failed, which stand at the file's end until they
-    /// can be cut off.
+    /// Number of bytes of a failed write at the end of the file, which are going to
+    /// be removed.
     torn_bytes: u64,
 }
 
-/// The file that a log continues in.
+/// The file in which a log continues.
 pub struct Next {
     file: File,
-    /// Its place, where that could be looked up.
+    /// Its path, if it could be resolved.
     place: Option<AnchoredPath>,
-    /// What it held.
+    /// What it contained.
     pub found: Found,
 }
 
-/// What a file held when it was opened.
+/// What a file contained when it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Whether whole lines or frames stand in it, and the header row where the
+    /// Whether it contains complete lines or frames, and the header row if the
     /// format has one.
     pub continued: bool,
-    /// Bytes of a torn line or frame that an earlier run left at its end, and
-    /// that were removed.
+    /// Number of bytes of a truncated line or frame of an earlier run that were
+    /// removed from its end.
     pub torn_bytes: u64,
-    /// The columns that it is continued with, if they are others than expected.
+    /// The columns with which it is continued, if they are not the expected ones.
     pub columns: Option<Columns>,
 }
 
 impl LogFile {
-    /// Opens the log.  One that is not empty must be as expected; one that is
-    /// damaged is moved aside.
+    /// Opens the log.  A log that is not empty must be as expected; a damaged log
+    /// is moved aside.
     ///
     /// # Errors
-    /// A sentence; the file is as it was.
-    pub fn open(path: &Path, mode: Mode, expected: &Expected, in_use: Vec<InUse>) -> Result<(Self, Found), Sentence> {
+    /// Returns an error if it cannot be opened or continued; it is not changed.
+    pub fn open(
+        path: &Path,
+        mode: Mode,
+        layout: &Layout,
+        expected: &Expected,
+        in_use: Vec<InUse>,
+    ) -> Result<(Self, Found), Sentence> {
         let name = path.display().to_string();
         let said = |error: io::Error| format!("log {name}: {}", system_error(&error));
         let is_standard_output = is_standard_output(path);
@@ -83,7 +90,7 @@ impl LogFile {
             (file, None, is_regular)
         } else {
             let place = AnchoredPath::of(path).map_err(said)?;
-            // A FIFO or a device cannot be read back, and has nothing to continue.
+            // A FIFO or a device cannot be read, and has nothing to continue.
             if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
                 let file = place.open(OFlag::O_WRONLY | OFlag::O_APPEND, mode).map_err(said)?;
                 (file, None, false)
@@ -93,9 +100,18 @@ impl LogFile {
             }
         };
         refuse(&file, &name, &in_use)?;
-        let name = name.clone();
-        let mut log =
-            Self { file, place, name, mode, in_use, granted: None, is_regular, is_standard_output, torn_bytes: 0 };
+        let mut log = Self {
+            file,
+            place,
+            name: name.clone(),
+            mode,
+            layout: layout.clone(),
+            in_use,
+            granted: None,
+            is_regular,
+            is_standard_output,
+            torn_bytes: 0,
+        };
         let mut found = Found::default();
         if let Some(place) = &log.place {
             (log.file, found) = log.take(log.file.try_clone().map_err(said)?, place, expected)?;
@@ -103,18 +119,18 @@ impl LogFile {
         Ok((log, found))
     }
 
-    /// Opens the file that has the log's name now, if it is another one.
+    /// Opens the file that has the name of the log now, if it is another file.
     ///
     /// # Errors
-    /// A sentence; the log continues in the old file.
+    /// Returns an error if the log must continue in the old file.
     pub fn open_next(&self, expected: &Expected) -> Result<Option<Next>, Sentence> {
-        let Some(held) = &self.place else {
+        let Some(current) = &self.place else {
             return Ok(None);
         };
         let said = |error: io::Error| format!("log {}: {}", self.name, system_error(&error));
-        // What the path leads to now.  Where a sandbox or a user's rights do not let that be known, what is held is
-        // opened.
-        let place = match (held.directory_state(), AnchoredPath::of(held.path())) {
+        // Resolves the path again.  If the sandbox or the permissions prevent that, the file is opened in the current
+        // directory.
+        let place = match (current.directory_state(), AnchoredPath::of(current.path())) {
             (DirectoryState::Removed(directory), _) => {
                 return Err(format!("log {}: directory {} no longer exists", self.name, directory.display()));
             }
@@ -127,11 +143,11 @@ impl LogFile {
                 });
             }
         };
-        let file = open_regular(place.as_ref().unwrap_or(held), self.mode).map_err(|error| {
+        let file = open_regular(place.as_ref().unwrap_or(current), self.mode).map_err(|error| {
             let beyond = match (&self.granted, &place) {
                 (Some(granted), Some(place)) => place.first_outside(granted).filter(|_| is_denied(&error)),
-                // Capsicum does not let it be known where a link leads.
-                (Some(_), None) => held.path().parent().filter(|_| is_not_capable(&error)),
+                // In Capsicum the target of a link cannot be determined.
+                (Some(_), None) => current.path().parent().filter(|_| is_not_capable(&error)),
                 (None, _) => None,
             };
             beyond.map_or_else(|| said(error), |directory| self.outside(directory))
@@ -144,11 +160,11 @@ impl LogFile {
             return Err(format!("log {}: expected a regular file", self.name));
         }
         refuse(&file, &self.name, &self.in_use)?;
-        let (file, found) = self.take(file, place.as_ref().unwrap_or(held), expected)?;
+        let (file, found) = self.take(file, place.as_ref().unwrap_or(current), expected)?;
         Ok(Some(Next { file, place, found }))
     }
 
-    /// Says that the sandbox does not let the log be opened there.
+    /// Returns the error that the sandbox does not allow a directory.
     fn outside(&self, directory: &Path) -> Sentence {
         format!(
             "log {}: the sandbox allows only the directories that the log used at the start, not {}; \
@@ -158,13 +174,13 @@ impl LogFile {
         )
     }
 
-    /// From now on the sandbox lets the log be opened in its directories alone.
+    /// Registers that a sandbox restricts the log to its current directories.
     pub fn confined(&mut self) {
         self.granted = self.place.as_ref().map(AnchoredPath::directory_ids);
     }
 
-    /// Locks the file and removes a truncated end; a damaged one is moved aside
-    /// and a new one opened.
+    /// Locks the file and removes a truncated end.  A damaged file is moved aside
+    /// and a new one is opened.
     fn take(&self, file: File, place: &AnchoredPath, expected: &Expected) -> Result<(File, Found), Sentence> {
         let name = &self.name;
         let said = |error: io::Error| format!("log {name}: {}", system_error(&error));
@@ -173,15 +189,18 @@ impl LogFile {
         if len == 0 {
             return Ok((file, Found::default()));
         }
-        match content(&file, len, expected).map_err(said)? {
-            Content::Log { whole, continued, columns } => {
-                if whole < len {
-                    file.set_len(whole).map_err(said)?;
+        let Some(format) = self.layout.format else {
+            return Ok((file, Found::default()));
+        };
+        match format.inspect(&file, len, expected).map_err(said)? {
+            Content::Log { complete, continued, columns } => {
+                if complete < len {
+                    file.set_len(complete).map_err(said)?;
                 }
-                if let (Some(found), Format::Csv(wanted)) = (&columns, &expected.format) {
-                    log::warn!("log {name}: {}", continues_with(found, wanted));
+                if let Some(found) = &columns {
+                    log::warn!("log {name}: {}", continues_with(found, &expected.columns));
                 }
-                Ok((file, Found { continued, torn_bytes: len - whole, columns }))
+                Ok((file, Found { continued, torn_bytes: len - complete, columns }))
             }
             Content::Damaged(at) => {
                 let aside = move_aside(place).map_err(|error| {
@@ -195,18 +214,12 @@ impl LogFile {
             }
             Content::Other => Err(format!(
                 "log {name}: file exists and cannot be continued; expected {}; name another file or move this one away",
-                match expected.format {
-                    Format::Csv(_) => "CSV with the requested columns",
-                    Format::Json(_) => "JSON Lines",
-                    Format::Siftr => "a siftr log",
-                    Format::Bin => "binary frames",
-                    Format::Pairs(_) => "key=value lines",
-                }
+                format.described()
             )),
         }
     }
 
-    /// Goes on in that file; gives the old one.
+    /// Continues in another file; returns the old one.
     pub fn replace(&mut self, next: Next) -> File {
         self.torn_bytes = 0;
         if next.place.is_some() {
@@ -215,9 +228,9 @@ impl LogFile {
         std::mem::replace(&mut self.file, next.file)
     }
 
-    /// Appends all of the bytes, part by part, or none of them.
+    /// Appends all bytes of both parts, or none.
     pub fn append(&mut self, parts: [&[u8]; 2]) -> io::Result<()> {
-        self.cut_torn()?;
+        self.remove_torn()?;
         let mut written = 0;
         for mut rest in parts {
             while !rest.is_empty() {
@@ -228,7 +241,7 @@ impl LogFile {
                         written += len;
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-                    // Whoever shares standard output may have made it non-blocking.
+                    // Another process may have made standard output non-blocking.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         std::thread::sleep(Duration::from_millis(10));
                     }
@@ -239,34 +252,35 @@ impl LogFile {
         Ok(())
     }
 
-    /// Removes what was written of a write that failed.
+    /// Removes the bytes of a failed write.
     fn give_up(&mut self, written: usize, error: io::Error) -> io::Result<()> {
         if self.is_regular {
             self.torn_bytes = written as u64;
-            // Where that fails too, the next write begins with it.
-            let _ = self.cut_torn();
+            // If that fails too, the next write tries again.
+            let _ = self.remove_torn();
         }
         Err(error)
     }
 
-    fn cut_torn(&mut self) -> io::Result<()> {
+    fn remove_torn(&mut self) -> io::Result<()> {
         if self.torn_bytes > 0 {
-            // Somebody may have truncated the file meanwhile.
+            // Another process may have truncated the file meanwhile.
             let len = self.file.metadata()?.len();
             self.file.set_len(len.saturating_sub(self.torn_bytes))?;
-            // Standard output may not have been opened to append.
+            // Standard output may not be in append mode.
             self.file.seek(SeekFrom::End(0))?;
             self.torn_bytes = 0;
         }
         Ok(())
     }
 
-    /// Has what was written reach the disk.
+    /// Syncs the file to disk.
     pub fn sync(&self) -> io::Result<()> {
         if self.is_regular { self.file.sync_data() } else { Ok(()) }
     }
 
-    /// Gives a log that is still empty to the user that the logger becomes.
+    /// Changes the owner of a log that is still empty to the user that the logger
+    /// runs as.
     pub fn give_to(&self, uid: Uid, gid: Gid) -> Result<(), Sentence> {
         let give = || -> io::Result<()> {
             if self.place.is_some() && self.file.metadata()?.len() == 0 {
@@ -277,28 +291,28 @@ impl LogFile {
         give().map_err(|error| format!("log {}: cannot change its owner: {}", self.name, system_error(&error)))
     }
 
-    /// Where the log is opened again, if it is.
+    /// Returns the path from which the log is reopened, if it is.
     pub fn place(&self) -> Option<&AnchoredPath> {
         self.place.as_ref()
     }
 
-    /// Whether a reader of standard output that goes away has seen enough.
+    /// Returns whether the log is standard output, whose reader may close it.
     pub fn is_standard_output(&self) -> bool {
         self.is_standard_output
     }
 
-    /// Whether what a write that failed has written can be removed again.
+    /// Returns whether the bytes of a failed write can be removed.
     pub fn can_be_cut(&self) -> bool {
         self.is_regular
     }
 
-    /// The path as it was given.
+    /// Returns the path as given.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// Says that a log has other columns than the ones that it would have been given.
+/// Returns the warning that a log is continued with its own columns.
 fn continues_with(found: &Columns, wanted: &Columns) -> String {
     let found = FieldSet::of(found);
     let missing: Vec<_> = wanted.fields().filter(|field| !found.has(field)).map(|field| field.name).collect();
@@ -313,7 +327,7 @@ fn open_regular(place: &AnchoredPath, mode: Mode) -> io::Result<File> {
     place.open(OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT, mode)
 }
 
-/// Locks the file, where its file system has locks.
+/// Locks the file, if its file system supports locks.
 fn lock(file: &File, name: &str) -> Result<(), Sentence> {
     match file.try_lock() {
         Ok(()) => (),
@@ -328,7 +342,7 @@ fn refuse(file: &File, name: &str, in_use: &[InUse]) -> Result<(), Sentence> {
     refuse_in_use(id, in_use).map_err(|error| format!("log {name}: {error}"))
 }
 
-/// Gives a damaged log a name that is free.
+/// Renames a damaged log to an unused name.
 fn move_aside(place: &AnchoredPath) -> io::Result<String> {
     let endings = std::iter::once(".damaged".to_owned()).chain((1..1000).map(|number| format!(".damaged.{number}")));
     for ending in endings {
@@ -340,12 +354,12 @@ fn move_aside(place: &AnchoredPath) -> io::Result<String> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Whether rights were the reason, which Landlock restricts too.
+/// Returns whether permissions are the reason, which includes Landlock.
 fn is_denied(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
 }
 
-/// Whether Capsicum was the reason.
+/// Returns whether Capsicum is the reason.
 fn is_not_capable(error: &io::Error) -> bool {
     #[cfg(target_os = "freebsd")]
     return matches!(error.raw_os_error(), Some(libc::ENOTCAPABLE | libc::ECAPMODE));

@@ -2,16 +2,13 @@
 
 //! The log: snapshots and notes in one of the formats, in a file or in syslog.
 //!
-//! A write to a file that fails for want of space, or because the disk fails,
-//! loses its snapshot and nothing else: the log tells of the gap when it goes
-//! on.  What a pipe, a terminal or a device has taken cannot be taken back, so
-//! that there the first error is the end.
+//! If a write to a file fails because there is no space or the disk fails, only
+//! its snapshot is lost, and the log reports the gap once it continues.  What a
+//! pipe, a terminal or a device has accepted cannot be removed, so the first
+//! error is fatal there.
 
-mod batch;
-mod changes;
-mod continued;
+mod composer;
 mod file;
-mod lines;
 
 use std::io;
 use std::sync::Arc;
@@ -19,23 +16,22 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use tcpstats::frame::Frame;
-use tcpstats::note::{Note, Pair};
 use tcpstats::stream::seal;
 use tcpstats::{Field, FieldSet};
+use tcpstats_log::{Changes, Note, Selected};
 use tcpstats_source::system::wall_ns;
 use tcpstats_source::{AnchoredPath, InUse, Sentence, report, system_error};
 
-use self::changes::{Changes, Selected};
+use self::composer::{Closing, Composer};
 use self::file::{Found, LogFile};
-use self::lines::Lines;
 use crate::gap::Gap;
-use crate::options::{Format, Options, Output};
+use crate::options::{Options, Output};
 use crate::privileges::Identity;
 use crate::sampler::{Taken, gap_of};
 use crate::status::Counters;
 use crate::syslog::Records;
 
-/// Where the bytes go.
+/// The destination of the bytes.
 enum Sink {
     File(LogFile),
     Syslog(Records),
@@ -53,13 +49,13 @@ impl Sink {
 /// An open log.
 pub struct Log {
     sink: Sink,
-    lines: Lines,
+    composer: Composer,
     changes: Option<Changes>,
-    /// What was found in the file, while its first lines are still due.
+    /// What the file contained, while its first lines are still due.
     due: Option<Found>,
     /// Snapshots that could not be written.
     gap: Option<Gap>,
-    /// Snapshots that the queue did not take.
+    /// Snapshots that the queue did not accept.
     queue_gap: Option<Gap>,
     missed_ticks: u64,
     unsynced_since: Option<Instant>,
@@ -70,32 +66,32 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens or continues the log that the options name; nothing is written
-    /// yet.  `is_live` says that the source is this system.
+    /// Opens or continues the log that the options name, without writing to it.
+    /// `is_live` means that the source is this system.
     ///
     /// # Errors
-    /// A sentence; a log that cannot be continued is left as it is.
+    /// Returns an error if the log cannot be opened or continued; it is not changed.
     pub fn open(
         options: &Options,
         is_live: bool,
         in_use: Vec<InUse>,
         counters: Arc<Counters>,
     ) -> Result<Self, Sentence> {
-        let mut lines = Lines::new(options, is_live);
+        let mut composer = Composer::new(options, is_live);
         let (sink, found) = match &options.output {
             Output::Syslog(target) => {
                 (Sink::Syslog(Records::open(target).map_err(|error| report(error.as_ref()))?), Found::default())
             }
             Output::File(path) => {
-                let (file, found) = LogFile::open(path, options.mode, &lines.expected, in_use)?;
+                let (file, found) = LogFile::open(path, options.mode, &options.layout, &composer.expected, in_use)?;
                 (Sink::File(file), found)
             }
         };
-        lines.begin_file(&found);
+        composer.begin_file(&found);
         Ok(Self {
             sink,
-            changes: options.keyframe_every.map(|every| Changes::new(&lines.format, every)),
-            lines,
+            changes: options.keyframe_every.map(|every| Changes::new(composer.compared(), every)),
+            composer,
             due: Some(found),
             gap: None,
             queue_gap: None,
@@ -108,10 +104,11 @@ impl Log {
         })
     }
 
-    /// Gives a log that is still empty to the user that the logger becomes.
+    /// Changes the owner of a log that is still empty to the user that the logger
+    /// runs as.
     ///
     /// # Errors
-    /// A sentence with what the system said.
+    /// Returns the error of the system.
     pub fn give_to(&self, identity: &Identity) -> Result<(), Sentence> {
         match &self.sink {
             Sink::File(file) => file.give_to(identity.uid, identity.gid),
@@ -119,7 +116,7 @@ impl Log {
         }
     }
 
-    /// Where the log is opened again, if it is.
+    /// Returns the path from which the log is reopened, if it is.
     pub fn place(&self) -> Option<&AnchoredPath> {
         match &self.sink {
             Sink::File(file) => file.place(),
@@ -127,30 +124,29 @@ impl Log {
         }
     }
 
-    /// Returns whether the log shows that field, also if nobody has asked for it.
+    /// Returns whether the log contains the field, even if it was not requested.
     pub fn shows(&self, field: &Field) -> bool {
-        self.lines.shows(field)
+        self.composer.shows(field)
     }
 
-    /// From now on the source gives those fields: a log that shows others is not
-    /// continued.
+    /// Sets the fields that the source provides: a log with others is not continued.
     pub fn sampled(&mut self, fields: FieldSet) {
-        self.lines.expected.sampled = Some(fields);
+        self.composer.sampled(fields);
     }
 
-    /// From now on a sandbox lets the log be opened in its directories alone.
+    /// Registers that a sandbox restricts the log to its current directories.
     pub fn confined(&mut self) {
         if let Sink::File(file) = &mut self.sink {
             file.confined();
         }
     }
 
-    /// Writes the first lines; `sandbox` is what the process is confined by.
+    /// Writes the first lines; `sandbox` describes the sandbox of the process.
     ///
     /// # Errors
-    /// A sentence with what the system said of the write.
+    /// Returns the error of the write.
     pub fn begin(&mut self, sandbox: &str) -> Result<(), Sentence> {
-        sandbox.clone_into(&mut self.lines.sandbox);
+        sandbox.clone_into(&mut self.composer.sandbox);
         self.compose();
         self.append(&[]).map_err(|error| self.said(&error))
     }
@@ -158,7 +154,7 @@ impl Log {
     /// Logs a snapshot.
     ///
     /// # Errors
-    /// A sentence where the log cannot go on.
+    /// Returns an error if the log cannot continue.
     pub fn snapshot(&mut self, taken: &mut Taken) -> Result<(), Sentence> {
         if let Some(gap) = taken.gap.take() {
             Gap::widen(&mut self.queue_gap, gap);
@@ -166,45 +162,48 @@ impl Log {
         self.compose();
         if taken.missed_ticks > self.missed_ticks {
             let ticks = taken.missed_ticks - self.missed_ticks;
-            let pairs = [("ticks", Pair::Number(ticks)), ("total", Pair::Number(taken.missed_ticks))];
-            self.lines.note(&Note { name: "missed", pairs: &pairs });
+            self.composer.note(&Note::Missed { ticks, total: taken.missed_ticks });
         }
         taken.snapshot.set_missed_ticks(taken.missed_ticks);
-        let records = self.put_snapshot(taken).map_err(|error| format!("cannot read back a snapshot: {error}"))?;
-        // A frame is written from where it is.
-        let frame = if self.writes_frames_as_they_come() { taken.snapshot.bytes() } else { &[] };
+        let records = self.compose_snapshot(taken)?;
+        // A frame is written without being copied.
+        let frame = if self.writes_frames_unchanged() { taken.snapshot.bytes() } else { &[] };
         if let Err(error) = self.append(frame) {
             return self.lose(&error, taken);
         }
         self.missed_ticks = taken.missed_ticks;
-        self.lines.count(records);
         self.counters.snapshots.fetch_add(1, Relaxed);
         self.counters.records.fetch_add(records, Relaxed);
         Ok(())
     }
 
-    /// Whether the frames of the source are those of the log.
-    fn writes_frames_as_they_come(&self) -> bool {
-        self.lines.format == Format::Bin && self.changes.is_none()
+    /// Returns whether the frames of the source are written unchanged.
+    fn writes_frames_unchanged(&self) -> bool {
+        self.composer.is_frames() && self.changes.is_none()
     }
 
-    /// Makes of a snapshot what is written of it; gives how many records that is.
-    fn put_snapshot(&mut self, taken: &mut Taken) -> Result<u64, tcpstats::frame::FrameError> {
-        if self.writes_frames_as_they_come() {
+    /// Composes what is logged of a snapshot; returns the number of records.
+    fn compose_snapshot(&mut self, taken: &mut Taken) -> Result<u64, Sentence> {
+        if self.writes_frames_unchanged() {
             seal(taken.snapshot.bytes_mut());
             return Ok(taken.snapshot.written());
         }
-        let lines = &mut self.lines;
-        let Some(changes) = &mut self.changes else {
-            return Ok(lines.frame(&Frame::parse(taken.snapshot.bytes())?));
-        };
-        let Selected { frame, opened, closed } = changes.select(&Frame::parse(taken.snapshot.bytes())?)?;
-        for (name, records) in [("close", closed), ("open", opened)] {
-            for record in records {
-                lines.event(name, &frame, record);
+        let composer = &mut self.composer;
+        let invalid = |error| format!("cannot read back a snapshot: {error}");
+        let frame = Frame::parse(taken.snapshot.bytes()).map_err(invalid)?;
+        let composed = match &mut self.changes {
+            None => composer.frame(&frame),
+            Some(changes) => {
+                let Selected { frame, opened, closed } = changes.select(&frame).map_err(invalid)?;
+                for (records, is_open) in [(closed, false), (opened, true)] {
+                    for record in records {
+                        composer.connection(&frame, record, is_open);
+                    }
+                }
+                composer.frame(&frame)
             }
-        }
-        Ok(lines.frame(&frame))
+        };
+        composed.map_err(|error| format!("cannot log a snapshot: {}", report(&error)))
     }
 
     /// Counts a snapshot that could not be written.
@@ -213,7 +212,7 @@ impl Log {
             return Err(self.said(error));
         }
         if let Some(changes) = &mut self.changes {
-            changes.take_back();
+            changes.undo();
         }
         if self.gap.is_none() {
             log::warn!("{}; dropping snapshots until the log can be written", self.said(error));
@@ -223,43 +222,42 @@ impl Log {
         Ok(())
     }
 
-    /// Says that the source fails.
+    /// Logs that the source failed.
     ///
     /// # Errors
-    /// A sentence where the log cannot go on.
+    /// Returns an error if the log cannot continue.
     pub fn source_lost(&mut self, why: &str, missed_ticks: u64) -> Result<(), Sentence> {
-        let pairs = [
-            ("time", Pair::Seconds(wall_ns())),
-            ("missed_ticks", Pair::Number(missed_ticks)),
-            ("why", Pair::Text(why)),
-        ];
         self.compose();
-        self.lines.note(&Note { name: "source_lost", pairs: &pairs });
+        self.composer.note(&Note::SourceLost {
+            time_ns: Some(wall_ns()),
+            missed_ticks: Some(missed_ticks),
+            why: Some(why),
+        });
         self.append_or_wait()
     }
 
-    /// Says what the queue did not take last.
+    /// Logs the last snapshots that the queue did not accept.
     ///
     /// # Errors
-    /// A sentence where the log cannot go on.
+    /// Returns an error if the log cannot continue.
     pub fn dropped(&mut self, gap: Gap) -> Result<(), Sentence> {
         Gap::widen(&mut self.queue_gap, gap);
         self.compose();
         self.append_or_wait()
     }
 
-    /// Goes on in the file that has the log's name now, or over a new
-    /// connection to syslog.
+    /// Reopens the log: the file that has its name now, or a new connection to
+    /// syslog.
     ///
     /// # Errors
-    /// A sentence where the log cannot go on.
+    /// Returns an error if the log cannot continue.
     pub fn reopen(&mut self) -> Result<(), Sentence> {
         let opened = match &mut self.sink {
             Sink::Syslog(records) => {
                 records.reconnect();
                 return Ok(());
             }
-            Sink::File(file) => file.open_next(&self.lines.expected),
+            Sink::File(file) => file.open_next(&self.composer.expected),
         };
         let next = match opened {
             Ok(Some(opened)) => opened,
@@ -273,46 +271,46 @@ impl Log {
             }
         };
         if self.due.is_none() {
-            self.lines.clear();
-            self.lines.end("rotated", &self.counters);
-            // A full disk takes no closing lines; the gap is told in the next file.
+            self.composer.clear();
+            self.composer.end(Closing::Rotated, &self.counters);
+            // If the disk is full, the gap is reported in the next file.
             if let Err(error) = self.append_batch(&[]) {
                 log::warn!("{}; the old file has no closing line", self.said(&error));
             }
         }
         self.sync();
-        self.lines.begin_file(&next.found);
+        self.composer.begin_file(&next.found);
         self.due = Some(next.found.clone());
         if let Sink::File(file) = &mut self.sink {
             drop(file.replace(next));
         }
         log::info!("{}: reopened", self.name());
         if let Some(changes) = &mut self.changes {
-            changes.keyframe(&self.lines.format);
+            changes.keyframe(self.composer.compared());
         }
         self.compose();
         self.append_or_wait()
     }
 
-    /// Says that and how the log ends.
+    /// Writes the closing lines.
     ///
     /// # Errors
-    /// A sentence with what the system said of the write.
+    /// Returns the error of the write.
     pub fn close(&mut self) -> Result<(), Sentence> {
         self.compose();
-        self.lines.end("end", &self.counters);
+        self.composer.end(Closing::End, &self.counters);
         let written = self.append(&[]).map_err(|error| self.said(&error));
-        // What the disk does not have may be lost: as grave as what was not written.
+        // What is not on the disk may be lost, like what was not written.
         let synced = self.sink.sync().map_err(|error| self.not_synced(&error));
         written.and(synced)
     }
 
-    /// When what was written is to reach the disk.
+    /// Returns when the log must be synced to disk.
     pub fn sync_due(&self) -> Option<Instant> {
         self.unsynced_since?.checked_add(self.sync_every?)
     }
 
-    /// Has what was written reach the disk.
+    /// Syncs the log to disk.
     pub fn sync(&mut self) {
         self.unsynced_since = None;
         match self.sink.sync() {
@@ -325,18 +323,19 @@ impl Log {
         }
     }
 
-    /// Begins a batch with the first lines and the gaps, where they are due.
+    /// Starts a batch with the first lines and the gaps, if they are due.
     fn compose(&mut self) {
-        self.lines.clear();
+        self.composer.clear();
         if let Some(found) = &self.due {
-            self.lines.head(found);
+            self.composer.head(found);
         }
         for gap in [&self.gap, &self.queue_gap].into_iter().flatten() {
-            gap.note(|note| self.lines.note(note));
+            self.composer.note(&gap.note());
         }
     }
 
-    /// Writes the batch and a frame; what was due in the batch is done then.
+    /// Writes the batch and a frame, after which nothing in the batch is due any
+    /// longer.
     fn append(&mut self, frame: &[u8]) -> io::Result<()> {
         self.append_batch(frame)?;
         self.due = None;
@@ -347,16 +346,13 @@ impl Log {
                 gap.snapshots,
                 gap.records
             );
-            self.lines.count_lost(gap.records);
         }
-        if let Some(gap) = self.queue_gap.take() {
-            self.lines.count_lost(gap.records);
-        }
+        self.queue_gap = None;
         Ok(())
     }
 
     fn append_batch(&mut self, frame: &[u8]) -> io::Result<()> {
-        let bytes = self.lines.bytes();
+        let bytes = self.composer.bytes()?;
         match &mut self.sink {
             Sink::File(file) => {
                 let appended = file.append([bytes, frame]);
@@ -364,16 +360,17 @@ impl Log {
                 self.reader_left |= is_unread && file.is_standard_output();
                 appended?;
             }
-            // There are no frames in syslog.
+            // Syslog has no frames.
             Sink::Syslog(records) => records.append(bytes)?,
         }
         self.counters.bytes.fetch_add((bytes.len() + frame.len()) as u64, Relaxed);
+        self.composer.written();
         self.unsynced_since.get_or_insert_with(Instant::now);
         Ok(())
     }
 
-    /// Writes a batch without a snapshot; what cannot be written now is told
-    /// with the next snapshot, or is only in the messages.
+    /// Writes a batch without a snapshot.  What cannot be written now is repeated
+    /// with the next snapshot, or appears only in the messages.
     fn append_or_wait(&mut self) -> Result<(), Sentence> {
         match self.append(&[]) {
             Err(error) if self.is_final() => Err(self.said(&error)),
@@ -385,13 +382,13 @@ impl Log {
         }
     }
 
-    /// Returns whether the reader of standard output has gone: it has seen
-    /// enough, and the errors of later writes are none.
+    /// Returns whether the reader of standard output has closed it, which is not
+    /// an error.
     pub fn reader_left(&self) -> bool {
         self.reader_left
     }
 
-    /// Whether an error of a write is the end.
+    /// Returns whether an error of a write is fatal.
     fn is_final(&self) -> bool {
         matches!(&self.sink, Sink::File(file) if !file.can_be_cut())
     }

@@ -13,7 +13,8 @@ use anyhow::{Result, anyhow, bail};
 use getopts::{Matches, Options as Getopts};
 use log::LevelFilter;
 use nix::sys::stat::Mode;
-use tcpstats::{Columns, Field, Filter};
+use tcpstats::{Columns, Field, FieldSet, Filter};
+use tcpstats_log::{Encoder, EncoderOptions, FORMATS, Format, Pairs, names};
 
 use crate::privileges::Identity;
 use crate::syslog::Target;
@@ -38,8 +39,8 @@ pub struct Options {
     pub count: Option<u64>,
     /// Time after which to exit.
     pub duration: Option<Duration>,
-    /// The format of the log.
-    pub format: Format,
+    /// The format and the columns of the log.
+    pub layout: Layout,
     /// The argument of `-O`.
     pub columns_text: String,
     /// Whether `-O` was given.
@@ -72,7 +73,7 @@ impl Options {
     /// Returns whether the log or the filter may use the field.
     pub fn wants(&self, field: &Field) -> bool {
         // A name that is part of another word only costs an unneeded field.
-        self.format.shows(field) || self.filter_text.contains(field.name)
+        self.layout.fields().has(field) || self.filter_text.contains(field.name)
     }
 }
 
@@ -84,30 +85,29 @@ pub enum Output {
     Syslog(Target),
 }
 
-/// A format of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Comma-separated values of these columns.
-    Csv(Columns),
-    /// JSON Lines of these columns.
-    Json(Columns),
-    /// The log format of siftr(4).
-    Siftr,
-    /// Binary frames.
-    Bin,
-    /// Lines of `key=value` of these columns, for syslog.
-    Pairs(Columns),
+/// The format of the log, and its columns.
+#[derive(Clone)]
+pub struct Layout {
+    /// The format of a file; `None` for the lines of syslog.
+    pub format: Option<&'static dyn Format>,
+    /// The columns, if the format has any.
+    pub columns: Columns,
 }
 
-impl Format {
-    /// Returns whether a log of the format has that field.
-    pub fn shows(&self, field: &Field) -> bool {
-        match self {
-            Self::Csv(columns) | Self::Json(columns) | Self::Pairs(columns) => {
-                columns.fields().any(|column| column.index == field.index)
+impl Layout {
+    /// Returns the fields that a log with this layout needs.
+    pub fn fields(&self) -> FieldSet {
+        self.format.map_or_else(|| FieldSet::of(&self.columns), |format| format.fields(&self.columns))
+    }
+
+    /// Returns a writer of a log with this layout.
+    pub fn encoder(&self, system_version: u64) -> Box<dyn Encoder> {
+        match self.format {
+            None => Box::new(Pairs::new(self.columns.clone())),
+            Some(format) => {
+                let columns = format.has_columns().then(|| self.columns.clone());
+                format.encoder(EncoderOptions { columns, system_version })
             }
-            Self::Siftr => false,
-            Self::Bin => true,
         }
     }
 }
@@ -116,6 +116,7 @@ impl Format {
 const WITH_VALUE: [&str; 15] = ["o", "s", "c", "t", "F", "O", "d", "e", "k", "q", "y", "m", "l", "p", "u"];
 
 fn getopts() -> Getopts {
+    let format = format!("write FORMAT: {} (default: {})", names(" or ", Format::is_appendable), FORMATS[0].name());
     let mut options = Getopts::new();
     options
         .optopt(
@@ -127,7 +128,7 @@ fn getopts() -> Getopts {
         .optopt("s", "interval", "sample every USEC microseconds (default: 50000)", "USEC")
         .optopt("c", "count", "exit after COUNT snapshots", "COUNT")
         .optopt("t", "time", "exit after SECONDS seconds", "SECONDS")
-        .optopt("F", "format", "write FORMAT: csv, json, siftr or bin (default: csv)", "FORMAT")
+        .optopt("F", "format", &format, "FORMAT")
         .optopt(
             "O",
             "columns",
@@ -208,7 +209,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Request> {
         interval: Duration::from_micros(values::number(&matches, "s", "a number of microseconds")?.unwrap_or(50_000)),
         count: values::number(&matches, "c", "a number of snapshots")?,
         duration: values::seconds(&matches, "t")?,
-        format: values::format(&matches)?,
+        layout: values::layout(&matches)?,
         has_columns: matches.opt_present("O"),
         columns_text: matches.opt_str("O").unwrap_or_else(|| "basic".into()),
         source: values::path(&matches, "d").unwrap_or_else(|| tcpstats_source::DEFAULT.into()).into(),
@@ -265,8 +266,11 @@ fn agree(matches: &Matches, options: &Options) -> Result<()> {
     if to_standard_output && options.sync_every.is_some() {
         bail!("-y requires a log file; standard output cannot be synced to disk");
     }
-    if options.keyframe_every.is_some() && options.format == Format::Siftr {
-        bail!("-x requires csv, json or bin; siftr cannot represent that a connection opened or closed");
+    if options.keyframe_every.is_some()
+        && let Some(format) = options.layout.format.filter(|format| !format.has_connection_notes())
+    {
+        let suitable = names(" or ", |format| format.is_appendable() && format.has_connection_notes());
+        bail!("-x requires {suitable}; {} cannot represent that a connection opened or closed", format.name());
     }
     Ok(())
 }

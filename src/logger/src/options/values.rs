@@ -10,8 +10,9 @@ use anyhow::{Result, anyhow, bail};
 use getopts::Matches;
 use nix::sys::stat::Mode;
 use tcpstats::Columns;
+use tcpstats_log::{FORMATS, Format, by_name, names};
 
-use super::{Format, bytes};
+use super::{Layout, bytes};
 
 /// Maximum of an interval, a count or a duration: a year in microseconds, so
 /// that sums of times do not overflow.
@@ -86,8 +87,8 @@ pub fn mode(matches: &Matches) -> Result<Option<Mode>> {
     }
 }
 
-/// Returns the format and its columns.
-pub fn format(matches: &Matches) -> Result<Format> {
+/// Returns the format and the columns of the log.
+pub fn layout(matches: &Matches) -> Result<Layout> {
     let list = matches.opt_str("O");
     let columns = || {
         let list = list.as_deref().unwrap_or("basic");
@@ -95,22 +96,20 @@ pub fn format(matches: &Matches) -> Result<Format> {
     };
     let name = matches.opt_str("F");
     if matches.opt_present("l") {
-        return if name.is_some() {
-            bail!("-F cannot be combined with -l, which always sends key=value text to syslog")
-        } else {
-            columns().map(Format::Pairs)
+        return match name {
+            Some(_) => bail!("-F cannot be combined with -l, which always sends key=value text to syslog"),
+            None => Ok(Layout { format: None, columns: columns()? }),
         };
     }
-    let name = name.unwrap_or_else(|| "csv".into());
-    let format = match name.as_str() {
-        "csv" => return columns().map(Format::Csv),
-        "json" => return columns().map(Format::Json),
-        "siftr" => Format::Siftr,
-        "bin" => Format::Bin,
-        _ => bail!("-F \"{name}\": expected csv, json, siftr or bin"),
+    let format = match &name {
+        None => FORMATS[0],
+        Some(name) => by_name(name)
+            .filter(|format| format.is_appendable())
+            .ok_or_else(|| anyhow!("-F \"{name}\": expected {}", names(" or ", Format::is_appendable)))?,
     };
-    if list.is_some() {
-        bail!("-O requires csv or json; the columns of {name} cannot be chosen");
+    if list.is_some() && !format.has_columns() {
+        let suitable = names(" or ", |format| format.is_appendable() && format.has_columns());
+        bail!("-O requires {suitable}; the columns of {} cannot be chosen", format.name());
     }
-    Ok(format)
+    Ok(Layout { format: Some(format), columns: columns()? })
 }

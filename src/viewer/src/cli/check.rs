@@ -10,16 +10,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Result, bail};
 use tcpstats::frame::flag;
-use tcpstats::note::NoteText;
 use tcpstats::{Header, Record};
+use tcpstats_log::{ConnectionId, GapNote, LogNote, Moment, Note, Timeline, Totals, late_ns, slewed_ns};
 
-use crate::clock::{late_ns, slewed_ns};
-use crate::identity::Identity;
 use crate::log::{Item, Log};
 use crate::output::{self, Inputs, STANDARD_OUTPUT, Stdout, seconds};
-use crate::timeline::{Moment, Timeline};
 
 /// The long description in the help and the manual page.
 pub const LONG_ABOUT: &str = "\
@@ -55,7 +52,7 @@ const PRINTED_MAX: u64 = 20;
 
 /// Reads the logs and reports their problems.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut log = Log::open_all(&args.logs).map_err(Error::msg)?;
+    let mut log = Log::open_all(&args.logs)?;
     let mut check = Check::default();
     let mut report = Report::new(args)?;
     report.warnings(&mut log)?;
@@ -67,7 +64,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Ok(Some(())) if check.problems.is_empty() => continue,
             Ok(Some(())) => {}
             Ok(None) => check.end(report.count == 0),
-            Err(damage) => report.problem(&log, &damage)?,
+            Err(damage) => report.problem(&log, &tcpstats_source::report(&damage))?,
         }
         let position = log.place();
         for problem in check.problems.drain(..) {
@@ -214,12 +211,10 @@ impl Check {
                 }
                 self.snapshot(*header);
             }
-            Item::Note(text) => {
-                if let Some(note) = NoteText::read(text) {
-                    let moment = self.timeline.note(&note, None);
-                    self.extend(moment);
-                    self.note(&note);
-                }
+            Item::Note(note) => {
+                let moment = self.timeline.note(&note.note, None);
+                self.extend(moment);
+                self.note(&note.note);
             }
         }
     }
@@ -243,10 +238,10 @@ impl Check {
         if self.pending_records <= 1 {
             self.connections.clear();
         }
-        let identity = Identity::of(record);
+        let identity = ConnectionId::of(record);
         let is_known = identity.gencnt.is_some_and(|gencnt| gencnt > 0) || identity.is_complete();
         if self.pending_records > 0 && is_known && self.connections.len() < CONNECTIONS_MAX {
-            let Identity { local, foreign, gencnt, vnet, jid } = identity;
+            let ConnectionId { local, foreign, gencnt, vnet, jid } = identity;
             let hash = self.hasher.hash_one((local, foreign, gencnt, vnet, jid));
             self.duplicates += u64::from(!self.connections.insert(hash));
         }
@@ -364,45 +359,45 @@ impl Check {
         }
     }
 
-    fn note(&mut self, note: &NoteText<'_>) {
-        let number = |key| note.number(key).unwrap_or_default();
-        match note.name {
-            "log" | "siftr_enable" => self.start(note),
-            "end" | "siftr_disable" => {
-                self.check_counts(note);
+    fn note(&mut self, note: &Note<'_>) {
+        match note {
+            Note::Log(log) => self.start(log),
+            Note::SiftrEnable(_) => self.start(&LogNote::default()),
+            Note::End(totals) => {
+                self.check_counts(totals);
                 self.closed = Some(Closed::Ended);
             }
+            Note::SiftrDisable(_) => self.closed = Some(Closed::Ended),
             // A filter removes records.
-            "converted" => self.run.is_filtered = true,
-            "rotated" => self.closed = Some(Closed::Rotated),
-            "missed" => self.report(format!("missed {}", counted(number("ticks"), "tick"))),
-            "gap" => {
-                let (first, last) = (number("first"), number("last"));
+            Note::Converted { .. } => self.run.is_filtered = true,
+            Note::Rotated(_) => self.closed = Some(Closed::Rotated),
+            Note::Missed { ticks, .. } => self.report(format!("missed {}", counted(*ticks, "tick"))),
+            Note::Gap(GapNote { snapshots, records, first, last, why }) => {
+                let (first, last) = (*first, *last);
                 self.run.dropped = match self.run.dropped {
                     Some((least, greatest)) => Some((least.min(first), greatest.max(last))),
                     None => Some((first, last)),
                 };
                 self.report(format!(
                     "dropped {} with {}, from number {first} to {last}: {}",
-                    counted(number("snapshots"), "snapshot"),
-                    counted(number("records"), "record"),
-                    note.text("why").unwrap_or("no reason given")
+                    counted(*snapshots, "snapshot"),
+                    counted(*records, "record"),
+                    why.unwrap_or("no reason given")
                 ));
             }
-            "source_lost" => {
+            Note::SourceLost { why, .. } => {
                 self.run.source_lost = true;
-                self.report(format!("the source was lost: {}", note.text("why").unwrap_or("no reason given")));
+                self.report(format!("the source was lost: {}", why.unwrap_or("no reason given")));
             }
-            "torn" => self.report(format!(
-                "{} bytes of an incomplete line or frame were removed here after a crash",
-                number("bytes")
-            )),
+            Note::Torn { bytes } => {
+                self.report(format!("{bytes} bytes of an incomplete line or frame were removed here after a crash"));
+            }
             _ => (),
         }
     }
 
     /// Starts a run or a file.
-    fn start(&mut self, note: &NoteText<'_>) {
+    fn start(&mut self, log: &LogNote<'_>) {
         if self.pending_records > 0 {
             self.unfinished();
         }
@@ -414,16 +409,16 @@ impl Check {
         }
         self.has_notes = true;
         self.closed = None;
-        self.run.interval_ns = note.number("interval_us").map(|us| us.saturating_mul(1000));
+        self.run.interval_ns = log.interval_us.map(|us| us.saturating_mul(1000));
     }
 
     /// Compares the counts in the closing line with the contents of the log.
-    fn check_counts(&mut self, note: &NoteText<'_>) {
+    fn check_counts(&mut self, totals: &Totals) {
         if self.run.is_filtered {
             return;
         }
         let (Some((snapshots, records)), Some(expected_snapshots), Some(expected_records)) =
-            (self.run.counted, note.number("snapshots"), note.number("records"))
+            (self.run.counted, totals.snapshots, totals.records)
         else {
             return;
         };

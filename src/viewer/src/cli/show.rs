@@ -12,10 +12,10 @@ use clap::ValueHint;
 use tcpstats::frame::flag;
 use tcpstats::text::Text;
 use tcpstats::{Columns, Field, Header, Record, json, key};
+use tcpstats_log::Snapshot;
 
 use crate::live::{Live, LiveArgs};
 use crate::output::{self, STANDARD_OUTPUT, Stdout};
-use crate::snapshot::Snapshot;
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
 
@@ -134,8 +134,9 @@ fn warning(header: &Header) -> Option<String> {
 mod tests {
     use tcpstats::{State, ipv4};
 
+    use tcpstats_log::Boot;
+
     use super::*;
-    use crate::boot::Boot;
 
     fn record(state: State, lport: u16) -> Record {
         let mut record = Record::new();

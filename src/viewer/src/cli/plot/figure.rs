@@ -7,7 +7,7 @@ use super::axis::{Quantity, TimeAxis, duration, wall_clock};
 use super::line::Point;
 use super::selection::Selection;
 use super::trace::Trace;
-use crate::throughput::{RECEIVED, SENT};
+use tcpstats_log::{RECEIVED, SENT};
 
 /// A plot.
 pub struct Figure {

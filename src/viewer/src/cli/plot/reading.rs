@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result, anyhow};
 use tcpstats::Columns;
+use tcpstats_log::{LogColumns, Monotone};
 use tempfile::NamedTempFile;
 
-use crate::lifetimes::Marks;
-use crate::log::{self, Item, Log, LogColumns};
+use crate::log::{self, Item, Log};
 
 /// The fields that identify connections and count their bytes.
 const COMMON: &str =
@@ -69,7 +69,7 @@ impl Purpose {
     fn fields(self) -> Option<String> {
         match self {
             Self::Filter => None,
-            Self::Select => Some(format!("{COMMON},{SELECTED_BY},{}", Marks::FIELDS)),
+            Self::Select => Some(format!("{COMMON},{SELECTED_BY},{}", Monotone::FIELDS)),
             Self::Plot => Some(format!("{COMMON},{PLOTTED}")),
         }
     }
@@ -114,7 +114,7 @@ impl RereadableLogs {
     fn open(&self, logs: &[PathBuf]) -> Result<Log> {
         let names: HashMap<_, _> = logs.iter().map(|path| (path.clone(), self.name_of(path))).collect();
         let name_of = move |path: &Path| names.get(path).cloned().unwrap_or_else(|| log::name(path));
-        Log::open_all_named(logs, Box::new(name_of)).map_err(Error::msg)
+        Ok(Log::open_all_named(logs, Box::new(name_of))?)
     }
 
     /// Returns the name of a log in messages.
@@ -156,7 +156,7 @@ impl RereadableLogs {
             match log.next_with_columns() {
                 Ok(Some((item, columns))) => use_item(file, &item, columns),
                 Ok(None) => return Ok(()),
-                Err(error) => damage.add(Error::msg(error)),
+                Err(error) => damage.add(error.into()),
             }
             file = log.file_number();
         }

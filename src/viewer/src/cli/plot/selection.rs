@@ -7,20 +7,16 @@ use std::fmt;
 use std::ops::Range;
 
 use anyhow::Result;
-use tcpstats::note::NoteText;
 use tcpstats::{Filter, Record, State, key};
+use tcpstats_log::{ByteCounter, ConnectionId, Entry, Lifetimes, Moment, Monotone, Timeline};
 
 use super::reading::{Damage, Purpose, RereadableLogs};
 use super::spacing::Spacing;
-use crate::identity::Identity;
-use crate::lifetimes::{Lifetimes, Marks};
 use crate::log::Item;
-use crate::throughput::ByteCounter;
-use crate::timeline::{Entry, Moment, Timeline};
 
 /// The values of a record.
 struct Sample {
-    marks: Marks,
+    marks: Monotone,
     matches: bool,
 }
 
@@ -37,7 +33,7 @@ struct Candidate {
     sent: u64,
     /// Bytes received.
     received: u64,
-    previous: Marks,
+    previous: Monotone,
     /// The range of moments in which records of its name belong to it.
     moments: Range<u64>,
 }
@@ -52,7 +48,7 @@ impl Candidate {
             matches: false,
             sent: 0,
             received: 0,
-            previous: Marks::default(),
+            previous: Monotone::default(),
             moments: moment..u64::MAX,
         }
     }
@@ -74,7 +70,7 @@ impl Candidate {
 #[derive(Clone, Debug)]
 pub struct SelectedConnection {
     /// The connection.
-    pub connection: Identity,
+    pub connection: ConnectionId,
     /// The range of moments in which records of its name belong to it.  After a
     /// reboot, they belong to another connection.
     pub moments: Range<u64>,
@@ -129,16 +125,15 @@ impl Selector {
                 self.records += 1;
                 if has_values(record) {
                     let matches = filter.is_none_or(|filter| filter.matches(record));
-                    let sample = Sample { marks: Marks::of(record), matches };
-                    self.timeline.add(time_ns, Identity::of(record), Some(sample));
+                    let sample = Sample { marks: Monotone::of(record), matches };
+                    self.timeline.add(time_ns, ConnectionId::of(record), Some(sample));
                 }
             }
             Item::Snapshot(ref header) => {
                 self.timeline.snapshot(header).into_iter().flatten().for_each(|moment| self.moment(file, moment));
             }
-            Item::Note(text) => {
-                let moment = NoteText::read(text).and_then(|note| self.timeline.note(&note, columns));
-                if let Some(moment) = moment {
+            Item::Note(ref note) => {
+                if let Some(moment) = self.timeline.note(&note.note, columns) {
                     self.moment(file, moment);
                 }
             }
@@ -152,13 +147,13 @@ impl Selector {
         if let Some(spacing) = spacing.as_mut().filter(|_| is_numbered) {
             spacing.add_snapshot(moment.header.sequence, moment.time_ns);
         }
-        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.identity, sample.marks));
+        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.id, sample.marks));
         let end = |candidate: &mut Candidate| candidate.moments.end = moment.number;
-        self.connections.begin(moment.boot, moment.entries.iter().filter_map(marks), end);
+        self.connections.start_snapshot(moment.boot, moment.entries.iter().filter_map(marks), end);
         for entry in &moment.entries {
             if let Some(sample) = &entry.sample {
                 let new = || Candidate::new(entry, moment.number);
-                let candidate = self.connections.see(entry.identity, &sample.marks, new, end);
+                let candidate = self.connections.record(entry.id, &sample.marks, new, end);
                 if let Some(spacing) = spacing.as_mut().filter(|_| !is_numbered) {
                     spacing.add(entry.time_ns.saturating_sub(candidate.last_ns));
                 }
@@ -209,7 +204,7 @@ impl Selection {
             let why = || why(records, all.len(), filter.is_some());
             return Err(damage.into_error().unwrap_or_else(|| logs.nothing_to_draw(&why())));
         };
-        let numbered = |(connection, candidate): &&(Identity, Candidate)| {
+        let numbered = |(connection, candidate): &&(ConnectionId, Candidate)| {
             let name = connection.to_string();
             let of_name = || selected.iter().filter(|(other, _)| other.to_string() == name);
             let before = of_name().filter(|(_, other)| other.moments.start < candidate.moments.start).count();

@@ -7,18 +7,14 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use tcpstats::frame::flag;
-use tcpstats::note::NoteText;
 use tcpstats::{Header, Record, key};
+use tcpstats_log::{Boot, ByteCounter, ConnectionId, Moment, Timeline};
 
 use super::bins::Bins;
 use super::line::{Line, PixelColumns};
 use super::reading::{Damage, Purpose, RereadableLogs};
 use super::selection::{SelectedConnection, Selection};
-use crate::boot::Boot;
-use crate::identity::Identity;
 use crate::log::Item;
-use crate::throughput::ByteCounter;
-use crate::timeline::{Moment, Timeline};
 use crate::units::{self, NO_THRESHOLD};
 
 /// A line is interrupted if the interval between two records exceeds the usual one
@@ -191,7 +187,7 @@ impl Trace {
     }
 
     /// Returns whether a record of this name in this moment belongs to the connection.
-    fn owns(&self, connection: &Identity, moment: u64) -> bool {
+    fn owns(&self, connection: &ConnectionId, moment: u64) -> bool {
         self.connection.connection == *connection && self.connection.moments.contains(&moment)
     }
 }
@@ -217,7 +213,7 @@ impl TraceReader<'_> {
                 if let Some(moment) = self.timeline.record(snapshot, time_ns) {
                     self.moment(file, moment);
                 }
-                let connection = Identity::of(record);
+                let connection = ConnectionId::of(record);
                 if self.traces.iter().any(|trace| trace.connection.connection == connection) {
                     self.timeline.add(time_ns, connection, Some(record.clone()));
                 }
@@ -225,9 +221,8 @@ impl TraceReader<'_> {
             Item::Snapshot(ref header) => {
                 self.timeline.snapshot(header).into_iter().flatten().for_each(|moment| self.moment(file, moment));
             }
-            Item::Note(text) => {
-                let moment = NoteText::read(text).and_then(|note| self.timeline.note(&note, columns));
-                if let Some(moment) = moment {
+            Item::Note(ref note) => {
+                if let Some(moment) = self.timeline.note(&note.note, columns) {
                     self.moment(file, moment);
                 }
             }
@@ -249,7 +244,7 @@ impl TraceReader<'_> {
         for entry in moment.entries.drain(..) {
             let at_ns = self.at(entry.time_ns);
             let mut traces = self.traces.iter_mut();
-            let Some(trace) = traces.find(|trace| trace.owns(&entry.identity, moment.number)) else { continue };
+            let Some(trace) = traces.find(|trace| trace.owns(&entry.id, moment.number)) else { continue };
             let Some(record) = entry.sample else {
                 trace.close();
                 continue;

@@ -3,10 +3,10 @@
 //! The totals of a connection while a log is read, in bounded memory.
 
 use tcpstats::{Record, State, key};
+use tcpstats_log::ByteCounter;
 
 use super::roundtrips::RoundTrips;
 use super::sample::{Limits, Sample};
-use crate::throughput::ByteCounter;
 
 /// Returns whether a connection can transfer data: it is neither listening nor
 /// closed.

@@ -11,7 +11,7 @@ mod sample;
 
 use std::process::ExitCode;
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Result, anyhow};
 use tcpstats::Columns;
 
 pub use self::args::{Args, LONG_ABOUT};
@@ -27,7 +27,7 @@ const FIELDS: &str = "gencnt,vnet,zone,age,iss,irs,inode,laddr,lport,faddr,fport
 /// Reads the logs and prints their summary.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let filter = args.filter.as_deref().map(tcpstats_source::parse_filter).transpose()?;
-    let mut log = Log::open_all(&args.logs).map_err(Error::msg)?.warning();
+    let mut log = Log::open_all(&args.logs)?.warning();
     if filter.is_none() {
         log = log.only(&Columns::named(FIELDS).map_err(|unknown| anyhow!("{unknown}"))?);
     }

@@ -2,17 +2,14 @@
 
 //! Reading logs for a summary.
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 use tcpstats::frame::flag;
-use tcpstats::note::NoteText;
 use tcpstats::{Columns, Filter, Record};
+use tcpstats_log::{ConnectionId, Entry, Lifetimes, Moment, Note, Timeline};
 
 use super::connection::{Connection, LogContext, is_live};
 use super::sample::Sample;
-use crate::identity::Identity;
-use crate::lifetimes::Lifetimes;
 use crate::log::{Item, Log};
-use crate::timeline::{Entry, Moment, Timeline};
 
 /// The summary of the part of a log that has been read.
 #[derive(Default)]
@@ -40,7 +37,7 @@ impl LogSummary {
     /// # Errors
     /// Returns an error that names the log and the position.
     pub fn read(&mut self, log: &mut Log, filter: Option<&Filter>) -> Result<()> {
-        while let Some((item, columns)) = log.next_with_columns().map_err(Error::msg)? {
+        while let Some((item, columns)) = log.next_with_columns()? {
             match item {
                 Item::Record { time_ns, snapshot, record } => {
                     if let Some(moment) = self.timeline.record(snapshot, time_ns) {
@@ -53,11 +50,7 @@ impl LogSummary {
                     self.context.snapshots += 1;
                     self.context.changes_only |= header.flags & flag::CHANGED_ONLY != 0;
                 }
-                Item::Note(text) => {
-                    if let Some(note) = NoteText::read(text) {
-                        self.note(&note, columns.text.as_ref());
-                    }
-                }
+                Item::Note(note) => self.note(&note.note, columns.text.as_ref()),
             }
         }
         Ok(())
@@ -66,20 +59,20 @@ impl LogSummary {
     fn record(&mut self, wall_ns: u64, record: &Record, filter: Option<&Filter>) {
         let is_wanted = is_live(record) && filter.is_none_or(|filter| filter.matches(record));
         let sample = is_wanted.then(|| Sample::of(record, self.is_linux));
-        self.timeline.add(wall_ns, Identity::of(record), sample);
+        self.timeline.add(wall_ns, ConnectionId::of(record), sample);
     }
 
     /// Adds a snapshot that has ended.
     fn moment(&mut self, moment: Moment<Sample>) {
         let (end_ns, context) = (self.end_ns, self.context);
-        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.identity, sample.marks));
+        let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.id, sample.marks));
         let leave = |connection: &mut Connection| connection.leave(end_ns, context);
-        self.connections.begin(moment.boot, moment.entries.iter().filter_map(marks), leave);
+        self.connections.start_snapshot(moment.boot, moment.entries.iter().filter_map(marks), leave);
         for entry in &moment.entries {
             match &entry.sample {
                 Some(sample) => self.sample(entry, sample),
                 None => {
-                    if let Some(connection) = self.connections.get_mut(&entry.identity) {
+                    if let Some(connection) = self.connections.get_mut(&entry.id) {
                         connection.leave(entry.time_ns, context);
                     }
                 }
@@ -97,26 +90,26 @@ impl LogSummary {
     }
 
     fn sample(&mut self, entry: &Entry<Sample>, sample: &Sample) {
-        let (&Entry { time_ns, wall_ns, identity, .. }, context) = (entry, self.context);
+        let (&Entry { time_ns, wall_ns, id, .. }, context) = (entry, self.context);
         self.records += 1;
         self.extend(time_ns);
         let new = || Connection::new(time_ns, wall_ns);
         let leave = |before: &mut Connection| before.leave(context.snapshot_ns, context);
-        self.connections.see(identity, &sample.marks, new, leave).add(time_ns, wall_ns, sample, context);
+        self.connections.record(id, &sample.marks, new, leave).add(time_ns, wall_ns, sample, context);
     }
 
-    fn note(&mut self, note: &NoteText<'_>, columns: Option<&Columns>) {
+    fn note(&mut self, note: &Note<'_>, columns: Option<&Columns>) {
         if let Some(moment) = self.timeline.note(note, columns) {
             self.moment(moment);
         }
-        match note.name {
-            "rotated" => self.is_rotated = true,
-            "log" => {
+        match note {
+            Note::Rotated(_) => self.is_rotated = true,
+            Note::Log(log) => {
                 if !std::mem::take(&mut self.is_rotated) {
                     self.leave_all();
                 }
-                self.context.changes_only = note.number("keyframe_us").is_some();
-                self.is_linux = note.text("system") == Some("Linux");
+                self.context.changes_only = log.keyframe_us.is_some();
+                self.is_linux = log.system == Some("Linux");
             }
             _ => (),
         }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::io::{BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
+use tcpstats_log::{ConnectionId, End};
 
 use anyhow::{Context, Result};
 
@@ -13,7 +14,6 @@ use super::args::{Args, By, Measure};
 use super::connection::{Connection, TimeSpent, per_second};
 use super::reader::LogSummary;
 use super::roundtrips::RoundTrips;
-use crate::identity::{End, Identity};
 use crate::output::{self, STANDARD_OUTPUT, Stdout, seconds};
 use crate::table::{ABSENT, Align, Table};
 use crate::units;
@@ -49,14 +49,14 @@ struct Row {
 /// The subject of a row.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Subject {
-    Connection(Identity),
+    Connection(ConnectionId),
     /// A prefix of foreign addresses, and its length in bits.
     Prefix(IpAddr, u8),
     Port(u16),
 }
 
 impl Subject {
-    fn of(identity: &Identity, args: &Args) -> Self {
+    fn of(identity: &ConnectionId, args: &Args) -> Self {
         match args.by {
             By::Connection => Self::Connection(*identity),
             // The lower port is that of the service; ephemeral ports are higher.
@@ -80,7 +80,7 @@ impl Subject {
 impl std::fmt::Display for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Connection(Identity { local, foreign, .. }) => write!(f, "{local} {foreign}"),
+            Self::Connection(ConnectionId { local, foreign, .. }) => write!(f, "{local} {foreign}"),
             Self::Prefix(address, len) => write!(f, "{address}/{len}"),
             Self::Port(port) => write!(f, "{port}"),
         }
@@ -268,7 +268,7 @@ fn address(end: End) -> Option<Cell> {
 }
 
 /// Returns a value of the connection, if the row is one of a connection.
-fn identity<T>(row: &Row, get: impl FnOnce(&Identity) -> Option<T>) -> Option<T> {
+fn identity<T>(row: &Row, get: impl FnOnce(&ConnectionId) -> Option<T>) -> Option<T> {
     match &row.subject {
         Subject::Connection(identity) => get(identity),
         Subject::Prefix(..) | Subject::Port(_) => None,

@@ -3,14 +3,13 @@
 //! The values of a record that a summary needs.
 
 use tcpstats::{Record, key};
-
-use crate::lifetimes::Marks;
+use tcpstats_log::Monotone;
 
 /// The values of a record that a summary needs.
 #[derive(Clone, Copy, Default)]
 pub struct Sample {
     /// The counters, and the values that identify the connection.
-    pub marks: Marks,
+    pub marks: Monotone,
     /// The smoothed round-trip time in microseconds.
     pub srtt: Option<u32>,
     /// What limits sending.
@@ -24,7 +23,7 @@ impl Sample {
     /// Returns the values of a record.
     pub fn of(record: &Record, is_linux: bool) -> Self {
         Self {
-            marks: Marks::of(record),
+            marks: Monotone::of(record),
             srtt: record.get(key::srtt),
             limits: Limits::of(record, is_linux),
             limited_us: record.get(key::rwnd_limited).zip(record.get(key::sndbuf_limited)),

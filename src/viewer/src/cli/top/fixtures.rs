@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tcpstats::{Header, Record, State, ipv4, key};
+use tcpstats_log::{Boot, Snapshot};
 
 use super::action::Action;
 use super::filter_line::FilterLine;
 use super::model::Model;
 use super::tracker::Tracker;
-use crate::boot::Boot;
-use crate::snapshot::Snapshot;
 
 /// Returns a snapshot of `count` connections, ordered by the bytes they sent.
 pub fn snapshot(second: u64, count: u16) -> Snapshot {

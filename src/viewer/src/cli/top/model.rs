@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use tcpstats::{Columns, Header, State, key};
+use tcpstats_log::ConnectionId;
 
 use super::action::{Action, Request};
 use super::column::{Column, columns};
 use super::filter_line::FilterLine;
 use super::tracker::{Row, TrackedSnapshot};
-use crate::identity::Identity;
 
 /// The main area of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Pane {
     /// The list of connections.
     List,
     /// The details of one connection.
-    Detail(Identity),
+    Detail(ConnectionId),
 }
 
 /// The totals of the connections in the list.
@@ -64,7 +64,7 @@ pub struct Model {
     /// The reason why there is no newer snapshot.
     pub error: Option<String>,
     /// The connection at the cursor, once the cursor has been moved.
-    pub selected: Option<Identity>,
+    pub selected: Option<ConnectionId>,
     /// The index of the first line of the list on the screen.
     pub offset: usize,
     /// The number of lines of the list on the screen, at least one.
@@ -136,7 +136,7 @@ impl Model {
     }
 
     /// Returns the row of a connection, and whether the connection still exists.
-    pub fn detailed(&self, identity: Identity) -> Option<(&Row, bool)> {
+    pub fn detailed(&self, identity: ConnectionId) -> Option<(&Row, bool)> {
         let of = |row: &&Row| row.identity == identity;
         let here = self.snapshot.rows.iter().find(of).map(|row| (row, true));
         here.or_else(|| self.last_seen.as_ref().filter(of).map(|row| (row, false)))

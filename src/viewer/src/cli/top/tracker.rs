@@ -7,12 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tcpstats::{Header, Record, key};
+use tcpstats_log::{Boot, ByteCounter, ConnectionId, Monotone, Snapshot};
 
-use crate::boot::Boot;
-use crate::identity::Identity;
-use crate::lifetimes::Marks;
-use crate::snapshot::Snapshot;
-use crate::throughput::ByteCounter;
 use crate::units::NO_THRESHOLD;
 
 /// The maximum number of points in the history of a connection.
@@ -86,7 +82,7 @@ impl History {
 #[derive(Debug)]
 pub struct Row {
     /// The connection.
-    pub identity: Identity,
+    pub identity: ConnectionId,
     /// The time in nanoseconds of the monotonic clock.
     pub at_ns: u64,
     /// The record.
@@ -111,7 +107,7 @@ pub struct TrackedSnapshot {
 /// Compares each snapshot with the previous one.
 #[derive(Default)]
 pub struct Tracker {
-    connections: HashMap<Identity, TrackedConnection>,
+    connections: HashMap<ConnectionId, TrackedConnection>,
     snapshots: u64,
 }
 
@@ -120,7 +116,7 @@ struct TrackedConnection {
     snapshot: u64,
     at_ns: u64,
     totals: Totals,
-    marks: Marks,
+    marks: Monotone,
     history: Arc<History>,
 }
 
@@ -130,8 +126,8 @@ impl Tracker {
         self.snapshots += 1;
         let header = snapshot.header;
         let is_another = |record: &Record| {
-            let known = self.connections.get(&Identity::of(record));
-            known.is_some_and(|known| known.marks.contradict(&Marks::of(record)))
+            let known = self.connections.get(&ConnectionId::of(record));
+            known.is_some_and(|known| known.marks.contradict(&Monotone::of(record)))
         };
         let is_rebooted = match snapshot.boot {
             Boot::Same => false,
@@ -148,14 +144,14 @@ impl Tracker {
     }
 
     fn row(&mut self, header: &Header, record: Record, points: usize) -> Row {
-        let (identity, totals) = (Identity::of(&record), Totals::of(&record));
+        let (identity, totals) = (ConnectionId::of(&record), Totals::of(&record));
         let at_ns = header.mono_ns.saturating_add(record.at_ns);
-        let mut marks = Marks::of(&record);
+        let mut marks = Monotone::of(&record);
         let (rates, history) = match self.connections.get(&identity) {
             None => (Rates::default(), Arc::default()),
             Some(known) => {
                 let now = std::mem::replace(&mut marks, known.marks);
-                marks.see(&now);
+                marks.update(&now);
                 (totals.since(&known.totals, at_ns.saturating_sub(known.at_ns)), known.history.clone())
             }
         };

@@ -9,13 +9,13 @@ use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use tcpstats::{FIELDS, Record, key};
+use tcpstats_log::ConnectionId;
 
 use super::super::column::per_second;
 use super::super::model::Model;
 use super::super::tracker::{Point, Rates, Row};
 use super::chart::{Format, Series, draw as draw_chart};
 use super::style::Capabilities;
-use crate::identity::Identity;
 use crate::table::ABSENT;
 use crate::units;
 
@@ -26,7 +26,7 @@ const CHART_HEIGHT: u16 = 10;
 const CHART_WIDTH: u16 = 34;
 
 /// Draws the details of a connection.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, model: &mut Model, identity: Identity, caps: Capabilities) {
+pub fn draw(frame: &mut Frame<'_>, area: Rect, model: &mut Model, identity: ConnectionId, caps: Capabilities) {
     let Some((row, exists)) = model.detailed(identity) else {
         return;
     };

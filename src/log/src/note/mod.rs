@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+//! The notes of a log: the only place that knows their names and keys.
+
+mod name;
+mod read;
+mod types;
+mod write;
+
+pub use self::name::{ROTATED, SIFTR_DISABLE, SIFTR_ENABLE};
+pub use self::read::NoteError;
+pub use self::types::{ConnectionFields, ConnectionNote, GapNote, LogNote, Note, SiftrDisable, SiftrEnable, Totals};
