@@ -16,7 +16,7 @@ use crate::error::{EncodeError, Problem};
 use crate::input::Source;
 use crate::input::lines::Line;
 use crate::item::{Current, Found, LoggedNote, Reader};
-use crate::note::Note;
+use crate::note::{LOG, Note, SNAPSHOT, TORN};
 
 /// The format of `-F csv`.
 pub struct Csv;
@@ -55,9 +55,10 @@ impl Format for Csv {
     }
 
     fn inspect(&self, file: &File, len: u64, expected: &Expected) -> io::Result<Content> {
-        let starts: [&[u8]; 3] = [b"# log version=", b"# torn bytes=", csv::TIME_COLUMNS.as_bytes()];
-        let inner: [&[u8]; 2] = [b"\n# snapshot snapshot=", b"\n# log version="];
-        match continuation::lines(file, len, &starts, &inner)? {
+        let (log, torn) = (format!("\n# {LOG} version="), format!("\n# {TORN} bytes="));
+        let snapshot = format!("\n# {SNAPSHOT} snapshot=");
+        let starts = [&log.as_bytes()[1..], &torn.as_bytes()[1..], csv::TIME_COLUMNS.as_bytes()];
+        match continuation::lines(file, len, &starts, &[snapshot.as_bytes(), log.as_bytes()])? {
             Content::Log { complete, .. } => continuation::header_row(file, complete, expected),
             content => Ok(content),
         }

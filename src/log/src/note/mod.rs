@@ -7,6 +7,6 @@ mod read;
 mod types;
 mod write;
 
-pub use self::name::{ROTATED, SIFTR_DISABLE, SIFTR_ENABLE};
+pub use self::name::{LOG, ROTATED, SIFTR_DISABLE, SIFTR_ENABLE, SNAPSHOT, TORN};
 pub use self::read::NoteError;
 pub use self::types::{ConnectionFields, ConnectionNote, GapNote, LogNote, Note, SiftrDisable, SiftrEnable, Totals};
