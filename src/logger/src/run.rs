@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbounded};
 use nix::sys::stat::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
@@ -57,7 +57,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut source = tcpstats_source::open(&options.source, options.filter.clone())?;
     let in_use = in_use(options, pidfile.as_ref(), source.file())?;
     umask(!options.mode);
-    let mut log = Log::open(options, source.comes_back(), in_use, Arc::clone(&counters)).map_err(Error::msg)?;
+    let mut log = Log::open(options, source.comes_back(), in_use, Arc::clone(&counters))?;
     // A log that is continued may have other columns.
     let wants = |field: &Field| options.wants(field) || log.shows(field);
     source.want(&wants);
@@ -73,7 +73,7 @@ pub fn run(options: &Options) -> Result<()> {
         pidfile.write()?;
     }
     if let Some(identity) = &options.identity {
-        log.give_to(identity).map_err(Error::msg)?;
+        log.give_to(identity)?;
         identity.assume()?;
     }
     let confined = if options.sandbox {
@@ -93,7 +93,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     match log.begin(&confined.text) {
         Err(_) if log.reader_left() => return Ok(()),
-        begun => begun.map_err(Error::msg)?,
+        begun => begun?,
     }
 
     let (queue, queued) = bounded(options.queue);

@@ -2,7 +2,6 @@
 
 //! The thread that writes the log.
 
-use anyhow::Error;
 use crossbeam_channel::{Receiver, Sender, at, never, select_biased};
 use tcpstats::stream::SnapshotBuffer;
 
@@ -42,13 +41,13 @@ impl Writer {
             let sync_due = self.log.sync_due().map_or_else(never, at);
             select_biased! {
                 recv(self.reopen) -> asked => match asked {
-                    Ok(Reopen) => self.log.reopen().map_err(Error::msg)?,
+                    Ok(Reopen) => self.log.reopen()?,
                     Err(_) => self.reopen = never(),
                 },
                 recv(sync_due) -> _ => self.log.sync(),
                 recv(self.queue) -> item => match item {
                     Ok(item) => self.write(item)?,
-                    Err(_) => return self.log.close().map_err(Error::msg),
+                    Err(_) => return self.log.close(),
                 },
             }
         }
@@ -57,13 +56,13 @@ impl Writer {
     fn write(&mut self, item: Item) -> anyhow::Result<()> {
         match item {
             Item::Snapshot(mut taken) => {
-                self.log.snapshot(&mut taken).map_err(Error::msg)?;
+                self.log.snapshot(&mut taken)?;
                 // Fails if the sampler has exited and needs no more buffers.
                 let _ = self.done_with.send(taken.snapshot);
                 Ok(())
             }
-            Item::SourceLost(why, missed_ticks) => self.log.source_lost(&why, missed_ticks).map_err(Error::msg),
-            Item::Dropped(gap) => self.log.dropped(gap).map_err(Error::msg),
+            Item::SourceLost(why, missed_ticks) => self.log.source_lost(&why, missed_ticks),
+            Item::Dropped(gap) => self.log.dropped(gap),
         }
     }
 }

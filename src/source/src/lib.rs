@@ -23,9 +23,6 @@ pub use crate::error::{Error, report, system_error};
 pub use crate::filter::{FilterError, parse_filter};
 pub use crate::output::{InUse, SameFile, is_standard_output, refuse_in_use};
 
-/// An error message for the user, in one sentence.
-pub type Sentence = String;
-
 /// The source that is used without `-d`.
 pub const DEFAULT: &str = if cfg!(target_os = "linux") { SOCK_DIAG } else { "/dev/tcpstats" };
 
@@ -95,20 +92,4 @@ pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Box<dyn S
     return Ok(Box::new(linux::SockDiag::open(filter)?));
     #[cfg(not(target_os = "linux"))]
     Err(Error::LinuxOnly)
-}
-
-/// Returns the text without the error numbers that [`std::io::Error`] appends
-/// to descriptions.
-#[must_use]
-pub fn without_numbers(text: &str) -> String {
-    const PREFIX: &str = " (os error ";
-    let mut parts = text.split(PREFIX);
-    let mut without = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        match part.split_once(')') {
-            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => without.push_str(rest),
-            _ => without.extend([PREFIX, part]),
-        }
-    }
-    without
 }

@@ -8,15 +8,14 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context, Error, Result, anyhow, bail};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown};
 use tcpstats::{Columns, FieldSet};
 use tcpstats_log::{Content, Expected};
 use tcpstats_source::system::standard_output_was_closed;
-use tcpstats_source::{
-    AnchoredPath, DirectoryState, FileId, InUse, Sentence, is_standard_output, refuse_in_use, system_error,
-};
+use tcpstats_source::{AnchoredPath, DirectoryState, FileId, InUse, is_standard_output, refuse_in_use, system_error};
 
 use crate::options::Layout;
 
@@ -74,28 +73,28 @@ impl LogFile {
         layout: &Layout,
         expected: &Expected,
         in_use: Vec<InUse>,
-    ) -> Result<(Self, Found), Sentence> {
+    ) -> Result<(Self, Found)> {
         let name = path.display().to_string();
-        let said = |error: io::Error| format!("log {name}: {}", system_error(&error));
+        let failed = |cause: io::Error| Error::new(cause).context(format!("log {name}"));
         let is_standard_output = is_standard_output(path);
         if is_standard_output && standard_output_was_closed() {
-            return Err(format!("log {name}: standard output is closed"));
+            bail!("log {name}: standard output is closed");
         }
         let (file, place, is_regular) = if path == Path::new("-") {
-            let mut file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(said)?);
-            let is_regular = file.metadata().map_err(said)?.is_file();
+            let mut file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
+            let is_regular = file.metadata().map_err(failed)?.is_file();
             if is_regular {
-                file.seek(SeekFrom::End(0)).map_err(said)?;
+                file.seek(SeekFrom::End(0)).map_err(failed)?;
             }
             (file, None, is_regular)
         } else {
-            let place = AnchoredPath::of(path).map_err(said)?;
+            let place = AnchoredPath::of(path).map_err(failed)?;
             // A FIFO or a device cannot be read, and has nothing to continue.
             if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-                let file = place.open(OFlag::O_WRONLY | OFlag::O_APPEND, mode).map_err(said)?;
+                let file = place.open(OFlag::O_WRONLY | OFlag::O_APPEND, mode).map_err(failed)?;
                 (file, None, false)
             } else {
-                let file = open_regular(&place, mode).map_err(said)?;
+                let file = open_regular(&place, mode).map_err(failed)?;
                 (file, Some(place), true)
             }
         };
@@ -114,7 +113,7 @@ impl LogFile {
         };
         let mut found = Found::default();
         if let Some(place) = &log.place {
-            (log.file, found) = log.take(log.file.try_clone().map_err(said)?, place, expected)?;
+            (log.file, found) = log.take(log.file.try_clone().map_err(failed)?, place, expected)?;
         }
         Ok((log, found))
     }
@@ -123,23 +122,23 @@ impl LogFile {
     ///
     /// # Errors
     /// Returns an error if the log must continue in the old file.
-    pub fn open_next(&self, expected: &Expected) -> Result<Option<Next>, Sentence> {
+    pub fn open_next(&self, expected: &Expected) -> Result<Option<Next>> {
         let Some(current) = &self.place else {
             return Ok(None);
         };
-        let said = |error: io::Error| format!("log {}: {}", self.name, system_error(&error));
+        let failed = |cause: io::Error| Error::new(cause).context(format!("log {}", self.name));
         // Resolves the path again.  If the sandbox or the permissions prevent that, the file is opened in the current
         // directory.
         let place = match (current.directory_state(), AnchoredPath::of(current.path())) {
             (DirectoryState::Removed(directory), _) => {
-                return Err(format!("log {}: directory {} no longer exists", self.name, directory.display()));
+                bail!("log {}: directory {} no longer exists", self.name, directory.display());
             }
             (_, Ok(place)) => Some(place),
             (DirectoryState::Current, Err(_)) => None,
             (DirectoryState::Replaced(directory), Err(error)) => {
                 return Err(match self.granted {
                     Some(_) => self.outside(&directory),
-                    None => said(error),
+                    None => failed(error),
                 });
             }
         };
@@ -150,14 +149,14 @@ impl LogFile {
                 (Some(_), None) => current.path().parent().filter(|_| is_not_capable(&error)),
                 (None, _) => None,
             };
-            beyond.map_or_else(|| said(error), |directory| self.outside(directory))
+            beyond.map_or_else(|| failed(error), |directory| self.outside(directory))
         })?;
-        let (old, new) = (FileId::of(&self.file).map_err(said)?, FileId::of(&file).map_err(said)?);
+        let (old, new) = (FileId::of(&self.file).map_err(failed)?, FileId::of(&file).map_err(failed)?);
         if old == new {
             return Ok(None);
         }
-        if !file.metadata().map_err(said)?.is_file() {
-            return Err(format!("log {}: expected a regular file", self.name));
+        if !file.metadata().map_err(failed)?.is_file() {
+            bail!("log {}: expected a regular file", self.name);
         }
         refuse(&file, &self.name, &self.in_use)?;
         let (file, found) = self.take(file, place.as_ref().unwrap_or(current), expected)?;
@@ -165,8 +164,8 @@ impl LogFile {
     }
 
     /// Returns the error that the sandbox does not allow a directory.
-    fn outside(&self, directory: &Path) -> Sentence {
-        format!(
+    fn outside(&self, directory: &Path) -> Error {
+        anyhow!(
             "log {}: the sandbox allows only the directories that the log used at the start, not {}; \
              restart the logger, or use --no-sandbox",
             self.name,
@@ -181,21 +180,21 @@ impl LogFile {
 
     /// Locks the file and removes a truncated end.  A damaged file is moved aside
     /// and a new one is opened.
-    fn take(&self, file: File, place: &AnchoredPath, expected: &Expected) -> Result<(File, Found), Sentence> {
+    fn take(&self, file: File, place: &AnchoredPath, expected: &Expected) -> Result<(File, Found)> {
         let name = &self.name;
-        let said = |error: io::Error| format!("log {name}: {}", system_error(&error));
+        let failed = |cause: io::Error| Error::new(cause).context(format!("log {name}"));
         lock(&file, name)?;
-        let len = file.metadata().map_err(said)?.len();
+        let len = file.metadata().map_err(failed)?.len();
         if len == 0 {
             return Ok((file, Found::default()));
         }
         let Some(format) = self.layout.format else {
             return Ok((file, Found::default()));
         };
-        match format.inspect(&file, len, expected).map_err(said)? {
+        match format.inspect(&file, len, expected).map_err(failed)? {
             Content::Log { complete, continued, columns } => {
                 if complete < len {
-                    file.set_len(complete).map_err(said)?;
+                    file.set_len(complete).map_err(failed)?;
                 }
                 if let Some(found) = &columns {
                     log::warn!("log {name}: {}", continues_with(found, &expected.columns));
@@ -203,16 +202,15 @@ impl LogFile {
                 Ok((file, Found { continued, torn_bytes: len - complete, columns }))
             }
             Content::Damaged(at) => {
-                let aside = move_aside(place).map_err(|error| {
-                    let error = system_error(&error);
-                    format!("log {name}: damaged at byte {at}; cannot rename it: {error}; move it away")
+                let aside = move_aside(place).with_context(|| {
+                    format!("log {name}: damaged at byte {at}; move it away, as it cannot be renamed")
                 })?;
                 log::warn!("log {name}: damaged at byte {at}; renamed to {aside}; starting a new log");
-                let file = open_regular(place, self.mode).map_err(said)?;
+                let file = open_regular(place, self.mode).map_err(failed)?;
                 lock(&file, name)?;
                 Ok((file, Found::default()))
             }
-            Content::Other => Err(format!(
+            Content::Other => Err(anyhow!(
                 "log {name}: file exists and cannot be continued; expected {}; name another file or move this one away",
                 format.described()
             )),
@@ -281,14 +279,14 @@ impl LogFile {
 
     /// Changes the owner of a log that is still empty to the user that the logger
     /// runs as.
-    pub fn give_to(&self, uid: Uid, gid: Gid) -> Result<(), Sentence> {
+    pub fn give_to(&self, uid: Uid, gid: Gid) -> Result<()> {
         let give = || -> io::Result<()> {
             if self.place.is_some() && self.file.metadata()?.len() == 0 {
                 fchown(&self.file, Some(uid), Some(gid))?;
             }
             Ok(())
         };
-        give().map_err(|error| format!("log {}: cannot change its owner: {}", self.name, system_error(&error)))
+        give().with_context(|| format!("log {}: cannot change its owner", self.name))
     }
 
     /// Returns the path from which the log is reopened, if it is.
@@ -328,18 +326,18 @@ fn open_regular(place: &AnchoredPath, mode: Mode) -> io::Result<File> {
 }
 
 /// Locks the file, if its file system supports locks.
-fn lock(file: &File, name: &str) -> Result<(), Sentence> {
+fn lock(file: &File, name: &str) -> Result<()> {
     match file.try_lock() {
         Ok(()) => (),
-        Err(TryLockError::WouldBlock) => return Err(format!("log {name}: another siftr_cdev_logger is writing to it")),
+        Err(TryLockError::WouldBlock) => bail!("log {name}: another siftr_cdev_logger is writing to it"),
         Err(TryLockError::Error(error)) => log::info!("log {name}: cannot lock it: {}", system_error(&error)),
     }
     Ok(())
 }
 
-fn refuse(file: &File, name: &str, in_use: &[InUse]) -> Result<(), Sentence> {
-    let id = FileId::of(file).map_err(|error| format!("log {name}: {}", system_error(&error)))?;
-    refuse_in_use(id, in_use).map_err(|error| format!("log {name}: {error}"))
+fn refuse(file: &File, name: &str, in_use: &[InUse]) -> Result<()> {
+    let id = FileId::of(file).with_context(|| format!("log {name}"))?;
+    refuse_in_use(id, in_use).with_context(|| format!("log {name}"))
 }
 
 /// Renames a damaged log to an unused name.

@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Error, Result, anyhow};
 use tcpstats::frame::Frame;
 use tcpstats::stream::seal;
 use tcpstats::{Field, FieldSet};
 use tcpstats_log::{Changes, Note, Selected};
 use tcpstats_source::system::wall_ns;
-use tcpstats_source::{AnchoredPath, InUse, Sentence, report, system_error};
+use tcpstats_source::{AnchoredPath, InUse, report, system_error};
 
 use self::composer::{Closing, Composer};
 use self::file::{Found, LogFile};
@@ -71,17 +72,10 @@ impl Log {
     ///
     /// # Errors
     /// Returns an error if the log cannot be opened or continued; it is not changed.
-    pub fn open(
-        options: &Options,
-        is_live: bool,
-        in_use: Vec<InUse>,
-        counters: Arc<Counters>,
-    ) -> Result<Self, Sentence> {
+    pub fn open(options: &Options, is_live: bool, in_use: Vec<InUse>, counters: Arc<Counters>) -> Result<Self> {
         let mut composer = Composer::new(options, is_live);
         let (sink, found) = match &options.output {
-            Output::Syslog(target) => {
-                (Sink::Syslog(Records::open(target).map_err(|error| report(error.as_ref()))?), Found::default())
-            }
+            Output::Syslog(target) => (Sink::Syslog(Records::open(target)?), Found::default()),
             Output::File(path) => {
                 let (file, found) = LogFile::open(path, options.mode, &options.layout, &composer.expected, in_use)?;
                 (Sink::File(file), found)
@@ -109,7 +103,7 @@ impl Log {
     ///
     /// # Errors
     /// Returns the error of the system.
-    pub fn give_to(&self, identity: &Identity) -> Result<(), Sentence> {
+    pub fn give_to(&self, identity: &Identity) -> Result<()> {
         match &self.sink {
             Sink::File(file) => file.give_to(identity.uid, identity.gid),
             Sink::Syslog(_) => Ok(()),
@@ -145,17 +139,17 @@ impl Log {
     ///
     /// # Errors
     /// Returns the error of the write.
-    pub fn begin(&mut self, sandbox: &str) -> Result<(), Sentence> {
+    pub fn begin(&mut self, sandbox: &str) -> Result<()> {
         sandbox.clone_into(&mut self.composer.sandbox);
         self.compose();
-        self.append(&[]).map_err(|error| self.said(&error))
+        self.append(&[]).map_err(|error| self.failed(error))
     }
 
     /// Logs a snapshot.
     ///
     /// # Errors
     /// Returns an error if the log cannot continue.
-    pub fn snapshot(&mut self, taken: &mut Taken) -> Result<(), Sentence> {
+    pub fn snapshot(&mut self, taken: &mut Taken) -> Result<()> {
         if let Some(gap) = taken.gap.take() {
             Gap::widen(&mut self.queue_gap, gap);
         }
@@ -169,7 +163,7 @@ impl Log {
         // A frame is written without being copied.
         let frame = if self.writes_frames_unchanged() { taken.snapshot.bytes() } else { &[] };
         if let Err(error) = self.append(frame) {
-            return self.lose(&error, taken);
+            return self.lose(error, taken);
         }
         self.missed_ticks = taken.missed_ticks;
         self.counters.snapshots.fetch_add(1, Relaxed);
@@ -183,18 +177,18 @@ impl Log {
     }
 
     /// Composes what is logged of a snapshot; returns the number of records.
-    fn compose_snapshot(&mut self, taken: &mut Taken) -> Result<u64, Sentence> {
+    fn compose_snapshot(&mut self, taken: &mut Taken) -> Result<u64> {
         if self.writes_frames_unchanged() {
             seal(taken.snapshot.bytes_mut());
             return Ok(taken.snapshot.written());
         }
         let composer = &mut self.composer;
-        let invalid = |error| format!("cannot read back a snapshot: {error}");
-        let frame = Frame::parse(taken.snapshot.bytes()).map_err(invalid)?;
+        let invalid = "cannot read back a snapshot";
+        let frame = Frame::parse(taken.snapshot.bytes()).context(invalid)?;
         let composed = match &mut self.changes {
             None => composer.frame(&frame),
             Some(changes) => {
-                let Selected { frame, opened, closed } = changes.select(&frame).map_err(invalid)?;
+                let Selected { frame, opened, closed } = changes.select(&frame).context(invalid)?;
                 for (records, is_open) in [(closed, false), (opened, true)] {
                     for record in records {
                         composer.connection(&frame, record, is_open);
@@ -203,22 +197,22 @@ impl Log {
                 composer.frame(&frame)
             }
         };
-        composed.map_err(|error| format!("cannot log a snapshot: {}", report(&error)))
+        composed.context("cannot log a snapshot")
     }
 
     /// Counts a snapshot that could not be written.
-    fn lose(&mut self, error: &io::Error, taken: &Taken) -> Result<(), Sentence> {
+    fn lose(&mut self, error: io::Error, taken: &Taken) -> Result<()> {
         if self.is_final() {
-            return Err(self.said(error));
+            return Err(self.failed(error));
         }
         if let Some(changes) = &mut self.changes {
             changes.undo();
         }
         if self.gap.is_none() {
-            log::warn!("{}; dropping snapshots until the log can be written", self.said(error));
+            log::warn!("{}: {}; dropping snapshots until the log can be written", self.name(), system_error(&error));
         }
         self.counters.dropped.fetch_add(1, Relaxed);
-        Gap::widen(&mut self.gap, gap_of(&taken.snapshot, &system_error(error)));
+        Gap::widen(&mut self.gap, gap_of(&taken.snapshot, &system_error(&error)));
         Ok(())
     }
 
@@ -226,7 +220,7 @@ impl Log {
     ///
     /// # Errors
     /// Returns an error if the log cannot continue.
-    pub fn source_lost(&mut self, why: &str, missed_ticks: u64) -> Result<(), Sentence> {
+    pub fn source_lost(&mut self, why: &str, missed_ticks: u64) -> Result<()> {
         self.compose();
         self.composer.note(&Note::SourceLost {
             time_ns: Some(wall_ns()),
@@ -240,7 +234,7 @@ impl Log {
     ///
     /// # Errors
     /// Returns an error if the log cannot continue.
-    pub fn dropped(&mut self, gap: Gap) -> Result<(), Sentence> {
+    pub fn dropped(&mut self, gap: Gap) -> Result<()> {
         Gap::widen(&mut self.queue_gap, gap);
         self.compose();
         self.append_or_wait()
@@ -251,7 +245,7 @@ impl Log {
     ///
     /// # Errors
     /// Returns an error if the log cannot continue.
-    pub fn reopen(&mut self) -> Result<(), Sentence> {
+    pub fn reopen(&mut self) -> Result<()> {
         let opened = match &mut self.sink {
             Sink::Syslog(records) => {
                 records.reconnect();
@@ -265,8 +259,8 @@ impl Log {
                 log::info!("{}: not rotated; keeping the file", self.name());
                 return Ok(());
             }
-            Err(sentence) => {
-                log::warn!("{sentence}; keeping the old file");
+            Err(error) => {
+                log::warn!("{}; keeping the old file", report(error.as_ref()));
                 return Ok(());
             }
         };
@@ -275,7 +269,7 @@ impl Log {
             self.composer.end(Closing::Rotated, &self.counters);
             // If the disk is full, the gap is reported in the next file.
             if let Err(error) = self.append_batch(&[]) {
-                log::warn!("{}; the old file has no closing line", self.said(&error));
+                log::warn!("{}; the old file has no closing line", report(self.failed(error).as_ref()));
             }
         }
         self.sync();
@@ -296,12 +290,12 @@ impl Log {
     ///
     /// # Errors
     /// Returns the error of the write.
-    pub fn close(&mut self) -> Result<(), Sentence> {
+    pub fn close(&mut self) -> Result<()> {
         self.compose();
         self.composer.end(Closing::End, &self.counters);
-        let written = self.append(&[]).map_err(|error| self.said(&error));
+        let written = self.append(&[]).map_err(|error| self.failed(error));
         // What is not on the disk may be lost, like what was not written.
-        let synced = self.sink.sync().map_err(|error| self.not_synced(&error));
+        let synced = self.sink.sync().map_err(|error| self.not_synced(error));
         written.and(synced)
     }
 
@@ -315,9 +309,9 @@ impl Log {
         self.unsynced_since = None;
         match self.sink.sync() {
             Ok(()) => self.sync_failed = false,
-            Err(error) if self.sync_failed => log::info!("{}", self.not_synced(&error)),
+            Err(error) if self.sync_failed => log::info!("{}", report(self.not_synced(error).as_ref())),
             Err(error) => {
-                log::warn!("{}", self.not_synced(&error));
+                log::warn!("{}", report(self.not_synced(error).as_ref()));
                 self.sync_failed = true;
             }
         }
@@ -371,11 +365,11 @@ impl Log {
 
     /// Writes a batch without a snapshot.  What cannot be written now is repeated
     /// with the next snapshot, or appears only in the messages.
-    fn append_or_wait(&mut self) -> Result<(), Sentence> {
+    fn append_or_wait(&mut self) -> Result<()> {
         match self.append(&[]) {
-            Err(error) if self.is_final() => Err(self.said(&error)),
+            Err(error) if self.is_final() => Err(self.failed(error)),
             Err(error) => {
-                log::info!("{}", self.said(&error));
+                log::info!("{}", report(self.failed(error).as_ref()));
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -393,15 +387,17 @@ impl Log {
         matches!(&self.sink, Sink::File(file) if !file.can_be_cut())
     }
 
-    fn said(&self, error: &io::Error) -> Sentence {
+    /// Returns the error for a failed write.
+    fn failed(&self, error: io::Error) -> Error {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => format!("{}: closed by the reader", self.name()),
-            _ => format!("{}: {}", self.name(), system_error(error)),
+            io::ErrorKind::BrokenPipe => anyhow!("{}: closed by the reader", self.name()),
+            _ => Error::new(error).context(self.name()),
         }
     }
 
-    fn not_synced(&self, error: &io::Error) -> Sentence {
-        format!("{}: cannot sync to disk: {}", self.name(), system_error(error))
+    /// Returns the error for a failed sync.
+    fn not_synced(&self, error: io::Error) -> Error {
+        Error::new(error).context(format!("{}: cannot sync to disk", self.name()))
     }
 
     fn name(&self) -> String {
