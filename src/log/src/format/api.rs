@@ -145,9 +145,9 @@ pub trait Encoder: Send {
     /// # Errors
     /// Returns an error if the format cannot represent it.
     fn frame(&mut self, batch: &mut Batch, frame: &Frame<'_>) -> Result<u64, EncodeError> {
-        for record in frame.records() {
-            self.record(batch, frame.header.wall_ns, frame.header.sequence, &record)?;
-        }
+        // A loop would copy each record once more.
+        let (wall_ns, sequence) = (frame.header.wall_ns, frame.header.sequence);
+        frame.records().try_for_each(|record| self.record(batch, wall_ns, sequence, &record))?;
         self.snapshot(batch, &frame.header)?;
         Ok(frame.header.written)
     }

@@ -118,6 +118,7 @@ impl Encoder for CsvEncoder {
         true
     }
 
+    #[inline]
     fn record(&mut self, batch: &mut Batch, wall_ns: u64, snapshot: u64, record: &Record) -> Result<(), EncodeError> {
         batch.line(csv::ROW_MAX, |text| csv::row(text, &self.columns, wall_ns, snapshot, record));
         Ok(())

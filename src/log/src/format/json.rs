@@ -114,6 +114,7 @@ impl Encoder for JsonEncoder {
         self.note(batch, &Note::Header { columns: names.finish() })
     }
 
+    #[inline]
     fn record(&mut self, batch: &mut Batch, wall_ns: u64, snapshot: u64, record: &Record) -> Result<(), EncodeError> {
         batch.line(json::ROW_MAX, |text| json::row(text, &self.columns, wall_ns, snapshot, record));
         Ok(())

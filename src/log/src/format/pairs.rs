@@ -29,6 +29,7 @@ impl Encoder for Pairs {
         Ok(())
     }
 
+    #[inline]
     fn record(&mut self, batch: &mut Batch, wall_ns: u64, snapshot: u64, record: &Record) -> Result<(), EncodeError> {
         batch.line(pairs::ROW_MAX, |text| pairs::row(text, &self.columns, wall_ns, snapshot, record));
         Ok(())

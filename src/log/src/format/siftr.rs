@@ -144,6 +144,7 @@ impl Encoder for SiftrEncoder {
         Ok(())
     }
 
+    #[inline]
     fn record(&mut self, batch: &mut Batch, wall_ns: u64, _: u64, record: &Record) -> Result<(), EncodeError> {
         if !siftr::has(record) {
             return Ok(());
@@ -189,9 +190,9 @@ impl Encoder for SiftrEncoder {
 
     fn frame(&mut self, batch: &mut Batch, frame: &Frame<'_>) -> Result<u64, EncodeError> {
         let before = self.part.records;
-        for record in frame.records() {
-            self.record(batch, frame.header.wall_ns, frame.header.sequence, &record)?;
-        }
+        // A loop would copy each record once more.
+        let (wall_ns, sequence) = (frame.header.wall_ns, frame.header.sequence);
+        frame.records().try_for_each(|record| self.record(batch, wall_ns, sequence, &record))?;
         self.snapshot(batch, &frame.header)?;
         Ok(self.part.records - before)
     }

@@ -24,6 +24,7 @@ use anyhow::{Context, Result};
 pub use self::file::OutputFile;
 pub use self::inputs::Inputs;
 pub use self::standard::{STANDARD_OUTPUT, Stdout};
+pub use tcpstats_log::seconds;
 
 /// Prints an error on standard error.  An error of standard error itself, which
 /// may be closed or full, cannot be reported.
@@ -37,12 +38,6 @@ pub fn warn(what: &str) {
     if PRINTED.lock().unwrap_or_else(PoisonError::into_inner).insert(what.to_owned()) {
         print_error(&format!("warning: {what}"));
     }
-}
-
-/// Returns a time in nanoseconds as seconds with three decimals.
-#[must_use]
-pub fn seconds(ns: u64) -> String {
-    format!("{}.{:03}", ns / 1_000_000_000, ns % 1_000_000_000 / 1_000_000)
 }
 
 /// Returns a time in nanoseconds as seconds with nine decimals, as in logs.
