@@ -10,7 +10,8 @@
 # siftr_cdev-VERSION.pkg and siftr_cdev-kmod-VERSION.OSVERSION.pkg to.
 #
 # Environment: see stage.sh; PKG (the built siftr_cdev_pkg); SOURCE_DATE_EPOCH, the
-# time of all files; OSVERSION, the __FreeBSD_version that KO is built for.
+# time of all files; OSVERSION, the __FreeBSD_version that KO is built for;
+# PORTREVISION, which distinguishes packages of the same version.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -42,7 +43,8 @@ sed "s,%%OSVERSION%%,$OSVERSION,g" "$top/files/pkg-pre-install.kmod.in" > "$work
 
 name=$(value PORTNAME) version=$(value DISTVERSION)
 origin=$(value CATEGORIES | cut -d ' ' -f 1)/$name
-kmod=$name-kmod kmod_version=$version.$OSVERSION
+revision=${PORTREVISION:+_$PORTREVISION}
+kmod=$name-kmod kmod_version=$version.$OSVERSION$revision version=$version$revision
 options=
 for option in $(value OPTIONS); do
 	options="$options $option:on"
