@@ -11,6 +11,7 @@
 set -eu
 
 key=$1
+[ -r "$key" ] || { echo "sign.sh: $key: cannot read the private key" >&2; exit 1; }
 read -r sum
 echo SIGNATURE
 printf %s "$sum" | openssl dgst -sha256 -sign "$key" -binary

@@ -196,6 +196,18 @@ def test_packages_of_the_same_files_are_identical(tmp_path, written):
         assert (again / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+def test_the_directory_of_the_source_does_not_matter(tmp_path, written):
+    top = tmp_path / "a/directory/elsewhere"
+    tree = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in filter(None, tree):
+        if (ROOT / name).exists():
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, top / name, follow_symlinks=False)
+    again = package(tmp_path, "14", "amd64", top)
+    for path in written["14", "amd64"].iterdir():
+        assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+
+
 def tool(*arguments, **variables):
     return subprocess.run(
         [built("siftr_cdev_pkg"), *arguments], env=environment(**variables), capture_output=True, text=True, cwd=ROOT
@@ -220,3 +232,107 @@ def test_what_cannot_be_packed_is_named_and_nothing_is_written(tmp_path, remove,
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("siftr_cdev_pkg: ") and message in done.stderr and (remove or "today") in done.stderr
     assert not list(tmp_path.glob("*.pkg*"))
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    subprocess.run(["openssl", "genrsa", "-out", folder / "key", "2048"], check=True, capture_output=True)
+    public = subprocess.run(["openssl", "rsa", "-in", folder / "key", "-pubout"], check=True, capture_output=True).stdout
+    (folder / "public").write_bytes(public)
+    return folder
+
+
+def repository(folder, written, command):
+    paths = sorted(path for out in written.values() for path in out.iterdir())
+    return tool("repository", "-s", command, "-o", folder, *paths, SOURCE_DATE_EPOCH=str(EPOCH))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory, written, keys):
+    folder = tmp_path_factory.mktemp("repository")
+    done = repository(folder, written, f"sh freebsd/sign.sh {keys}/key")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return folder
+
+
+PLACES = {("14", "amd64"): "FreeBSD:14:amd64/2", ("15", "aarch64"): "FreeBSD:15:aarch64/0"}
+
+
+def test_each_minor_release_has_a_repository_with_its_packages(published, written):
+    assert sorted(str(path.parent.relative_to(published)) for path in published.rglob("meta.conf")) == sorted(PLACES.values())
+    for target, place in PLACES.items():
+        names = sorted(path.name for path in written[target].iterdir())
+        assert sorted(path.name for path in (published / place / "All").iterdir()) == names
+        assert sorted(path.name for path in (published / place).iterdir()) == ["All", "data.pkg", "meta.conf", "packagesite.pkg"]
+
+
+def test_the_catalogue_describes_each_package_with_its_sum(published):
+    for place in PLACES.values():
+        folder = published / place
+        (_, _, (name, _, data)) = members(folder / "data.pkg")
+        (_, _, (listed, _, lines)) = members(folder / "packagesite.pkg")
+        assert (name, listed) == ("data", "packagesite.yaml")
+        entries = json.loads(data)["packages"]
+        assert [json.loads(line) for line in lines.splitlines()] == entries and len(entries) == 2
+        for entry in entries:
+            path = folder / entry["path"]
+            assert entry.pop("path") == entry.pop("repopath") == f"All/{path.name}"
+            assert (entry.pop("sum"), entry.pop("pkgsize")) == (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
+            assert entry == manifest(members(path), "+COMPACT_MANIFEST")
+
+
+def test_the_names_of_the_catalogues_are_those_of_the_meta_file(published):
+    for path in published.rglob("meta.conf"):
+        meta = dict(re.findall(r'^(\w+) = "?(\w[\w.]*)"?;$', path.read_text(), re.MULTILINE))
+        assert (meta["version"], meta["packing_format"]) == ("2", "tzst")
+        for catalogue, archive in (("manifests", "manifests_archive"), ("data", "data_archive")):
+            assert members(path.parent / f"{meta[archive]}.pkg")[-1][0] == meta[catalogue]
+
+
+def test_the_catalogues_are_signed_with_the_key(published, keys, tmp_path):
+    for place in PLACES.values():
+        for name in ("data.pkg", "packagesite.pkg"):
+            (signature, _, signed), (public, _, key), (inner, _, content) = members(published / place / name)
+            assert (signature, public) == (f"{inner}.sig", f"{inner}.pub") and key == (keys / "public").read_bytes()
+            (tmp_path / "signature").write_bytes(signed)
+            # pkg(8) verifies a signature of the digits of the sum.
+            done = subprocess.run(
+                ["openssl", "dgst", "-sha256", "-verify", keys / "public", "-signature", tmp_path / "signature"],
+                input=hashlib.sha256(content).hexdigest().encode(), capture_output=True,
+            )
+            assert done.stdout == b"Verified OK\n"
+
+
+def test_the_fingerprint_is_that_of_the_key(published, keys):
+    key = (published / "siftr_cdev.pub").read_bytes()
+    assert key == (keys / "public").read_bytes()
+    text = (published / "siftr_cdev.fingerprint").read_text()
+    assert text == f"function: sha256\nfingerprint: {hashlib.sha256(key).hexdigest()}\n"
+
+
+def test_a_repository_of_the_same_packages_is_identical(published, written, keys, tmp_path):
+    assert repository(tmp_path, written, f"sh freebsd/sign.sh {keys}/key").returncode == 0
+    files = [path.relative_to(published) for path in published.rglob("*") if path.is_file()]
+    assert files and all((tmp_path / name).read_bytes() == (published / name).read_bytes() for name in files)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("sh freebsd/sign.sh /nonexistent", "sign.sh /nonexistent: exit status: 1"),
+        ("exit 3", "exit 3: exit status: 3"),
+        ("cat", "cat: expected SIGNATURE, a signature, CERT, a public key and END, each on a line"),
+    ],
+)
+def test_without_a_signature_there_is_no_catalogue(tmp_path, written, command, message):
+    done = repository(tmp_path, written, command)
+    assert done.returncode == 1 and message in done.stderr.splitlines()[-1], done.stderr
+    assert not list(tmp_path.rglob("data.pkg")) and not list(tmp_path.glob("siftr_cdev.*"))
+
+
+def test_a_file_that_is_not_a_package_is_named(tmp_path):
+    (tmp_path / "x.pkg").write_text("x")
+    done = tool("repository", "-s", "cat", "-o", tmp_path / "out", tmp_path / "x.pkg", SOURCE_DATE_EPOCH=str(EPOCH))
+    assert done.returncode == 1 and done.stderr.startswith(f"siftr_cdev_pkg: {tmp_path}/x.pkg: ")
+    assert not (tmp_path / "out").exists()

@@ -32,7 +32,7 @@ const FINGERPRINT: &str = "siftr_cdev.fingerprint";
 /// sign.
 pub fn write(packages: &[String], command: &str, directory: &Path, epoch: u64) -> Result<(), String> {
     if packages.is_empty() {
-        return Err("no packages: run make package first".into());
+        return Err("no packages to write a repository of".into());
     }
     let mut repositories: BTreeMap<PathBuf, Vec<Value>> = BTreeMap::new();
     for package in packages.iter().map(Path::new) {
