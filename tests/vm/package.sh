@@ -149,7 +149,7 @@ serve() {
 replaced_package_is_refused() {
 	folder=$(altered_copy package)
 	cp "$(packages_of "$newer")"/All/siftr_cdev-kmod-*.pkg "$(echo "$folder"/All/siftr_cdev-kmod-*.pkg)" || return 1
-	serve "$work/package" && use http://127.0.0.1 && is_refused 'size does not match'
+	serve "$work/package" && use http://127.0.0.1 && is_refused 'expected package size'
 }
 
 # Changes one byte of a package.
