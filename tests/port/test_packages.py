@@ -336,3 +336,18 @@ def test_a_file_that_is_not_a_package_is_named(tmp_path):
     done = tool("repository", "-s", "cat", "-o", tmp_path / "out", tmp_path / "x.pkg", SOURCE_DATE_EPOCH=str(EPOCH))
     assert done.returncode == 1 and done.stderr.startswith(f"siftr_cdev_pkg: {tmp_path}/x.pkg: ")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_source_archive_has_the_files_and_the_time_of_the_commit():
+    path = ROOT / f"target/dist/siftr_cdev-{VERSION}.tar.gz"
+    written = []
+    for _ in range(2):
+        subprocess.run(["make", "-s", "dist"], cwd=ROOT, check=True)
+        written.append(path.read_bytes())
+    assert written[0] == written[1]
+    output = ["git", "ls-tree", "-r", "--name-only", "-z", "HEAD"], ["git", "log", "-1", "--format=%ct"]
+    names, epoch = (subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout for command in output)
+    with tarfile.open(path) as archive:
+        files = [member for member in archive.getmembers() if not member.isdir()]
+    assert sorted(member.name for member in files) == sorted(f"siftr_cdev-{VERSION}/{name}" for name in names.split("\0") if name)
+    assert {member.mtime for member in files} == {int(epoch)}
