@@ -5,6 +5,9 @@
 # The FreeBSD port.  Its sources are the directory that contains it.  Without a
 # ports tree, freebsd/tree.mk builds and installs the same files with bsd.kmod.mk
 # and cargo.  On Linux, GNUmakefile is used.
+#
+# It makes two packages: siftr_cdev, and siftr_cdev-kmod with the module, which
+# must be built again for each minor release.  pkg-plist distributes the files.
 
 PORTNAME=	siftr_cdev
 DISTVERSION=	2.0.0
@@ -28,7 +31,16 @@ ONLY_FOR_ARCHS_REASON=	the kernel module supports only these
 
 USES=		cargo kmod llvm:build,noexport
 
+SUBPACKAGES=	kmod
+SELF_DEPENDS=	kmod
+COMMENT.kmod=	Kernel module with live statistics of every TCP connection
+
 USE_RC_SUBR=	tcpstats_logger
+
+# Refuses to install the module on a kernel that cannot load it.
+SUB_FILES=	pkg-pre-install.kmod
+SUB_LIST=	OSVERSION=${OSVERSION}
+PKGPREINSTALL.kmod=	${WRKDIR}/pkg-pre-install.kmod
 
 CARGO_BUILD_ARGS=	--package=siftr_cdev_gen --package=siftr_cdev_logger
 CARGO_TEST_ARGS=	--package=siftr_cdev --package=siftr_cdev_gen \

@@ -36,7 +36,18 @@ MANUALS=	man4/siftr_cdev.4 man5/tcpstats.5 man8/siftr_cdev_logger.8 ${OPTIONS:MV
 FOLDERS=	${KMODDIR} ${PREFIX}/etc/rc.d ${PREFIX}/sbin ${OPTIONS:MVIEWER:S,VIEWER,${PREFIX}/bin,} \
 		${MANUALS:H:S,^,${PREFIX}/share/man/,}
 
-.PHONY: all build ${BUILT} clean test install stage folders rest ${OPTION_TARGETS} do-install
+# What pkg-plist has variables and conditions for.
+PLIST_SUB=	-e 's,%%KMODDIR%%,${KMODDIR:S,^/,,},' -e 's,%%DOCSDIR%%,${DOCSDIR:S,^${PREFIX}/,,},' \
+		-e 's,%%EXAMPLESDIR%%,${EXAMPLESDIR:S,^${PREFIX}/,,},'
+.for option in ${OPTIONS_DEFINE}
+.if ${OPTIONS:M${option}}
+PLIST_SUB+=	-e 's,%%${option}%%,,' -e 's,%%PORT${option}%%,,'
+.else
+PLIST_SUB+=	-e '/%%${option}%%/d' -e '/%%PORT${option}%%/d'
+.endif
+.endfor
+
+.PHONY: all build ${BUILT} clean test install stage plist folders rest ${OPTION_TARGETS} do-install
 .ORDER: folders do-install ${OPTION_TARGETS} rest
 
 .MAIN: all
@@ -68,6 +79,15 @@ install: stage
 
 # install without what it does to the system.
 stage: folders do-install ${OPTION_TARGETS} rest
+
+# Prints the packing list of the package that SUBPACKAGE names, by default the main one.
+plist:
+.if empty(SUBPACKAGE)
+	@sed -e '/^@@/d' ${PLIST_SUB} ${.CURDIR}/pkg-plist
+	@printf '%s\n' ${USE_RC_SUBR:S,^,etc/rc.d/,}
+.else
+	@sed -n -e '/^@@${SUBPACKAGE}@@/{' -e 's///' ${PLIST_SUB} -e p -e '}' ${.CURDIR}/pkg-plist
+.endif
 
 folders:
 	@for file in ${KMODULE} ${HEADER} ${PROGRAMS}/siftr_cdev_logger; do \

@@ -56,7 +56,7 @@ SPELLING = {
     r"\blicense(s)?\b": "licence (the noun)",
     r"\b(center|gray|catalog)(s)?\b": "centre, grey, catalogue",
 }
-PROSE = "*.md", "man/*", "pkg-descr", "pkg-message"
+PROSE = "*.md", "man/*", "pkg-descr*", "pkg-message*"
 
 # Not ours, or no prose.
 SKIPPED = (

@@ -9,15 +9,27 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FRAMEWORK = pathlib.Path(__file__).parent / "framework"
 
 
-def packed(without=()):
-    """Returns the files of the package, relative to /, with their modes.  The options in `without` are off."""
+def packages(without=()):
+    """Returns the files of each package, relative to /, with their modes.  The options in `without` are off."""
     lines = subprocess.run(
         ["bmake", "-m", FRAMEWORK / "Mk", f"PORTSDIR={FRAMEWORK}", "WORK=/nonexistent", f"WITHOUT={' '.join(without)}", "plist"],
         cwd=ROOT, check=True, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
     ).stdout.splitlines()
-    names = [line.removeprefix("@sample ") for line in lines]
-    assert not any(name.startswith("@") or "%%" in name for name in names)
-    return {name: mode(name) for name in (name[1:] if name.startswith("/") else f"usr/local/{name}" for name in names)}
+    files = {"siftr_cdev": {}, "siftr_cdev-kmod": {}}
+    for line in lines:
+        subpackage, line = re.fullmatch(r"(?:@@(\w+)@@)?(.*)", line).groups()
+        if line == "@kld /boot/modules":
+            continue
+        name = line.removeprefix("@sample ")
+        assert not name.startswith("@") and "%%" not in name
+        name = name[1:] if name.startswith("/") else f"usr/local/{name}"
+        files[f"siftr_cdev-{subpackage}" if subpackage else "siftr_cdev"][name] = mode(name)
+    return files
+
+
+def packed(without=()):
+    """Returns the files of all packages."""
+    return {name: mode for files in packages(without).values() for name, mode in files.items()}
 
 
 def mode(name):

@@ -116,22 +116,47 @@ def test_the_metadata_follows_the_porters_handbook(tree):
     assert "${PREFIX}/man" not in (ROOT / "Makefile").read_text()
 
 
-def test_the_description_is_short_ascii_without_address():
-    text = (ROOT / "pkg-descr").read_text(encoding="ascii")
+def test_the_subpackages_are_those_of_the_packing_list(tree):
+    subpackages = tree.variable("SUBPACKAGES").split()
+    assert set(re.findall(r"^@@(\w+)@@", (ROOT / "pkg-plist").read_text(), re.MULTILINE)) == set(subpackages)
+    for name in subpackages:
+        comment = tree.variable(f"COMMENT.{name}")
+        assert len(comment) <= 70 and not comment.endswith(".")
+    # The main package needs the others, and files with variables are templates of the port.
+    assert tree.variable("SELF_DEPENDS").split() == subpackages
+    assert all((ROOT / f"files/{name}.in").exists() for name in tree.variable("SUB_FILES").split())
+    variables = set(re.findall(r"%%(\w+)%%", (ROOT / "files/pkg-pre-install.kmod.in").read_text()))
+    assert variables == {tree.variable("SUB_LIST").split("=")[0]}
+
+
+@pytest.mark.parametrize("without", COMBINATIONS, ids=lambda names: " ".join(names) or "all")
+def test_both_makefiles_list_the_same_files(tree, without):
+    options = f"WITHOUT={' '.join(without)}"
+    lines = tree.port(options, "plist").splitlines()
+    assert tree.make(options, "plist").splitlines() == [line for line in lines if not line.startswith("@@")]
+    listed = [line.removeprefix("@@kmod@@") for line in lines if line.startswith("@@")]
+    assert tree.make(options, "SUBPACKAGE=kmod", "plist").splitlines() == listed
+
+
+@pytest.mark.parametrize("name", ["pkg-descr", "pkg-descr.kmod"])
+def test_the_description_is_short_ascii_without_address(name):
+    text = (ROOT / name).read_text(encoding="ascii")
     assert text.endswith("\n") and len(text.splitlines()) <= 24
     assert all(len(line) <= 80 for line in text.splitlines()) and "WWW:" not in text
 
 
-def test_the_message_is_ucl():
+@pytest.mark.parametrize("name", ["pkg-message", "pkg-message.kmod"])
+def test_the_message_is_ucl(name):
     """It is a list of objects, each with an occasion and a text."""
-    text = (ROOT / "pkg-message").read_text()
+    text = (ROOT / name).read_text()
     entry = r"\{ type: (\w+)\n  message: <<EOM\n((?:(?!EOM\n).*\n)+)EOM\n\}\n"
     assert re.fullmatch(rf"\[\n(?:{entry})+\]\n", text)
     messages = dict(re.findall(entry, text))
-    assert set(messages) == {"install", "upgrade"}
+    assert set(messages) == {"install", "upgrade", "remove"}
     rc = (ROOT / "rc.d/tcpstats_logger").read_text()
-    for name in re.findall(r"sysrc (?:-f \S+ )?(\w+)=", text):
+    for name in re.findall(r"sysrc (?:-f \S+ )?(?:-x )?(\w+)", text):
         assert f'rcvar="{name}"' in rc or name == "siftr_cdev_load"
+    assert all(path in rc for path in re.findall(r"/var/\S+", text))
 
 
 @pytest.mark.parametrize("without", COMBINATIONS, ids=lambda names: " ".join(names) or "all")

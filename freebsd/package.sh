@@ -1,0 +1,68 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Packs a build for FreeBSD as packages for pkg(8), which the port would make too.
+#
+#   package.sh RELEASE ARCH BUILD KO OUT
+#
+# RELEASE and ARCH are files of freebsd/release and freebsd/arch, BUILD is the
+# directory that cross.sh wrote to, KO the module, OUT the directory to write
+# siftr_cdev-VERSION.pkg and siftr_cdev-kmod-VERSION.OSVERSION.pkg to.
+#
+# Environment: see stage.sh; PKG (the built siftr_cdev_pkg); SOURCE_DATE_EPOCH, the
+# time of all files; OSVERSION, the __FreeBSD_version that KO is built for;
+# PORTREVISION, which distinguishes packages of the same version.
+set -eu
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+release=$1 arch=$2 build=$3 ko=$4
+mkdir -p "$5"
+out=$(cd "$5" && pwd)
+: "${PKG:?must name siftr_cdev_pkg}" "${SOURCE_DATE_EPOCH:?must be the time of all files}"
+export SOURCE_DATE_EPOCH
+. "$top/freebsd/target.sh"
+target "release/$release" "arch/$arch"
+: "${OSVERSION:=$DEFAULT_OSVERSION}"
+unset MAKEFLAGS MFLAGS
+
+# port ARGUMENT...: reads the port's Makefile.
+port() {
+	bmake -s -C "$top" PORTSDIR=/nonexistent "$@"
+}
+
+# value NAME: a variable of the port.
+value() {
+	port -V "\${$1}"
+}
+
+work=$out/.work
+rm -rf "$work" "$out"/*.pkg
+mkdir -p "$work"
+sh "$top/freebsd/stage.sh" "$build" "$ko" "$work/stage"
+sed "s,%%OSVERSION%%,$OSVERSION,g" "$top/files/pkg-pre-install.kmod.in" > "$work/pkg-pre-install.kmod"
+
+name=$(value PORTNAME) version=$(value DISTVERSION)
+origin=$(value CATEGORIES | cut -d ' ' -f 1)/$name
+revision=${PORTREVISION:+_$PORTREVISION}
+kmod=$name-kmod kmod_version=$version.$OSVERSION$revision version=$version$revision
+options=
+for option in $(value OPTIONS); do
+	options="$options $option:on"
+done
+
+# package NAME VERSION SUBPACKAGE ARGUMENT...: writes a package.  SUBPACKAGE is
+# empty for the main package.
+package() {
+	package_name=$1 package_version=$2 suffix=${3:+.$3}
+	port SUBPACKAGE="$3" plist > "$work/plist$suffix"
+	shift 3
+	"$PKG" create -p "$work/plist$suffix" -d "$top/pkg-descr$suffix" -m "$top/pkg-message$suffix" -r "$work/stage" -o "$out" \
+	    "name=$package_name" "version=$package_version" "origin=$origin" \
+	    "comment=$(value "COMMENT$suffix")" "maintainer=$(value MAINTAINER)" "www=$(value WWW)" \
+	    "abi=FreeBSD:$release:$arch" "arch=freebsd:$release:$PKG_ARCH" "prefix=$(value PREFIX)" \
+	    "categories=$(value CATEGORIES)" "licenses=$(value LICENSE)" "annotations=FreeBSD_version:$OSVERSION" "$@"
+}
+
+package "$kmod" "$kmod_version" kmod -i "$work/pkg-pre-install.kmod"
+package "$name" "$version" '' "options=$options" "deps=$kmod:$origin:$kmod_version"
+rm -rf "$work"
