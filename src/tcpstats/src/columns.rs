@@ -3,6 +3,7 @@
 //! The columns of a text format.
 
 use crate::field::Field;
+use crate::mask::FieldSet;
 use crate::table::{FIELD_COUNT, FIELDS};
 use crate::text::Text;
 
@@ -34,6 +35,16 @@ impl core::fmt::Display for UnknownColumn<'_> {
                 self.name
             )
         }
+    }
+}
+
+impl FieldSet {
+    /// Returns the fields of the columns.
+    #[must_use]
+    pub fn of(columns: &Columns) -> Self {
+        let mut set = Self::EMPTY;
+        columns.fields().for_each(|field| set.insert(field));
+        set
     }
 }
 

@@ -21,7 +21,8 @@
 
 use core::mem::offset_of;
 
-use crate::record::{PREAMBLE_LEN, Record, Value};
+use crate::mask::PREAMBLE_LEN;
+use crate::record::{Record, Value};
 use crate::table::MODULE_BODY_LEN;
 use crate::v1;
 

@@ -8,7 +8,7 @@
 use crate::field::{Field, Kind, Unit};
 use crate::filter::{FILTER_LEN, MAX_OPS};
 use crate::frame::{HEADER_LEN, VERSION};
-use crate::record::PREAMBLE_LEN;
+use crate::mask::PREAMBLE_LEN;
 use crate::table::{FIELD_COUNT, FIELDS, MODULE_RECORD_LEN};
 
 /// Selects the format that read(2) returns: a 32-bit number, [`TEXT`] or

@@ -2,11 +2,14 @@
 
 //! A set of fields, in the form of the presence mask of a record.
 
-use crate::columns::Columns;
 use crate::field::Field;
 
 /// Number of words in the presence mask: 128 bits for each part of a record.
 pub(crate) const MASK_WORDS: usize = 4;
+
+/// Length in bytes of what precedes the fields of a record: the time and the
+/// presence mask.
+pub const PREAMBLE_LEN: usize = 8 + 8 * MASK_WORDS;
 
 /// A set of fields.
 ///
@@ -28,14 +31,6 @@ impl FieldSet {
 
     /// The set of all fields.
     pub const ALL: Self = Self { words: [u64::MAX; MASK_WORDS] };
-
-    /// Returns the fields of the columns.
-    #[must_use]
-    pub fn of(columns: &Columns) -> Self {
-        let mut set = Self::EMPTY;
-        columns.fields().for_each(|field| set.insert(field));
-        set
-    }
 
     /// Returns whether the field is in the set.
     #[inline]

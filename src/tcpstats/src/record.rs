@@ -3,13 +3,9 @@
 //! The record: one connection at one instant.
 
 use crate::field::{Field, Key, Kind, Part};
-use crate::mask::{FieldSet, MASK_WORDS};
+use crate::mask::{FieldSet, PREAMBLE_LEN};
 use crate::state::State;
 use crate::table::{BODY_LEN, FIELDS, MODULE_BODY_LEN};
-
-/// Length in bytes of a record before its fields: `at_ns` and the presence
-/// mask.
-pub const PREAMBLE_LEN: usize = 8 + 8 * MASK_WORDS;
 
 /// Length in bytes of a complete record, as this version writes it.
 pub const RECORD_LEN: usize = PREAMBLE_LEN + BODY_LEN;

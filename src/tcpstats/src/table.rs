@@ -13,7 +13,7 @@
 //! moves.
 
 use crate::field::{Field, Group, Key, Kind, Part, Unit, layout};
-use crate::record::PREAMBLE_LEN;
+use crate::mask::PREAMBLE_LEN;
 use crate::state::State;
 
 /// The Rust type of the value of a kind.

@@ -10,6 +10,7 @@ use super::bytecode::{self, Family, Selection};
 use super::congestion;
 use super::layout::{Bytes, Offset, c_struct, put};
 use super::netlink::{AttributeHeader, Attributes, DumpError, MessageHeader, NLM_F_DUMP, NLM_F_REQUEST};
+use super::state::{fin_received, flags_unacknowledged, freebsd_state};
 use super::tcp_info::{self, TcpInfo};
 
 const IPPROTO_TCP: u8 = 6;
@@ -142,27 +143,10 @@ fn states(filter: Option<&Filter>) -> u32 {
     let all = 1..=12_u8;
     let mut record = Record::new();
     let can_match = |linux: &u8| {
-        record.set(key::state, state(*linux));
+        record.set(key::state, freebsd_state(*linux));
         filter.is_none_or(|filter| filter.can_match_by(&record, key::state.field()))
     };
     all.filter(can_match).map(|state| 1 << state).sum()
-}
-
-/// Converts the number of a Linux state to FreeBSD's state.
-fn state(linux: u8) -> State {
-    match linux {
-        1 => State::ESTABLISHED,
-        2 => State::SYN_SENT,
-        3 | 12 => State::SYN_RCVD,
-        4 => State::FIN_WAIT_1,
-        5 => State::FIN_WAIT_2,
-        6 => State::TIME_WAIT,
-        8 => State::CLOSE_WAIT,
-        9 => State::LAST_ACK,
-        10 => State::LISTEN,
-        11 => State::CLOSING,
-        _ => State::CLOSED,
-    }
 }
 
 /// Behaviour that differs between versions of the kernel.
@@ -215,7 +199,7 @@ pub fn fill(
     let short = || DumpError::Malformed("the message of a socket is shorter than inet_diag_msg");
     let (message, attributes) = payload.split_at_checked(DiagMessage::LEN).ok_or_else(short)?;
     let message = Bytes(message);
-    let state = state(message.get(DiagMessage::state).ok_or_else(short)?);
+    let state = freebsd_state(message.get(DiagMessage::state).ok_or_else(short)?);
     let sent = SocketAttributes::read(attributes);
     let socket = Socket::of(state, message, sent.info);
     fill_identity(record, message, state).ok_or_else(short)?;
@@ -313,18 +297,6 @@ fn fill_queues(record: &mut Record, message: Bytes<'_>, state: State, socket: So
     // The count of SYN-ACKs; for a full socket the count is in tcp_info.
     record.set_if(key::retransmits, message.get(DiagMessage::retrans).filter(|_| socket == Socket::Request));
     Some(())
-}
-
-/// Returns the number of sequence numbers that a received FIN occupies in the
-/// receive queue: 1 until the application has read the end of the data.
-fn fin_received(state: State) -> u32 {
-    u32::from(matches!(state, State::CLOSE_WAIT | State::CLOSING | State::LAST_ACK))
-}
-
-/// Returns the number of sequence numbers that a SYN or FIN occupies in the
-/// send queue: 1 until the peer has acknowledged it.
-pub fn flags_unacknowledged(state: State) -> u32 {
-    u32::from(matches!(state, State::SYN_SENT | State::FIN_WAIT_1 | State::CLOSING | State::LAST_ACK))
 }
 
 /// Returns the bit-fields of `struct inet_diag_sockopt`, the first of which is

@@ -12,6 +12,7 @@ mod congestion;
 mod inet_diag;
 mod layout;
 mod netlink;
+mod state;
 mod tcp_info;
 
 use std::fs::File;

@@ -4,8 +4,8 @@
 
 use tcpstats::{Record, SSTHRESH_INFINITE, State, key, name, option};
 
-use super::inet_diag::flags_unacknowledged;
 use super::layout::{Bytes, c_struct};
+use super::state::flags_unacknowledged;
 
 c_struct! {
     /// `struct tcp_info` of linux/tcp.h, up to Linux 7.0, without the prefix

@@ -47,6 +47,7 @@
 //! A comparison with an absent field never holds, not even `!=`: for a record
 //! without a uid `uid != 0` does not hold, but `not uid = 0` does.
 
+mod error;
 mod eval;
 #[cfg(feature = "std")]
 mod fold;
@@ -54,8 +55,8 @@ mod lexer;
 mod parser;
 mod program;
 
+pub use error::{Expected, ParseError};
 pub use eval::Verdict;
 #[cfg(feature = "std")]
 pub use fold::Condition;
-pub use parser::{Expected, MAX_NESTING, ParseError};
-pub use program::{FILTER_LEN, Filter, Invalid, MAX_DEPTH, MAX_OPS};
+pub use program::{FILTER_LEN, Filter, Invalid, MAX_DEPTH, MAX_NESTING, MAX_OPS};
