@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """What -x saves: log size and CPU time of the logger with -x, compared with logging everything.
 
     changed_only.py LOGGER FOLDER

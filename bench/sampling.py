@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """CPU time of a snapshot on Linux: the logger compared with ss(8), and with requesting a dump and discarding it.
 
     sampling.py LOGGER FOLDER [SOCKETS...]

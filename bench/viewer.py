@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """Cost of reading a log: tcpstats summary and convert, compared with DuckDB reading the columns of the same file.
 
 The log consists of real rows that are repeated with later times: 50 MB, or 1 GB with BENCH=full.  Everything runs on

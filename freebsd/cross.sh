@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 #
 # Builds the programs for FreeBSD on Debian, from packages of Debian, PyPI and
 # crates.io alone.

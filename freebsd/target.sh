@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 #
 # Reads the descriptions of a target.  A script sets top to the top of the tree
 # and sources this file.

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 #
 # The port's Makefile without a ports tree: builds in target/ and installs the same
 # files under PREFIX, KMODDIR and DESTDIR.  WITHOUT disables options of the port:

@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 #
 # The C compiler of crates and the linker of rustc for FreeBSD: zig's, which has
 # headers and stubs of FreeBSD's libc.

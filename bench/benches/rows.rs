@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The cost of formatting a row of text, compared with the standard library's
 //! formatting of the same row in the same run; and a check that formatting does

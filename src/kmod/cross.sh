@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 #
 # Builds the module for a FreeBSD release on Debian, with packages from Debian,
 # PyPI and crates.io only.

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause
+ * Copyright (c) 2026 The siftr_cdev maintainers
  *
  * This library is loaded into the logger with LD_PRELOAD.  On SIGUSR2 the logger
  * tries operations that it must not be allowed, and writes their results to the

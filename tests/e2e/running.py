@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """A logger that runs while the test does, in the foreground or as a daemon."""
 
 import contextlib

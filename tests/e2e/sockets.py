@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """Real TCP sockets, in this network namespace or in others, and the kernel's information about them."""
 
 import contextlib

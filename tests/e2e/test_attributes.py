@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """Attributes that the kernel sends in addition to tcp_info, compared with the values set by setsockopt(2)."""
 
 import re

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """-x: records that changed since they were last written, keyframes, and connections that open and close."""
 
 import json

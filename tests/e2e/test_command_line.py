@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """The meaning of the options.  Every mistake is reported in one message, and changes no file."""
 
 import subprocess

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """The logger is killed at any time, and continues the same log."""
 
 import random

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """The logger in the background: messages to its caller, its pidfile, signals, memory use and source."""
 
 import os

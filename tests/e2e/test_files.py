@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """The logger never uses one file for two purposes, whatever its names, and never overwrites other files."""
 
 import os

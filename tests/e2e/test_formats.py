@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """CSV and JSON can be read by common tools, and have the same contents."""
 
 import json

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """A log that cannot be written for a while: a full disk, a size limit, a failing disk."""
 
 import json

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """The fields that are present in each state.  An unknown value is absent, and never zero."""
 
 import contextlib

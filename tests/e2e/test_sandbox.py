@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """Dropped privileges and the sandbox: the running process itself tries what it can do."""
 
 import os

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """A siftr log can be parsed by a parser that was written only from siftr(4) of FreeBSD 14."""
 
 import re

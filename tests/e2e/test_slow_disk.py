@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """A log that blocks for a while: sampling continues on time, and snapshots are counted that the queue cannot hold."""
 
 import os

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """tcpstats.h has the same layout and numbers in C and C++ as the crate has in Rust."""
 
 import os

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """Code that breaks the rules of the kernel does not compile: sleeping with a mutex or a connection locked, or keeping
 a reference to what a lock protects.  Each case is added to the driver, and the compiler must reject it for that reason.
 """

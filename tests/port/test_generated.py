@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """Files in the tree that are generated from others: `siftr_cdev_gen check` names those that are out of date."""
 
 import os

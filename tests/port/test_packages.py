@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """The packages and the repository for pkg(8), by the scripts that `make package` and `make repository` run, and parsed
 without pkg(8).  The programs in them are stand-ins: any executable file can be packed."""
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """The manual pages: clean mdoc, complete in both directions, and examples that work."""
 
 import pathlib

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """The port with bmake, with replacements for the ports framework and for compilers, and without the framework."""
 
 import itertools

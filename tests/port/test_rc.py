@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """The rc script, with a replacement for rc.subr that prints what it would do."""
 
 import getpass

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """Reads a plot back: converts positions in the SVG to times and values, using the labels of the axes."""
 
 import re

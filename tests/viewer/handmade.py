@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """CSV logs with the contents that a test needs."""
 
 START = 1_764_000_000

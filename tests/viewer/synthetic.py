@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """CSV logs as written by the logger, with the values that a test needs."""
 
 START = 1_795_000_000

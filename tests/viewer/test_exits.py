@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """The exit of the viewer when its output is closed or full, or when its terminal hangs up."""
 
 import fcntl

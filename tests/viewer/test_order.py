@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """Several logs: their order, and warnings about logs that do not belong together."""
 
 import gzip

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """Files that convert and plot write: they never overwrite an input, and appear complete or not at all."""
 
 import gzip

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """tcpstats plot --html: the page in a browser."""
 
 import itertools

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """Connections from before and after a reboot are kept apart, even if their numbers are the same."""
 
 import json

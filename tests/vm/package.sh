@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 #
 # Tests what a user does with the packages, from nothing to nothing, on a running
 # FreeBSD with pkg(8), and prints TAP.  Run it as root:

@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 #
 # Tests siftr_cdev on a running FreeBSD and prints TAP.  Run it as root in a
 # directory that contains siftr_cdev.ko, vmsuite, siftr_cdev_logger and the D

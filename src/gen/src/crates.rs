@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! `Makefile.crates` and `distinfo`, from which the ports framework fetches the
 //! crates of `Cargo.lock`.
@@ -83,7 +84,7 @@ fn size(caches: &[PathBuf], name: &str) -> Result<u64, String> {
 fn makefile(crates: &BTreeMap<String, String>) -> String {
     let names: Vec<_> = crates.keys().map(String::as_str).collect();
     format!(
-        "# SPDX-License-Identifier: BSD-2-Clause\n#\n# Generated from Cargo.lock by make crates; do not edit.\n\n\
+        "# SPDX-License-Identifier: BSD-2-Clause\n# Copyright (c) 2026 The siftr_cdev maintainers\n#\n# Generated from Cargo.lock by make crates; do not edit.\n\n\
          CARGO_CRATES=\t{}\n",
         names.join(" \\\n\t\t")
     )

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The parts of the manual page tcpstats(5) that list the fields and the members of
 //! a frame's header, from their tables.

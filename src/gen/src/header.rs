@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Generates `tcpstats.h`, the frames and ioctls of the device for C, from the table
 //! of fields.
@@ -55,6 +56,7 @@ pub fn text() -> String {
     format!(
         "\
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The siftr_cdev maintainers */
 
 /*
  * The device /dev/tcpstats, see siftr_cdev(4).  Generated from the table of

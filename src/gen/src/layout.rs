@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The offsets of structure members for two compilers: those of bindgen must be
 //! those of clang.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The synopsis, the options and the commands in tcpstats(1), from the command
 //! line of the viewer.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Memory that descriptors of root keep between two snapshots.  Any descriptor can
 //! take it when all other memory is in use.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! `siftr_cdev.ko`: the statistics of every TCP connection in `/dev/tcpstats`.
 //!

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Limits per user and per jail: open descriptors, the rate of snapshots and
 //! their memory.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Logs of TCP statistics, which the logger writes and the viewer reads: their
 //! formats, their notes, and what a log says about connections and time.

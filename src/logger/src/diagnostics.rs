@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The logger's own messages, which go to standard error, or to syslog once the
 //! logger runs in the background.

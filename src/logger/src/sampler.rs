@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The thread that takes snapshots and queues them for the writer.  If the source
 //! is a kernel, it never waits for the writer: snapshots are dropped and counted

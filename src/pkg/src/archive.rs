@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The archives that pkg(8) reads: tar, compressed by zstd.  All files belong to
 //! root and have the same time, so that equal contents give equal archives.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Repositories: a directory for each ABI and minor release, with packages and
 //! signed catalogues.

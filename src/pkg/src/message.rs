@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! A port's `pkg-message`: a list of texts, each with the occasion on which pkg(8)
 //! prints it.  Of UCL, in which it is written, this reads only the form that all

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! A package's packing list, as the ports framework has it: one file a line, or
 //! a keyword with its argument.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Signatures, by a command of the user, who has the key.  It is called like the
 //! `signing_command` of pkg-repo(8): it reads a line, the SHA-256 sum of a

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Paths whose directories are kept open, so that a file can be reopened after
 //! privileges have been dropped.

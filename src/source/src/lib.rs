@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Sources of snapshots, which the logger samples and the viewer shows live.
 //! All platform differences are in this crate.

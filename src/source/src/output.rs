@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Outputs: the names of standard output, and files that must not be written
 //! because the program uses them for something else.

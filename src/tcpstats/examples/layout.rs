@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Prints the layout of everything that the device returns and accepts:
 //! structure, member, offset and length in bytes; and every named number.

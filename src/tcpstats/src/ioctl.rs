@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The ioctls of `/dev/tcpstats`, encoded as in FreeBSD's `sys/ioccom.h`.
 //!

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The TCP statistics record that the kernel module, the logger and the viewer
 //! exchange: one table of fields, the binary and text forms of the record, and

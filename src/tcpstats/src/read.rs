@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Parsing rows of text without allocation: the code that the readers of
 //! [`csv`](crate::csv), [`json`](crate::json) and [`siftr`](crate::siftr)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The log format of siftr(4) 1.3.0, as in FreeBSD 14.
 //!

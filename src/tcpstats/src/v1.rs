@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Records of layout version 1, which have a single part: 65 rows that FreeBSD
 //! can fill, then those of Linux, and a presence mask of three words.

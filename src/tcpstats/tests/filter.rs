@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Filters are compared with a reference: random conditions, evaluated as a
 //! tree with the numbers and addresses of the standard library.

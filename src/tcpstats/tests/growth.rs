@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! A later version can append a field to either part of the record: it reads
 //! the files of this version, and this version reads its files.

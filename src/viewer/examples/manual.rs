@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Prints the parts of tcpstats(1) that the command line defines, for
 //! `siftr_cdev_gen options`.

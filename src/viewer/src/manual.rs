@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The parts of the manual page tcpstats(1) that are generated from the
 //! definition of the command line: the synopsis, the options and the commands.

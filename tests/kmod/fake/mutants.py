@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 """Introduces each of these bugs into the module, and checks that a scenario detects it.
 
     mutants.py HEADERS CORE GEN TESTS

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Safe wrappers around the kernel programming interface.  Nothing here depends on
 //! the driver, and no other file has unsafe blocks.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The probes of the provider `siftr_cdev`, for dtrace(1).  They can fire under any
 //! lock.

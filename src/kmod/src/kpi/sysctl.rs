@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The variables of the module's sysctls, which `siftr_cdev.h` declares.  Their
 //! members are atomic integers.

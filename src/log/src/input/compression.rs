@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Compressed logs: in the formats of newsyslog(8), also as other programs write
 //! them, in several parts, with padding or with skippable frames.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The time that passed in a log: by its monotonic clock if it has one, otherwise
 //! by the time of day as far as the logger's ticks agree with it.  It never moves

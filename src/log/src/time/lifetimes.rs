@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Connections while a log is read.  After a reboot another connection may have
 //! the same number and the same ports.

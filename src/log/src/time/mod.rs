@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Time in a log: how much of it passed, across steps of the clock and reboots,
 //! and which connections are the same before and after.

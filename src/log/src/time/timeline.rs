@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The records of a log, grouped by snapshot, with the time that passed and
 //! whether the host was rebooted: both are known only at the end of a snapshot.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Encodes arguments of arbitrary bytes as text, because getopts accepts only
 //! UTF-8 and file names may be any bytes.

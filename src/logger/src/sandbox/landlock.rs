@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Landlock: rules for files, TCP and signals that no thread of the process can
 //! loosen.  Landlock does not restrict netlink and local sockets.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Compiling a filter to a program that Linux's kernel runs during a dump: the
 //! bytecode of `INET_DIAG_REQ_BYTECODE`, which `inet_diag_bc_run()` in

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Dumps that were captured from other kernels, compared with what ss(8)
 //! printed about the same sockets at the same time: every value must be equal.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Statistics of congestion control algorithms: `union tcp_cc_info` in
 //! `linux/inet_diag.h`, of which a socket has at most one member.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Requests to `net/ipv4/inet_diag.c`, and its replies: `inet_diag_msg` with
 //! attributes.

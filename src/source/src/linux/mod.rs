@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Snapshots from Linux's `sock_diag`(7): a netlink dump of all TCP sockets.
 //!

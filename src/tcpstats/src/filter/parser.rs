@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Compiling the text of a filter to a program: recursive descent with a
 //! bounded depth and without a tree.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! A program with the table of a later version, which has an additional field
 //! in each part: reads the golden file of this version, and writes a file of

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Names such as `/dev/stdout` and `/dev/fd/3`, which are descriptors and not
 //! files.

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The siftr_cdev maintainers */
 
 /* Declarations that the parts of the fake kernel share. */
 #ifndef _FAKE_KERNEL_H_

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The siftr_cdev maintainers */
 
 /*
  * Locks that know their owner.  The test fails if a thread sleeps or returns to

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The siftr_cdev maintainers */
 
 /*
  * Functions that a module registers to be called for each network stack, see

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Measures the cost of reading the device: the CPU time of the module without that
 //! of the fake kernel, and memory.

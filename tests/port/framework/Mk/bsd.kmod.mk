@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 #
 # A replacement for FreeBSD's rules for kernel modules: the module is a copy of the
 # object that the port's Makefile builds from Rust.

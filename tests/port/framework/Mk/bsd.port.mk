@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 The siftr_cdev maintainers
 #
 # A replacement for the ports framework: the parts of bsd.port.mk, options, and
 # USES=cargo, kmod and llvm that the port uses.  WORK is the work directory.

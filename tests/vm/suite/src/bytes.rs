@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The byte counters, compared with the application's own count and with the
 //! packets, not with `TCP_INFO`, which has the errors of the kernel's counters.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Time per record of the device and of the sysctl that netstat(1) reads,
 //! measured in the same run with the same connections.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! A column of a Parquet file, also as other programs write it: numbers have the
 //! sign, the width and the unit that the file declares.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Logs in Parquet, as `tcpstats convert` writes them, and as other programs
 //! rewrite them: with other types, units, codecs and columns.

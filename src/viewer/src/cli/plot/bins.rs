@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Sums over intervals of equal length, such as bytes sent and segments
 //! retransmitted, in memory that does not grow with the log.

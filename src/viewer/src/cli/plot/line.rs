@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! A value over time, in memory that does not grow with the log.  Only the
 //! first, lowest, highest and last point of each column of pixels are stored.  A

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! Renders SVG as PNG, with an embedded font: the result is the same on every
 //! machine.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! The values of each selected connection over time, collected in a second reading
 //! of the logs, in memory that does not grow with them.

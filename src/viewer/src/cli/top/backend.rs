@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! A terminal with a limited size, because the size that a terminal reports
 //! determines the memory for the screen.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
 
 //! A walk that yields because another thread wants the CPU, and connections that
 //! are removed and added in the meantime.
