@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
 #
-# Builds the programs for FreeBSD on Debian, from packages of Debian, PyPI and
-# crates.io alone.
+# Builds the programs for FreeBSD on Debian, using only packages from Debian, PyPI
+# and crates.io.
 #
 #   cross.sh ARCH OUT
 #
@@ -13,8 +13,8 @@
 #
 # Environment: ZIG, the zig of the oldest release's ziglang.
 #
-# Debian's compiler builds the standard library from Debian's sources of it, which
-# RUSTC_BOOTSTRAP=1 allows.
+# Debian's compiler builds the standard library from Debian's sources, which
+# requires RUSTC_BOOTSTRAP=1.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
 #
-# Packs a build for FreeBSD as packages for pkg(8), which the port would make too.
+# Packs a build for FreeBSD as the same packages for pkg(8) that the port makes.
 #
 #   package.sh RELEASE ARCH BUILD KO OUT
 #

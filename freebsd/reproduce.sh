@@ -18,7 +18,7 @@ rm -rf "$directory"
 for folder in a elsewhere/and/deeper; do
 	mkdir -p "$directory/$folder"
 	git archive "$commit" | tar -x -C "$directory/$folder"
-	# What is downloaded only is not built twice.
+	# Both builds use the same downloaded tools.
 	[ "$folder" = a ] || ln -s "$directory/a/.venv" "$directory/$folder/.venv"
 	make -C "$directory/$folder" package ${RELEASES:+"RELEASES=$RELEASES"} ${ARCHS:+"ARCHS=$ARCHS"}
 done

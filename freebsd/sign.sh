@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
 #
-# Signs a repository with a key in a file, by openssl(1).
+# Signs a repository with a key in a file, using openssl(1).
 #
 #   sign.sh KEY
 #
 # KEY is a private RSA key in PEM.  This is the signing command of siftr_cdev_pkg
-# and of pkg-repo(8): it reads the sum of a catalogue and writes the signature and
+# and of pkg-repo(8): it reads the checksum of a catalogue and writes the signature and
 # the public key.
 set -eu
 

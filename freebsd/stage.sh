@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
 #
-# Puts the files of a build for FreeBSD where they are installed.
+# Installs a build for FreeBSD in a staging directory.
 #
 #   stage.sh BUILD KO STAGE
 #
 # BUILD is the directory that cross.sh wrote to, KO the module, STAGE the directory
-# to use as the root directory.  It is replaced.
+# to use as the root directory.  An existing STAGE is replaced.
 #
 # Environment: GEN (the built siftr_cdev_gen); TCPSTATS, the viewer built for this
 # machine, which prints its completions.

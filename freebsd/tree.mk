@@ -37,7 +37,7 @@ MANUALS=	man4/siftr_cdev.4 man5/tcpstats.5 man8/siftr_cdev_logger.8 ${OPTIONS:MV
 FOLDERS=	${KMODDIR} ${PREFIX}/etc/rc.d ${PREFIX}/sbin ${OPTIONS:MVIEWER:S,VIEWER,${PREFIX}/bin,} \
 		${MANUALS:H:S,^,${PREFIX}/share/man/,}
 
-# What pkg-plist has variables and conditions for.
+# The variables and conditions in pkg-plist.
 PLIST_SUB=	-e 's,%%KMODDIR%%,${KMODDIR:S,^/,,},' -e 's,%%DOCSDIR%%,${DOCSDIR:S,^${PREFIX}/,,},' \
 		-e 's,%%EXAMPLESDIR%%,${EXAMPLESDIR:S,^${PREFIX}/,,},'
 .for option in ${OPTIONS_DEFINE}
@@ -78,7 +78,7 @@ clean:
 install: stage
 	${KLDXREF} ${STAGEDIR}${KMODDIR}
 
-# install without what it does to the system.
+# Like install, but without running kldxref(8).
 stage: folders do-install ${OPTION_TARGETS} rest
 
 # Prints the packing list of the package that SUBPACKAGE names, by default the main one.
@@ -92,7 +92,7 @@ plist:
 
 folders:
 	@for file in ${KMODULE} ${HEADER} ${PROGRAMS}/siftr_cdev_logger; do \
-		[ -e $$file ] || { echo "$$file is not there: make builds it" >&2; exit 1; }; done
+		[ -e $$file ] || { echo "$$file: file not found; run make first" >&2; exit 1; }; done
 	${MKDIR} ${FOLDERS:S,^,${STAGEDIR},}
 
 rest:

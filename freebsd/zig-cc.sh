@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
 #
-# The C compiler of crates and the linker of rustc for FreeBSD: zig's, which has
-# headers and stubs of FreeBSD's libc.
+# Compiles the C code of crates, and links for rustc, with zig cc, which contains
+# the headers and stubs of FreeBSD's libc.
 #
-# Environment: ZIG; ZIG_TARGET, in zig's words.
+# Environment: ZIG; ZIG_TARGET, the target as zig spells it.
 #
-# It drops three kinds of arguments: libraries that crate libc names, nothing uses
-# and zig has no stubs of; --gc-sections, which would drop the note by which the
+# It drops three kinds of arguments: libraries that the crate libc links although
+# nothing uses them, and of which zig has no stubs; --gc-sections, which would drop the note by which the
 # kernel recognizes a FreeBSD program; and --target, which zig spells differently.
 set -eu
 

@@ -63,10 +63,6 @@ SKIPPED = (
     "*.bin", "*.lock", "*.parquet", "*.png", "*.ttf", "*.zst", "LICENSE", "*/LICENSE", "Makefile.crates", "distinfo", "pkg-plist",
     "fuzz/seeds/*", "src/tcpstats/tests/golden/*", "src/viewer/vendor/*/*.js", "src/viewer/vendor/*/*.css", "tests/words.py",
 )
-# Not rewritten yet.  This list only gets shorter.
-PENDING = ("freebsd/*",)
-# Of those, what is rewritten.
-DONE = ("*.md",)
 # Names and quotations: the path, and the text around a match.
 ALLOWED = {
     ("*", "`torn`"),
@@ -101,11 +97,7 @@ def findings(path, text):
 def main():
     root = pathlib.Path(__file__).resolve().parents[1]
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=root, check=True, capture_output=True, text=True).stdout
-    paths = sys.argv[1:] or [
-        path
-        for path in tracked.split("\0")
-        if path and not matches(path, SKIPPED) and (matches(path, DONE) or not matches(path, PENDING))
-    ]
+    paths = sys.argv[1:] or [path for path in tracked.split("\0") if path and not matches(path, SKIPPED)]
     found = []
     for path in paths:
         if (root / path).is_file():

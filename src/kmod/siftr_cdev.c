@@ -84,7 +84,7 @@ COUNTER(memory_bytes, "Memory that snapshots currently use, in bytes");
 BYTES(snapshot_bytes_max, "Maximum memory for one snapshot");
 BYTES(total_bytes_max, "Maximum memory for all snapshots");
 BYTES(reserved_bytes,
-    "Part of total_bytes_max that is reserved for root of the host");
+    "Part of total_bytes_max that is reserved for root on the host");
 BYTES(jail_bytes_max,
     "Maximum memory for the snapshots of all users of one jail");
 BYTES(user_bytes_max, "Maximum memory for all snapshots of one user");
@@ -93,7 +93,7 @@ BYTES(user_bytes_max, "Maximum memory for all snapshots of one user");
 #define	PER_USER(name, descr)						\
 	SYSCTL_UINT(_net_inet_siftr_cdev, OID_AUTO, name,		\
 	    CTLFLAG_RWTUN, &siftr_cdev_limits.name, 0,			\
-	    descr " (no limit for root of the host)")
+	    descr " (no limit for root on the host)")
 PER_USER(opens_per_user_max, "Maximum number of open descriptors of one user");
 PER_USER(interval_min_us,
     "Minimum time between two snapshots of one user, in microseconds");

@@ -124,7 +124,7 @@ def test_a_missing_start_of_a_run_is_reported(tmp_path):
     one = write(tmp_path / "one", steady(10))
     later = write(tmp_path / "later", steady(10, begin=100), first=51, before=50)
     found, warned = problems(one, later)
-    assert found == warned == [f"{later}: begins with snapshot 51; the log before it is missing"]
+    assert found == warned == [f"{later}: begins with snapshot 51; the previous log is missing"]
 
 
 def test_overlapping_logs_are_reported(tmp_path):

@@ -232,7 +232,7 @@ def test_a_time_without_a_unit_is_refused(parquet, tmp_path):
     out = tmp_path / "again.parquet"
     for kind in "epoch_us(time)", "epoch(time)", "time::varchar":
         duckdb.sql(f"copy (select * exclude (time_ns) replace ({kind} as time) from '{parquet}') to '{out}'")
-        message = f"{out}: the column time has no unit; expected a TIMESTAMP, or a column time_ns beside it"
+        message = f"{out}: column time has no unit; expected a TIMESTAMP or an additional column time_ns"
         assert refuse("convert", out, "-", "-F", "csv") == message
 
 
@@ -251,10 +251,8 @@ def test_an_invalid_value_is_reported_with_its_row(parquet, tmp_path):
         assert message_of(start("convert", out, "-", "-F", "csv")) == f"{out}: row 1: {message}"
     for change, column in ("date '2026-01-01' as lport", "lport"), ("[srtt] as srtt", "srtt"):
         duckdb.sql(f"copy (select * replace ({change}) from '{parquet}') to '{out}'")
-        assert refuse("convert", out, "-", "-F", "csv") == (
-            f"{out}: the column {column} is of another type than convert writes; "
-            "expected a file that tcpstats convert has written"
-        )
+        message = f"{out}: column {column} has an unexpected type; expected a file written by tcpstats convert"
+        assert refuse("convert", out, "-", "-F", "csv") == message
 
 
 def test_notes_in_rows_are_read(parquet, real, tmp_path):  # noqa: F811
@@ -277,7 +275,7 @@ def test_damaged_notes_are_an_error_and_a_copy_has_no_notes(parquet, tmp_path):
     for position in at, at + 30:
         bad = tmp_path / "bad.parquet"
         bad.write_bytes(data[:position] + bytes([data[position] ^ 255]) + data[position + 1 :])
-        assert message_of(start("convert", bad, "-", "-F", "csv")).startswith(f"{bad}: after row 0: the notes cannot be read: ")
+        assert message_of(start("convert", bad, "-", "-F", "csv")).startswith(f"{bad}: after row 0: cannot read the notes: ")
     # Arrow copies the metadata, including the positions of the notes.
     copy = tmp_path / "copy.parquet"
     pyarrow.parquet.write_table(pyarrow.parquet.read_table(parquet), copy)
@@ -288,7 +286,7 @@ def test_damaged_notes_are_an_error_and_a_copy_has_no_notes(parquet, tmp_path):
 def test_a_truncated_file_is_an_error(parquet, tmp_path):
     bad = tmp_path / "bad.parquet"
     bad.write_bytes(parquet.read_bytes()[:-100])
-    assert refuse("summary", bad).startswith(f"{bad}: its metadata cannot be read: ")
+    assert refuse("summary", bad).startswith(f"{bad}: cannot read the metadata: ")
 
 
 def test_row_groups_are_in_chronological_order(real, tmp_path):  # noqa: F811

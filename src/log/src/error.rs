@@ -97,7 +97,7 @@ pub enum Problem {
         problem: Box<Problem>,
     },
     /// The system cannot open the log, or a part of it.
-    #[error("it cannot be opened")]
+    #[error("cannot open it")]
     System(#[source] io::Error),
     /// The system cannot read the log.
     #[error("read error")]
@@ -115,10 +115,10 @@ pub enum Problem {
         expected: String,
     },
     /// The program was built without decompression.
-    #[error("it is compressed, and this program was built without the feature compressed; pipe it through {0}")]
+    #[error("is compressed, but this program was built without the feature compressed; pipe it through {0}")]
     Compressed(&'static str),
     /// The program was built without Parquet.
-    #[error("it is a Parquet file, and this program was built without the feature convert")]
+    #[error("is a Parquet file, but this program was built without the feature convert")]
     WithoutParquet,
     /// A Parquet file is compressed as a whole.
     #[error("a compressed Parquet file cannot be read; decompress it first")]
@@ -167,28 +167,28 @@ pub enum Problem {
         max: usize,
     },
     /// The metadata of a Parquet file cannot be read.
-    #[error("its metadata cannot be read")]
+    #[error("cannot read the metadata")]
     Metadata(#[source] Box<Problem>),
     /// A key in the metadata of a Parquet file has a damaged value.
-    #[error("{0} in its metadata is damaged")]
+    #[error("{0} in the metadata is damaged")]
     MetadataKey(&'static str),
     /// The contents of a Parquet file are damaged.
     #[error("{0}")]
     Parquet(String),
     /// A Parquet file is compressed in an unsupported way.
-    #[error("it is compressed with {0}, which is not supported; expected zstd, Snappy, gzip, LZ4, Brotli or none")]
+    #[error("is compressed with {0}, which is not supported; expected zstd, Snappy, gzip, LZ4, Brotli or none")]
     Codec(&'static str),
     /// A column of a Parquet file has another type.
-    #[error("the column {0} is of another type than convert writes; expected a file that tcpstats convert has written")]
+    #[error("column {0} has an unexpected type; expected a file written by tcpstats convert")]
     ColumnType(String),
     /// A Parquet file lacks a column.
-    #[error("it has no column {0}; expected a file that tcpstats convert has written")]
+    #[error("has no column {0}; expected a file written by tcpstats convert")]
     NoColumn(&'static str),
     /// The time in a Parquet file has no unit.
-    #[error("the column time has no unit; expected a TIMESTAMP, or a column time_ns beside it")]
+    #[error("column time has no unit; expected a TIMESTAMP or an additional column time_ns")]
     TimeUnit,
     /// The notes in a Parquet file cannot be read.
-    #[error("the notes cannot be read")]
+    #[error("cannot read the notes")]
     Notes(#[source] Box<Problem>),
     /// Data is damaged.
     #[error("they are damaged")]
@@ -218,6 +218,6 @@ pub enum EncodeError {
     #[error("{0}")]
     Parquet(String),
     /// The compression of notes failed.
-    #[error("the notes cannot be compressed")]
+    #[error("cannot compress the notes")]
     Notes(#[source] io::Error),
 }

@@ -78,7 +78,9 @@ impl Target {
             Some((None, server)) => host_and_port(server).map(|(host, port)| Transport::Udp(host, port)),
         };
         let transport = transport.ok_or_else(|| {
-            anyhow!("-l \"{text}\": expected @host:port for UDP or @@host:port for TCP, an IPv6 address in brackets")
+            anyhow!(
+                "-l \"{text}\": expected @host:port for UDP or @@host:port for TCP, with an IPv6 address in brackets"
+            )
         })?;
         Ok(Self { text: text.into(), facility, severity, transport })
     }

@@ -168,7 +168,7 @@ header! {
     }
     snapshot {
         sequence: u64 = "Number of the snapshot, from 1";
-        wall_ns: u64 = "Start of the walk, in nanoseconds since the UNIX epoch";
+        wall_ns: u64 = "Start of the walk, in nanoseconds since the Epoch";
         mono_ns: u64 = "Start of the walk, in nanoseconds of the monotonic clock";
         walk_ns: u64 = "Duration of the walk in nanoseconds";
         seen: u64 = "Connections that the reader may see";

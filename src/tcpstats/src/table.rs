@@ -315,7 +315,7 @@ Module {
         "Largest window offered by the peer"
         "max_sndwnd" "";
     softerror    U32     None         Flags     more
-        "Pending error that was not reported yet, an errno value; 0 if none"
+        "Pending error that has not been reported yet, an errno value; 0 if none"
         "t_softerror" "";
     incqlen      U32     Count        Buffers   more
         "Listener: connections whose handshake is incomplete"
@@ -375,7 +375,7 @@ Linux {
         "Segments delivered to the peer, retransmissions included"
         "" "tcpi_delivered";
     notsent_bytes   U32 Bytes          Buffers more
-        "Data in the send buffer that was not sent yet"
+        "Data in the send buffer that has not been sent yet"
         "" "tcpi_notsent_bytes";
     unacked         U32 Count          Sequence more
         "Segments sent but not acknowledged"

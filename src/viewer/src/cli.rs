@@ -47,7 +47,7 @@ pub enum Command {
     ///
     /// Rows are sorted by state, then by local port. Columns that are empty for all
     /// connections are omitted unless they are named. If the source is a log, its
-    /// last complete snapshot is shown. At most 524288 records of a snapshot in a
+    /// last complete snapshot is shown. At most 524,288 records of a snapshot in a
     /// log are kept in memory, which takes about a gigabyte; for larger snapshots,
     /// select connections with -e.
     Show(show::Args),

@@ -98,7 +98,7 @@ impl LineFormat for SiftrLines {
         name.clone_into(&mut current.note);
         for pair in pairs {
             let pair = str::from_utf8(pair).ok().and_then(|pair| pair.split_once('='));
-            let (key, value) = pair.ok_or(Problem::Expected("key=value with tabs between"))?;
+            let (key, value) = pair.ok_or(Problem::Expected("key=value pairs, separated by tabs"))?;
             let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
             let quote = if is_number { "" } else { "\"" };
             current.note.extend([" ", key, "=", quote, value, quote]);

@@ -12,10 +12,10 @@ use super::types::{ConnectionFields, ConnectionNote, GapNote, LogNote, Note, Sif
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
     /// It does not have the form of one.
-    #[error("expected a note, its name and key=value with spaces between")]
+    #[error("expected a note: a name and key=value pairs, separated by spaces")]
     Form,
     /// It is the note of a snapshot, and a number is missing.
-    #[error("expected the numbers that the note of a snapshot has")]
+    #[error("expected all numbers of a snapshot note")]
     Snapshot,
 }
 

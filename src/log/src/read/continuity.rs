@@ -146,10 +146,10 @@ impl Continuity {
         if before.is_rotated {
             return finding(
                 FindingKind::Numbers,
-                format!("{other}: the log that continues it is missing; {this} does not"),
+                format!("{other}: the next log is missing; {this} does not continue it"),
             );
         }
-        let message = || format!("{this}: begins with snapshot {snapshot}; the log before it is missing");
+        let message = || format!("{this}: begins with snapshot {snapshot}; the previous log is missing");
         if snapshot > 1 { finding(FindingKind::Order, message()) } else { None }
     }
 }

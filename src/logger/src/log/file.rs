@@ -203,9 +203,8 @@ impl LogFile {
                 Ok((file, Found { continued, torn_bytes: len - complete, columns }))
             }
             Content::Damaged(at) => {
-                let aside = move_aside(place).with_context(|| {
-                    format!("log {name}: damaged at byte {at}; move it away, as it cannot be renamed")
-                })?;
+                let aside = move_aside(place)
+                    .with_context(|| format!("log {name}: damaged at byte {at} and cannot be renamed; move it away"))?;
                 log::warn!("log {name}: damaged at byte {at}; renamed to {aside}; starting a new log");
                 let file = open_regular(place, self.mode).map_err(failed)?;
                 lock(&file, name)?;

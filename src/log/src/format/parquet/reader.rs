@@ -181,7 +181,7 @@ impl ParquetReader {
         if is_note {
             return current.take_note();
         }
-        let (time_ns, snapshot) = time_ns.zip(snapshot).ok_or(Problem::Expected("a time and a snapshot's number"))?;
+        let (time_ns, snapshot) = time_ns.zip(snapshot).ok_or(Problem::Expected("a time and a snapshot number"))?;
         Ok(Some(Found::Record { time_ns, snapshot }))
     }
 }

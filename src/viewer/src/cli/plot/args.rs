@@ -49,7 +49,7 @@ pub struct Args {
     /// Plot only connections of which at least one record matches FILTER, from their first record to their last
     #[arg(short = 'e', long, value_name = "FILTER")]
     pub filter: Option<String>,
-    /// Overlay the COUNT connections that sent most, at most 8
+    /// Overlay the COUNT connections that sent the most data, at most 8
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1,
         value_parser = clap::value_parser!(u8).range(1..=i64::from(CONNECTIONS_MAX)))]
     pub count: u8,

@@ -27,11 +27,11 @@ times limited by the receiver and by the send buffer are the kernel's rwnd_limit
 Listening sockets, closed connections and connections in TIME_WAIT are excluded.  In a log of changes only \
 (siftr_cdev_logger -x), a record remains valid until the next record of its connection.  Memory use grows with the \
 number of connections, not with the length of the log: 1.5 kB for a connection with a steady round-trip time, 3 kB if \
-it varies by half, and 12 kB if it varies ten thousandfold.
+it varies by half, and 12 kB if it varies ten-thousandfold.
 
 Durations and rates are computed from the monotonic clock in the log.  If there is none, the time of day is used \
 where it agrees with the logger's ticks.  Connections of different hosts, and from before and after a reboot, are \
-kept apart: totals that decrease between two runs of the logger belong to another connection.
+kept apart: if totals decrease between two runs of the logger, they belong to different connections.
 
 If the log is damaged, the part before the damage is summarized and the exit status is 1.";
 
