@@ -38,7 +38,8 @@ class Browser:
         return [request["request"]["url"] for request in sent]
 
     def errors(self):
-        return self.driver.get_log("browser")
+        # Pages of the browser itself, such as that of a new tab, have messages of their own.
+        return [entry for entry in self.driver.get_log("browser") if not entry["message"].startswith("chrome://")]
 
     def evaluate(self, script, *arguments):
         """Returns the result of a function in JavaScript."""
