@@ -86,11 +86,13 @@ pub fn zone_name(zone: u32) -> Option<String> {
 /// on this platform.
 pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Box<dyn Source + Send>, Error> {
     let name = name.as_ref();
-    if name != SOCK_DIAG {
-        return Ok(Box::new(device::Device::open(Path::new(name), filter)?));
-    }
     #[cfg(target_os = "linux")]
-    return Ok(Box::new(linux::SockDiag::open(filter)?));
+    if let Some(open) = linux::opener(name) {
+        return open(filter);
+    }
     #[cfg(not(target_os = "linux"))]
-    Err(Error::LinuxOnly)
+    if name == SOCK_DIAG {
+        return Err(Error::LinuxOnly);
+    }
+    Ok(Box::new(device::Device::open(Path::new(name), filter)?))
 }

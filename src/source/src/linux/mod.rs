@@ -16,6 +16,7 @@ mod netlink;
 mod state;
 mod tcp_info;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 
@@ -31,6 +32,17 @@ use self::layout::Bytes;
 use self::netlink::{DumpError, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
 use crate::system::{System, mono_ns, wall_ns};
 use crate::{AnchoredPath, Error, SOCK_DIAG, Sample, Source};
+
+/// Opens a source.
+type Open = fn(Option<Filter>) -> Result<Box<dyn Source + Send>, Error>;
+
+/// The sources that only Linux has, by name.
+const SOURCES: [(&str, Open); 1] = [(SOCK_DIAG, |filter| Ok(Box::new(SockDiag::open(filter)?)))];
+
+/// Returns the function that opens the source with this name, if Linux has it.
+pub fn opener(name: &OsStr) -> Option<Open> {
+    SOURCES.into_iter().find(|(known, _)| name == *known).map(|(_, open)| open)
+}
 
 /// Larger than any reply: the kernel uses at most 32 KiB for a dump.
 const REPLY_MAX: usize = 128 * 1024;
