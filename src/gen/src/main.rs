@@ -11,14 +11,15 @@
 //! siftr_cdev_gen fields PAGE
 //! siftr_cdev_gen options PAGE
 //! siftr_cdev_gen crates DIRECTORY
+//! siftr_cdev_gen members PATH
 //! siftr_cdev_gen check
 //! ```
 //!
 //! The first three generate files of a build: the kernel module's bindings to
 //! the kernel's headers, `tcpstats.h`, and the test of both compilers' layouts.
 //! The others run at the top of the tree: they update the fields in
-//! tcpstats(5), the options in tcpstats(1) and the port's list of crates, or
-//! check that all of these are up to date.
+//! tcpstats(5), the options in tcpstats(1), the port's list of crates and the
+//! module's list of members, or check that all of these are up to date.
 
 mod bindings;
 mod crates;
@@ -36,6 +37,7 @@ const USAGE: &str = "usage: siftr_cdev_gen bindings BINDINGS_H OUT CLANG_ARGUMEN
        siftr_cdev_gen layout OUT.rs OUT.c
        siftr_cdev_gen fields|options PAGE
        siftr_cdev_gen crates DIRECTORY
+       siftr_cdev_gen members PATH
        siftr_cdev_gen check";
 
 fn read(path: &Path) -> Result<String, String> {
@@ -65,6 +67,7 @@ fn tree() -> Result<Vec<Generated>, String> {
     Ok(vec![
         Generated { path: tcpstats_1, text: page(Path::new(tcpstats_1), &options::generate()?)?, target: "man" },
         Generated { path: tcpstats_5, text: page(Path::new(tcpstats_5), &fields::generate())?, target: "man" },
+        Generated { path: "src/kmod/members.h", text: layout::members()?, target: "members" },
         Generated { path: crates::MAKEFILE, text: crates.makefile, target: "crates" },
         Generated { path: crates::DISTINFO, text: crates.distinfo, target: "crates" },
     ])
@@ -95,6 +98,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
             write(&directory.join(crates::MAKEFILE), &crates.makefile)?;
             write(&directory.join(crates::DISTINFO), &crates.distinfo)
         }
+        ("members", [path]) => write(path, &layout::members()?),
         ("check", []) => check(),
         _ => Err(USAGE.into()),
     }
