@@ -49,7 +49,7 @@ def documented():
     page = " ".join((MAN / "tcpstats.1").read_text().split())
     found = re.search(
         r"([\d.]+) kB for a connection with a steady round-trip time, ([\d.]+) kB if it varies by half, and "
-        r"([\d.]+) kB if it varies ten thousandfold",
+        r"([\d.]+) kB if it varies by a factor of ten thousand",
         page,
     )
     return [1000 * float(number) for number in found.groups()]
@@ -90,7 +90,7 @@ def large(tmp_path_factory):
 
 def test_show_reports_a_snapshot_that_is_too_large(large):
     page = " ".join((MAN / "tcpstats.1").read_text().split())
-    limit = int(re.search(r"At most (\d+) records of a snapshot in a log are kept in memory", page)[1])
+    limit = int(re.search(r"At most ([\d,]+) records of a snapshot in a log are kept in memory", page)[1].replace(",", ""))
     for line in ["show", "-d", large], ["show", "--json", "-d", large], ["top", "-d", large]:
         done = start(*line)
         assert (done.returncode, done.stdout) == (1, b"")

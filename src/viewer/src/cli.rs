@@ -39,8 +39,8 @@ pub enum Command {
     /// Display connections in an interactive list
     ///
     /// Each line shows one connection, with rates computed from the last two
-    /// samples. If standard output is not a terminal, one snapshot is printed as
-    /// by show.
+    /// samples. If standard output is not a terminal, one snapshot is printed in
+    /// the format of show.
     #[cfg(feature = "top")]
     Top(top::Args),
     /// Print one snapshot as a table

@@ -26,8 +26,9 @@ converted to the other two and back is identical byte for byte.
 
 In Parquet, each row is a record.  The column time is a TIMESTAMP in microseconds, and time_ns contains the \
 nanoseconds.  The notes are stored in the file but not as rows.  The file format is documented in tcpstats(5).  \
-Parquet files that another program has derived from it can be read too, in the units that they declare and \
-compressed with zstd, Snappy, gzip, LZ4, Brotli or not at all; such files no longer contain the notes.
+Parquet files that another program has derived from such a file can also be read.  Their values are interpreted in \
+the units that the file declares.  They can be uncompressed or compressed with zstd, Snappy, gzip, LZ4 or Brotli.  \
+They no longer contain the notes.
 
 If the log is damaged, the part before the damage is written and the exit status is 1.";
 
@@ -38,7 +39,7 @@ pub struct Args {
     /// Several logs are ordered by their content and read as one log
     #[arg(required = true, num_args = 2.., value_names = ["IN", "OUT"])]
     pub files: Vec<PathBuf>,
-    /// Write FORMAT (default: given by the extension of OUT)
+    /// Write FORMAT (default: from the extension of OUT)
     #[arg(short = 'F', long, value_parser = log_formats(), value_name = "FORMAT")]
     pub format: Option<LogFormat>,
     /// Write COLUMNS: basic, all, or a comma-separated list of fields (default: the columns of the log)

@@ -26,7 +26,7 @@ fields was logged, the plot has a message instead of the throughput.
 
 Several logs are ordered by their content and read as one log.  Connections of different hosts, and from before and \
 after a reboot, are plotted separately.  The time axis shows elapsed time, as in summary: setting the clock does not \
-move it, and is reported.
+shift the axis, but is reported.
 
 The logs are read twice; pipes and standard input are copied to temporary files.  If a log is damaged, the rest is \
 plotted and the exit status is 1.";

@@ -22,12 +22,13 @@ least a second.  The median and the 95th percentile of the round-trip time are a
 A connection is in slow start while it has data to send and snd_cwnd is below snd_ssthresh.  It is limited by cwnd or \
 by the receiver while data is waiting and no further segment fits into the smaller of snd_cwnd and snd_wnd.  It is \
 limited by the send buffer while no further segment fits into the buffer and neither window limits it.  On Linux, the \
-times limited by the receiver and by the send buffer are the kernel's rwnd_limited and sndbuf_limited.
+times during which the receiver or the send buffer limited the connection are taken from the kernel's rwnd_limited \
+and sndbuf_limited.
 
 Listening sockets, closed connections and connections in TIME_WAIT are excluded.  In a log of changes only \
 (siftr_cdev_logger -x), a record remains valid until the next record of its connection.  Memory use grows with the \
 number of connections, not with the length of the log: 1.5 kB for a connection with a steady round-trip time, 3 kB if \
-it varies by half, and 12 kB if it varies ten-thousandfold.
+it varies by half, and 12 kB if it varies by a factor of ten thousand.
 
 Durations and rates are computed from the monotonic clock in the log.  If there is none, the time of day is used \
 where it agrees with the logger's ticks.  Connections of different hosts, and from before and after a reboot, are \
