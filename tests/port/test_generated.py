@@ -12,7 +12,7 @@ import pytest
 from plist import ROOT
 
 GEN = ROOT / "target/debug/siftr_cdev_gen"
-FILES = ["Cargo.lock", "Makefile.crates", "distinfo", "man/tcpstats.1", "man/tcpstats.5"]
+FILES = ["Cargo.lock", "Makefile.crates", "distinfo", "man/tcpstats.1", "man/tcpstats.5", "src/kmod/members.h"]
 
 # Prints what the viewer's example prints.
 CARGO = """\
@@ -23,8 +23,8 @@ case $1 in run) cat "$PARTS" ;; fetch) exit "${FETCH:-0}" ;; esac
 
 @pytest.fixture
 def tree(tmp_path):
-    (tmp_path / "man").mkdir()
     for name in FILES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     parts = re.findall(r'^\.\\" Start of the .*?^\.\\" End of the .*?\n', (ROOT / "man/tcpstats.1").read_text(), re.M | re.S)
     assert len(parts) == 3
@@ -47,6 +47,7 @@ def test_a_tree_that_is_up_to_date_passes(tree):
 STALE = [
     ("man/tcpstats.1", ".Cm top\n", "", "man"),
     ("man/tcpstats.5", ".It Va srtt Pq u32", ".It Va srtt Pq u16", "man"),
+    ("src/kmod/members.h", "MEMBER(tcpcb, iss)\n", "", "members"),
     ("Makefile.crates", "adler2-", "adler3-", "crates"),
     ("distinfo", "SIZE (rust/crates/adler2", "SIZE (rust/crates/adler3", "crates"),
 ]
@@ -59,7 +60,8 @@ def test_a_file_that_is_out_of_date_is_named_and_regenerated(tree, name, old, ne
     (tree / name).write_text(text.replace(old, new, 1))
     done = generator(tree, "check")
     assert (done.returncode, done.stderr) == (1, f"siftr_cdev_gen: {name}: out of date; run make {target}\n")
-    command = {"man/tcpstats.1": ["options", name], "man/tcpstats.5": ["fields", name]}.get(name, ["crates", "."])
+    commands = {"man/tcpstats.1": "options", "man/tcpstats.5": "fields", "src/kmod/members.h": "members"}
+    command = [commands[name], name] if name in commands else ["crates", "."]
     assert generator(tree, *command).returncode == 0
     restored = (tree / name).read_text()
     # A distinfo that changes gets a new date.

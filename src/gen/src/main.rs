@@ -48,6 +48,9 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// The members that the module reads.
+const MEMBERS: &str = "src/kmod/members.h";
+
 /// A file of the tree with its new text, and the make target that updates it.
 struct Generated {
     path: &'static str,
@@ -67,7 +70,7 @@ fn tree() -> Result<Vec<Generated>, String> {
     Ok(vec![
         Generated { path: tcpstats_1, text: page(Path::new(tcpstats_1), &options::generate()?)?, target: "man" },
         Generated { path: tcpstats_5, text: page(Path::new(tcpstats_5), &fields::generate())?, target: "man" },
-        Generated { path: "src/kmod/members.h", text: layout::members()?, target: "members" },
+        Generated { path: MEMBERS, text: layout::members(&read(Path::new(MEMBERS))?)?, target: "members" },
         Generated { path: crates::MAKEFILE, text: crates.makefile, target: "crates" },
         Generated { path: crates::DISTINFO, text: crates.distinfo, target: "crates" },
     ])
@@ -98,7 +101,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
             write(&directory.join(crates::MAKEFILE), &crates.makefile)?;
             write(&directory.join(crates::DISTINFO), &crates.distinfo)
         }
-        ("members", [path]) => write(path, &layout::members()?),
+        ("members", [path]) => write(path, &layout::members(&read(path)?)?),
         ("check", []) => check(),
         _ => Err(USAGE.into()),
     }
