@@ -94,26 +94,21 @@ impl Current {
     /// Processes the note whose text is in `note`, and returns `None` if it only
     /// names the columns.
     pub(crate) fn take_note(&mut self) -> Result<Option<Found>, Problem> {
-        let columns = match Note::read(&self.note)? {
+        let (columns, found) = match Note::read(&self.note)? {
             Note::Snapshot(header) => return Ok(Some(Found::Snapshot(header))),
             Note::Log(log) => {
                 if let (Some(version), Some(_)) = (log.version, log.columns) {
                     version.clone_into(&mut self.unknown.version);
                 }
-                log.columns
+                (log.columns, Some(Found::Note))
             }
-            Note::Header { columns } => {
-                if let Some(columns) = columns {
-                    self.columns.text = Some(known_columns(columns, |name| self.unknown.add(name))?);
-                }
-                return Ok(None);
-            }
-            _ => None,
+            Note::Header { columns } => (columns, None),
+            _ => (None, Some(Found::Note)),
         };
         if let Some(columns) = columns {
             self.columns.text = Some(known_columns(columns, |name| self.unknown.add(name))?);
         }
-        Ok(Some(Found::Note))
+        Ok(found)
     }
 }
 

@@ -74,11 +74,6 @@ pub trait Format: Sync {
         FieldSet::of(columns)
     }
 
-    /// Returns how records of such a log are compared in a log of changes.
-    fn compared(&self, columns: &Columns) -> Compared {
-        compared(&self.fields(columns))
-    }
-
     /// Inspects a file of this length that is going to be continued.
     ///
     /// # Errors
@@ -146,10 +141,7 @@ pub trait Encoder: Send {
     /// # Errors
     /// Returns an error if the format cannot represent it.
     fn frame(&mut self, batch: &mut Batch, frame: &Frame<'_>) -> Result<u64, EncodeError> {
-        // A loop would copy each record once more.
-        let (wall_ns, sequence) = (frame.header.wall_ns, frame.header.sequence);
-        frame.records().try_for_each(|record| self.record(batch, wall_ns, sequence, &record))?;
-        self.snapshot(batch, &frame.header)?;
+        encode_rows(self, batch, frame)?;
         Ok(frame.header.written)
     }
 
@@ -172,6 +164,21 @@ pub trait Encoder: Send {
     fn present(&mut self, columns: Option<&Columns>) {
         let _ = columns;
     }
+}
+
+/// Appends the records of a complete snapshot, and its end.
+///
+/// # Errors
+/// Returns an error if the format cannot represent it.
+pub(super) fn encode_rows<E: Encoder + ?Sized>(
+    encoder: &mut E,
+    batch: &mut Batch,
+    frame: &Frame<'_>,
+) -> Result<(), EncodeError> {
+    // A loop would copy each record once more.
+    let (wall_ns, sequence) = (frame.header.wall_ns, frame.header.sequence);
+    frame.records().try_for_each(|record| encoder.record(batch, wall_ns, sequence, &record))?;
+    encoder.snapshot(batch, &frame.header)
 }
 
 /// Returns a comparison of these fields.

@@ -11,7 +11,7 @@ use memchr::memmem;
 use tcpstats::frame::{Frame, flag};
 use tcpstats::{Columns, FieldSet, Header, Record, siftr};
 
-use super::api::{Encoder, EncoderOptions, Format};
+use super::api::{Encoder, EncoderOptions, Format, encode_rows};
 use super::continuation::{self, Content, Expected, begins};
 use super::text::{LineFormat, TextReader};
 use crate::batch::Batch;
@@ -191,10 +191,7 @@ impl Encoder for SiftrEncoder {
 
     fn frame(&mut self, batch: &mut Batch, frame: &Frame<'_>) -> Result<u64, EncodeError> {
         let before = self.part.records;
-        // A loop would copy each record once more.
-        let (wall_ns, sequence) = (frame.header.wall_ns, frame.header.sequence);
-        frame.records().try_for_each(|record| self.record(batch, wall_ns, sequence, &record))?;
-        self.snapshot(batch, &frame.header)?;
+        encode_rows(self, batch, frame)?;
         Ok(self.part.records - before)
     }
 

@@ -16,7 +16,7 @@ limited it.  The worst connections are listed first.
 
 The summary covers only what the log contains: activity before the log started and fields that were not logged are \
 not included.  Bytes sent are the first available of acked_bytes, sent_bytes and snd_una; bytes received are \
-received_bytes or rcv_nxt.  The mean throughput is computed over the whole duration, the maximum over intervals of at \
+received_bytes or rcv_nxt.  The mean throughput is computed over the full duration, the maximum over intervals of at \
 least a second.  The median and the 95th percentile of the round-trip time are accurate to within 1 %.
 
 A connection is in slow start while it has data to send and snd_cwnd is below snd_ssthresh.  It is limited by cwnd or \
