@@ -2,7 +2,7 @@
 --
 -- Copyright (c) 2026 The siftr_cdev maintainers
 --
--- Over the logs in fleet/host=*/: duckdb < examples/duckdb.sql
+-- Queries over the logs in fleet/host=*/: duckdb < examples/duckdb.sql
 
 CREATE OR REPLACE VIEW records AS
     SELECT * FROM read_parquet('fleet/host=*/*.parquet', hive_partitioning = true);
@@ -57,8 +57,8 @@ SELECT host, minute, network(faddr) AS network,
     quantile_cont(srtt, 0.5) AS srtt_median_us, quantile_cont(srtt, 0.95) AS srtt_p95_us
 FROM changes GROUP BY ALL ORDER BY ALL;
 
--- What the logs report as missing: the notes are in the metadata, each after
--- the number of records that precede it.
+-- What the logs report as missing: the metadata contains these notes, each
+-- after the number of records that precede it.
 SELECT file_name, note FROM (
     SELECT file_name, unnest(string_split(decode(value), chr(10))) AS note
     FROM parquet_kv_metadata('fleet/host=*/*.parquet') WHERE decode(key) = 'tcpstats.notes'

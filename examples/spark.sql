@@ -2,7 +2,7 @@
 --
 -- Copyright (c) 2026 The siftr_cdev maintainers
 --
--- Over the logs in fleet/host=*/: spark-sql -f examples/spark.sql
+-- Queries over the logs in fleet/host=*/: spark-sql -f examples/spark.sql
 -- Spark reads unsigned 64-bit integers as decimal(20,0).
 
 CREATE OR REPLACE TEMPORARY VIEW records USING parquet OPTIONS (path 'fleet', pathGlobFilter '*.parquet');
