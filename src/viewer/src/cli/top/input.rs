@@ -10,16 +10,16 @@ use super::action::Action;
 /// The keys and their descriptions in the help.
 pub const KEYS: [(&str, &str); 12] = [
     ("up down j k", "move the cursor; scroll the fields of a connection"),
-    ("PgUp PgDn Home End", "move by a screen, to the first or the last line"),
-    ("Enter", "show the selected connection, or the list"),
-    ("< > left right", "sort by the column to the left, to the right"),
+    ("PgUp PgDn Home End", "move by one screen, or to the first or last line"),
+    ("Enter", "show the selected connection, or return to the list"),
+    ("< > left right", "sort by the column to the left or to the right"),
     ("r", "reverse the order"),
     ("/ f", "edit the filter; Enter applies it, Esc cancels"),
     ("p space", "pause or resume updates"),
-    ("Esc", "close the help, the filter or the connection; hide the cursor"),
+    ("Esc", "close the help, filter or connection; hide the cursor"),
     ("? h", "show or hide this help"),
     ("^L", "redraw the screen"),
-    ("^Z", "suspend; fg resumes"),
+    ("^Z", "suspend; resume with fg"),
     ("q ^C", "quit"),
 ];
 
