@@ -105,7 +105,7 @@ def test_the_title_has_the_connection_and_the_time(transfer, rows):
     assert texts[0] == f"{first['laddr']}:{first['lport']} → {first['faddr']}:{first['fport']}"
     begin = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(first["time"].split(".")[0])))
     assert texts[1].startswith(f"{begin}.{first['time'].split('.')[1][:3]} UTC · 6 s · {len(rows)} records · reno")
-    assert "the connection that sent most, of 2" in texts
+    assert "the connection that sent the most data, of 2" in texts
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "csv.gz", "standard input"])
@@ -354,7 +354,7 @@ def test_at_most_eight_connections_are_plotted(tmp_path):
         log.snapshot(*({**ENDS, "lport": 100 + i, "snd_cwnd": i, "acked_bytes": i * number} for i in range(1, 31)))
     drawn = plot("-n", 8, log.write(tmp_path / "x.csv"))
     assert [label for label in drawn.panels[0].curves][::-1] == [f"192.0.2.1:{100 + i} → ?" for i in range(30, 22, -1)]
-    assert "the 8 connections that sent most, of 30" in drawn.texts
+    assert "the 8 connections that sent the most data, of 30" in drawn.texts
     assert start("plot", "-n", 9, tmp_path / "x.csv").returncode != 0
 
 

@@ -166,10 +166,10 @@ def test_connections_from_before_and_after_a_reboot_are_plotted_separately(tmp_p
         assert all(value / 8 == pytest.approx(rate, rel=0.1, abs=5000) for _, value in piece)
     assert "2 TCP connections" in picture.texts
     assert any(text.startswith("numbered in chronological order: connections with the same name") for text in picture.texts)
-    # With -n 1, only the connection that sent most is plotted.
+    # With -n 1, only the connection that sent the most data is plotted.
     alone = Plot(start("plot", *logs).stdout)
     assert sum(map(len, alone.curve("snd_cwnd"))) == 2
-    assert "the connection that sent most, of 2" in alone.texts
+    assert "the connection that sent the most data, of 2" in alone.texts
 
 
 def test_a_plot_has_one_connection_after_a_restart_of_the_logger(tmp_path):

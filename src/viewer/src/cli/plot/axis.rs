@@ -126,7 +126,7 @@ impl TimeAxis {
             Some(_) => round_up(min),
             None => round_up(min / 86_400.0) * 86_400.0,
         };
-        // A double cannot represent the time since the epoch exactly, so ticks count from a recent day.
+        // A double cannot represent the time since the Epoch exactly, so ticks count from a recent day.
         let whole = start_ns / 1_000_000_000 / 864_000 * 864_000;
         let offset = seconds(start_ns - whole * 1_000_000_000);
         let first = (offset / step).ceil() * step;
@@ -140,7 +140,7 @@ impl TimeAxis {
     }
 }
 
-/// Formats a time, in seconds after `whole` seconds since the epoch, with the
+/// Formats a time, in seconds after `whole` seconds since the Epoch, with the
 /// precision that the step needs.
 fn time_of_day(whole: u64, time: f64, step: f64) -> String {
     let decimals = decimals_of(step);

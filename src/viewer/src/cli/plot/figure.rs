@@ -18,7 +18,7 @@ pub struct Figure {
     pub subtitle: String,
     /// Remarks about what the plot does not show.
     pub notes: Vec<String>,
-    /// The start, in nanoseconds since the UNIX epoch.
+    /// The start, in nanoseconds since the Epoch.
     pub start_ns: u64,
     /// The duration in nanoseconds.
     pub span_ns: u64,
@@ -155,7 +155,7 @@ impl Figure {
         let mut notes = Vec::new();
         if selection.candidates > many {
             let which = if many == 1 { "the connection".to_owned() } else { format!("the {many} connections") };
-            notes.push(format!("{which} that sent most, of {}", selection.candidates));
+            notes.push(format!("{which} that sent the most data, of {}", selection.candidates));
         }
         if selection.connections.iter().any(|selected| selected.number.is_some()) {
             notes.push(

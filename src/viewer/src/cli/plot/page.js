@@ -8,7 +8,7 @@ let printing = false;
 const inks = { ink: ["#000", "#e8e8e8"], dim: ["#555", "#a0a0a0"], grid: ["#e4e4e4", "#2c3036"] };
 const pick = ([light, onDark]) => (dark.matches && !printing ? onDark : light);
 
-// Times are seconds since the start, or since the UNIX epoch with --utc.
+// Times are seconds since the start, or since the Epoch with --utc.
 const origin = figure.utc ? figure.start : 0;
 
 // In `figure`, times are differences in microseconds.

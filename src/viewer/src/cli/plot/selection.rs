@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! Selection of the connections to plot: those that sent most, in a first reading
-//! of the logs.
+//! Selection of the connections to plot: those that sent the most data, in a first
+//! reading of the logs.
 
 use std::fmt;
 use std::ops::Range;
@@ -35,7 +35,7 @@ struct Candidate {
     /// Bytes received.
     received: u64,
     previous: Monotone,
-    /// The range of moments in which records of its name belong to it.
+    /// The range of snapshots in which records of its name belong to it.
     moments: Range<u64>,
 }
 
@@ -72,7 +72,7 @@ impl Candidate {
 pub struct SelectedConnection {
     /// The connection.
     pub connection: ConnectionId,
-    /// The range of moments in which records of its name belong to it.  After a
+    /// The range of snapshots in which records of its name belong to it.  After a
     /// reboot, they belong to another connection.
     pub moments: Range<u64>,
     /// A number from 1, if several connections of this name are plotted.
@@ -95,7 +95,7 @@ pub struct Selection {
     pub candidates: usize,
     /// The time of their first record, in elapsed nanoseconds.
     pub start_ns: u64,
-    /// The time of their first record, in nanoseconds since the UNIX epoch.
+    /// The time of their first record, in nanoseconds since the Epoch.
     pub start_wall_ns: u64,
     /// The time from the first record to the last, in nanoseconds.
     pub span_ns: u64,

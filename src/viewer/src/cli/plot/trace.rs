@@ -187,7 +187,8 @@ impl Trace {
         }
     }
 
-    /// Returns whether a record of this name in this moment belongs to the connection.
+    /// Returns whether a record of this name in this snapshot belongs to the
+    /// connection.
     fn owns(&self, connection: &ConnectionId, moment: u64) -> bool {
         self.connection.connection == *connection && self.connection.moments.contains(&moment)
     }
