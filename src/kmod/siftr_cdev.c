@@ -200,7 +200,7 @@ siftr_cdev_poll_later(struct thread *td, uint64_t ns)
 /* The device. */
 static struct cdevsw siftr_cdev_cdevsw = {
 	.d_version =	D_VERSION,
-	/* d_close is called at every close: destroy_dev() waits for all. */
+	/* d_close is called at every close, so that destroy_dev() waits for each. */
 	.d_flags =	D_TRACKCLOSE,
 	.d_name =	"tcpstats",
 };

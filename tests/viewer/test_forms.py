@@ -145,7 +145,7 @@ def test_text_in_utf16_causes_a_helpful_error(log, tmp_path):
         mark = b"" if encoding == "utf-16" else "\ufeff".encode(encoding)
         wide.write_bytes(mark + log.read_text().encode(encoding))
         assert refuse("check", wide) == (
-            f"{wide}: text in UTF-16; convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8"
+            f"{wide}: text in UTF-16; convert it to UTF-8, for example with iconv -f UTF-16 -t UTF-8"
         )
 
 

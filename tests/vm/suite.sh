@@ -454,7 +454,7 @@ test_that 'users outside the group cannot read the device' outsider_cannot_read
 test_that 'a user in wheel sees the connections of other users' others_are_visible
 test_that 'see_other_uids=0 hides the connections of other users' others_are_hidden
 test_that 'a jail sees its own connections' jail_sees_its_own
-test_that 'a vnet jail sees its own connections, and root of the host can read all' vnet_jail_sees_its_own
+test_that 'a vnet jail sees its own connections, and root on the host can read all' vnet_jail_sees_its_own
 test_that 'all network stacks can be read while some are created and destroyed' vnets_are_created_and_destroyed
 test_that 'a jail that is created again has a new network stack' recreated_jail_has_new_vnet
 for format in csv json siftr bin; do

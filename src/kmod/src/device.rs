@@ -84,7 +84,7 @@ impl Drop for Admission {
     }
 }
 
-/// Returns the running thread's user, or `None` for root of the host, which has no
+/// Returns the running thread's user, or `None` for root on the host, which has no
 /// limits.
 fn limited_user() -> Option<Who> {
     if kpi::is_host_root() { None } else { Some(Who { uid: kpi::uid(), jid: kpi::outermost_jid() }) }
@@ -126,7 +126,7 @@ impl CharDevice for Driver {
     /// # Errors
     /// EINTR or ERESTART if a signal arrives; EAGAIN if the descriptor does not block and
     /// the user may not take a snapshot yet; EFAULT; EPERM if all network stacks are
-    /// selected and the reader is not root of the host.
+    /// selected and the reader is not root on the host.
     fn read(file: &OpenFile, uio: &mut Uio<'_>, is_nonblocking: bool, sleepable: &mut Sleepable) -> Result<(), Errno> {
         let mut reader = file.reader.lock(sleepable)?;
         if uio.room() == 0 {
@@ -142,7 +142,7 @@ impl CharDevice for Driver {
     }
 
     /// # Errors
-    /// EINVAL for an invalid argument, EPERM if only root of the host may use it, ENOTTY
+    /// EINVAL for an invalid argument, EPERM if only root on the host may use it, ENOTTY
     /// for an unknown command.
     fn ioctl(file: &OpenFile, command: u64, data: &mut [u8], sleepable: &mut Sleepable) -> Result<(), Errno> {
         let mut reader = file.reader.lock(sleepable)?;

@@ -6,7 +6,7 @@
 //!
 //! The table outlives the descriptors, so closing and reopening one does not evade
 //! a limit.  Its size is fixed: an entry is freed when it holds nothing that still
-//! matters.  Root of the host has no entry: only the limit on all memory applies
+//! matters.  Root on the host has no entry: only the limit on all memory applies
 //! to it, and a part of that memory is reserved for it.
 
 /// The number of users in the table.
@@ -52,7 +52,7 @@ pub enum Refused {
 pub struct MemoryLimits {
     /// For all snapshots.
     pub total: u64,
-    /// The part of the total that is reserved for root of the host.
+    /// The part of the total that is reserved for root on the host.
     pub reserved: u64,
     /// For all users of one jail; the users of the host share one such limit, too.
     pub jail: u64,
@@ -87,7 +87,7 @@ struct User {
     bytes: u64,
     /// When the last walk started, in nanoseconds of uptime.
     started_ns: Option<u64>,
-    /// When the interval after that start ends, as long as it was then.
+    /// When the interval after that start ends, with the length that it had then.
     next_ns: u64,
     /// When the pause after the last walk ends.
     pause_until_ns: u64,
@@ -170,7 +170,7 @@ impl Limits {
         self.users.iter_mut().find(|user| Some(user.who) == who && condition(user))
     }
 
-    /// Counts a new descriptor.  A user may have `most` of them; `None` is root of
+    /// Counts a new descriptor.  A user may have at most `most`; `None` is root on
     /// the host, which has no limit.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! Measures how long a read holds the CPU between two checks whether another thread
+//! Measures how long a read holds the CPU without checking whether another thread
 //! wants it.
 
 /// The maximum time between two checks in nanoseconds, not counting the connection or

@@ -71,7 +71,7 @@ pub fn release_idle_memory() {
 
 /// The records of a pass, and memory for those of the next pass.
 pub struct Storage {
-    /// The user to whom the memory is charged, `None` for root of the host.
+    /// The user to whom the memory is charged, `None` for root on the host.
     owner: Option<Who>,
     /// Identifies the idle memory; 0 if there is none.
     idle_id: u64,
@@ -101,7 +101,7 @@ impl Storage {
         }
     }
 
-    /// Returns the user to whom the memory is charged, `None` for root of the host.
+    /// Returns the user to whom the memory is charged, `None` for root on the host.
     pub const fn owner(&self) -> Option<Who> {
         self.owner
     }
@@ -116,8 +116,8 @@ impl Storage {
         (self.full, self.at, self.is_starved) = (0, 0, false);
     }
 
-    /// Allocates memory for the number of records that is likely, within the limits, and
-    /// prepares for all that are possible.  Returns the time that it yielded.
+    /// Allocates memory for the likely number of records, within the limits, and
+    /// prepares for the possible number.  Returns the time that it yielded.
     pub fn make_room(&mut self, likely: usize, possible: usize, sleepable: &mut Sleepable) -> u64 {
         self.reclaim_idle();
         let blocks = |records: usize| (records + records / 8).div_ceil(BLOCK_RECORDS) + 1;
@@ -134,7 +134,7 @@ impl Storage {
     }
 
     /// Returns the place of the next record, and whether the record can be kept.  Without
-    /// memory it cannot, but is made in order to be counted.
+    /// memory it cannot be kept, but is still made so that it is counted.
     #[inline]
     pub fn next(&mut self) -> (&mut KernelRecord, bool) {
         let has_room = self.full < self.blocks.len() || !self.is_starved && self.grow(Wait::No);

@@ -68,7 +68,7 @@ impl ByteCounter {
     }
 
     /// Returns whether the count is less than before, which means that the two
-    /// records are of different connections.
+    /// records belong to different connections.
     #[must_use]
     pub fn is_less(self, before: Self) -> bool {
         /// A SYN and a FIN in flight change the count by one each.

@@ -26,7 +26,7 @@ impl End {
         Self { port, address, zone: zone.filter(|_| address.is_some_and(is_scoped)) }
     }
 
-    /// Returns the address, an IPv4 address as such.
+    /// Returns the address; an IPv4-mapped address is returned as IPv4.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         self.address.map(|address| Ipv6Addr::from(address).to_canonical())
@@ -103,9 +103,9 @@ impl ConnectionId {
         }
     }
 
-    /// Returns the ID of the connection of a record of this host: the number if
-    /// the kernel gives one, which stays the same while the addresses change,
-    /// and the addresses otherwise.
+    /// Returns the ID of a record's connection on this host: the number if the
+    /// kernel provides one, which stays the same while the addresses change, and
+    /// the addresses otherwise.
     #[must_use]
     pub fn of_this_host(record: &Record) -> Self {
         match record.get(key::gencnt) {

@@ -106,7 +106,7 @@ pub enum Problem {
     #[error("is a directory; expected a log")]
     Directory,
     /// The text is in UTF-16.
-    #[error("text in UTF-16; convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8")]
+    #[error("text in UTF-16; convert it to UTF-8, for example with iconv -f UTF-16 -t UTF-8")]
     Utf16,
     /// No format starts like this.
     #[error("not a tcpstats log (expected {expected})")]
@@ -149,10 +149,10 @@ pub enum Problem {
         /// The number of cells.
         found: usize,
     },
-    /// A column cannot be one of a log.
+    /// A column cannot belong to a log.
     #[error("{0}")]
     Column(String),
-    /// A note is not one.
+    /// A note is malformed.
     #[error(transparent)]
     Note(#[from] NoteError),
     /// A frame is damaged.

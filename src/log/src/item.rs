@@ -17,7 +17,7 @@ pub enum Item<'a> {
     /// One connection at one instant.  The next [`Item::Snapshot`] is the one that
     /// it belongs to.
     Record {
-        /// Nanoseconds since the UNIX epoch.
+        /// Nanoseconds since the Epoch.
         time_ns: u64,
         /// The number of the snapshot; 0 in the format of siftr(4), which has none.
         snapshot: u64,
@@ -54,7 +54,7 @@ pub struct LogColumns {
 pub enum Found {
     /// A record.
     Record {
-        /// Nanoseconds since the UNIX epoch.
+        /// Nanoseconds since the Epoch.
         time_ns: u64,
         /// The number of the snapshot.
         snapshot: u64,

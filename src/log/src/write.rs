@@ -87,7 +87,7 @@ impl<W: Write> LogWriter<W> {
     }
 }
 
-/// Where a header row, or the note that replaces it, is missing in a log.
+/// Where a header row, or the note that replaces it, is missing from a log.
 struct Heading {
     /// The columns that were requested.
     chosen: Option<Columns>,

@@ -17,7 +17,7 @@ fn clock_ns(clock: ClockId) -> u64 {
     u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec()).unwrap_or(0)
 }
 
-/// Returns the time in nanoseconds since the UNIX epoch.
+/// Returns the time in nanoseconds since the Epoch.
 #[must_use]
 pub fn wall_ns() -> u64 {
     clock_ns(ClockId::CLOCK_REALTIME)

@@ -51,7 +51,7 @@ pub fn header(text: &mut Text<'_>, columns: &Columns) {
 }
 
 /// Writes the row of a record.  `wall_ns` is the start of the snapshot in
-/// nanoseconds since the UNIX epoch; the time in the row is that of the record.
+/// nanoseconds since the Epoch; the time in the row is that of the record.
 pub fn row(text: &mut Text<'_>, columns: &Columns, wall_ns: u64, snapshot: u64, record: &Record) {
     row_with(text, columns, wall_ns, snapshot, record, |_, _| {});
 }
@@ -125,7 +125,7 @@ pub fn read_header(line: &str) -> Option<Result<Columns, UnknownColumn<'_>>> {
 /// Reads a row, without its line break, of a file with the given columns.
 ///
 /// Sets the wanted fields of the record, and returns its time in nanoseconds
-/// since the UNIX epoch and the number of its snapshot.
+/// since the Epoch and the number of its snapshot.
 ///
 /// # Errors
 /// Returns the position of the first cell that is not a valid value of its

@@ -64,8 +64,8 @@ pub mod flag {
     /// The snapshot contains only the records that changed since they were last
     /// written.
     pub const CHANGED_ONLY: u32 = 1 << 4;
-    /// Converted from a log in which the snapshot of these records is
-    /// incomplete: only the number and the records of the header are known.
+    /// The snapshot was converted from records without a snapshot note, so only
+    /// its number and its records are known.
     pub const UNFINISHED: u32 = 1 << 5;
 }
 

@@ -24,7 +24,7 @@ pub const SET_FILTER: u64 = ioctl(IN, 2, FILTER_LEN);
 pub const CLEAR_FILTER: u64 = ioctl(VOID, 3, 0);
 
 /// Selects the connections of all virtual network stacks (1) or of the reader's
-/// own (0): a 32-bit number.  Only root of the host may set 1.
+/// own (0): a 32-bit number.  Only root on the host may set it to 1.
 pub const SET_ALL_VNETS: u64 = ioctl(IN, 4, size_of::<u32>());
 
 /// Sets the columns of the text: [`COLUMNS_LEN`] bytes that contain `basic`,

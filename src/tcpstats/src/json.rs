@@ -3,7 +3,7 @@
 
 //! JSON Lines: one object per record, one object per note.
 //!
-//! Addresses, states, names and flags are strings, everything else is a number.
+//! Addresses, states, names and flags are strings; everything else is a number.
 //! An absent field has no key.  A note is an object with the key `note`, whose
 //! value is the name of the note; a record never has this key.
 
@@ -72,7 +72,7 @@ pub fn is_note(line: &[u8]) -> bool {
 /// Reads the line of a record, without its line break.
 ///
 /// Sets the wanted fields of the record, and returns its time in nanoseconds
-/// since the UNIX epoch and the number of its snapshot.
+/// since the Epoch and the number of its snapshot.
 ///
 /// # Errors
 /// Returns the first position at which the line is not a valid record.  A key

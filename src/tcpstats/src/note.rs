@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! Notes, by which a log or the device describes itself between the records.
+//! Notes: entries between the records in which a log or the device describes
+//! itself.
 
 use crate::field::Field;
 use crate::frame::Header;
@@ -107,7 +108,7 @@ impl<'a> NoteText<'a> {
         is_word(name).then_some(note)
     }
 
-    /// Returns the keys and values as they are written, texts with their quotes.
+    /// Returns the keys and values as they are written, strings with their quotes.
     pub fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let mut rest = self.pairs;
         core::iter::from_fn(move || {

@@ -26,7 +26,7 @@ pub struct RowError {
 /// What a reader of rows expected.
 #[derive(Clone, Copy, Debug)]
 pub enum Expected {
-    /// Seconds since the UNIX epoch.
+    /// Seconds since the Epoch.
     Time,
     /// A snapshot number.
     Snapshot,

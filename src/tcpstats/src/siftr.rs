@@ -38,8 +38,8 @@ pub fn enable(text: &mut Text<'_>, wall_ns: u64, system: &str, version: u64) {
     text.str("\tsysver=").number(version).str("\tipmode=6\n");
 }
 
-/// The fields of a line, after its direction and time.  Of `options` a line
-/// contains only whether SACK is in use.
+/// The fields of a line, after its direction and time.  A line contains only one
+/// of the `options`: whether SACK is in use.
 const FIELDS_OF_LINE: [usize; 25] = [
     key::laddr.index,
     key::lport.index,
@@ -93,7 +93,7 @@ pub fn row(text: &mut Text<'_>, wall_ns: u64, record: &Record) {
 }
 
 /// Reads the line of a record, without its line break, and returns its time in
-/// nanoseconds since the UNIX epoch.
+/// nanoseconds since the Epoch.
 ///
 /// Every field of the line becomes present, including those whose 0 was written
 /// for an absent field.  `options` is the exception: it is present only if SACK

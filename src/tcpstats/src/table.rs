@@ -605,7 +605,7 @@ mod tests {
                 "{}",
                 field.name
             );
-            assert!(FIELDS[..i].iter().all(|other| other.name != field.name), "{} is there twice", field.name);
+            assert!(FIELDS[..i].iter().all(|other| other.name != field.name), "{} occurs twice", field.name);
         }
     }
 
@@ -630,7 +630,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_were_released_keep_their_bits_and_places() {
+    fn released_rows_keep_their_bits_and_offsets() {
         let at = |name: &str| Field::by_name(name).map(|field| (field.bit, field.offset));
         assert_eq!(at("tt_delack"), Some((64, 352)));
         assert_eq!(at("log_id"), Some((75, 403)));

@@ -84,9 +84,8 @@ fn field_of(address: IpAddr) -> [u8; 16] {
 }
 
 impl Whose {
-    /// Returns whether the condition holds.  With `equal` at least one address
-    /// must match, without it the address must not match; for [`Whose::Either`]
-    /// no address may match.
+    /// Returns whether the condition holds.  With `equal`, at least one of the
+    /// addresses must match; without it, none may match.
     fn holds(self, facts: &Facts, equal: bool, is: impl Fn(IpAddr) -> bool) -> bool {
         match self {
             Self::Local => facts.laddr.is_some_and(|address| is(address) == equal),

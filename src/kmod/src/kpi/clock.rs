@@ -11,7 +11,7 @@ pub fn uptime_ns() -> u64 {
     unsafe { raw::siftr_cdev_uptime_ns() }
 }
 
-/// Returns the time since the UNIX epoch in nanoseconds.
+/// Returns the time since the Epoch in nanoseconds.
 pub fn wall_ns() -> u64 {
     // SAFETY: the clock can be read in any context.
     unsafe { raw::siftr_cdev_wall_ns() }

@@ -14,14 +14,14 @@ pub trait Module {
     /// Loads the module: `MOD_LOAD`.
     ///
     /// # Errors
-    /// The module is not loaded.
+    /// After an error, the module is not loaded.
     fn load(sleepable: &mut Sleepable) -> Result<(), Errno>;
 
-    /// Decides whether the module can be unloaded, before any other subsystem knows.
+    /// Decides whether the module can be unloaded, before other subsystems are notified.
     /// If so, the device accepts no new descriptors.
     ///
     /// # Errors
-    /// The module is not unloaded.
+    /// After an error, the module is not unloaded.
     fn prepare_unload(sleepable: &mut Sleepable) -> Result<(), Errno>;
 
     /// Undoes [`Module::prepare_unload`] if the module is not unloaded.
@@ -30,7 +30,7 @@ pub trait Module {
     /// Unloads the module: `MOD_UNLOAD`.
     ///
     /// # Errors
-    /// The module is not unloaded.
+    /// After an error, the module is not unloaded.
     fn unload(sleepable: &mut Sleepable) -> Result<(), Errno>;
 
     /// Frees memory when the system runs low on memory.

@@ -48,7 +48,7 @@ impl List {
         })
     }
 
-    /// Makes room for a number of blocks in all.
+    /// Makes room for this number of blocks in total.
     pub fn reserve(&mut self, room: usize, sleepable: &mut Sleepable) {
         if room <= self.room() {
             return;

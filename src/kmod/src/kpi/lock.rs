@@ -40,8 +40,8 @@ impl<T> Mutex<T> {
         Self { lock, value: UnsafeCell::new(value) }
     }
 
-    /// Calls `access` with the mutex locked, which must not be locked by this thread.
-    /// May be called under the lock of a connection.
+    /// Calls `access` with the mutex locked.  This thread must not hold it already, but
+    /// may hold the lock of a connection.
     ///
     /// `access` cannot sleep: it is [`Send`], so it does not capture a [`Sleepable`].
     pub fn with<R>(&self, access: impl FnOnce(&mut T) -> R + Send) -> R {

@@ -33,8 +33,8 @@ fn allocate(len: usize, wait: Wait<'_>, flags: u32) -> Option<NonNull<u8>> {
 /// A type whose values are plain bytes.
 ///
 /// # Safety
-/// Every sequence of as many bytes as the type has is a value of it, and no byte of
-/// a value is padding.
+/// Every sequence of bytes that is as long as the type is a value of the type, and
+/// no byte of a value is padding.
 pub unsafe trait Plain: Sized {}
 
 /// A block of memory, initially zero; freed on drop, under any lock.

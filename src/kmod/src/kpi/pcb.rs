@@ -51,8 +51,8 @@ impl Locked {
 ///
 /// # Invariants
 /// `inp` is the pcb of a TCP connection, and this thread holds its read lock for
-/// `'a`.  So it stays allocated, with its tcpcb, and members that change under the
-/// write lock only do not change.
+/// `'a`.  So it stays allocated, with its tcpcb, and members that change only
+/// under the write lock do not change.
 pub struct Pcb<'a> {
     inp: NonNull<raw::inpcb>,
     lock: PhantomData<&'a Locked>,
@@ -136,14 +136,14 @@ impl Pcb<'_> {
 
     /// Returns the generation count of the connection.
     pub fn gencnt(&self) -> u64 {
-        // SAFETY: by the type invariant; the member changes under the write lock only.
+        // SAFETY: by the type invariant; the member changes only under the write lock.
         unsafe { (*self.as_ptr()).inp_gencnt }
     }
 
     /// Returns addresses, ports and routing table.
     #[inline]
     pub fn endpoints(&self) -> Endpoints {
-        // SAFETY: by the type invariant; both members change under the write lock only.
+        // SAFETY: by the type invariant; both members change only under the write lock.
         unsafe { Endpoints::new(&(*self.as_ptr()).inp_inc, (*self.as_ptr()).inp_vflag) }
     }
 

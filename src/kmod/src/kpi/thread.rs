@@ -17,7 +17,7 @@ pub fn outermost_jid() -> u32 {
     unsafe { raw::siftr_cdev_jid() }
 }
 
-/// Returns whether the thread is root of the host: not jailed, and has
+/// Returns whether the thread is root on the host: not jailed, and has
 /// `PRIV_NETINET_GETCRED`.
 pub fn is_host_root() -> bool {
     // SAFETY: priv(9) has no locking requirements.

@@ -19,7 +19,7 @@ pub struct Vnet(PhantomData<*mut ()>);
 pub use raw::siftr_cdev_vnet as VnetIdentity;
 
 /// Calls `visit` in the network stack of the running thread or, if `all`, in each
-/// network stack, with an sx(9) lock on their list.
+/// network stack, with the sx(9) lock on the list of them held.
 pub fn each_vnet<F: FnMut(&Vnet, &mut Sleepable)>(all: bool, sleepable: &mut Sleepable, visit: F) {
     struct Call<'a, F> {
         sleepable: &'a mut Sleepable,

@@ -43,7 +43,7 @@ pub trait Format: Sync {
     /// Returns a writer of a log.
     fn encoder(&self, options: EncoderOptions) -> Box<dyn Encoder>;
 
-    /// Returns whether a log can be written while it is taken, and be continued.
+    /// Returns whether the logger can write a log in this format and continue it.
     fn is_appendable(&self) -> bool {
         true
     }
@@ -58,12 +58,12 @@ pub trait Format: Sync {
         true
     }
 
-    /// Returns whether frames are written as they are.
+    /// Returns whether frames are written unchanged.
     fn is_frames(&self) -> bool {
         false
     }
 
-    /// Returns whether a log is of no use on a terminal.
+    /// Returns whether a log is not text, and so not suitable for a terminal.
     fn is_binary(&self) -> bool {
         false
     }
@@ -154,7 +154,7 @@ pub trait Encoder: Send {
         Ok(())
     }
 
-    /// Tells the encoder whether the last batch was written: a batch that was not
+    /// Informs the encoder whether the last batch was written: a batch that was not
     /// written does not count.
     fn settle(&mut self, is_written: bool) {
         let _ = is_written;

@@ -65,7 +65,7 @@ impl Format for Bin {
         FieldSet::ALL
     }
 
-    /// Of the checksums only the last one is verified: a crash damages the end.
+    /// Verifies only the last checksum, because a crash damages the end.
     fn inspect(&self, mut file: &File, len: u64, _: &Expected) -> io::Result<Content> {
         if starts_zeroed(file, &[&MAGIC.to_ne_bytes()])? {
             return Ok(Content::Damaged(0));
@@ -217,7 +217,7 @@ const WITHOUT_SNAPSHOT: u64 = 1000;
 struct BinEncoder {
     wanted: Option<FieldSet>,
     /// The records of the snapshot that is not complete yet.  Their times are
-    /// since the UNIX epoch.
+    /// since the Epoch.
     frame: SnapshotBuffer,
     /// The number of this snapshot, and the time of its first record.
     snapshot: u64,

@@ -94,8 +94,8 @@ fn complete_lines(mut file: &File, len: u64) -> Result<u64> {
     Ok(0)
 }
 
-/// Inspects lines of text of a format whose logs start with one of `starts`, and
-/// of which a line inside the log starts with one of `inner`.
+/// Inspects a text log.  In its format, a log starts with one of `starts`, and
+/// lines after the first start with one of `inner`.
 pub fn lines(mut file: &File, len: u64, starts: &[&[u8]], inner: &[&[u8]]) -> Result<Content> {
     if starts_zeroed(file, inner)? {
         return Ok(Content::Damaged(0));

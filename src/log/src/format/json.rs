@@ -132,7 +132,7 @@ impl Encoder for JsonEncoder {
 
     fn logged_note(&mut self, batch: &mut Batch, note: &LoggedNote<'_>) -> Result<(), EncodeError> {
         if let Some(text) = NoteText::read(note.text) {
-            // Most of all the quotes of JSON are added.
+            // JSON mainly adds quotes.
             batch.line(64 + 4 * note.text.len(), |to| json::note_text(to, &text));
         }
         Ok(())

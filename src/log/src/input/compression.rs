@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! Compressed logs: in the formats of newsyslog(8), also as other programs write
-//! them, in several parts, with padding or with skippable frames.
+//! Compressed logs, in the formats that newsyslog(8) writes, including what other
+//! programs write: several parts, padding and skippable frames.
 
 use super::source::Input;
 use crate::error::Problem;
@@ -58,7 +58,7 @@ impl Compression {
     /// Returns the error that the input cannot be decompressed.
     ///
     /// # Errors
-    /// Always.
+    /// Always returns this error.
     #[cfg(not(feature = "compressed"))]
     pub fn decompress(self, _: Input) -> Result<Input, Problem> {
         let command = match self {

@@ -35,7 +35,7 @@ pub enum Line<'a> {
 pub struct LineReader {
     input: Input,
     buffer: Vec<u8>,
-    /// The range of the buffer that was not returned yet.
+    /// The range of the buffer that has not been returned yet.
     start: usize,
     end: usize,
     number: u64,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! Where the bytes of a log are from.
+//! Where the bytes of a log come from.
 
 use std::io::Read;
 use std::path::Path;
@@ -27,7 +27,7 @@ impl Progress for NoProgress {
     fn advance(&self, _: u64) {}
 }
 
-/// The bytes of a log, and the file that they are from.
+/// The bytes of a log, and the file that they come from.
 pub struct Source<'a> {
     /// The bytes, decompressed.
     pub input: Input,

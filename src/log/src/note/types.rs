@@ -10,7 +10,7 @@ use crate::connection_id::ConnectionId;
 
 /// What a log reports between its records.
 ///
-/// Texts of a note that was read are as written, with their escapes.  A value
+/// Strings in a note that was read are unchanged, with their escapes.  A value
 /// that is missing in a note that was read is `None`, or 0 for counts.
 ///
 /// ```
@@ -37,7 +37,7 @@ pub enum Note<'a> {
     Gap(GapNote<'a>),
     /// The source failed.
     SourceLost {
-        /// When it failed, in nanoseconds since the UNIX epoch.
+        /// When it failed, in nanoseconds since the Epoch.
         time_ns: Option<u64>,
         /// Ticks that were missed so far.
         missed_ticks: Option<u64>,
@@ -80,7 +80,7 @@ pub enum Note<'a> {
 pub struct LogNote<'a> {
     /// The version of the logger.
     pub version: Option<&'a str>,
-    /// When the file was started, in nanoseconds since the UNIX epoch.
+    /// When the file was started, in nanoseconds since the Epoch.
     pub time_ns: Option<u64>,
     /// The name of the host.
     pub host: Option<&'a str>,
@@ -96,7 +96,7 @@ pub struct LogNote<'a> {
     pub filter: Option<&'a str>,
     /// The sandbox of the logger.
     pub sandbox: Option<&'a str>,
-    /// What is unique to a boot of the host.
+    /// An identifier that is unique to this boot of the host.
     pub boot: Option<&'a str>,
     /// Microseconds between two keyframes; `None` if every snapshot is complete.
     pub keyframe_us: Option<u64>,
@@ -129,7 +129,7 @@ pub struct GapNote<'a> {
 /// What a run has counted so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// When it was counted, in nanoseconds since the UNIX epoch.
+    /// When it was counted, in nanoseconds since the Epoch.
     pub time_ns: Option<u64>,
     /// Snapshots logged.
     pub snapshots: Option<u64>,
@@ -144,7 +144,7 @@ pub struct Totals {
 /// A connection that appeared or is gone.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionNote<'a> {
-    /// The time of the snapshot, in nanoseconds since the UNIX epoch.
+    /// The time of the snapshot, in nanoseconds since the Epoch.
     pub time_ns: Option<u64>,
     /// The number of the snapshot.
     pub snapshot: Option<u64>,
@@ -195,7 +195,7 @@ impl ConnectionNote<'_> {
 /// The first line of a log of siftr(4).
 #[derive(Clone, Copy, Debug)]
 pub struct SiftrEnable<'a> {
-    /// When siftr(4) was enabled, in nanoseconds since the UNIX epoch.
+    /// When siftr(4) was enabled, in nanoseconds since the Epoch.
     pub time_ns: Option<u64>,
     /// The name of the operating system.
     pub system: Option<&'a str>,
@@ -207,7 +207,7 @@ pub struct SiftrEnable<'a> {
 /// The last line of a log of siftr(4).
 #[derive(Clone, Copy, Debug)]
 pub struct SiftrDisable<'a> {
-    /// When siftr(4) was disabled, in nanoseconds since the UNIX epoch.
+    /// When siftr(4) was disabled, in nanoseconds since the Epoch.
     pub time_ns: Option<u64>,
     /// Packets that were not logged.
     pub skipped: u64,
@@ -215,7 +215,7 @@ pub struct SiftrDisable<'a> {
 }
 
 impl Note<'_> {
-    /// Returns the time in the note, in nanoseconds since the UNIX epoch.
+    /// Returns the time in the note, in nanoseconds since the Epoch.
     #[must_use]
     pub fn time_ns(&self) -> Option<u64> {
         match self {

@@ -22,7 +22,7 @@ struct Extent {
     name: String,
     host: Option<String>,
     boot: Option<String>,
-    /// Whether its first time and number were compared with the log before.
+    /// Whether its first time and number were compared with the previous log.
     is_compared: bool,
     /// The number of its notes, plus one if it has records.
     items: u64,

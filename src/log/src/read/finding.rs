@@ -17,7 +17,7 @@ pub struct Finding {
 pub enum FindingKind {
     /// A log is not read, or does not continue the one before it.
     Order,
-    /// The numbers of snapshots show that a log does not continue the one before.
+    /// The numbers of snapshots show that a log does not continue the previous one.
     Numbers,
     /// One of several logs is empty.
     Empty,

@@ -23,8 +23,8 @@ use crate::note::{Note, ROTATED};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Start {
     host: Option<String>,
-    /// The time of its first record or snapshot, in nanoseconds since the UNIX
-    /// epoch.
+    /// The time of its first record or snapshot, in nanoseconds since the
+    /// Epoch.
     time_ns: u64,
     /// The number of its first snapshot; 0 if it has none.
     snapshot: u64,

@@ -17,7 +17,7 @@ use crate::note::Note;
 pub struct Entry<T> {
     /// The time that had passed in the log, in nanoseconds.
     pub time_ns: u64,
-    /// The time of day, in nanoseconds since the UNIX epoch.
+    /// The time of day, in nanoseconds since the Epoch.
     pub wall_ns: u64,
     /// The connection.
     pub id: ConnectionId,

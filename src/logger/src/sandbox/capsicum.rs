@@ -5,7 +5,7 @@
 //! open, and can open files only below open directories.
 //!
 //! The licence of the capsicum crate, MPL-2.0, is not one of those that
-//! `deny.toml` allows; this module has the part of it that is needed.
+//! `deny.toml` allows, so this module implements the part that is needed.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -30,9 +30,9 @@
 //! | `FIELD VALUE` | the same as `FIELD = VALUE` |
 //! | `host ADDR` | the local or foreign address; `host fe80::1%em0` only in that zone |
 //! | `net ADDR/LEN` | the local or foreign address is in the network |
-//! | `lnet ADDR/LEN`, `fnet ADDR/LEN` | the local, the foreign address is in the network |
+//! | `lnet ADDR/LEN`, `fnet ADDR/LEN` | the local or the foreign address, respectively, is in the network |
 //! | `port N` | the local or foreign port |
-//! | `ip`, `ip6` | the local address is IPv4 (or IPv4-mapped), IPv6 |
+//! | `ip`, `ip6` | the local address is IPv4 (or IPv4-mapped) or IPv6, respectively |
 //! | `idle OP TIME` | time since data was last sent or received: the smaller of `idle_snd` and `idle_rcv` |
 //!
 //! States, names, addresses, options, `host`, `net`, `lnet`, `fnet` and `port`
@@ -46,7 +46,7 @@
 //! and `G`, which are powers of 1024.
 //!
 //! A comparison with an absent field never holds, not even `!=`: for a record
-//! without a uid `uid != 0` does not hold, but `not uid = 0` does.
+//! without a uid, `uid != 0` does not hold, but `not uid = 0` does.
 
 mod error;
 mod eval;

@@ -453,7 +453,7 @@ impl Cred {
     }
 }
 
-/// Makes the calling thread run as root of the host again.
+/// Makes the calling thread run as root on the host again.
 pub fn become_root() {
     // SAFETY: without a credential root's is used.
     unsafe { fake_become(null_mut()) }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! A column of a Parquet file, also as other programs write it: numbers have the
-//! sign, the width and the unit that the file declares.
+//! A column of a Parquet file, which another program may have written: numbers
+//! have the sign, the width and the unit that the file declares.
 
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};

@@ -86,7 +86,7 @@ struct ParquetEncoder {
 #[derive(Default)]
 struct Rows {
     count: usize,
-    /// Records that were not split into columns yet: splitting many is cheaper.
+    /// Records that have not been split into columns yet: splitting many is cheaper.
     waiting: Vec<Record>,
     time: Column,
     time_ns: Column,

@@ -16,7 +16,7 @@ use crate::note::Note;
 /// Maximum length of the notes that the metadata repeats in plain text.
 const PLAIN_MAX: usize = 64 * 1024;
 
-/// Notes that were not written yet, and the positions of the others.
+/// Notes that have not been written yet, and the positions of the others.
 #[derive(Default)]
 pub struct Notes {
     text: String,
@@ -50,7 +50,7 @@ impl Notes {
         self.text.len() >= CHUNK
     }
 
-    /// Writes the notes that were not written yet.
+    /// Writes the notes that have not been written yet.
     pub fn write<W: std::io::Write + Send>(&mut self, file: &mut SerializedFileWriter<W>) -> Result<(), ParquetError> {
         if self.text.is_empty() {
             return Ok(());

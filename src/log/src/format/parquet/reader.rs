@@ -81,7 +81,7 @@ struct Batch {
     columns: Vec<Column>,
     rows: usize,
     next: usize,
-    /// The number of rows of the row group that were not read yet.
+    /// The number of rows of the row group that have not been read yet.
     left: usize,
 }
 

@@ -11,7 +11,7 @@ use tcpstats::key;
 use crate::help::{connection, connections, ends, loaded, open, open_binary, ports, read_to_end, snapshot, walk_order};
 use crate::kernel::{self, At, Cred, Jail, Pcb, Vnet};
 
-/// The maximum time between two checks whether another thread wants the CPU.
+/// The maximum time without checking whether another thread wants the CPU.
 const HOLD_NS: u64 = 200_000;
 
 /// A clock step with which a check is due every sixteen connections.
