@@ -62,7 +62,7 @@ const ATOMICS: [(&str, &str); 3] =
 /// Returns the bindings to the headers that `input` includes.
 ///
 /// # Errors
-/// The error of libclang about the headers.
+/// Returns the error that libclang reports about the headers.
 pub fn generate(input: &str, clang: &[String]) -> Result<String, String> {
     let mut builder = Builder::default()
         .header(input)

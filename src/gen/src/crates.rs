@@ -25,7 +25,8 @@ pub struct Crates {
 /// Generates both files for the tree in the current directory.
 ///
 /// # Errors
-/// If cargo cannot fetch the crates, or one of them is not from crates.io.
+/// Returns an error if cargo cannot fetch the crates, or one of them is not from
+/// crates.io.
 pub fn generate() -> Result<Crates, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let fetched = Command::new(cargo).args(["fetch", "--locked", "--quiet"]).status();
@@ -46,8 +47,8 @@ pub fn generate() -> Result<Crates, String> {
 }
 
 /// Returns the crates that `Cargo.lock` names, with their checksums.  Cargo
-/// writes a key a line, and a crate's name, version, source and checksum in this
-/// order.
+/// writes one key per line, and a crate's name, version, source and checksum in
+/// this order.
 fn locked(lock: &str) -> Result<BTreeMap<String, String>, String> {
     let mut crates = BTreeMap::new();
     for package in lock.split("[[package]]\n").skip(1) {

@@ -57,7 +57,7 @@ fn item(text: &mut String, field: &Field) {
         ("", linux) => format!("Linux:\n{}", source(linux)),
         (freebsd, linux) => format!(".Fx :\n{}Linux:\n{}", source(freebsd), source(linux)),
     };
-    // A part may grow, so offsets in the Linux part count from its own start.
+    // The module's part may grow, so offsets in the Linux part are relative to its own start.
     let place = match field.part {
         Part::Module => format!("{}", PREAMBLE_LEN + field.offset),
         Part::Linux => format!("L+{}", field.offset - MODULE_BODY_LEN),
@@ -109,8 +109,8 @@ mod tests {
     const PAGE: &str = include_str!("../../../man/tcpstats.5");
 
     #[test]
-    fn the_page_is_as_the_table_is() {
-        assert!(replace(PAGE, &generate()).unwrap() == PAGE, "make man brings man/tcpstats.5 up to date");
+    fn the_page_agrees_with_the_table() {
+        assert!(replace(PAGE, &generate()).unwrap() == PAGE, "man/tcpstats.5 is out of date; run make man");
     }
 
     #[test]

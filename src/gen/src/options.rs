@@ -7,10 +7,10 @@
 use std::process::{Command, Stdio};
 
 /// Returns the parts, which an example program of the viewer prints: this
-/// program is built where the viewer is not.
+/// program is also built where the viewer is not.
 ///
 /// # Errors
-/// If cargo fails.
+/// Returns an error if cargo fails.
 pub fn generate() -> Result<String, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let command = ["run", "--locked", "--quiet", "--package=tcpstats_viewer", "--example=manual"];

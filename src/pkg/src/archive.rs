@@ -40,7 +40,7 @@ pub fn bytes(name: &str, content: Vec<u8>) -> Member {
 /// Reads the files of a packing list below `root`, ordered by name.
 ///
 /// # Errors
-/// If a file is missing or is not a regular file.
+/// Returns an error if a file is missing or is not a regular file.
 pub fn stage(root: &Path, plist: &[Entry], prefix: &str) -> Result<Vec<Member>, String> {
     let mut names: Vec<_> = plist.iter().filter_map(Entry::file).map(|path| absolute(prefix, path)).collect();
     names.sort();
@@ -60,7 +60,7 @@ fn staged(root: &Path, name: String) -> Result<Member, String> {
 /// Writes an archive with these files.
 ///
 /// # Errors
-/// If it cannot be written.  An archive that exists is unchanged then.
+/// Returns an error if it cannot be written; then an existing archive is unchanged.
 pub fn write<'a>(path: &Path, members: impl IntoIterator<Item = &'a Member>, epoch: u64) -> Result<(), String> {
     let compressed = compress(members, epoch).map_err(failed(path))?;
     let new = path.with_added_extension("new");
@@ -103,7 +103,7 @@ fn header(member: &Member, epoch: u64) -> std::io::Result<tar::Header> {
 /// Returns the content of the first file of a package.
 ///
 /// # Errors
-/// If the file cannot be read, or is not a package.
+/// Returns an error if the file cannot be read or is not a package.
 pub fn compact_manifest(path: &Path) -> Result<Value, String> {
     let file = fs::File::open(path).map_err(failed(path))?;
     let mut archive = tar::Archive::new(zstd::Decoder::new(file).map_err(failed(path))?);

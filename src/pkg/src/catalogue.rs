@@ -29,11 +29,11 @@ const FINGERPRINT: &str = "siftr_cdev.fingerprint";
 /// Writes the repositories of the packages to `directory`, signed by `command`.
 ///
 /// # Errors
-/// If a package cannot be read, a file cannot be written, or the command does not
-/// sign.
+/// Returns an error if a package cannot be read, a file cannot be written, or the
+/// command does not sign.
 pub fn write(packages: &[String], command: &str, directory: &Path, epoch: u64) -> Result<(), String> {
     if packages.is_empty() {
-        return Err("no packages to write a repository of".into());
+        return Err("no packages; expected those of the repository".into());
     }
     let mut repositories: BTreeMap<PathBuf, Vec<Value>> = BTreeMap::new();
     for package in packages.iter().map(Path::new) {
@@ -63,7 +63,7 @@ fn place(manifest: &Value) -> Option<String> {
     Some(format!("{}/{}", manifest["abi"].as_str()?, version / 1000 % 100))
 }
 
-/// Copies a package to its repository, and adds to its manifest where it is.
+/// Copies a package to its repository, and adds its location to its manifest.
 fn add(package: &Path, manifest: &mut Value, repository: &Path) -> Result<(), String> {
     let all = repository.join("All");
     fs::create_dir_all(&all).map_err(failed(&all))?;
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repository_is_that_of_a_minor_release() {
+    fn a_repository_belongs_to_a_minor_release() {
         let manifest =
             |version: &str| json!({ "abi": "FreeBSD:14:amd64", "annotations": { "FreeBSD_version": version } });
         assert_eq!(place(&manifest("1402000")).unwrap(), "FreeBSD:14:amd64/2");

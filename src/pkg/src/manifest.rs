@@ -11,7 +11,7 @@ use crate::archive::Member;
 use crate::plist::Entry;
 use crate::scripts;
 
-/// The fields of a description that a manifest has unchanged.
+/// The fields of a description that a manifest contains unchanged.
 const COPIED: [&str; 9] = ["name", "version", "origin", "comment", "maintainer", "www", "abi", "arch", "prefix"];
 /// The others: lists of words.  Those of `deps` are NAME:ORIGIN:VERSION, those of
 /// `options` NAME:STATE, those of `annotations` NAME:VALUE.
@@ -21,9 +21,9 @@ const LISTS: [&str; 5] = ["categories", "licenses", "deps", "options", "annotati
 pub struct Description {
     /// The values of all fields.
     pub fields: BTreeMap<String, String>,
-    /// What the package is, for people.
+    /// The description that users read.
     pub text: String,
-    /// What pkg(8) prints on occasions.
+    /// Messages that pkg(8) prints when it installs, upgrades or removes the package.
     pub messages: Vec<Value>,
     /// A script that can refuse the installation.
     pub pre_install: Option<String>,
@@ -32,7 +32,7 @@ pub struct Description {
 /// Parses arguments KEY=VALUE.
 ///
 /// # Errors
-/// If a field is missing, unknown or has no form that a manifest can have.
+/// Returns an error if a field is missing, unknown or malformed.
 pub fn fields(arguments: &[String]) -> Result<BTreeMap<String, String>, String> {
     let mut fields = BTreeMap::new();
     for argument in arguments {

@@ -2,7 +2,7 @@
 // Copyright (c) 2026 The siftr_cdev maintainers
 
 //! A port's `pkg-message`: a list of texts, each with the occasion on which pkg(8)
-//! prints it.  Of UCL, in which it is written, this reads only the form that all
+//! prints it.  The file is written in UCL; this module reads only the form that all
 //! our files have.
 
 use serde_json::{Value, json};
@@ -13,12 +13,12 @@ const EXPECTED: &str =
 /// Parses a `pkg-message`, and returns the manifest's `messages`.
 ///
 /// # Errors
-/// If the text has another form.
+/// Returns an error if the text has another form.
 pub fn parse(text: &str) -> Result<Vec<Value>, String> {
     let mut lines = text.lines();
     let mut messages = Vec::new();
     if lines.next() != Some("[") {
-        return Err(format!("the message starts differently: {EXPECTED}"));
+        return Err(format!("unexpected start of the message: {EXPECTED}"));
     }
     while let Some(line) = lines.next() {
         if line == "]" {

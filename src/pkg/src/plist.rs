@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! A package's packing list, as the ports framework has it: one file a line, or
-//! a keyword with its argument.
+//! A package's packing list, as the ports framework writes it: each line is a
+//! file, or a keyword with its argument.
 
 /// A line of a packing list.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,10 +25,10 @@ impl Entry {
     }
 }
 
-/// Parses a packing list, whose variables are replaced already.
+/// Parses a packing list whose variables have already been replaced.
 ///
 /// # Errors
-/// If a line has an unknown keyword or variable.
+/// Returns an error if a line has an unknown keyword or variable.
 pub fn parse(text: &str) -> Result<Vec<Entry>, String> {
     text.lines().map(entry).collect()
 }

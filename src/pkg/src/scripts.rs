@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! The scripts of a package: what the ports framework's keywords of the packing
-//! list do.
+//! The scripts of a package, which do what the keywords in the packing list do in
+//! the ports framework.
 
 use std::fmt::Write;
 

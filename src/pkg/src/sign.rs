@@ -31,7 +31,7 @@ pub fn sha256(content: &[u8]) -> String {
 /// Signs a catalogue.
 ///
 /// # Errors
-/// If the command fails or writes something else.
+/// Returns an error if the command fails or writes something else.
 pub fn sign(command: &str, catalogue: &[u8]) -> Result<Signature, String> {
     let failed = |error: std::io::Error| format!("{command}: {error}");
     let mut child = Command::new("sh")
@@ -56,7 +56,7 @@ pub fn sign(command: &str, catalogue: &[u8]) -> Result<Signature, String> {
 fn parse(output: &[u8]) -> Option<Signature> {
     let rest = output.strip_prefix(b"SIGNATURE\n")?;
     let rest = rest.strip_suffix(b"\nEND\n").map(|rest| [rest, b"\n"].concat())?;
-    // The signature can contain anything, the key cannot contain this line.
+    // The signature can contain anything; the key cannot contain this line.
     let separator = b"\nCERT\n";
     let at = rest.windows(separator.len()).rposition(|window| window == separator)?;
     let key = rest[at + separator.len()..].to_vec();

@@ -214,7 +214,7 @@ fn commands(command: &Command) -> String {
 fn the_page_matches_the_command_line() {
     const PAGE: &str = include_str!("../../../man/tcpstats.1");
     for part in parts() {
-        assert!(PAGE.contains(&part), "make man brings man/tcpstats.1 up to date");
+        assert!(PAGE.contains(&part), "man/tcpstats.1 is out of date; run make man");
     }
 }
 
