@@ -122,7 +122,7 @@ class CsvLog:
         found = {number: {} for number in self.numbers()}
         for row in self.rows:
             snapshot = found[int(row["snapshot"])]
-            assert ends(row) not in snapshot, f"{ends(row)} is twice in snapshot {row['snapshot']}"
+            assert ends(row) not in snapshot, f"{ends(row)} occurs twice in snapshot {row['snapshot']}"
             snapshot[ends(row)] = row
         return found
 

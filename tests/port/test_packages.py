@@ -179,7 +179,7 @@ def test_a_kernel_of_another_release_is_refused_with_a_sentence(written, tmp_pat
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "siftr_cdev-kmod: this package is for FreeBSD 14.2 (__FreeBSD_version 1402000), and the kernel is FreeBSD 14.3 "
-        "(__FreeBSD_version 1403000); install the package of the kernel's release, from the repository that ends in "
+        "(__FreeBSD_version 1403000); install the package of the kernel's release, from the repository whose URL ends in "
         "/${ABI}/${VERSION_MINOR}\n"
     )
 
