@@ -69,7 +69,8 @@ SYSCTL_STRING(_net_inet_siftr_cdev, OID_AUTO, version, CTLFLAG_RD,
 COUNTER(snapshots, "Number of snapshots taken");
 COUNTER(records, "Number of records in all snapshots");
 COUNTER(bytes, "Bytes read from the device");
-COUNTER(missed, "Number of connections without a record due to lack of memory");
+COUNTER(missed, "Number of connections without a record, because memory ran "
+    "out or a limit was reached");
 COUNTER(walk_last_ns, "Duration of the last walk, in nanoseconds");
 COUNTER(walk_max_ns, "Duration of the longest walk, in nanoseconds");
 COUNTER(hold_max_ns,

@@ -174,7 +174,7 @@ header! {
         seen: u64 = "Connections that the reader may see";
         matched: u64 = "Of those, connections that the filter matched";
         written: u64 = "Of those, connections whose records follow";
-        missed: u64 = "Connections that matched but have no record, for lack of memory";
+        missed: u64 = "Matching connections without a record: memory ran out or a limit was reached";
         missed_ticks: u64 = "Ticks that the logger has missed since the log began; 0 from the device";
         flags: u32 = "Flags";
         hz: u32 = "Ticks per second of the kernel's clock, 0 if unknown";

@@ -119,7 +119,7 @@ Module {
         "inp_inc.inc_fibnum" "";
     uid          U32     None         Identity  basic
         "User ID of the socket's creator"
-        "inp_cred->cr_uid" "idiag_uid; absent in TIME_WAIT";
+        "inp_cred->cr_uid" "idiag_uid; see CAVEATS";
     jid          U32     None         Identity  more
         "Jail ID of the socket's creator; 0 for the host"
         "inp_cred->cr_prison->pr_id" "";

@@ -32,7 +32,8 @@ it varies by half, and 12 kB if it varies by a factor of ten thousand.
 
 Durations and rates are computed from the monotonic clock in the log.  If there is none, the time of day is used \
 where it agrees with the logger's ticks.  Connections of different hosts, and from before and after a reboot, are \
-kept apart: if totals decrease between two runs of the logger, they belong to different connections.
+kept apart.  If the log does not show whether the host was rebooted between two runs of the logger, a reboot is assumed \
+if a total decreases.
 
 If the log is damaged, the part before the damage is summarized and the exit status is 1.";
 
