@@ -366,10 +366,10 @@ Linux {
         "Segments received (RFC 4898 SegsIn)"
         "" "tcpi_segs_in";
     data_segs_out   U32 Count          Totals more
-        "Segments with data sent"
+        "Data segments sent"
         "" "tcpi_data_segs_out";
     data_segs_in    U32 Count          Totals more
-        "Segments with data received"
+        "Data segments received"
         "" "tcpi_data_segs_in";
     delivered       U32 Count          Totals more
         "Segments delivered to the peer, retransmissions included"
@@ -486,7 +486,7 @@ Linux {
         "1 if delivery_rate was limited by the application"
         "" "tcpi_delivery_rate_app_limited";
     fastopen_client_fail U8 None       Flags more
-        "Reason why TCP Fast Open failed on the client; 0 if not known"
+        "Reason why TCP Fast Open failed on the client; 0 if unknown"
         "" "tcpi_fastopen_client_fail";
     shutdown        U8  None           Flags more
         "Directions that are shut down: 1 receive, 2 send, 3 both"
@@ -516,13 +516,13 @@ Linux {
         "BBR: recent minimum of the round-trip time"
         "" "bbr_min_rtt of INET_DIAG_BBRINFO";
     bbr_pacing_gain U32 None           Window more
-        "BBR: gain of the pacing rate, in 1/256"
+        "BBR: gain of the pacing rate, in units of 1/256"
         "" "bbr_pacing_gain of INET_DIAG_BBRINFO";
     bbr_cwnd_gain   U32 None           Window more
-        "BBR: gain of the congestion window, in 1/256"
+        "BBR: gain of the congestion window, in units of 1/256"
         "" "bbr_cwnd_gain of INET_DIAG_BBRINFO";
     dctcp_alpha     U32 None           Window more
-        "DCTCP: estimated fraction of marked data, in 1/1024"
+        "DCTCP: estimated fraction of marked data, in units of 1/1024"
         "" "dctcp_alpha of INET_DIAG_DCTCPINFO";
     dctcp_ab_ecn    U32 Bytes          Window more
         "DCTCP: bytes acknowledged with a mark in this observation window"
