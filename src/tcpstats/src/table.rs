@@ -345,10 +345,10 @@ Linux {
         "Time spent with data to send"
         "" "tcpi_busy_time";
     rwnd_limited    U64 Microseconds   Time more
-        "Time limited by the receive window"
+        "Time during which the peer's window limited sending"
         "" "tcpi_rwnd_limited";
     sndbuf_limited  U64 Microseconds   Time more
-        "Time limited by the send buffer"
+        "Time during which the send buffer limited sending"
         "" "tcpi_sndbuf_limited";
     idle_ack        U64 Microseconds   Time more
         "Time since an acknowledgement was last received"
