@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use tcpstats::filter::{FILTER_LEN, MAX_OPS};
-use tcpstats::{FIELDS, Field, Kind, MODULE_RECORD_LEN, PREAMBLE_LEN, Part, frame, ioctl};
+use tcpstats::{FIELDS, Field, Kind, MODULE_RECORD_LEN, PREAMBLE_LEN, Part, State, frame, ioctl};
 
 fn member(field: &Field) -> String {
     let (kind, array) = match field.kind {
@@ -80,6 +80,8 @@ struct tcpstats_header {{
 {header_members}}};
 #define\tTCPSTATS_TRUNCATED\t0x{truncated:x}\t/* in flags: missed is not 0 */
 #define\tTCPSTATS_ALL_VNETS\t0x{all_vnets:x}\t/* in flags: all network stacks */
+#define\tTCPSTATS_LEDGER\t0x{ledger:x}\t/* in flags: with final records */
+#define\tTCPSTATS_ENDED\t{ended}\t/* the state of a final record */
 
 /* A record; {record_len} bytes. */
 struct tcpstats_record {{
@@ -142,6 +144,7 @@ struct tcpstats_field {{
 #define\tTCPSTATS_SET_COLUMNS\t_IOW('T', 5, struct tcpstats_columns)
 #define\tTCPSTATS_GET_INFO\t_IOR('T', 6, struct tcpstats_info)
 #define\tTCPSTATS_GET_FIELD\t_IOWR('T', 7, struct tcpstats_field)
+#define\tTCPSTATS_SET_LEDGER\t_IOW('T', 8, uint32_t)
 
 #endif
 ",
@@ -151,6 +154,8 @@ struct tcpstats_field {{
         header_len = frame::HEADER_LEN,
         truncated = frame::flag::TRUNCATED,
         all_vnets = frame::flag::ALL_VNETS,
+        ledger = frame::flag::LEDGER,
+        ended = State::ENDED.0,
         record_len = MODULE_RECORD_LEN,
         words = (PREAMBLE_LEN - 8) / 8,
         bits = bits(),

@@ -145,17 +145,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn basic_contains_the_fields_of_siftr_the_identity_and_byte_counters() {
+    fn basic_contains_the_fields_of_siftr_the_identity_byte_counters_and_the_end() {
         let columns = Columns::basic();
         for name in "laddr lport faddr fport snd_ssthresh snd_cwnd t_flags2 snd_wnd rcv_wnd snd_scale rcv_scale \
             state maxseg srtt options t_flags rto snd_hiwat snd_cc rcv_hiwat rcv_cc inflight segq_len flowid flowtype \
             rttvar rttmin pipe rexmit_packs rexmit_bytes cc stack uid \
-            gencnt vnet zone rcv_nxt sent_bytes acked_bytes received_bytes"
+            gencnt vnet zone rcv_nxt sent_bytes acked_bytes received_bytes duration ending"
             .split_whitespace()
         {
             assert!(columns.fields().any(|field| field.name == name), "{name}");
         }
-        assert_eq!(columns.fields().count(), 40);
+        assert_eq!(columns.fields().count(), 42);
     }
 
     #[test]

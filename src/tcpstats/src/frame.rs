@@ -39,6 +39,9 @@ pub const HEADER_LEN: usize = size_of::<Raw>();
 /// Length in bytes of the shortest header, that of version 1.
 const HEADER_MIN: usize = offset_of!(Raw, osversion);
 
+/// Length in bytes of the shortest header of this version.
+const VERSION_HEADER_MIN: usize = offset_of!(Raw, ended);
+
 /// Offset of the CRC in the header.
 pub const CRC_OFFSET: usize = offset_of!(Raw, crc);
 
@@ -67,6 +70,9 @@ pub mod flag {
     /// The snapshot was converted from records without a snapshot note, so only
     /// its number and its records are known.
     pub const UNFINISHED: u32 = 1 << 5;
+    /// The snapshot contains the final records of the connections that ended since
+    /// the snapshot before, whose state is [`ENDED`](crate::State::ENDED).
+    pub const LEDGER: u32 = 1 << 6;
 }
 
 /// The kind of a frame.
@@ -173,7 +179,7 @@ header! {
         walk_ns: u64 = "Duration of the walk in nanoseconds";
         seen: u64 = "Connections that the reader may see";
         matched: u64 = "Of those, connections that the filter matched";
-        written: u64 = "Of those, connections whose records follow";
+written: u64 = "Records that follow: of those connections, and final records";
         missed: u64 = "Matching connections without a record: memory ran out or a limit was reached";
         missed_ticks: u64 = "Ticks that the logger has missed since the log began; 0 from the device";
         flags: u32 = "Flags";
@@ -189,7 +195,10 @@ header! {
     layout {
         zero: u32 = "0";
     }
-    snapshot {}
+    snapshot {
+        ended: u64 = "Of the records, final records of connections that have ended";
+        ended_lost: u64 = "Connections that ended since the snapshot before, whose final record was lost";
+    }
 }
 
 /// Writes `bytes` to the start of `to`, and returns the rest of `to`.
@@ -299,31 +308,34 @@ impl<'a> Frame<'a> {
         if bytes.len() < HEADER_MIN {
             return Err(FrameError::Short { need: HEADER_MIN });
         }
-        let raw = Raw::read(bytes, swapped);
-        let header_min = match raw.version {
+        let as_len = |number: u32| usize::try_from(number).map_err(|_| FrameError::Lengths);
+        let start = Raw::read(bytes, swapped);
+        let header_min = match start.version {
             1 => HEADER_MIN,
-            VERSION => HEADER_LEN,
+            VERSION => VERSION_HEADER_MIN,
             other => return Err(FrameError::Version(other)),
         };
-        if bytes.len() < header_min {
-            return Err(FrameError::Short { need: header_min });
+        let header_len = as_len(start.header_len)?;
+        if !(header_min..=HEADER_MAX).contains(&header_len) {
+            return Err(FrameError::Lengths);
         }
+        // Records follow the members that this version of the layout has.
+        let header_len_known = if start.version == 1 { HEADER_MIN } else { header_len };
+        let raw = match bytes.get(..header_len_known) {
+            Some(header) => Raw::read(header, swapped),
+            None => return Err(FrameError::Short { need: header_len_known }),
+        };
         let kind = match raw.kind {
             1 => FrameKind::Snapshot,
             2 => FrameKind::Note,
             other => return Err(FrameError::UnknownKind(other)),
         };
-        let as_len = |number: u32| usize::try_from(number).map_err(|_| FrameError::Lengths);
-        let header_len = as_len(raw.header_len)?;
         let record_len = as_len(raw.record_len)?;
         let payload_len = raw.payload_len;
-        let mut header = raw.header();
-        let (layout, preamble_len) = if header_min == HEADER_LEN {
-            (Layout::Parts { module_len: as_len(raw.module_len)? }, PREAMBLE_LEN)
-        } else {
-            // In version 1, a record follows the header here.
-            header.osversion = 0;
-            (Layout::One, v1::PREAMBLE_LEN)
+        let header = raw.header();
+        let (layout, preamble_len) = match raw.version {
+            1 => (Layout::One, v1::PREAMBLE_LEN),
+            _ => (Layout::Parts { module_len: as_len(raw.module_len)? }, PREAMBLE_LEN),
         };
         let records_fit = match kind {
             FrameKind::Snapshot => {
@@ -337,7 +349,7 @@ impl<'a> Frame<'a> {
             }
             FrameKind::Note => record_len == 0,
         };
-        if !(header_min..=HEADER_MAX).contains(&header_len) || payload_len > PAYLOAD_MAX || !records_fit {
+        if payload_len > PAYLOAD_MAX || !records_fit {
             return Err(FrameError::Lengths);
         }
         let payload_len = usize::try_from(payload_len).map_err(|_| FrameError::Lengths)?;

@@ -53,5 +53,5 @@ pub use filter::Filter;
 pub use frame::Header;
 pub use mask::{FieldSet, PREAMBLE_LEN};
 pub use record::{RECORD_LEN, Record, Value, ipv4, is_scoped, mapped_ipv4, name};
-pub use state::{SSTHRESH_INFINITE, State, option};
+pub use state::{Ending, SSTHRESH_INFINITE, State, option};
 pub use table::{BODY_LEN, FIELD_COUNT, FIELDS, MODULE_BODY_LEN, MODULE_RECORD_LEN, key};

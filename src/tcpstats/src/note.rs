@@ -5,7 +5,7 @@
 //! itself.
 
 use crate::field::Field;
-use crate::frame::Header;
+use crate::frame::{Header, flag};
 use crate::read;
 use crate::record::Record;
 use crate::text::Text;
@@ -62,7 +62,7 @@ impl Note<'_> {
 }
 
 /// Calls `use_it` with the note that ends a snapshot.  It contains the monotonic
-/// clock if that is known.
+/// clock if that is known, and the numbers of the ledger if there is one.
 pub fn snapshot<R>(header: &Header, use_it: impl FnOnce(&Note<'_>) -> R) -> R {
     let pairs = [
         ("snapshot", Pair::Number(header.sequence)),
@@ -75,8 +75,15 @@ pub fn snapshot<R>(header: &Header, use_it: impl FnOnce(&Note<'_>) -> R) -> R {
         ("missed_ticks", Pair::Number(header.missed_ticks)),
         ("flags", Pair::Number(header.flags.into())),
         ("mono", Pair::Seconds(header.mono_ns)),
+        ("ended", Pair::Number(header.ended)),
+        ("ended_lost", Pair::Number(header.ended_lost)),
     ];
-    let known = pairs.len() - usize::from(header.mono_ns == 0);
+    let unknown = match (header.flags & flag::LEDGER, header.mono_ns) {
+        (0, 0) => 3,
+        (0, _) => 2,
+        _ => 0,
+    };
+    let known = pairs.len() - unknown;
     use_it(&Note { name: "snapshot", pairs: pairs.get(..known).unwrap_or(&pairs) })
 }
 
@@ -163,6 +170,8 @@ impl<'a> NoteText<'a> {
             flags: u32::try_from(self.number("flags")?).ok()?,
             hz: self.number("hz").and_then(|hz| u32::try_from(hz).ok()).unwrap_or_default(),
             osversion: self.number("osversion").and_then(|version| u32::try_from(version).ok()).unwrap_or_default(),
+            ended: self.number("ended").unwrap_or_default(),
+            ended_lost: self.number("ended_lost").unwrap_or_default(),
         })
     }
 }

@@ -204,6 +204,7 @@ mod tests {
 
     use super::*;
     use crate::columns::Columns;
+    use crate::frame::flag;
     use crate::note::{Note, NoteText, Pair};
     use crate::record::RECORD_LEN;
     use crate::text::Text;
@@ -479,13 +480,15 @@ mod tests {
             flags: 17,
             ..crate::Header::default()
         };
+        let ledger = crate::Header { flags: 17 | flag::LEDGER, ended: 1, ended_lost: 2, ..header };
         // Also where the monotonic clock is not known.
-        for header in [header, crate::Header { mono_ns: 0, ..header }] {
+        for header in [header, ledger, crate::Header { mono_ns: 0, ..header }] {
             let mut buffer = [0; 256];
             let mut text = Text::new(&mut buffer);
             note::snapshot(&header, |note| note.write(&mut text));
             let text = text.finish().unwrap();
             assert_eq!(text.contains(" mono="), header.mono_ns > 0);
+            assert_eq!(text.contains(" ended="), header.flags & flag::LEDGER != 0);
             assert_eq!(NoteText::read(text).unwrap().snapshot(), Some(header));
         }
     }

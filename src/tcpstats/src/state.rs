@@ -4,7 +4,7 @@
 //! TCP states and options, with FreeBSD's numbers and names.
 
 /// A state of the TCP state machine, by its number in FreeBSD's
-/// `netinet/tcp_fsm.h`.
+/// `netinet/tcp_fsm.h`, or [`State::ENDED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State(pub u8);
 
@@ -21,6 +21,55 @@ impl State {
     pub const LAST_ACK: Self = Self(8);
     pub const FIN_WAIT_2: Self = Self(9);
     pub const TIME_WAIT: Self = Self(10);
+    /// The state of a final record: the connection has ended.
+    pub const ENDED: Self = Self(11);
+}
+
+/// How a connection ended: the value of the field `ending`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Both ends sent a FIN, this host first.
+    FinSent,
+    /// Both ends sent a FIN, the peer first.
+    FinReceived,
+    /// This host reset it: the application closed it without lingering, or data
+    /// arrived after it had closed it.
+    RstSent,
+    /// The peer reset it.
+    RstReceived,
+    /// The peer did not answer any more.
+    Timeout,
+    /// It was dropped by an administrator, see tcpdrop(8).
+    Killed,
+    /// The TCP stack dropped it for another reason.
+    Dropped,
+}
+
+impl Ending {
+    /// All endings.
+    pub const ALL: [Self; 7] = [
+        Self::FinSent,
+        Self::FinReceived,
+        Self::RstSent,
+        Self::RstReceived,
+        Self::Timeout,
+        Self::Killed,
+        Self::Dropped,
+    ];
+
+    /// Returns the name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FinSent => "fin_sent",
+            Self::FinReceived => "fin_received",
+            Self::RstSent => "rst_sent",
+            Self::RstReceived => "rst_received",
+            Self::Timeout => "timeout",
+            Self::Killed => "killed",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 /// The value of `snd_ssthresh` until a loss sets it, in bytes: the largest window,
@@ -28,8 +77,8 @@ impl State {
 /// reduced to it.
 pub const SSTHRESH_INFINITE: u32 = 65535 << 14;
 
-/// Names of the states as netstat(1) prints them, by number.
-const STATE_NAMES: [&str; 11] = [
+/// Names of the states by number, those of TCP as netstat(1) prints them.
+const STATE_NAMES: [&str; 12] = [
     "CLOSED",
     "LISTEN",
     "SYN_SENT",
@@ -41,6 +90,7 @@ const STATE_NAMES: [&str; 11] = [
     "LAST_ACK",
     "FIN_WAIT_2",
     "TIME_WAIT",
+    "ENDED",
 ];
 
 impl State {
@@ -121,11 +171,11 @@ mod tests {
 
     #[test]
     fn a_state_is_found_by_its_own_name() {
-        for number in 0..=10 {
+        for number in 0..=11 {
             let state = State(number);
             assert_eq!(State::by_name(state.name().unwrap()), Some(state));
         }
-        assert_eq!(State(11).name(), None);
+        assert_eq!(State(12).name(), None);
     }
 
     #[test]

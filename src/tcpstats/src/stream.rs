@@ -385,12 +385,12 @@ mod tests {
         #[test]
         fn a_written_snapshot_reads_back(
             records in prop::collection::vec(any_record(), 0..5),
-            numbers: [u64; 8],
+            numbers: [u64; 10],
             hz: u32,
         ) {
-            let [sequence, wall_ns, mono_ns, walk_ns, seen, matched, missed, missed_ticks] = numbers;
+            let [sequence, wall_ns, mono_ns, walk_ns, seen, matched, missed, missed_ticks, ended, ended_lost] = numbers;
             let header = Header {
-                sequence, wall_ns, mono_ns, walk_ns, seen, matched, missed, missed_ticks, hz,
+                sequence, wall_ns, mono_ns, walk_ns, seen, matched, missed, missed_ticks, hz, ended, ended_lost,
                 osversion: hz ^ 7,
                 written: records.len() as u64,
                 flags: flag::TRUNCATED | flag::CRC,

@@ -329,6 +329,12 @@ Module {
     log_id       Name64  None         Identity  more
         "BBLog identifier set by the application (TCP_LOGID)"
         "t_lib->tlb_id" "";
+    duration     U64     Microseconds Time      basic
+        "Final record: time from the establishment of the connection to its last segment"
+        "t_starttime, t_rcvtime, t_sndtime" "tcpi_last_data_sent or tcpi_last_data_recv if no data was sent or received";
+    ending       Name16  None         Identity  basic
+        "Final record: how the connection ended"
+        "t_state, so_error" "";
 }
 
 Linux {

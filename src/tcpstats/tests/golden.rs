@@ -88,10 +88,17 @@ fn header() -> Header {
         written: 3,
         missed: 1,
         missed_ticks: 2,
-        flags: flag::TRUNCATED,
+        flags: flag::TRUNCATED | flag::LEDGER,
         hz: 1000,
         osversion: 1_402_000,
+        ended: 1,
+        ended_lost: 5,
     }
+}
+
+/// Returns the header before there was a ledger.
+fn header_without_ledger() -> Header {
+    Header { ended: 0, ended_lost: 0, flags: flag::TRUNCATED, ..header() }
 }
 
 fn text(write: impl Fn(&mut Text<'_>)) -> String {
@@ -169,11 +176,23 @@ fn bin_has_not_changed_and_can_be_read() {
     let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v2.bin")).unwrap();
     let mut frames = FrameReader::new(file);
     let frame = frames.next_frame().unwrap().unwrap();
-    assert_eq!(frame.header, Header { flags: flag::TRUNCATED | flag::CRC, ..header() });
+    assert_eq!(frame.header, Header { flags: flag::TRUNCATED | flag::LEDGER | flag::CRC, ..header() });
     assert_eq!(frame.records().collect::<Vec<_>>(), records());
     assert_eq!(frames.next_frame().unwrap().unwrap().note(), Some("end snapshots=1"));
     assert!(frames.next_frame().unwrap().is_none());
     assert!(is_intact(&Frame::parse(buffer.bytes()).unwrap()));
+}
+
+#[test]
+fn a_frame_whose_header_has_fewer_members_can_be_read() {
+    let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v2-short-header.bin")).unwrap();
+    let mut frames = FrameReader::new(file);
+    let frame = frames.next_frame().unwrap().unwrap();
+    assert_eq!((frame.header_len, frame.header.ended, frame.header.ended_lost), (120, 0, 0));
+    assert_eq!(frame.header.osversion, header().osversion);
+    let [busy, listener, _] = records();
+    assert_eq!(frame.records().take(2).collect::<Vec<_>>(), [busy, listener]);
+    assert_eq!(frames.next_frame().unwrap().unwrap().note(), Some("end snapshots=1"));
 }
 
 /// Returns the rows of a golden file of version 1, without notes.
@@ -189,7 +208,7 @@ fn a_note_of_version_1_has_no_monotonic_clock_and_is_read() {
     let text = std::fs::read_to_string(path).unwrap();
     let note = text.lines().find_map(|line| line.strip_prefix("# snapshot ")).unwrap();
     let read = NoteText::read(&format!("snapshot {note}")).unwrap().snapshot();
-    assert_eq!(read, Some(Header { mono_ns: 0, hz: 0, osversion: 0, ..header() }));
+    assert_eq!(read, Some(Header { mono_ns: 0, hz: 0, osversion: 0, ..header_without_ledger() }));
 }
 
 #[test]
@@ -197,7 +216,7 @@ fn files_of_version_1_read_the_same_in_every_format() {
     let bytes = include_bytes!("golden/v1.bin");
     let mut frames = FrameReader::new(&bytes[..]);
     let frame = frames.next_frame().unwrap().unwrap();
-    let before = Header { osversion: 0, flags: flag::TRUNCATED | flag::CRC, ..header() };
+    let before = Header { osversion: 0, flags: flag::TRUNCATED | flag::CRC, ..header_without_ledger() };
     assert_eq!(frame.header, before);
     let of_bin: Vec<_> = frame.records().collect();
     assert_eq!(of_bin[..2], records()[..2]);
