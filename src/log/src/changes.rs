@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tcpstats::frame::{Frame, FrameError, Header, flag};
 use tcpstats::stream::SnapshotBuffer;
-use tcpstats::{Compared, Record};
+use tcpstats::{Compared, Record, State, key};
 
 use crate::connection_id::ConnectionId;
 
@@ -31,7 +31,8 @@ pub struct Selected<'a> {
     pub frame: Frame<'a>,
     /// Connections that are new.
     pub opened: &'a [Record],
-    /// The last records of connections that are gone.
+    /// The last records of connections that are gone, without those that have a final
+    /// record.
     pub closed: &'a [Record],
 }
 
@@ -104,6 +105,13 @@ impl Changes {
         let logged = self.logged.get_or_insert_default();
         for record in frame.records() {
             let connection = ConnectionId::of_this_host(&record);
+            if record.get(key::state) == Some(State::ENDED) {
+                self.selected.push(&record);
+                if let Some(before) = logged.remove(&connection) {
+                    self.undo.replaced.push((connection, Some(before.record)));
+                }
+                continue;
+            }
             let Some(before) = logged.get_mut(&connection) else {
                 self.selected.push(&record);
                 if !self.undo.was_first {
@@ -187,6 +195,24 @@ mod tests {
         assert_eq!(select(&mut changes, 60, &[record(2, 20), record(3, 10)]), (vec![2, 3], vec![], vec![], true));
         changes.keyframe(Compared::by_all());
         assert_eq!(select(&mut changes, 61, &[record(2, 20)]), (vec![2], vec![], vec![3], true));
+    }
+
+    #[test]
+    fn a_final_record_is_always_selected_and_closes_its_connection() {
+        let ended = |gencnt| {
+            let mut record = record(gencnt, 10);
+            record.set(key::state, State::ENDED);
+            record
+        };
+        let mut changes = Changes::new(Compared::by_all(), EVERY);
+        assert_eq!(select(&mut changes, 0, &[record(1, 10), record(2, 10)]), (vec![1, 2], vec![], vec![], true));
+        // The second was not seen before, and the third ended after it was seen.
+        let records = [record(1, 10), record(4, 10), ended(2), ended(3), ended(4)];
+        assert_eq!(select(&mut changes, 1, &records), (vec![4, 2, 3, 4], vec![4], vec![], false));
+        changes.undo();
+        assert_eq!(select(&mut changes, 2, &[record(1, 10), record(2, 10)]), (vec![], vec![], vec![], false));
+        assert_eq!(select(&mut changes, 3, &[record(1, 10), ended(2)]), (vec![2], vec![], vec![], false));
+        assert_eq!(select(&mut changes, 4, &[record(1, 10)]), (vec![], vec![], vec![], false));
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl Connections {
 
     fn with(&self, mut header: Header, records: impl Iterator<Item = Timed>) -> Snapshot {
         let records = records.map(|(time_ns, mut record)| {
-            record.at_ns = time_ns.saturating_sub(header.wall_ns);
+            record.at_ns = time_ns.wrapping_sub(header.wall_ns);
             record
         });
         let records = records.collect();

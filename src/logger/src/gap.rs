@@ -12,6 +12,8 @@ pub struct Gap {
     pub snapshots: u64,
     /// Number of lost records.
     pub records: u64,
+    /// Number of connections whose final record is lost, `None` if the source has no ledger.
+    pub ended: Option<u64>,
     /// Sequence number of the first lost snapshot.
     pub first: u64,
     /// Sequence number of the last lost snapshot.
@@ -28,6 +30,9 @@ impl Gap {
             Some(gap) => {
                 gap.snapshots += by.snapshots;
                 gap.records += by.records;
+                if let Some(ended) = by.ended {
+                    gap.ended = Some(gap.ended.unwrap_or(0) + ended);
+                }
                 gap.last = by.last;
             }
         }
@@ -35,8 +40,14 @@ impl Gap {
 
     /// Returns the note about the gap.
     pub fn note(&self) -> Note<'_> {
-        let Self { snapshots, records, first, last, ref why } = *self;
-        Note::Gap(GapNote { snapshots, records, first, last, why: Some(why) })
+        Note::Gap(GapNote {
+            snapshots: Some(self.snapshots),
+            records: Some(self.records),
+            ended: self.ended,
+            first: Some(self.first),
+            last: Some(self.last),
+            why: Some(&self.why),
+        })
     }
 }
 
@@ -46,11 +57,17 @@ mod tests {
 
     #[test]
     fn a_gap_widens_and_keeps_its_reason() {
-        let one =
-            |sequence, why: &str| Gap { snapshots: 1, records: 10, first: sequence, last: sequence, why: why.into() };
+        let one = |sequence, why: &str| Gap {
+            snapshots: 1,
+            records: 10,
+            ended: Some(4),
+            first: sequence,
+            last: sequence,
+            why: why.into(),
+        };
         let mut gap = None;
         Gap::widen(&mut gap, one(3, "full"));
         Gap::widen(&mut gap, one(5, "still full"));
-        assert_eq!(gap, Some(Gap { snapshots: 2, records: 20, first: 3, last: 5, why: "full".into() }));
+        assert_eq!(gap, Some(Gap { snapshots: 2, records: 20, ended: Some(8), first: 3, last: 5, why: "full".into() }));
     }
 }

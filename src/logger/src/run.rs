@@ -56,6 +56,9 @@ pub fn run(options: &Options) -> Result<()> {
     let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     let counters = Arc::new(Counters::new());
     let mut source = tcpstats_source::open(&options.source, options.filter.clone())?;
+    if options.ledger && !source.start_ledger()? {
+        log::info!("the source has no final records of connections that have ended");
+    }
     let in_use = in_use(options, pidfile.as_ref(), source.file())?;
     umask(!options.mode);
     let mut log = Log::open(options, source.comes_back(), in_use, Arc::clone(&counters))?;

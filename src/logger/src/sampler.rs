@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use tcpstats::frame::flag;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats_source::{Sample, Source, report};
 
@@ -178,5 +179,13 @@ struct Outage {
 /// Returns the gap that this snapshot leaves if it is lost.
 pub fn gap_of(snapshot: &SnapshotBuffer, why: &str) -> Gap {
     let header = snapshot.header();
-    Gap { snapshots: 1, records: header.written, first: header.sequence, last: header.sequence, why: why.into() }
+    Gap {
+        snapshots: 1,
+        records: header.written,
+        // Final records that the source has lost are lost for the log, too.
+        ended: (header.flags & flag::LEDGER != 0).then_some(header.ended + header.ended_lost),
+        first: header.sequence,
+        last: header.sequence,
+        why: why.into(),
+    }
 }

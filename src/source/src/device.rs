@@ -130,6 +130,10 @@ impl Source for Device {
     /// Does nothing: the fields of a frame are fixed.
     fn want(&mut self, _is_wanted: &dyn Fn(&Field) -> bool) {}
 
+    fn start_ledger(&mut self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     fn comes_back(&self) -> bool {
         self.is_kernel
     }

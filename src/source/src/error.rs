@@ -76,6 +76,9 @@ pub enum Error {
     /// The dump failed.
     #[error("source sock_diag: the kernel's dump failed")]
     Dump(#[source] io::Error),
+    /// The messages about destroyed sockets cannot be received.
+    #[error("source sock_diag: the kernel's messages about closed connections cannot be received")]
+    Ledger(#[source] io::Error),
     /// The reply violates the protocol.
     #[error("source sock_diag: the kernel's reply is malformed: {0}")]
     Malformed(&'static str),

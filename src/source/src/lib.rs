@@ -53,6 +53,13 @@ pub trait Source {
     /// work.  The fields of the filter must be wanted.
     fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool);
 
+    /// Adds to each snapshot from now on the final records of the connections that
+    /// have ended since the snapshot before.  Returns whether the source has them.
+    ///
+    /// # Errors
+    /// Returns the error of the system.
+    fn start_ledger(&mut self) -> Result<bool, Error>;
+
     /// Returns whether a source that failed may work again after
     /// [`Source::reopen`]: a kernel may work again, a damaged file never does.
     fn comes_back(&self) -> bool;

@@ -96,7 +96,7 @@ fn row_with(
     record: &Record,
     after_value: impl Fn(&mut Text<'_>, &Field),
 ) {
-    text.seconds9(wall_ns.saturating_add(record.at_ns)).char(b',').number(snapshot);
+    text.seconds9(wall_ns.wrapping_add(record.at_ns)).char(b',').number(snapshot);
     for field in columns.fields() {
         text.char(b',').value(record, field);
         after_value(text, field);

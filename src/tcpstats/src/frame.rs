@@ -179,7 +179,7 @@ header! {
         walk_ns: u64 = "Duration of the walk in nanoseconds";
         seen: u64 = "Connections that the reader may see";
         matched: u64 = "Of those, connections that the filter matched";
-written: u64 = "Records that follow: of those connections, and final records";
+        written: u64 = "Records that follow: of those connections, and final records";
         missed: u64 = "Matching connections without a record: memory ran out or a limit was reached";
         missed_ticks: u64 = "Ticks that the logger has missed since the log began; 0 from the device";
         flags: u32 = "Flags";
@@ -197,7 +197,7 @@ written: u64 = "Records that follow: of those connections, and final records";
     }
     snapshot {
         ended: u64 = "Of the records, final records of connections that have ended";
-        ended_lost: u64 = "Connections that ended since the snapshot before, whose final record was lost";
+        ended_lost: u64 = "Connections that ended since the snapshot before, but have no final record";
     }
 }
 

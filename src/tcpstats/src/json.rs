@@ -30,7 +30,7 @@ pub const ROW_MAX: usize = {
 /// Writes the line of a record.  The arguments are those of
 /// [`csv::row`](crate::csv::row).
 pub fn row(text: &mut Text<'_>, columns: &Columns, wall_ns: u64, snapshot: u64, record: &Record) {
-    text.str("{\"time\":").seconds9(wall_ns.saturating_add(record.at_ns));
+    text.str("{\"time\":").seconds9(wall_ns.wrapping_add(record.at_ns));
     text.str(",\"snapshot\":").number(snapshot);
     for field in columns.fields().filter(|field| record.has(field)) {
         member(text, record, field);

@@ -77,7 +77,7 @@ fn fields_of_line() -> impl Iterator<Item = &'static Field> {
 
 /// Writes the line of a record, which has 27 fields.
 pub fn row(text: &mut Text<'_>, wall_ns: u64, record: &Record) {
-    text.str("o,").seconds6(wall_ns.saturating_add(record.at_ns));
+    text.str("o,").seconds6(wall_ns.wrapping_add(record.at_ns));
     for field in fields_of_line() {
         text.char(b',');
         match field.kind {

@@ -259,7 +259,7 @@ impl Encoder for BinEncoder {
             self.unfinished(batch);
         }
         self.snapshot = snapshot;
-        let time_ns = wall_ns.saturating_add(record.at_ns);
+        let time_ns = wall_ns.wrapping_add(record.at_ns);
         if self.frame.written() == 0 {
             self.start_ns = time_ns;
         }

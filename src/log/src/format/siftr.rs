@@ -150,7 +150,7 @@ impl Encoder for SiftrEncoder {
         if !siftr::has(record) {
             return Ok(());
         }
-        let time_ns = wall_ns.saturating_add(record.at_ns);
+        let time_ns = wall_ns.wrapping_add(record.at_ns);
         self.begin(batch, time_ns, None, 0);
         self.part.records += 1;
         self.part.end_ns = self.part.end_ns.max(time_ns);
@@ -180,7 +180,7 @@ impl Encoder for SiftrEncoder {
                 self.begin(batch, enable.time_ns.unwrap_or_default(), enable.system, version);
             }
             Note::SiftrDisable(disable) => self.part.lost_records += disable.skipped,
-            Note::Gap(gap) => self.part.lost_records += gap.records,
+            Note::Gap(gap) => self.part.lost_records += gap.records.unwrap_or(0),
             _ => (),
         }
         if !matches!(note, Note::Log(_) | Note::SiftrEnable(_)) {

@@ -26,7 +26,7 @@ impl<'a> Note<'a> {
     /// Returns an error if the text is not a note.
     pub fn read(text: &'a str) -> Result<Self, NoteError> {
         let note = NoteText::read(text).ok_or(NoteError::Form)?;
-        let number = |key| note.number(key).unwrap_or_default();
+        let number = |key| note.number(key);
         let time_ns = || note.seconds("time");
         Ok(match note.name {
             name::LOG => Self::Log(LogNote {
@@ -47,6 +47,7 @@ impl<'a> Note<'a> {
             name::GAP => Self::Gap(GapNote {
                 snapshots: number("snapshots"),
                 records: number("records"),
+                ended: number("ended"),
                 first: number("first"),
                 last: number("last"),
                 why: note.text("why"),
@@ -71,7 +72,7 @@ impl<'a> Note<'a> {
             }),
             name::SIFTR_DISABLE => Self::SiftrDisable(SiftrDisable {
                 time_ns: siftr_time_ns(note, "disable_time_secs", "disable_time_usecs"),
-                skipped: number("total_skipped_tcp_pkts"),
+                skipped: note.number("total_skipped_tcp_pkts").unwrap_or_default(),
                 text: note,
             }),
             _ => Self::Other(note),

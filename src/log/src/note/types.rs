@@ -11,13 +11,13 @@ use crate::connection_id::ConnectionId;
 /// What a log reports between its records.
 ///
 /// Strings in a note that was read are unchanged, with their escapes.  A value
-/// that is missing in a note that was read is `None`, or 0 for counts.
+/// that is missing in a note that was read is `None`.
 ///
 /// ```
 /// use tcpstats_log::Note;
 ///
 /// let note = Note::read("missed ticks=2 total=7").unwrap();
-/// assert!(matches!(note, Note::Missed { ticks: 2, total: 7 }));
+/// assert!(matches!(note, Note::Missed { ticks: Some(2), total: Some(7) }));
 /// assert!(matches!(Note::read("invented key=1"), Ok(Note::Other(text)) if text.name == "invented"));
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -29,9 +29,9 @@ pub enum Note<'a> {
     /// Ticks at which no snapshot was taken.
     Missed {
         /// Ticks since the last snapshot.
-        ticks: u64,
+        ticks: Option<u64>,
         /// Ticks since the start of the run.
-        total: u64,
+        total: Option<u64>,
     },
     /// Snapshots were taken and not logged.
     Gap(GapNote<'a>),
@@ -47,7 +47,7 @@ pub enum Note<'a> {
     /// A truncated line or frame of an earlier run was removed.
     Torn {
         /// Its length.
-        bytes: u64,
+        bytes: Option<u64>,
     },
     /// A connection appeared.
     Open(ConnectionNote<'a>),
@@ -115,13 +115,16 @@ impl LogNote<'_> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GapNote<'a> {
     /// The number of snapshots.
-    pub snapshots: u64,
+    pub snapshots: Option<u64>,
     /// The number of their records.
-    pub records: u64,
+    pub records: Option<u64>,
+    /// The number of connections that have ended whose final record is lost with them;
+    /// `None` without a ledger.
+    pub ended: Option<u64>,
     /// The number of the first snapshot.
-    pub first: u64,
+    pub first: Option<u64>,
     /// The number of the last snapshot.
-    pub last: u64,
+    pub last: Option<u64>,
     /// The reason.
     pub why: Option<&'a str>,
 }

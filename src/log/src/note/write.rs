@@ -33,15 +33,16 @@ impl Note<'_> {
             }
             Self::Snapshot(header) => return note::snapshot(header, use_it),
             Self::Missed { ticks, total } => {
-                pairs.number("ticks", Some(*ticks));
-                pairs.number("total", Some(*total));
+                pairs.number("ticks", *ticks);
+                pairs.number("total", *total);
                 name::MISSED
             }
             Self::Gap(gap) => {
-                pairs.number("snapshots", Some(gap.snapshots));
-                pairs.number("records", Some(gap.records));
-                pairs.number("first", Some(gap.first));
-                pairs.number("last", Some(gap.last));
+                pairs.number("snapshots", gap.snapshots);
+                pairs.number("records", gap.records);
+                pairs.number("ended", gap.ended);
+                pairs.number("first", gap.first);
+                pairs.number("last", gap.last);
                 pairs.text("why", gap.why);
                 name::GAP
             }
@@ -52,7 +53,7 @@ impl Note<'_> {
                 name::SOURCE_LOST
             }
             Self::Torn { bytes } => {
-                pairs.number("bytes", Some(*bytes));
+                pairs.number("bytes", *bytes);
                 name::TORN
             }
             Self::Open(ConnectionNote { fields: ConnectionFields::Text(text), .. })
@@ -178,15 +179,24 @@ mod tests {
             boot: Some("b"),
             keyframe_us: Some(60_000_000),
         };
-        let gap = GapNote { snapshots: 1, records: 2, first: 3, last: 4, why: Some("full") };
+        let gap = GapNote {
+            snapshots: Some(1),
+            records: Some(2),
+            ended: Some(1),
+            first: Some(3),
+            last: Some(4),
+            why: Some("full"),
+        };
         let notes = [
             Note::Log(log),
             Note::Log(LogNote { boot: None, keyframe_us: None, ..log }),
             Note::Snapshot(Header { sequence: 1, wall_ns: 2, mono_ns: 3, ..Header::default() }),
-            Note::Missed { ticks: 1, total: 2 },
+            Note::Missed { ticks: Some(1), total: Some(2) },
+            Note::Missed { ticks: None, total: None },
             Note::Gap(gap),
+            Note::Gap(GapNote { records: None, ended: None, ..gap }),
             Note::SourceLost { time_ns: Some(1), missed_ticks: Some(2), why: Some("gone") },
-            Note::Torn { bytes: 9 },
+            Note::Torn { bytes: Some(9) },
             Note::Rotated(totals()),
             Note::End(totals()),
             Note::Converted { filter: Some("port 22") },

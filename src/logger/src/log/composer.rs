@@ -133,7 +133,7 @@ impl Composer {
     /// Appends the first lines of a run or a file.
     pub fn head(&mut self, found: &Found) {
         if found.torn_bytes > 0 {
-            self.note(&Note::Torn { bytes: found.torn_bytes });
+            self.note(&Note::Torn { bytes: Some(found.torn_bytes) });
         }
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let note = Note::Log(LogNote {

@@ -157,7 +157,7 @@ impl Log {
         self.compose();
         if taken.missed_ticks > self.missed_ticks {
             let ticks = taken.missed_ticks - self.missed_ticks;
-            self.composer.note(&Note::Missed { ticks, total: taken.missed_ticks });
+            self.composer.note(&Note::Missed { ticks: Some(ticks), total: Some(taken.missed_ticks) });
         }
         taken.snapshot.set_missed_ticks(taken.missed_ticks);
         let records = self.compose_snapshot(taken)?;

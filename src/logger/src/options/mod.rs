@@ -54,6 +54,8 @@ pub struct Options {
     pub filter_text: String,
     /// With `-x`, the time between two keyframes; `None` logs every record.
     pub keyframe_every: Option<Duration>,
+    /// Log the final record of every connection that ends, if the source has it.
+    pub ledger: bool,
     /// Maximum time between two calls of `fsync`(2).
     pub sync_every: Option<Duration>,
     /// Maximum number of queued snapshots.
@@ -157,6 +159,7 @@ fn getopts() -> Getopts {
         .optflag("b", "background", "run in the background")
         .optopt("p", "pidfile", "write the process ID to FILE and lock it", "FILE")
         .optopt("u", "user", "drop root privileges and run as USER", "USER[:GROUP]")
+        .optflag("", "no-ledger", "do not log the final records of connections that have ended")
         .optflag("", "no-sandbox", "do not enter the sandbox")
         .optflag("v", "verbose", "also log informational messages")
         .optflag("", "quiet", "log only errors")
@@ -170,7 +173,7 @@ fn usage() -> String {
         "usage: siftr_cdev_logger [-bhVvx] [-o FILE] [-s USEC] [-c COUNT] [-t SECONDS]\n    \
          [-F FORMAT] [-O COLUMNS] [-d SOURCE] [-e FILTER] [-k SECONDS] [-q SNAPSHOTS]\n    \
          [-y SECONDS] [-m MODE] [-l FACILITY[.LEVEL][@HOST]] [-p FILE] [-u USER[:GROUP]]\n    \
-         [--no-sandbox] [--quiet]\n\n\
+         [--no-ledger] [--no-sandbox] [--quiet]\n\n\
          Log the statistics of every TCP connection. The default source is {}.",
         tcpstats_source::DEFAULT
     );
@@ -217,6 +220,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Request> {
         filter,
         filter_text,
         keyframe_every: keyframe_every(&matches)?,
+        ledger: !matches.opt_present("no-ledger"),
         sync_every: values::seconds(&matches, "y")?,
         queue: values::queue(&matches)?.unwrap_or(64),
         background: matches.opt_present("b"),

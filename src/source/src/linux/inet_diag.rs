@@ -238,6 +238,44 @@ pub fn fill(
     Ok(filter.is_none_or(|filter| filter.matches(record)))
 }
 
+/// What the message that a socket was destroyed says about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It is a connection that the filter matches: the record is complete.
+    Matched,
+    /// The filter does not match, or the socket had no established connection.
+    Other,
+    /// The statistics were reset before, which the kernel does if the application closes
+    /// a connection with `SO_LINGER` and no time, see `tcp_disconnect()`.
+    Reset,
+}
+
+/// Fills the record from the message that a socket was destroyed.
+pub fn fill_final(record: &mut Record, payload: &[u8], filter: Option<&Filter>) -> Result<Ended, DumpError> {
+    let short = || DumpError::Malformed("the message of a socket is shorter than inet_diag_msg");
+    let (message, attributes) = payload.split_at_checked(DiagMessage::LEN).ok_or_else(short)?;
+    let message = Bytes(message);
+    fill_identity(record, message, State::ENDED).ok_or_else(short)?;
+    let info = SocketAttributes::read(attributes).info;
+    if record.get(key::fport) == Some(0) {
+        return Ok(if tcp_info::had_window(info) { Ended::Reset } else { Ended::Other });
+    }
+    if !tcp_info::was_established(info) {
+        return Ok(Ended::Other);
+    }
+    match info.0.first_chunk::<{ TcpInfo::LEN }>() {
+        Some(whole) => tcp_info::fill(record, Bytes(whole), State::ENDED, 0),
+        None => tcp_info::fill(record, info, State::ENDED, 0),
+    }
+    record.set_if(key::duration, tcp_info::since_handshake(info));
+    // The kernel has emptied the queues by now.
+    let cleared = [key::pipe, key::unacked, key::sacked, key::lost, key::retrans, key::notsent_bytes, key::rxtshift];
+    for key in cleared {
+        record.set_if(key, None);
+    }
+    Ok(if filter.is_none_or(|filter| filter.matches(record)) { Ended::Matched } else { Ended::Other })
+}
+
 fn fill_identity(record: &mut Record, message: Bytes<'_>, state: State) -> Option<()> {
     let mapped = |at: Offset<[u8; 16]>| -> Option<[u8; 16]> {
         let address = message.get(at)?;

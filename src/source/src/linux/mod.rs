@@ -12,6 +12,7 @@ mod captures;
 mod congestion;
 mod inet_diag;
 mod layout;
+mod ledger;
 mod netlink;
 mod state;
 mod tcp_info;
@@ -29,6 +30,7 @@ use tcpstats::{Field, Filter, Header, Record};
 use self::bytecode::Family;
 use self::inet_diag::{Dump, KernelTraits, SOCK_DIAG_BY_FAMILY, fill};
 use self::layout::Bytes;
+use self::ledger::Ledger;
 use self::netlink::{DumpError, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
 use crate::system::{System, mono_ns, wall_ns};
 use crate::{AnchoredPath, Error, SOCK_DIAG, Sample, Source};
@@ -61,6 +63,7 @@ pub struct SockDiag {
     sequence: u64,
     request: u32,
     record: Record,
+    ledger: Option<Ledger>,
 }
 
 fn dumps(filter: Option<&Filter>, is_wanted: &dyn Fn(&Field) -> bool) -> Vec<Dump> {
@@ -88,6 +91,7 @@ impl SockDiag {
             sequence: 0,
             request: 0,
             record: Record::new(),
+            ledger: None,
         }
     }
 
@@ -183,6 +187,16 @@ impl Source for SockDiag {
             }
             self.sequence += 1;
             let matched = snapshot.written();
+            let mut flags = if interrupted { flag::INTERRUPTED } else { 0 };
+            let (mut ended, mut ended_lost) = (0, 0);
+            if let Some(ledger) = &mut self.ledger {
+                flags |= flag::LEDGER;
+                (ended, ended_lost) =
+                    ledger.take(mono_start_ns, self.filter.as_ref(), snapshot).map_err(|error| match error {
+                        DumpError::Io(error) => Error::Ledger(error),
+                        DumpError::Malformed(what) => Error::Malformed(what),
+                    })?;
+            }
             snapshot.finish(&Header {
                 sequence: self.sequence,
                 wall_ns,
@@ -190,7 +204,9 @@ impl Source for SockDiag {
                 walk_ns: mono_ns().saturating_sub(mono_start_ns),
                 seen,
                 matched,
-                flags: if interrupted { flag::INTERRUPTED } else { 0 },
+                flags,
+                ended,
+                ended_lost,
                 ..Header::default()
             });
             return Ok(Sample::Taken);
@@ -205,9 +221,17 @@ impl Source for SockDiag {
         self.dumps = dumps(self.filter.as_ref(), is_wanted);
     }
 
+    fn start_ledger(&mut self) -> Result<bool, Error> {
+        self.ledger = Ledger::open().map_err(Error::Ledger)?;
+        Ok(self.ledger.is_some())
+    }
+
     /// Snapshot numbers continue.
     fn reopen(&mut self) -> Result<(), Error> {
         self.socket = Self::socket()?;
+        if self.ledger.is_some() {
+            self.start_ledger()?;
+        }
         Ok(())
     }
 

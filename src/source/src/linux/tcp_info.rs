@@ -152,6 +152,30 @@ pub fn fill(record: &mut Record, info: Bytes<'_>, state: State, wqueue: u32) {
     fill_bits(record, info);
 }
 
+/// Returns whether the handshake of the connection was completed.
+pub fn was_established(info: Bytes<'_>) -> bool {
+    match info.get(TcpInfo::delivered) {
+        // Counts the SYN or the SYN-ACK, too.
+        Some(delivered) => delivered > 0,
+        // Before Linux 4.18.
+        None => info.get(TcpInfo::rtt).is_some_and(|rtt| rtt > 0),
+    }
+}
+
+/// Returns whether the peer has ever sent a window, which `tcp_disconnect()` leaves in
+/// a socket whose statistics it clears.
+pub fn had_window(info: Bytes<'_>) -> bool {
+    info.get(TcpInfo::snd_wnd).is_some_and(|window| window > 0)
+}
+
+/// Returns the time since the handshake in microseconds, if it is known: the kernel
+/// sends it instead of the time since the first data until there is data.
+pub fn since_handshake(info: Bytes<'_>) -> Option<u64> {
+    let without_data = |segments| info.get(segments) == Some(0);
+    let sent = info.ms(TcpInfo::last_data_sent).filter(|_| without_data(TcpInfo::data_segs_out));
+    sent.or_else(|| info.ms(TcpInfo::last_data_recv).filter(|_| without_data(TcpInfo::data_segs_in)))
+}
+
 /// Fills the measured times.
 ///
 /// Before the first sample the kernel sends a round-trip time of 0, an initial

@@ -139,6 +139,11 @@ fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
+/// Returns a number and a noun, also if the log lacks the number.
+fn counted_or_unknown(number: Option<u64>, noun: &str) -> String {
+    number.map_or_else(|| format!("an unknown number of {noun}s"), |number| counted(number, noun))
+}
+
 /// The number of records of a snapshot that are checked for duplicates.
 const CONNECTIONS_MAX: usize = 1 << 20;
 
@@ -372,29 +377,37 @@ impl Check {
             // A filter removes records.
             Note::Converted { .. } => self.run.is_filtered = true,
             Note::Rotated(_) => self.closed = Some(Closed::Rotated),
-            Note::Missed { ticks, .. } => self.report(format!("missed {}", counted(*ticks, "tick"))),
-            Note::Gap(GapNote { snapshots, records, first, last, why }) => {
-                let (first, last) = (*first, *last);
-                self.run.dropped = match self.run.dropped {
-                    Some((least, greatest)) => Some((least.min(first), greatest.max(last))),
-                    None => Some((first, last)),
-                };
-                self.report(format!(
-                    "dropped {} with {}, from number {first} to {last}: {}",
-                    counted(*snapshots, "snapshot"),
-                    counted(*records, "record"),
-                    why.unwrap_or("no reason given")
-                ));
-            }
+            Note::Missed { ticks, .. } => self.report(format!("missed {}", counted_or_unknown(*ticks, "tick"))),
+            Note::Gap(gap) => self.gap(gap),
             Note::SourceLost { why, .. } => {
                 self.run.source_lost = true;
                 self.report(format!("the source was lost: {}", why.unwrap_or("no reason given")));
             }
             Note::Torn { bytes } => {
-                self.report(format!("{bytes} bytes of an incomplete line or frame were removed here after a crash"));
+                let bytes = counted_or_unknown(*bytes, "byte");
+                self.report(format!("{bytes} of an incomplete line or frame were removed here after a crash"));
             }
             _ => (),
         }
+    }
+
+    fn gap(&mut self, gap: &GapNote<'_>) {
+        let numbers = match gap.first.zip(gap.last) {
+            Some((first, last)) => {
+                self.run.dropped = match self.run.dropped {
+                    Some((least, greatest)) => Some((least.min(first), greatest.max(last))),
+                    None => Some((first, last)),
+                };
+                format!(", from number {first} to {last}")
+            }
+            None => String::new(),
+        };
+        self.report(format!(
+            "dropped {} with {}{numbers}: {}",
+            counted_or_unknown(gap.snapshots, "snapshot"),
+            counted_or_unknown(gap.records, "record"),
+            gap.why.unwrap_or("no reason given")
+        ));
     }
 
     /// Starts a run or a file.

@@ -286,7 +286,7 @@ impl Encoder for ParquetEncoder {
         if self.chosen.is_none() && self.present.is_some() && self.present != self.columns {
             return Err(EncodeError::ColumnsChange);
         }
-        let time_ns = wall_ns.saturating_add(record.at_ns);
+        let time_ns = wall_ns.wrapping_add(record.at_ns);
         // Numbers that start again belong to another run, even if no note says so.
         let log_start = self.log_start.filter(|_| snapshot >= self.snapshot).unwrap_or(time_ns);
         (self.log_start, self.snapshot) = (Some(log_start), snapshot);

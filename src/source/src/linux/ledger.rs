@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
+
+//! The ledger: the messages that the kernel sends to multicast groups of
+//! `sock_diag`(7) when a TCP socket is destroyed, see `sock_diag_broadcast_destroy()`
+//! in `net/core/sock_diag.c`.
+//!
+//! A thread moves the messages from the socket to memory, because the socket holds
+//! only a few hundred of them without privileges.  Messages for which there is no
+//! room in either are counted.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce};
+use nix::sys::socket::{
+    AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockopt, setsockopt, socket,
+};
+use nix::unistd::pipe2;
+use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
+use tcpstats::stream::SnapshotBuffer;
+use tcpstats::{Filter, Record};
+
+use super::inet_diag::{Ended, SOCK_DIAG_BY_FAMILY, fill_final};
+use super::netlink::{DumpError, Message};
+use crate::system::mono_ns;
+
+/// The groups `SKNLGRP_INET_TCP_DESTROY` and `SKNLGRP_INET6_TCP_DESTROY` of
+/// `linux/sock_diag.h`.
+const GROUPS: u32 = 1 << 0 | 1 << 2;
+
+/// The size of the socket's buffer to ask for, in bytes.  A message uses about 2 KiB
+/// of it.  Without `CAP_NET_ADMIN` the kernel allows up to `net.core.rmem_max`.
+const SOCKET_BUFFER: usize = 32 << 20;
+
+/// The memory for messages between two snapshots, in bytes: about 160,000.
+const MESSAGES_MAX: usize = 64 << 20;
+
+/// If the socket's buffer has at least this size, the thread lets messages collect
+/// for a while instead of waking up for each, unless there were many.
+const BUFFER_FOR_PAUSE: usize = 4 << 20;
+const PAUSE_MS: u8 = 2;
+const MANY: usize = 256;
+
+/// Larger than any of the messages.
+const MESSAGE_MAX: usize = 8192;
+
+sockopt_impl!(
+    /// `SO_MEMINFO`: the array of `SK_MEMINFO_*` in `linux/sock_diag.h`.
+    MemInfo, GetOnly, libc::SOL_SOCKET, SO_MEMINFO, [u32; 9]
+);
+const SO_MEMINFO: libc::c_int = 55;
+/// `SK_MEMINFO_DROPS`.
+const DROPS: usize = 8;
+
+sockopt_impl!(
+    /// `NETLINK_NO_ENOBUFS`: count messages for which there is no room, and continue.
+    NoEnobufs, SetOnly, libc::SOL_NETLINK, libc::NETLINK_NO_ENOBUFS, bool
+);
+
+/// The messages since the last snapshot.
+#[derive(Default)]
+struct Received {
+    /// For each message the time of the monotonic clock in nanoseconds, and the
+    /// message, padded to a multiple of 8 bytes.
+    bytes: Vec<u8>,
+    /// The number of messages for which there was no room.
+    lost: u64,
+    /// The error that ended the thread.
+    failed: Option<io::Error>,
+}
+
+/// The final records of the connections in this network namespace.
+pub struct Ledger {
+    socket: Arc<File>,
+    received: Arc<Mutex<Received>>,
+    /// Drops of the socket at the last snapshot, modulo 2^32.
+    drops: u32,
+    /// The messages that are being converted to records.
+    taken: Vec<u8>,
+    /// The thread, which ends when this is dropped.
+    thread: Option<OwnedFd>,
+}
+
+impl Ledger {
+    /// Starts to receive messages; returns `None` if the kernel has no such groups.
+    ///
+    /// # Errors
+    /// Returns the error of the kernel.
+    pub fn open() -> io::Result<Option<Self>> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkSockDiag)?;
+        // Without this option the kernel drops everything after a message for which there
+        // is no room, until the socket is empty.
+        let is_counted = setsockopt(&socket, NoEnobufs, &true).and_then(|()| getsockopt(&socket, MemInfo));
+        let Ok(memory) = is_counted else {
+            return Ok(None);
+        };
+        if setsockopt(&socket, RcvBufForce, &SOCKET_BUFFER).is_err() {
+            setsockopt(&socket, RcvBuf, &SOCKET_BUFFER)?;
+        }
+        match bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS)) {
+            Ok(()) => (),
+            // Before Linux 4.3 there are no such groups, and a security module may forbid them.
+            Err(Errno::EINVAL | Errno::EPERM | Errno::EACCES | Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(Some(Self {
+            socket: Arc::new(File::from(socket)),
+            received: Arc::default(),
+            drops: memory[DROPS],
+            taken: Vec::new(),
+            thread: None,
+        }))
+    }
+
+    /// Starts the thread unless it runs.  It inherits the restrictions of the caller,
+    /// so it is started after the sandbox was entered.
+    ///
+    /// # Errors
+    /// Returns the error of the system.
+    fn start_thread(&mut self) -> io::Result<()> {
+        if self.thread.is_some() {
+            return Ok(());
+        }
+        let (quit, ours) = pipe2(OFlag::O_CLOEXEC)?;
+        let pauses = getsockopt(&self.socket, RcvBuf)? >= BUFFER_FOR_PAUSE;
+        let receiver =
+            Receiver { socket: Arc::clone(&self.socket), received: Arc::clone(&self.received), quit, pauses };
+        thread::Builder::new().name("ledger".into()).spawn(move || receiver.run())?;
+        self.thread = Some(ours);
+        Ok(())
+    }
+
+    /// Appends the final records since the last call that the filter matches, with
+    /// times relative to `start_ns`.  Returns how many there are, and the number of
+    /// connections that have ended without one.
+    ///
+    /// # Errors
+    /// Returns the error of the system, or an error if a message is malformed.
+    pub fn take(
+        &mut self,
+        start_ns: u64,
+        filter: Option<&Filter>,
+        snapshot: &mut SnapshotBuffer,
+    ) -> Result<(u64, u64), DumpError> {
+        self.start_thread()?;
+        let mut lost = {
+            let mut received = lock(&self.received);
+            if let Some(error) = received.failed.take() {
+                return Err(error.into());
+            }
+            self.taken.clear();
+            std::mem::swap(&mut received.bytes, &mut self.taken);
+            std::mem::take(&mut received.lost)
+        };
+        let drops = getsockopt(&self.socket, MemInfo).map_err(io::Error::from)?[DROPS];
+        lost += u64::from(drops.wrapping_sub(std::mem::replace(&mut self.drops, drops)));
+        let (mut rest, mut ended) = (&self.taken[..], 0);
+        let mut record = Record::new();
+        while let Some((time_ns, after)) = rest.split_first_chunk() {
+            rest = after;
+            let before = rest.len();
+            let message = Message::take(&mut rest)?;
+            let used = before - rest.len();
+            rest = rest.get(padding(used)..).unwrap_or_default();
+            if message.kind != SOCK_DIAG_BY_FAMILY {
+                continue;
+            }
+            record.clear();
+            // Negative if the connection ended before the snapshot was started.
+            record.at_ns = u64::from_ne_bytes(*time_ns).wrapping_sub(start_ns);
+            match fill_final(&mut record, message.payload, filter)? {
+                Ended::Matched => {
+                    snapshot.push(&record);
+                    ended += 1;
+                }
+                Ended::Reset => lost += 1,
+                Ended::Other => (),
+            }
+        }
+        Ok((ended, lost))
+    }
+}
+
+/// Returns the number of bytes after a message of this length.
+const fn padding(len: usize) -> usize {
+    len.next_multiple_of(8) - len
+}
+
+fn lock(received: &Mutex<Received>) -> MutexGuard<'_, Received> {
+    received.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The state of the thread.
+struct Receiver {
+    socket: Arc<File>,
+    received: Arc<Mutex<Received>>,
+    /// Readable when the thread is to end.
+    quit: OwnedFd,
+    pauses: bool,
+}
+
+impl Receiver {
+    fn run(self) {
+        let mut buffer = vec![0; MESSAGE_MAX];
+        while !self.is_over(PollTimeout::NONE, true) {
+            let messages = match self.drain(&mut buffer) {
+                Ok(messages) => messages,
+                Err(error) => {
+                    lock(&self.received).failed = Some(error);
+                    return;
+                }
+            };
+            if self.pauses && messages < MANY && self.is_over(PollTimeout::from(PAUSE_MS), false) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the end, for the timeout and, if asked to, for a message; returns
+    /// whether the thread is to end.
+    fn is_over(&self, timeout: PollTimeout, for_message: bool) -> bool {
+        let mut waiting =
+            [PollFd::new(self.quit.as_fd(), PollFlags::POLLIN), PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        let count = if for_message { 2 } else { 1 };
+        // An interrupted call only means that the socket is read in vain.
+        _ = poll(&mut waiting[..count], timeout);
+        waiting[0].any().unwrap_or(false)
+    }
+
+    /// Reads all messages; returns their number.
+    fn drain(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut messages = 0;
+        loop {
+            let len = match (&*self.socket).read(buffer) {
+                Ok(len) => len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(messages),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            messages += 1;
+            let message = buffer.get(..len).unwrap_or_default();
+            let time_ns = mono_ns();
+            let mut received = lock(&self.received);
+            if received.bytes.len() + len > MESSAGES_MAX {
+                received.lost += 1;
+                continue;
+            }
+            received.bytes.extend_from_slice(&time_ns.to_ne_bytes());
+            received.bytes.extend_from_slice(message);
+            let padded = received.bytes.len() + padding(len);
+            received.bytes.resize(padded, 0);
+        }
+    }
+}
