@@ -29,6 +29,7 @@ pub enum Request {
 }
 
 /// How to sample and log.
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Options {
     /// The destination of the records.
     pub output: Output,

@@ -245,9 +245,10 @@ mod tests {
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixDatagram;
 
-    use tcpstats::{FIELDS, key};
+    use tcpstats::{FIELDS, Field, State, key};
 
-    use super::inet_diag::{DiagMessage, INET_DIAG_INFO};
+    use super::inet_diag::{DiagMessage, Ended, INET_DIAG_INFO, fill_final};
+    use super::layout::put;
     use super::netlink::MessageHeader;
     use super::tcp_info::TcpInfo;
     use super::*;
@@ -400,7 +401,8 @@ mod tests {
         assert_eq!(oldest.get(key::pacing_rate), None);
         let newer = filled(&connection(TcpInfo::LEN + 100));
         assert_eq!(newer, complete, "unknown members are skipped");
-        let of_info = FIELDS.iter().filter(|field| field.linux.starts_with("tcpi_"));
+        // Only a final record has a duration.
+        let of_info = FIELDS.iter().filter(|field| field.linux.starts_with("tcpi_") && field.name != "duration");
         assert!(of_info.clone().count() > 50 && of_info.clone().all(|field| complete.has(field)));
     }
 
@@ -410,6 +412,64 @@ mod tests {
         for len in 0..complete.len() {
             let read = fill(&mut Record::new(), &complete[..len], None, KernelTraits::of_version(0));
             assert_eq!(read.is_ok(), len >= DiagMessage::LEN, "{len} bytes");
+            let read = fill_final(&mut Record::new(), &complete[..len], None);
+            assert_eq!(read.is_ok(), len >= DiagMessage::LEN, "final, {len} bytes");
         }
+    }
+
+    #[test]
+    fn a_final_record_has_the_totals_and_nothing_that_the_kernel_has_cleared() {
+        let mut record = Record::new();
+        assert_eq!(fill_final(&mut record, &connection(TcpInfo::LEN), None).ok(), Some(Ended::Matched));
+        assert_eq!(record.get(key::state), Some(State::ENDED));
+        let live = filled(&connection(TcpInfo::LEN));
+        for name in
+            ["gencnt", "laddr", "lport", "faddr", "fport", "sent_bytes", "acked_bytes", "received_bytes", "srtt"]
+        {
+            let field = Field::by_name(name).unwrap();
+            assert!(record.has(field) && record.bytes(field) == live.bytes(field), "{name}");
+        }
+        for name in
+            ["uid", "inode", "snd_cc", "rcv_cc", "inflight", "pipe", "unacked", "rxtshift", "ending", "duration"]
+        {
+            assert!(!record.has(Field::by_name(name).unwrap()), "{name}");
+        }
+        let matches = |text: &str| {
+            let filter = Filter::parse(text).unwrap();
+            fill_final(&mut Record::new(), &connection(TcpInfo::LEN), Some(&filter)).ok()
+        };
+        assert_eq!(matches("state ended"), Some(Ended::Matched));
+        assert_eq!(matches("state established"), Some(Ended::Other));
+    }
+
+    #[test]
+    fn only_a_connection_that_was_established_has_a_final_record() {
+        let ended = |change: fn(&mut [u8], usize)| {
+            let mut payload = connection(TcpInfo::LEN);
+            let info = payload.len() - TcpInfo::LEN;
+            change(&mut payload, info);
+            fill_final(&mut Record::new(), &payload, None).ok()
+        };
+        let never = |payload: &mut [u8], info: usize| {
+            put(&mut payload[info..], TcpInfo::delivered, 0);
+        };
+        assert_eq!(ended(never), Some(Ended::Other));
+        let listener = |payload: &mut [u8], info: usize| {
+            put(payload, DiagMessage::dport, [0; 2]);
+            put(&mut payload[info..], TcpInfo::snd_wnd, 0);
+        };
+        assert_eq!(ended(listener), Some(Ended::Other));
+        let reset = |payload: &mut [u8], _: usize| put(payload, DiagMessage::dport, [0; 2]);
+        assert_eq!(ended(reset), Some(Ended::Reset));
+        let silent = |payload: &mut [u8], info: usize| {
+            put(&mut payload[info..], TcpInfo::data_segs_out, 0);
+            put(&mut payload[info..], TcpInfo::last_data_sent, 7);
+        };
+        let mut payload = connection(TcpInfo::LEN);
+        let info = payload.len() - TcpInfo::LEN;
+        silent(&mut payload, info);
+        let mut record = Record::new();
+        assert!(fill_final(&mut record, &payload, None).is_ok());
+        assert_eq!(record.get(key::duration), Some(7000));
     }
 }
