@@ -85,7 +85,7 @@ struct tcpstats_header {{
 
 /* A record; {record_len} bytes. */
 struct tcpstats_record {{
-\tuint64_t\tat_ns;\t/* time since the start of the walk */
+\tuint64_t\tat_ns;\t/* time since the start of the walk, signed */
 \tuint64_t\tpresent[{words}];
 {members}{padding}}};
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tcpstats::frame::{Frame, FrameError, Header, flag};
 use tcpstats::stream::SnapshotBuffer;
-use tcpstats::{Compared, Record, State, key};
+use tcpstats::{Compared, Record};
 
 use crate::connection_id::ConnectionId;
 
@@ -105,7 +105,7 @@ impl Changes {
         let logged = self.logged.get_or_insert_default();
         for record in frame.records() {
             let connection = ConnectionId::of_this_host(&record);
-            if record.get(key::state) == Some(State::ENDED) {
+            if record.is_final() {
                 self.selected.push(&record);
                 if let Some(before) = logged.remove(&connection) {
                     self.undo.replaced.push((connection, Some(before.record)));
@@ -158,7 +158,7 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use tcpstats::key;
+    use tcpstats::{State, key};
 
     use super::*;
 

@@ -158,6 +158,12 @@ pub enum Problem {
     /// A frame is damaged.
     #[error(transparent)]
     Frame(StreamError),
+    /// More connections have ended in the log than memory allows.
+    #[error("more than {max} connections have ended; select some of them with -e")]
+    ManyEnded {
+        /// The maximum number that is held in memory.
+        max: usize,
+    },
     /// A snapshot in the log is larger than memory allows.
     #[error("snapshot {snapshot} has more than {max} records to show; select some of them with -e")]
     LargeSnapshot {

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::mem::{swap, take};
 
-use tcpstats::frame::flag;
+use tcpstats::frame::{Frame, flag};
 use tcpstats::{Columns, Filter, Header, Record};
 
 use crate::connection_id::ConnectionId;
@@ -23,8 +23,19 @@ pub struct Snapshot {
     pub header: Header,
     /// The connections.
     pub records: Vec<Record>,
+    /// The final records of connections that have ended since the previous snapshot.
+    pub ended: Vec<Record>,
     /// Whether the host was rebooted since the previous snapshot.
     pub boot: Boot,
+}
+
+impl Snapshot {
+    /// Returns the snapshot of a frame, taken in the same boot as the previous one.
+    #[must_use]
+    pub fn of(frame: &Frame<'_>) -> Self {
+        let (ended, records) = frame.records().partition(Record::is_final);
+        Self { header: frame.header, records, ended, boot: Boot::Same }
+    }
 }
 
 /// A record and its time.
@@ -69,6 +80,8 @@ struct Connections {
     /// In a log of changes, those of the last complete snapshot with the changes
     /// since then.
     changed: HashMap<ConnectionId, Timed>,
+    /// The final records of the last snapshot.
+    ended: Vec<Timed>,
     /// Whether there was a complete snapshot.
     is_complete: bool,
 }
@@ -78,11 +91,14 @@ impl Connections {
     fn clear(&mut self) {
         self.all.clear();
         self.changed.clear();
+        self.ended.clear();
         self.is_complete = false;
     }
 
     /// Applies the records of a snapshot and empties their list.
     fn apply(&mut self, header: &Header, records: &mut Vec<Timed>) {
+        self.ended.clear();
+        self.ended.extend(records.extract_if(.., |(_, record)| record.is_final()));
         if header.flags & flag::CHANGED_ONLY == 0 {
             self.changed.clear();
             swap(&mut self.all, records);
@@ -90,6 +106,9 @@ impl Connections {
         } else {
             self.index();
             self.changed.extend(records.drain(..).map(|timed| (ConnectionId::of(&timed.1), timed)));
+            for (_, record) in &self.ended {
+                self.changed.remove(&ConnectionId::of(record));
+            }
         }
         records.clear();
     }
@@ -108,28 +127,34 @@ impl Connections {
 
     /// Returns the connections that match.
     fn snapshot(&self, header: Header, filter: Option<&Filter>) -> Snapshot {
-        let all = self.all.iter().chain(self.changed.values());
-        let matching = all.filter(|(_, record)| filter.is_none_or(|filter| filter.matches(record)));
-        self.with(header, matching.cloned())
+        let matching = |(_, record): &&Timed| filter.is_none_or(|filter| filter.matches(record));
+        let all = self.all.iter().chain(self.changed.values()).filter(matching);
+        self.with(header, all.cloned(), self.ended.iter().filter(matching).cloned())
     }
 
     /// Returns the connections that match, without copying them.
     fn into_snapshot(mut self, header: Header, filter: Option<&Filter>) -> Snapshot {
-        let (all, changed) = (take(&mut self.all), take(&mut self.changed));
+        let (all, changed, ended) = (take(&mut self.all), take(&mut self.changed), take(&mut self.ended));
         let matching = |(_, record): &Timed| filter.is_none_or(|filter| filter.matches(record));
-        self.with(header, all.into_iter().chain(changed.into_values()).filter(matching))
+        let all = all.into_iter().chain(changed.into_values()).filter(matching);
+        self.with(header, all, ended.into_iter().filter(matching))
     }
 
-    fn with(&self, mut header: Header, records: impl Iterator<Item = Timed>) -> Snapshot {
-        let records = records.map(|(time_ns, mut record)| {
+    fn with(
+        &self,
+        mut header: Header,
+        records: impl Iterator<Item = Timed>,
+        ended: impl Iterator<Item = Timed>,
+    ) -> Snapshot {
+        let at = |(time_ns, mut record): Timed| {
             record.at_ns = time_ns.wrapping_sub(header.wall_ns);
             record
-        });
-        let records = records.collect();
+        };
+        let (records, ended) = (records.map(at).collect(), ended.map(at).collect());
         if self.is_complete {
             header.flags &= !flag::CHANGED_ONLY;
         }
-        Snapshot { header, records, boot: Boot::Same }
+        Snapshot { header, records, ended, boot: Boot::Same }
     }
 }
 
@@ -182,6 +207,28 @@ impl FullSnapshots {
         self.reading = Vec::new();
         let connections = take(&mut self.connections);
         Ok(last.map(|header| connections.into_snapshot(header, self.filter.as_ref())))
+    }
+
+    /// Returns the last complete snapshot without its connections, with the final records
+    /// of the log and the number of those that were lost, or `None` if there is no snapshot.
+    ///
+    /// # Errors
+    /// Returns an error as [`Log::next`] does, or if there are too many final records.
+    pub fn all_ended(&mut self) -> Result<Option<Snapshot>, Error> {
+        let (mut last, mut ended, mut lost) = (None, Vec::new(), 0_u64);
+        while let Some(header) = self.advance()? {
+            lost = lost.saturating_add(header.ended_lost);
+            last = Some(header);
+            let filter = self.filter.as_ref();
+            let matching = |(_, record): &Timed| filter.is_none_or(|filter| filter.matches(record));
+            ended.extend(self.connections.ended.drain(..).filter(matching));
+            if ended.len() > RECORDS_MAX {
+                return Err(self.log.error(Problem::ManyEnded { max: RECORDS_MAX }));
+            }
+        }
+        let none = Connections::default();
+        let header = |header| Header { ended: ended.len() as u64, ended_lost: lost, ..header };
+        Ok(last.map(header).map(|header| none.with(header, std::iter::empty(), ended.into_iter())))
     }
 
     /// Applies the records that were read as those of a snapshot; returns its

@@ -480,7 +480,7 @@ mod tests {
             flags: 17,
             ..crate::Header::default()
         };
-        let ledger = crate::Header { flags: 17 | flag::LEDGER, ended: 1, ended_lost: 2, ..header };
+        let ledger = crate::Header { flags: 0x11 | flag::LEDGER, ended: 1, ended_lost: 2, ..header };
         // Also where the monotonic clock is not known.
         for header in [header, ledger, crate::Header { mono_ns: 0, ..header }] {
             let mut buffer = [0; 256];

@@ -6,7 +6,7 @@
 use crate::field::{Field, Key, Kind, Part};
 use crate::mask::{FieldSet, PREAMBLE_LEN};
 use crate::state::State;
-use crate::table::{BODY_LEN, FIELDS, MODULE_BODY_LEN};
+use crate::table::{BODY_LEN, FIELDS, MODULE_BODY_LEN, key};
 
 /// Length in bytes of a complete record, as this version writes it.
 pub const RECORD_LEN: usize = PREAMBLE_LEN + BODY_LEN;
@@ -32,7 +32,8 @@ const _: () = assert!(size_of::<Record>() == RECORD_LEN);
 #[repr(C)]
 pub struct Record<const BODY: usize = BODY_LEN> {
     /// When the connection was sampled, in nanoseconds since the start of the
-    /// walk.
+    /// walk.  In a final record, when the connection ended, which may be before the
+    /// walk: then it is a negative number in two's complement.
     pub at_ns: u64,
     pub(crate) present: FieldSet,
     pub(crate) body: [u8; BODY],
@@ -49,6 +50,12 @@ impl Record {
     #[must_use]
     pub const fn new() -> Self {
         Self::absent()
+    }
+
+    /// Returns whether this is the final record of a connection that has ended.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.get(key::state) == Some(State::ENDED)
     }
 
     /// Returns the record as it is sent, in native byte order.

@@ -8,13 +8,15 @@
 use std::fs::metadata;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueHint;
 use tcpstats::Filter;
 use tcpstats::frame::Frame;
 use tcpstats::stream::SnapshotBuffer;
-use tcpstats_log::{Boot, Snapshot};
+use tcpstats_log::Snapshot;
 use tcpstats_source::{Sample, Source};
 
 use crate::replay::Replay;
@@ -90,10 +92,7 @@ impl Live {
             Self::Log(replay) => Ok(replay.next()?),
             Self::Kernel { source, buffer } => match source.sample(buffer)? {
                 Sample::End => Ok(None),
-                Sample::Taken => {
-                    let frame = Frame::parse(buffer.bytes())?;
-                    Ok(Some(Snapshot { header: frame.header, records: frame.records().collect(), boot: Boot::Same }))
-                }
+                Sample::Taken => Ok(Some(Snapshot::of(&Frame::parse(buffer.bytes())?))),
             },
         }
     }
@@ -107,6 +106,34 @@ impl Live {
             Self::Log(replay) => Ok(replay.last()?),
             Self::Kernel { .. } => self.sample(),
         }
+    }
+
+    /// Adds final records to the snapshots of a kernel; returns whether it has them.  A
+    /// log has those that the logger wrote.
+    ///
+    /// # Errors
+    /// Returns an error that names the source.
+    pub fn start_ledger(&mut self) -> Result<bool> {
+        match self {
+            Self::Kernel { source, .. } => Ok(source.start_ledger()?),
+            Self::Log(_) => Ok(true),
+        }
+    }
+
+    /// Returns the final records of a log, or those of the connections to a kernel that
+    /// end within a certain time.
+    ///
+    /// # Errors
+    /// As [`Live::sample`].
+    pub fn ended(&mut self, within: Duration) -> Result<Option<Snapshot>> {
+        if let Self::Log(replay) = self {
+            return Ok(replay.all_ended()?);
+        }
+        if !self.start_ledger()? {
+            bail!("the source has no final records of connections that have ended");
+        }
+        thread::sleep(within);
+        self.sample()
     }
 
     /// Returns whether there may be further snapshots after an error and

@@ -41,6 +41,15 @@ impl Replay {
         self.snapshots.next()
     }
 
+    /// Returns the final records of the log and its last header, or `None` if there is
+    /// no complete snapshot.
+    ///
+    /// # Errors
+    /// Returns an error with the position in the log.
+    pub fn all_ended(&mut self) -> Result<Option<Snapshot>, Error> {
+        self.snapshots.all_ended()
+    }
+
     /// Returns the last complete snapshot, or `None` if there is none.
     ///
     /// # Errors

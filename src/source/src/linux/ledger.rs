@@ -76,10 +76,52 @@ struct Received {
     failed: Option<io::Error>,
 }
 
+/// A socket that receives the messages, and where they go.
+struct Receiver {
+    socket: File,
+    received: Mutex<Received>,
+}
+
+impl Receiver {
+    fn lock(&self) -> MutexGuard<'_, Received> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves all messages to memory; returns their number.
+    fn drain(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut messages = 0;
+        loop {
+            let len = match (&self.socket).read(buffer) {
+                Ok(len) => len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(messages),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            messages += 1;
+            let message = buffer.get(..len).unwrap_or_default();
+            let time_ns = mono_ns();
+            let mut received = self.lock();
+            if received.bytes.len() + len > MESSAGES_MAX {
+                received.lost += 1;
+                continue;
+            }
+            received.bytes.extend_from_slice(&time_ns.to_ne_bytes());
+            received.bytes.extend_from_slice(message);
+            let padded = received.bytes.len() + padding(len);
+            received.bytes.resize(padded, 0);
+        }
+    }
+}
+
+/// Returns the number of bytes after a message of this length.
+const fn padding(len: usize) -> usize {
+    len.next_multiple_of(8) - len
+}
+
 /// The final records of the connections in this network namespace.
 pub struct Ledger {
-    socket: Arc<File>,
-    received: Arc<Mutex<Received>>,
+    receiver: Arc<Receiver>,
+    buffer: Vec<u8>,
     /// Drops of the socket at the last snapshot, modulo 2^32.
     drops: u32,
     /// The messages that are being converted to records.
@@ -112,8 +154,8 @@ impl Ledger {
             Err(errno) => return Err(errno.into()),
         }
         Ok(Some(Self {
-            socket: Arc::new(File::from(socket)),
-            received: Arc::default(),
+            receiver: Arc::new(Receiver { socket: File::from(socket), received: Mutex::default() }),
+            buffer: vec![0; MESSAGE_MAX],
             drops: memory[DROPS],
             taken: Vec::new(),
             thread: None,
@@ -130,10 +172,14 @@ impl Ledger {
             return Ok(());
         }
         let (quit, ours) = pipe2(OFlag::O_CLOEXEC)?;
-        let pauses = getsockopt(&self.socket, RcvBuf)? >= BUFFER_FOR_PAUSE;
-        let receiver =
-            Receiver { socket: Arc::clone(&self.socket), received: Arc::clone(&self.received), quit, pauses };
-        thread::Builder::new().name("ledger".into()).spawn(move || receiver.run())?;
+        let pauses = getsockopt(&self.receiver.socket, RcvBuf)? >= BUFFER_FOR_PAUSE;
+        let receiver = Arc::clone(&self.receiver);
+        let run = move || {
+            if let Err(error) = receive(&receiver, &quit, pauses) {
+                receiver.lock().failed = Some(error);
+            }
+        };
+        thread::Builder::new().name("ledger".into()).spawn(run)?;
         self.thread = Some(ours);
         Ok(())
     }
@@ -151,17 +197,18 @@ impl Ledger {
         snapshot: &mut SnapshotBuffer,
     ) -> Result<(u64, u64), DumpError> {
         self.start_thread()?;
-        let mut lost = {
-            let mut received = lock(&self.received);
+        self.receiver.drain(&mut self.buffer)?;
+        let drops = getsockopt(&self.receiver.socket, MemInfo).map_err(io::Error::from)?[DROPS];
+        let mut lost = u64::from(drops.wrapping_sub(std::mem::replace(&mut self.drops, drops)));
+        self.taken.clear();
+        {
+            let mut received = self.receiver.lock();
             if let Some(error) = received.failed.take() {
                 return Err(error.into());
             }
-            self.taken.clear();
             std::mem::swap(&mut received.bytes, &mut self.taken);
-            std::mem::take(&mut received.lost)
-        };
-        let drops = getsockopt(&self.socket, MemInfo).map_err(io::Error::from)?[DROPS];
-        lost += u64::from(drops.wrapping_sub(std::mem::replace(&mut self.drops, drops)));
+            lost += std::mem::take(&mut received.lost);
+        }
         let (mut rest, mut ended) = (&self.taken[..], 0);
         let mut record = Record::new();
         while let Some((time_ns, after)) = rest.split_first_chunk() {
@@ -189,74 +236,21 @@ impl Ledger {
     }
 }
 
-/// Returns the number of bytes after a message of this length.
-const fn padding(len: usize) -> usize {
-    len.next_multiple_of(8) - len
-}
-
-fn lock(received: &Mutex<Received>) -> MutexGuard<'_, Received> {
-    received.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The state of the thread.
-struct Receiver {
-    socket: Arc<File>,
-    received: Arc<Mutex<Received>>,
-    /// Readable when the thread is to end.
-    quit: OwnedFd,
-    pauses: bool,
-}
-
-impl Receiver {
-    fn run(self) {
-        let mut buffer = vec![0; MESSAGE_MAX];
-        while !self.is_over(PollTimeout::NONE, true) {
-            let messages = match self.drain(&mut buffer) {
-                Ok(messages) => messages,
-                Err(error) => {
-                    lock(&self.received).failed = Some(error);
-                    return;
-                }
-            };
-            if self.pauses && messages < MANY && self.is_over(PollTimeout::from(PAUSE_MS), false) {
-                return;
-            }
-        }
-    }
-
-    /// Waits for the end, for the timeout and, if asked to, for a message; returns
-    /// whether the thread is to end.
-    fn is_over(&self, timeout: PollTimeout, for_message: bool) -> bool {
-        let mut waiting =
-            [PollFd::new(self.quit.as_fd(), PollFlags::POLLIN), PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-        let count = if for_message { 2 } else { 1 };
-        // An interrupted call only means that the socket is read in vain.
-        _ = poll(&mut waiting[..count], timeout);
+/// Receives messages until the other end of the pipe `quit` is closed.
+fn receive(receiver: &Receiver, quit: &OwnedFd, pauses: bool) -> io::Result<()> {
+    let mut buffer = vec![0; MESSAGE_MAX];
+    let mut waiting =
+        [PollFd::new(quit.as_fd(), PollFlags::POLLIN), PollFd::new(receiver.socket.as_fd(), PollFlags::POLLIN)];
+    // After an interrupted call the socket is read in vain.
+    let mut is_over = |events: usize, timeout: PollTimeout| {
+        _ = poll(&mut waiting[..events], timeout);
         waiting[0].any().unwrap_or(false)
-    }
-
-    /// Reads all messages; returns their number.
-    fn drain(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut messages = 0;
-        loop {
-            let len = match (&*self.socket).read(buffer) {
-                Ok(len) => len,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(messages),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            messages += 1;
-            let message = buffer.get(..len).unwrap_or_default();
-            let time_ns = mono_ns();
-            let mut received = lock(&self.received);
-            if received.bytes.len() + len > MESSAGES_MAX {
-                received.lost += 1;
-                continue;
-            }
-            received.bytes.extend_from_slice(&time_ns.to_ne_bytes());
-            received.bytes.extend_from_slice(message);
-            let padded = received.bytes.len() + padding(len);
-            received.bytes.resize(padded, 0);
+    };
+    while !is_over(2, PollTimeout::NONE) {
+        let messages = receiver.drain(&mut buffer)?;
+        if pauses && messages < MANY && is_over(1, PollTimeout::from(PAUSE_MS)) {
+            break;
         }
     }
+    Ok(())
 }

@@ -7,6 +7,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::ValueHint;
@@ -29,6 +30,9 @@ pub struct Args {
     /// Show COLUMNS: basic, all, or a comma-separated list of fields
     #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS", value_hint = ValueHint::Other)]
     pub columns: Option<String>,
+    /// Show the final records of connections that have ended: all of a log, or those of the next second
+    #[arg(long)]
+    pub ended: bool,
     /// Print exact numbers, in bytes and microseconds, as in a log
     #[arg(short, long)]
     pub numbers: bool,
@@ -40,18 +44,32 @@ pub struct Args {
 /// The default columns of the table.
 const COLUMNS: &str = "state,laddr,lport,faddr,fport,srtt,snd_cwnd,inflight,snd_cc,rcv_cc,rexmit_packs,cc";
 
+/// The default columns of the table of connections that have ended.
+const ENDED_COLUMNS: &str =
+    "ending,laddr,lport,faddr,fport,duration,sent_bytes,received_bytes,rexmit_bytes,rexmit_packs,srtt,rttmin,cc";
+
+/// The time in which connections to a kernel end.
+const ENDED_WITHIN: Duration = Duration::from_secs(1);
+
 /// Takes a snapshot and prints it.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let filter = args.live.filter()?;
     let columns = match &args.columns {
         Some(list) => columns(list)?,
         None if args.json => Columns::all(),
-        None => columns(COLUMNS)?,
+        None => columns(if args.ended { ENDED_COLUMNS } else { COLUMNS })?,
     };
     let mut live = Live::open(args.live.source.as_deref(), filter)?;
-    let mut snapshot = live.last()?.context("the source has no complete snapshot")?;
-    snapshot.records.sort_by_cached_key(sort_key);
-    let warning = warning(&snapshot.header);
+    let taken = if args.ended { live.ended(ENDED_WITHIN)? } else { live.last()? };
+    let mut snapshot = taken.context("the source has no complete snapshot")?;
+    if args.ended {
+        snapshot.records = std::mem::take(&mut snapshot.ended);
+        let header = &snapshot.header;
+        snapshot.records.sort_by_cached_key(|record| (header.wall_ns.wrapping_add(record.at_ns), sort_key(record)));
+    } else {
+        snapshot.records.sort_by_cached_key(sort_key);
+    }
+    let warning = if args.ended { lost(&snapshot.header) } else { warning(&snapshot.header) };
     let mut to = BufWriter::new(Stdout::open().context(STANDARD_OUTPUT)?);
     let written = if args.json {
         if let Some(warning) = &warning {
@@ -113,6 +131,13 @@ fn write_json(to: &mut impl Write, columns: &Columns, snapshot: &Snapshot) -> io
     Ok(())
 }
 
+/// Returns a warning if connections have ended without a final record.
+fn lost(header: &Header) -> Option<String> {
+    let missing =
+        || format!("missing: {} connections that have ended, whose final records were lost", header.ended_lost);
+    (header.ended_lost > 0).then(missing)
+}
+
 /// Returns a warning if the snapshot is incomplete.
 fn warning(header: &Header) -> Option<String> {
     let Header { seen, matched, missed, .. } = header;
@@ -170,8 +195,12 @@ mod tests {
 
     #[test]
     fn an_absent_value_is_a_dash() {
-        let snapshot =
-            Snapshot { header: Header::default(), records: vec![record(State::LISTEN, 22)], boot: Boot::Same };
+        let snapshot = Snapshot {
+            header: Header::default(),
+            records: vec![record(State::LISTEN, 22)],
+            ended: Vec::new(),
+            boot: Boot::Same,
+        };
         let fields: Vec<_> = ["state", "lport", "srtt"].iter().filter_map(|name| Field::by_name(name)).collect();
         let mut text = Vec::new();
         write_table(&mut text, &fields, units::readable, &snapshot).unwrap();

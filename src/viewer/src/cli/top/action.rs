@@ -24,6 +24,8 @@ pub enum Action {
     Reverse,
     /// Pause or resume updates.
     Pause,
+    /// Hide or show connections that have ended.
+    HideEnded,
     /// Show the selected connection, or return to the list.
     Detail,
     /// Show the keys.

@@ -44,7 +44,7 @@ pub fn snapshot(second: u64, count: u16) -> Snapshot {
         written: count.into(),
         ..Header::default()
     };
-    Snapshot { header, records: (0..count).map(record).collect(), boot: Boot::Same }
+    Snapshot { header, records: (0..count).map(record).collect(), ended: Vec::new(), boot: Boot::Same }
 }
 
 /// Returns the model of a host with `count` connections, after `seconds` seconds.
@@ -72,6 +72,7 @@ pub fn any_action() -> impl Strategy<Value = Action> {
             Action::Last,
             Action::Reverse,
             Action::Pause,
+            Action::HideEnded,
             Action::Detail,
             Action::Help,
             Action::Back,

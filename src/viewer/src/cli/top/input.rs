@@ -8,7 +8,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use super::action::Action;
 
 /// The keys and their descriptions in the help.
-pub const KEYS: [(&str, &str); 12] = [
+pub const KEYS: [(&str, &str); 13] = [
     ("up down j k", "move the cursor; scroll the fields of a connection"),
     ("PgUp PgDn Home End", "move by one screen, or to the first or last line"),
     ("Enter", "show the selected connection, or return to the list"),
@@ -16,6 +16,7 @@ pub const KEYS: [(&str, &str); 12] = [
     ("r", "reverse the order"),
     ("/ f", "edit the filter; Enter applies it, Esc cancels"),
     ("p space", "pause or resume updates"),
+    ("e", "hide or show connections that have ended"),
     ("Esc", "close the help, filter or connection; hide the cursor"),
     ("? h", "show or hide this help"),
     ("^L", "redraw the screen"),
@@ -57,6 +58,7 @@ pub fn action(key: KeyEvent, typing: bool) -> Option<Action> {
         KeyCode::Char('r') => Some(Action::Reverse),
         KeyCode::Char('/' | 'f') => Some(Action::Filter),
         KeyCode::Char('p' | ' ') => Some(Action::Pause),
+        KeyCode::Char('e') => Some(Action::HideEnded),
         KeyCode::Enter => Some(Action::Detail),
         KeyCode::Esc => Some(Action::Back),
         KeyCode::Char('?' | 'h') => Some(Action::Help),

@@ -51,7 +51,7 @@ const HANGUP: Duration = Duration::from_millis(200);
 pub fn run(args: &Args) -> Result<ExitCode> {
     if !has_screen() {
         let (live, columns) = (args.live.clone(), args.columns.clone());
-        return show::run(&show::Args { live, columns, numbers: false, json: false });
+        return show::run(&show::Args { live, columns, ended: false, numbers: false, json: false });
     }
     let text = args.live.filter.as_deref().unwrap_or_default();
     let filter = args.live.filter()?;
@@ -60,6 +60,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // The filter can be edited, so the source must return all connections.
     let mut live = Live::open(args.live.source.as_deref(), None)?;
     live.quiet();
+    // Without a ledger, connections that have ended are just not shown.
+    live.start_ledger()?;
     let (first, samples) = sampler::start(live, interval)?;
     let mut model = Model::new(interval, columns.as_ref(), FilterLine::new(text, filter), first);
     model.host = System::this().host;

@@ -27,7 +27,7 @@ pub enum Pane {
 pub struct Summary {
     /// The number of connections in each state.  The last element counts those
     /// without a known state.
-    pub states: [usize; 12],
+    pub states: [usize; 13],
     /// Bits per second sent.
     pub send: f64,
     /// Bits per second received.
@@ -37,6 +37,7 @@ pub struct Summary {
 }
 
 /// The state of top.
+#[allow(clippy::struct_excessive_bools, reason = "each is changed by a key of its own")]
 pub struct Model {
     /// The name of the host.
     pub host: String,
@@ -60,6 +61,8 @@ pub struct Model {
     pub pane: Pane,
     /// Whether the help is shown over it.
     pub help: bool,
+    /// Whether connections that have ended are hidden.
+    pub hides_ended: bool,
     /// Whether updates are paused.
     pub paused: bool,
     /// The reason why there is no newer snapshot.
@@ -93,6 +96,7 @@ impl Model {
             filter,
             pane: Pane::List,
             help: false,
+            hides_ended: false,
             paused: false,
             error: None,
             selected: None,
@@ -139,7 +143,7 @@ impl Model {
     /// Returns the row of a connection, and whether the connection still exists.
     pub fn detailed(&self, identity: ConnectionId) -> Option<(&Row, bool)> {
         let of = |row: &&Row| row.identity == identity;
-        let here = self.snapshot.rows.iter().find(of).map(|row| (row, true));
+        let here = self.snapshot.rows.iter().find(of).map(|row| (row, !row.record.is_final()));
         here.or_else(|| self.last_seen.as_ref().filter(of).map(|row| (row, false)))
     }
 
@@ -167,6 +171,10 @@ impl Model {
             Action::Redraw => return Request::Redraw,
             Action::Help => self.help = !self.help,
             Action::Pause => self.paused = !self.paused,
+            Action::HideEnded => {
+                self.hides_ended = !self.hides_ended;
+                self.filter_rows();
+            }
             Action::Back => self.back(),
             Action::Detail => self.detail(),
             Action::Move(lines) => self.go(lines),
@@ -248,7 +256,8 @@ impl Model {
 
     /// Applies the filter to the current snapshot.
     fn filter_rows(&mut self) {
-        let matching = |(at, row): (usize, &Row)| self.filter.matches(&row.record).then_some(at);
+        let is_shown = |row: &Row| !(self.hides_ended && row.record.is_final()) && self.filter.matches(&row.record);
+        let matching = |(at, row): (usize, &Row)| is_shown(row).then_some(at);
         self.shown = self.snapshot.rows.iter().enumerate().filter_map(matching).collect();
         self.summary = Summary::default();
         for row in self.shown.iter().map(|at| &self.snapshot.rows[*at]) {

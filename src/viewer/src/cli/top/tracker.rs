@@ -4,7 +4,7 @@
 //! Values that need several snapshots: rates, trends and the history of a
 //! connection.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tcpstats::{Header, Record, key};
@@ -79,8 +79,13 @@ impl History {
     }
 }
 
-/// A connection of a snapshot.
-#[derive(Debug)]
+/// The time for which a connection that has ended is shown, and the maximum number of
+/// such connections.
+const ENDED_FOR_NS: u64 = 10_000_000_000;
+const ENDED_MAX: usize = 1000;
+
+/// A connection of a snapshot, or one that has ended recently.
+#[derive(Clone, Debug)]
 pub struct Row {
     /// The connection.
     pub identity: ConnectionId,
@@ -101,7 +106,7 @@ pub struct Row {
 pub struct TrackedSnapshot {
     /// The snapshot's header.
     pub header: Header,
-    /// Its connections.
+    /// Its connections, and those that have ended recently.
     pub rows: Vec<Row>,
 }
 
@@ -109,6 +114,8 @@ pub struct TrackedSnapshot {
 #[derive(Default)]
 pub struct Tracker {
     connections: HashMap<ConnectionId, TrackedConnection>,
+    /// Connections that have ended, the oldest first, without rates.
+    ended: VecDeque<Row>,
     snapshots: u64,
 }
 
@@ -137,16 +144,26 @@ impl Tracker {
         };
         if is_rebooted {
             self.connections.clear();
+            self.ended.clear();
         }
         let points = (POINTS_BYTES / size_of::<Point>() / snapshot.records.len().max(1)).clamp(POINTS_MIN, POINTS_MAX);
-        let rows = snapshot.records.into_iter().map(|record| self.row(&header, record, points)).collect();
-        self.connections.retain(|_, known| known.snapshot == self.snapshots);
+        let mut rows: Vec<_> = snapshot.records.into_iter().map(|record| self.row(&header, record, points)).collect();
+        self.ended.retain(|row| row.at_ns.saturating_add(ENDED_FOR_NS) > header.mono_ns);
+        rows.extend(self.ended.iter().cloned());
+        for record in snapshot.ended {
+            let row = self.row(&header, record, points);
+            self.ended.push_back(Row { rates: Rates::default(), trend: Trend::Steady, ..row.clone() });
+            rows.push(row);
+        }
+        self.ended.drain(..self.ended.len().saturating_sub(ENDED_MAX));
+        let ended: HashSet<_> = self.ended.iter().map(|row| row.identity).collect();
+        self.connections.retain(|id, known| known.snapshot == self.snapshots && !ended.contains(id));
         TrackedSnapshot { header, rows }
     }
 
     fn row(&mut self, header: &Header, record: Record, points: usize) -> Row {
         let (identity, totals) = (ConnectionId::of(&record), Totals::of(&record));
-        let at_ns = header.mono_ns.saturating_add(record.at_ns);
+        let at_ns = header.mono_ns.wrapping_add(record.at_ns);
         let mut marks = Monotone::of(&record);
         let (rates, history) = match self.connections.get(&identity) {
             None => (Rates::default(), Arc::default()),
@@ -248,6 +265,7 @@ mod tests {
         Snapshot {
             header: Header { mono_ns: at_ms * 1_000_000, ..Header::default() },
             records: vec![record],
+            ended: Vec::new(),
             boot: Boot::Same,
         }
     }
@@ -329,9 +347,35 @@ mod tests {
         let points = sampled.rows[0].history.until(u64::MAX);
         assert_eq!((points.len(), points[0].at_ns), (POINTS_MAX, 100_000_000_000));
         assert_eq!(sampled.rows[0].history.until(150_000_000_000).len(), 51);
-        tracker.track(Snapshot { header: Header::default(), records: Vec::new(), boot: Boot::Same });
+        tracker.track(Snapshot { records: Vec::new(), ..record(400_500, |_| ()) });
         let again = tracker.track(record(401_000, |_| ()));
         assert_eq!(again.rows[0].history.until(u64::MAX).len(), 1, "the history of a closed connection is dropped");
+    }
+
+    #[test]
+    fn a_connection_that_has_ended_is_shown_for_a_while() {
+        let mut tracker = Tracker::default();
+        let total = |ms, bytes| record(ms, |record| record.set(key::acked_bytes, bytes));
+        let ended = |ms: u64, gencnt, bytes| {
+            let mut snapshot = total(ms, bytes);
+            let mut last = snapshot.records.remove(0);
+            last.set(key::gencnt, gencnt);
+            last.set(key::state, State::ENDED);
+            // Half a second before the snapshot.
+            last.at_ns = 500_000_000_u64.wrapping_neg();
+            snapshot.ended.push(last);
+            snapshot
+        };
+        tracker.track(total(1000, 0));
+        let rows = tracker.track(ended(2000, 7, 1000)).rows;
+        assert_eq!((rows.len(), rows[0].at_ns, rows[0].rates.send), (1, 1_500_000_000, Some(16_000.0)));
+        // The other was never seen.
+        let rows = tracker.track(ended(3000, 8, 5)).rows;
+        let sends: Vec<_> = rows.iter().map(|row| (row.record.get(key::gencnt), row.rates.send)).collect();
+        assert_eq!(sends, [(Some(7), None), (Some(8), None)]);
+        let rows = tracker.track(total(11_600, 0)).rows;
+        let shown: Vec<_> = rows.iter().map(|row| row.record.get(key::state)).collect();
+        assert_eq!(shown, [Some(State::ESTABLISHED), Some(State::ENDED)]);
     }
 
     #[test]

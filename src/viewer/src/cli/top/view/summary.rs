@@ -79,6 +79,9 @@ fn source(model: &Model, caps: Capabilities) -> Line<'static> {
     let missed = format!("missed {}", header.missed);
     let is_complete = header.missed == 0 && header.flags & flag::TRUNCATED == 0;
     spans.push(if is_complete { Span::raw(missed) } else { Span::styled(missed, caps.alarm()) });
+    if header.ended_lost > 0 {
+        spans.push(Span::styled(format!("  ended unseen {}", header.ended_lost), caps.notable()));
+    }
     if header.flags & flag::INTERRUPTED != 0 {
         spans.push(Span::styled("  tables changed", caps.notable()));
     }
@@ -90,7 +93,8 @@ fn source(model: &Model, caps: Capabilities) -> Line<'static> {
 
 /// Returns the line with the number of connections and their states.
 fn states(model: &Model, caps: Capabilities) -> Line<'static> {
-    let (seen, shown) = (model.header().seen, model.shown.len());
+    let ended = model.summary.states[usize::from(State::ENDED.0)];
+    let (seen, shown) = (model.header().seen, model.shown.len() - ended);
     let mut text = format!("{seen} connections");
     if seen != shown as u64 {
         _ = write!(text, ", {shown} match");
