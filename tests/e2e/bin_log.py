@@ -7,9 +7,9 @@ import zlib
 
 from logger import parse_note
 
-HEADER = struct.Struct("=4sHHIIQQQQQQQQQQIIIIII")
+HEADER = struct.Struct("=4sHHIIQQQQQQQQQQIIIIIIQQ")
 NAMES = """magic version kind header_len record_len payload_len sequence wall_ns mono_ns walk_ns seen matched written
-    missed missed_ticks flags hz crc module_len osversion zero""".split()
+    missed missed_ticks flags hz crc module_len osversion zero ended ended_lost""".split()
 SNAPSHOT, NOTE = 1, 2
 CRC_FLAG = 8
 

@@ -17,7 +17,7 @@ PAGE = ROOT / "man/siftr_cdev_logger.8"
 def test_every_option_is_in_the_help_and_in_the_manual():
     lines = [line.split()[:2] for line in run("-h").splitlines() if line.strip().startswith("-")]
     names = {word.strip(",") for line in lines for word in line if word.startswith("-")}
-    assert len(lines) == 22
+    assert len(lines) == 23
     assert {name[1] for name in names if name[1] != "-"} == set("oscFOdtexkqymlbpuvhV")
     described = re.findall(r"^\.It (Fl .*)$", PAGE.read_text(), re.MULTILINE)
     documented = {name.replace("\\", "") for line in described for name in re.findall(r"Fl (\S+)", line)}

@@ -35,19 +35,19 @@ impl ByteCounter {
     /// Returns the counter of bytes sent.
     #[must_use]
     pub fn sent(record: &Record) -> Option<Self> {
-        Self::total(&SENT, 0, record.get(key::acked_bytes))
-            .or_else(|| Self::total(&SENT, 1, record.get(key::sent_bytes)))
+        Self::of_total(&SENT, 0, record.get(key::acked_bytes))
+            .or_else(|| Self::of_total(&SENT, 1, record.get(key::sent_bytes)))
             .or_else(|| Self::sequence(&SENT, 2, record, record.get(key::snd_una)))
     }
 
     /// Returns the counter of bytes received.
     #[must_use]
     pub fn received(record: &Record) -> Option<Self> {
-        Self::total(&RECEIVED, 0, record.get(key::received_bytes))
+        Self::of_total(&RECEIVED, 0, record.get(key::received_bytes))
             .or_else(|| Self::sequence(&RECEIVED, 1, record, record.get(key::rcv_nxt)))
     }
 
-    fn total(fields: &[&'static str], rank: u8, bytes: Option<u64>) -> Option<Self> {
+    fn of_total(fields: &[&'static str], rank: u8, bytes: Option<u64>) -> Option<Self> {
         bytes.map(|bytes| Self { field: fields[usize::from(rank)], rank, count: Count::Total(bytes) })
     }
 
@@ -58,6 +58,16 @@ impl ByteCounter {
         let is_synchronized = record.get(key::state).is_none_or(|state| state.0 >= State::ESTABLISHED.0);
         let counter = || Self { field: fields[usize::from(rank)], rank, count: Count::Sequence(number) };
         is_synchronized.then(counter)
+    }
+
+    /// Returns the bytes since the start of the connection, or `None` if the counter
+    /// starts elsewhere.
+    #[must_use]
+    pub fn total(self) -> Option<u64> {
+        match self.count {
+            Count::Total(bytes) => Some(bytes),
+            Count::Sequence(_) => None,
+        }
     }
 
     /// Returns whether `other`, of the same direction, is preferred to this

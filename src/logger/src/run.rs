@@ -56,7 +56,8 @@ pub fn run(options: &Options) -> Result<()> {
     let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     let counters = Arc::new(Counters::new());
     let mut source = tcpstats_source::open(&options.source, options.filter.clone())?;
-    if options.ledger && !source.start_ledger()? {
+    let has_ledger = options.ledger && source.start_ledger()?;
+    if options.ledger && !has_ledger {
         log::info!("the source has no final records of connections that have ended");
     }
     let in_use = in_use(options, pidfile.as_ref(), source.file())?;
@@ -106,6 +107,7 @@ pub fn run(options: &Options) -> Result<()> {
     let (reopen, reopened) = unbounded();
     let sampler = Sampler {
         source,
+        has_ledger,
         count: options.count,
         queue,
         done_with: free,

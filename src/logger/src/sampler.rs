@@ -17,7 +17,7 @@ use tcpstats_source::{Sample, Source, report};
 use crate::daemon::Start;
 use crate::gap::Gap;
 use crate::status::Counters;
-use crate::ticks::Ticks;
+use crate::ticks::{Ticks, Wake};
 
 /// An event for the writer, in the order in which events happened.
 pub enum Item {
@@ -47,6 +47,8 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 pub struct Sampler {
     /// The source of the snapshots.
     pub source: Box<dyn Source + Send>,
+    /// Whether snapshots contain final records.
+    pub has_ledger: bool,
     /// Number of snapshots to take, `None` if unlimited.
     pub count: Option<u64>,
     /// The queue of the writer.
@@ -63,7 +65,8 @@ pub struct Sampler {
 
 impl Sampler {
     /// Samples at every tick until the source or the ticks end, a stop is
-    /// requested, or the writer exits.
+    /// requested, or the writer exits.  With a ledger, a stop is preceded by a last
+    /// sample.
     ///
     /// # Errors
     /// Returns the error of the source if it fails before the first snapshot, or
@@ -72,7 +75,14 @@ impl Sampler {
         let mut snapshot = SnapshotBuffer::new();
         let (mut taken, mut dropped) = (0, None);
         let mut outage: Option<Outage> = None;
-        while self.count.is_none_or(|count| taken < count) && ticks.wait(&self.stop) {
+        let mut wake = Wake::Tick;
+        while self.count.is_none_or(|count| taken < count) && wake == Wake::Tick {
+            wake = ticks.wait(&self.stop);
+            // Only another snapshot has the connections that ended since the last tick.
+            let is_last = wake == Wake::Stop && self.has_ledger && taken > 0 && outage.is_none();
+            if wake != Wake::Tick && !is_last {
+                break;
+            }
             match self.source.sample(&mut snapshot) {
                 Ok(Sample::Taken) => {
                     taken += 1;

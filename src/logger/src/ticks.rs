@@ -7,6 +7,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+/// Why a wait for the next tick is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// It is time for a sample.
+    Tick,
+    /// A stop is requested.
+    Stop,
+    /// The last tick has passed.
+    End,
+}
+
 /// The schedule of the samples, and the number of missed ticks.
 pub struct Ticks {
     start: Instant,
@@ -35,21 +46,19 @@ impl Ticks {
     }
 
     /// Waits for the next tick.  Ticks that have already passed are missed.
-    /// Returns false after the last tick or if a stop is requested.
-    pub fn wait(&mut self, stop: &Receiver<()>) -> bool {
+    pub fn wait(&mut self, stop: &Receiver<()>) -> Wake {
         if self.total.is_some_and(|total| self.next >= total) {
-            return false;
+            return Wake::End;
         }
         let left = scaled(self.interval, self.next).saturating_sub(self.start.elapsed());
         match stop.recv_timeout(left) {
             Err(RecvTimeoutError::Timeout) => (),
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return false,
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return Wake::Stop,
         }
         let now = self.reached(self.start.elapsed());
         self.missed += now.saturating_sub(self.next);
-        let take = self.total.is_none_or(|total| now < total);
         self.next = now + 1;
-        take
+        if self.total.is_none_or(|total| now < total) { Wake::Tick } else { Wake::End }
     }
 
     /// Returns the last tick that is due after the elapsed time: at least the
@@ -93,10 +102,10 @@ mod tests {
         let (_sender, stop) = bounded(1);
         let mut ticks = ticks(50, 1000);
         ticks.start = Instant::now().checked_sub(Duration::from_millis(275)).unwrap();
-        assert!(ticks.wait(&stop));
+        assert_eq!(ticks.wait(&stop), Wake::Tick);
         assert_eq!((ticks.missed, ticks.next), (5, 6));
         ticks.start = ticks.start.checked_sub(Duration::from_secs(10)).unwrap();
-        assert!(!ticks.wait(&stop));
+        assert_eq!(ticks.wait(&stop), Wake::End);
         assert_eq!(ticks.missed + 1, 20, "every tick of the second is taken or missed");
     }
 
@@ -104,8 +113,8 @@ mod tests {
     fn a_request_to_stop_ends_the_wait() {
         let (sender, stop) = bounded(1);
         let mut ticks = ticks(60_000, 600_000);
-        assert!(ticks.wait(&stop));
+        assert_eq!(ticks.wait(&stop), Wake::Tick);
         sender.send(()).unwrap();
-        assert!(!ticks.wait(&stop));
+        assert_eq!(ticks.wait(&stop), Wake::Stop);
     }
 }

@@ -150,12 +150,12 @@ mod tests {
         for name in "laddr lport faddr fport snd_ssthresh snd_cwnd t_flags2 snd_wnd rcv_wnd snd_scale rcv_scale \
             state maxseg srtt options t_flags rto snd_hiwat snd_cc rcv_hiwat rcv_cc inflight segq_len flowid flowtype \
             rttvar rttmin pipe rexmit_packs rexmit_bytes cc stack uid \
-            gencnt vnet zone rcv_nxt sent_bytes acked_bytes received_bytes duration ending"
+            gencnt vnet zone rcv_nxt sent_bytes acked_bytes received_bytes irs duration ending"
             .split_whitespace()
         {
             assert!(columns.fields().any(|field| field.name == name), "{name}");
         }
-        assert_eq!(columns.fields().count(), 42);
+        assert_eq!(columns.fields().count(), 43);
     }
 
     #[test]

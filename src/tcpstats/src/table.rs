@@ -308,7 +308,7 @@ Module {
     iss          U32     None         Sequence  more
         "Initial sequence number for sending"
         "iss" "";
-    irs          U32     None         Sequence  more
+    irs          U32     None         Sequence  basic
         "Initial sequence number of the peer"
         "irs" "";
     max_sndwnd   U32     Bytes        Window    more

@@ -85,7 +85,7 @@ impl Monotone {
 #[derive(Debug)]
 pub struct Lifetimes<C> {
     current: HashMap<ConnectionId, Box<Lifetime<C>>>,
-    /// Connections before the last reboot.
+    /// Connections that have ended.
     ended: Vec<(ConnectionId, Box<Lifetime<C>>)>,
     /// The number of points at which the host may have been rebooted.
     run: u32,
@@ -155,12 +155,18 @@ impl<C> Lifetimes<C> {
         self.current.get_mut(id).map(|lifetime| &mut lifetime.state)
     }
 
+    /// Ends a connection: a later record of its ID is of another one.
+    pub fn end(&mut self, id: &ConnectionId) {
+        self.ended.extend(self.current.remove_entry(id));
+    }
+
     /// Returns the states of the connections that have not ended.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut C> {
         self.current.values_mut().map(|lifetime| &mut lifetime.state)
     }
 
-    /// Returns all connections, in any order.  An ID occurs again after a reboot.
+    /// Returns all connections, in any order.  An ID may occur again, after a reboot or
+    /// the end of its connection.
     pub fn into_all(self) -> impl Iterator<Item = (ConnectionId, C)> {
         self.current.into_iter().chain(self.ended).map(|(id, lifetime)| (id, lifetime.state))
     }

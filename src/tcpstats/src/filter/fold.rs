@@ -99,6 +99,13 @@ impl Filter {
         stack.pop()
     }
 
+    /// Returns whether the filter asks only for ports and networks, so that it matches
+    /// all records of a connection or none.
+    #[must_use]
+    pub fn asks_only_for_ends(&self) -> bool {
+        self.fold(|condition| condition != Condition::Other, |not| not, |a, b| a && b, |a, b| a && b).unwrap_or(true)
+    }
+
     /// Returns whether a record can match the filter if only its field `known`
     /// is known.
     #[must_use]
@@ -142,6 +149,19 @@ mod tests {
             assert_eq!(words(text), expected, "{text}");
         }
         assert!(Filter::everything().fold(|_| (), |()| (), |(), ()| (), |(), ()| ()).is_none());
+    }
+
+    #[test]
+    fn a_filter_of_ports_and_networks_matches_all_records_of_a_connection() {
+        for (text, only) in [
+            ("port 443", true),
+            ("not (net 10.0.0.0/8 or lport > 1023)", true),
+            ("port 443 and srtt > 1s", false),
+            ("state established", false),
+        ] {
+            assert_eq!(Filter::parse(text).unwrap().asks_only_for_ends(), only, "{text}");
+        }
+        assert!(Filter::everything().asks_only_for_ends());
     }
 
     #[test]

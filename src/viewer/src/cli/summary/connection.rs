@@ -7,7 +7,7 @@ use tcpstats::{Record, State, key};
 use tcpstats_log::ByteCounter;
 
 use super::roundtrips::RoundTrips;
-use super::sample::{Limits, Sample};
+use super::sample::{End, Limits, Sample};
 
 /// Returns whether a connection can transfer data: it is neither listening nor
 /// closed.
@@ -29,6 +29,11 @@ impl Total {
         if let Some(now) = now {
             self.range = Some((self.range.map_or(now, |(first, _)| first), now));
         }
+    }
+
+    /// Counts all of the last value.
+    fn count_from_zero(&mut self) {
+        self.range = self.range.map(|(_, last)| (0, last));
     }
 
     /// Returns the difference, or `None` if the counter was absent.
@@ -91,6 +96,16 @@ impl Transfer {
         }
     }
 
+    /// Sets the bytes transferred by a connection that began and ended in the log.
+    fn end(&mut self, bytes: Option<u64>) {
+        match bytes {
+            Some(bytes) => self.bytes = bytes,
+            // One value of a counter that starts anywhere says nothing.
+            None if self.bytes == 0 => self.last = None,
+            None => (),
+        }
+    }
+
     /// Returns the bytes transferred, or `None` if there was no counter.
     pub fn bytes(&self) -> Option<u64> {
         self.last.map(|_| self.bytes)
@@ -98,13 +113,14 @@ impl Transfer {
 
     /// Returns the maximum throughput over intervals of at least a second, or the
     /// mean if the connection was shorter.
-    pub fn max_per_s(&self, duration_ns: u64) -> Option<f64> {
+    pub fn max_per_s(&self, duration_ns: Option<u64>) -> Option<f64> {
         self.max_per_s.or_else(|| self.mean_per_s(duration_ns))
     }
 
     /// Returns the mean throughput.
-    pub fn mean_per_s(&self, duration_ns: u64) -> Option<f64> {
-        self.bytes().filter(|_| duration_ns > 0).map(|bytes| per_second(bytes, duration_ns))
+    pub fn mean_per_s(&self, duration_ns: Option<u64>) -> Option<f64> {
+        let duration_ns = duration_ns.filter(|ns| *ns > 0)?;
+        self.bytes().map(|bytes| per_second(bytes, duration_ns))
     }
 }
 
@@ -181,6 +197,10 @@ pub struct Connection {
     /// Time limited by the send buffer.
     pub buffer_limited: TimeSpent,
     last: Option<LastRecord>,
+    /// Whether it began in the log, and not before it.
+    began: bool,
+    /// Whether its duration is not known, because its final record is the only one.
+    is_duration_unknown: bool,
 }
 
 /// The position in a log.
@@ -196,7 +216,8 @@ pub struct LogContext {
 
 impl Connection {
     /// Returns a connection whose first record has this time.
-    pub fn new(time_ns: u64, wall_ns: u64) -> Self {
+    /// `began` is set if the connection did not exist in the snapshot before.
+    pub fn new(time_ns: u64, wall_ns: u64, began: bool) -> Self {
         Self {
             first_ns: time_ns,
             last_ns: time_ns,
@@ -212,6 +233,8 @@ impl Connection {
             receiver_limited: TimeSpent::default(),
             buffer_limited: TimeSpent::default(),
             last: None,
+            began,
+            is_duration_unknown: false,
         }
     }
 
@@ -276,9 +299,34 @@ impl Connection {
         self.last_ns = self.last_ns.max(until_ns);
     }
 
-    /// Returns the time from its first record to its last.
-    pub fn duration_ns(&self) -> u64 {
-        self.last_ns - self.first_ns
+    /// Ends the connection with its final record, after it was added.  If the connection
+    /// began in the log, which starts at `start_ns`, its totals are those of the record.
+    pub fn end(&mut self, sample: &Sample, end: &End, start_ns: u64, context: LogContext) {
+        let start = end.duration_ns.and_then(|ns| self.last_ns.checked_sub(ns));
+        let is_only_record = self.first_ns == self.last_ns;
+        if self.began || start.is_some_and(|start| start >= start_ns) {
+            for total in [&mut self.sent, &mut self.rexmit_bytes, &mut self.rexmit_packs] {
+                total.count_from_zero();
+            }
+            self.sends.end(sample.marks.sent_bytes.or(sample.marks.sent.and_then(ByteCounter::total)));
+            self.receives.end(end.received);
+            if let Some(start) = start {
+                self.wall_ns.0 = self.wall_ns.1.saturating_sub(self.last_ns - start);
+                self.first_ns = start;
+            }
+            if let (Some((rwnd, sndbuf)), true) = (sample.limited_us, is_only_record) {
+                self.receiver_limited.add(Some(true), rwnd.saturating_mul(1000));
+                self.buffer_limited.add(Some(true), sndbuf.saturating_mul(1000));
+            }
+        }
+        self.is_duration_unknown = is_only_record && start.is_none();
+        self.leave(self.last_ns, context);
+    }
+
+    /// Returns the time from its beginning or its first record to its last, or `None` if
+    /// it is not known.
+    pub fn duration_ns(&self) -> Option<u64> {
+        (!self.is_duration_unknown).then(|| self.last_ns - self.first_ns)
     }
 }
 
@@ -307,12 +355,12 @@ mod tests {
         let mut record = record();
         change(&mut record);
         let context = LogContext::default();
-        let mut connection = Connection::new(S, S);
+        let mut connection = Connection::new(S, S, false);
         let sample = Sample::of(&record, is_linux);
         connection.add(S, S, &sample, context);
         connection.add(3 * S, 3 * S, &sample, context);
         connection.leave(9 * S, context);
-        assert_eq!(connection.duration_ns(), 2 * S);
+        assert_eq!(connection.duration_ns(), Some(2 * S));
         let spent =
             [connection.slow_start, connection.cwnd_limited, connection.receiver_limited, connection.buffer_limited];
         spent.map(|spent| spent.ns().map(|ns| ns / S))
@@ -361,7 +409,7 @@ mod tests {
             record.set(key::rwnd_limited, us);
             record.set(key::sndbuf_limited, us / 2);
         }
-        let mut connection = Connection::new(0, 0);
+        let mut connection = Connection::new(0, 0, false);
         connection.add(0, 0, &Sample::of(&before, true), LogContext::default());
         connection.add(10 * S, 10 * S, &Sample::of(&after, true), LogContext::default());
         assert_eq!(connection.receiver_limited.ns(), Some(3 * S));
@@ -371,7 +419,7 @@ mod tests {
     #[test]
     fn bytes_are_counted_by_the_preferred_counter_that_is_available() {
         let grown = |records: &[&[(&str, u64)]]| {
-            let mut connection = Connection::new(0, 0);
+            let mut connection = Connection::new(0, 0, false);
             for (number, fields) in (0..).zip(records) {
                 let mut record = Record::new();
                 record.set(key::state, State::ESTABLISHED);
@@ -394,7 +442,7 @@ mod tests {
 
     #[test]
     fn a_record_in_a_log_of_changes_is_valid_until_the_next_one() {
-        let mut connection = Connection::new(S, S);
+        let mut connection = Connection::new(S, S, false);
         let mut record = record();
         let context = |snapshots| LogContext { snapshots, changes_only: true, snapshot_ns: snapshots * S };
         record.set(key::srtt, 100);
@@ -404,8 +452,8 @@ mod tests {
         record.set(key::acked_bytes, 5000);
         connection.add(2 * S, 2 * S, &Sample::of(&record, false), context(1));
         connection.leave(100 * S, context(99));
-        assert_eq!(connection.duration_ns(), 99 * S);
-        assert_eq!(connection.sends.max_per_s(99 * S), Some(5000.0));
+        assert_eq!(connection.duration_ns(), Some(99 * S));
+        assert_eq!(connection.sends.max_per_s(Some(99 * S)), Some(5000.0));
         let [min, median, p95, max] = connection.srtt.quantiles().unwrap();
         let found = [(min, 100.0), (median, 900.0), (p95, 900.0), (max, 900.0)];
         assert!(found.iter().all(|(found, real)| (found - real).abs() <= 0.01 * real), "{found:?}");

@@ -6,13 +6,14 @@
 use anyhow::Result;
 use tcpstats::frame::flag;
 use tcpstats::{Columns, Filter, Record};
-use tcpstats_log::{ConnectionId, Entry, Lifetimes, Moment, Note, Timeline};
+use tcpstats_log::{Boot, ConnectionId, Entry, Lifetimes, Moment, Note, Timeline};
 
 use super::connection::{Connection, LogContext, is_live};
 use super::sample::Sample;
 use crate::log::{Item, Log};
 
 /// The summary of the part of a log that has been read.
+#[allow(clippy::struct_excessive_bools, reason = "they are independent facts about the log")]
 #[derive(Default)]
 pub struct LogSummary {
     /// The snapshots of the log, in elapsed time.
@@ -22,6 +23,13 @@ pub struct LogSummary {
     /// The position in the log.
     pub context: LogContext,
     is_linux: bool,
+    /// Whether the filter of the summary can leave out some records of a connection.
+    is_filtered: bool,
+    /// Whether a filter of the logger or of the summary can leave out some records of a
+    /// connection, whose first record then says nothing about its beginning.
+    is_partial: bool,
+    /// The number of the last snapshot of the same run.
+    last_number: Option<u64>,
     /// The number of records.
     pub records: u64,
     /// The start in elapsed time, or `None` before the first snapshot.
@@ -38,6 +46,8 @@ impl LogSummary {
     /// # Errors
     /// Returns an error that names the log and the position.
     pub fn read(&mut self, log: &mut Log, filter: Option<&Filter>) -> Result<()> {
+        self.is_filtered = filter.is_some_and(|filter| !filter.asks_only_for_ends());
+        self.is_partial |= self.is_filtered;
         while let Some((item, columns)) = log.next_with_columns()? {
             match item {
                 Item::Record { time_ns, snapshot, record } => {
@@ -65,13 +75,16 @@ impl LogSummary {
 
     /// Adds a snapshot that has ended.
     fn moment(&mut self, moment: Moment<Sample>) {
+        let number = moment.header.sequence;
+        let follows = number > 0 && self.last_number.replace(number).is_some_and(|last| last + 1 == number);
+        let began = follows && moment.boot == Boot::Same && !self.is_partial;
         let (end_ns, context) = (self.end_ns, self.context);
         let marks = |entry: &Entry<Sample>| entry.sample.as_ref().map(|sample| (entry.id, sample.marks));
         let leave = |connection: &mut Connection| connection.leave(end_ns, context);
         self.connections.start_snapshot(moment.boot, moment.entries.iter().filter_map(marks), leave);
         for entry in &moment.entries {
             match &entry.sample {
-                Some(sample) => self.sample(entry, sample),
+                Some(sample) => self.sample(entry, sample, began),
                 None => {
                     if let Some(connection) = self.connections.get_mut(&entry.id) {
                         connection.leave(entry.time_ns, context);
@@ -90,13 +103,18 @@ impl LogSummary {
         self.end_ns = self.end_ns.max(time_ns);
     }
 
-    fn sample(&mut self, entry: &Entry<Sample>, sample: &Sample) {
+    fn sample(&mut self, entry: &Entry<Sample>, sample: &Sample, began: bool) {
         let (&Entry { time_ns, wall_ns, id, .. }, context) = (entry, self.context);
         self.records += 1;
         self.extend(time_ns);
-        let new = || Connection::new(time_ns, wall_ns);
+        let new = || Connection::new(time_ns, wall_ns, began);
         let leave = |before: &mut Connection| before.leave(context.snapshot_ns, context);
-        self.connections.record(id, &sample.marks, new, leave).add(time_ns, wall_ns, sample, context);
+        let connection = self.connections.record(id, &sample.marks, new, leave);
+        connection.add(time_ns, wall_ns, sample, context);
+        if let Some(end) = &sample.end {
+            connection.end(sample, end, self.start_ns.unwrap_or(time_ns), context);
+            self.connections.end(&id);
+        }
     }
 
     fn note(&mut self, note: &Note<'_>, columns: Option<&Columns>) {
@@ -108,7 +126,11 @@ impl LogSummary {
             Note::Log(log) => {
                 if !std::mem::take(&mut self.is_rotated) {
                     self.leave_all();
+                    self.last_number = None;
                 }
+                let filter = log.filter.filter(|filter| !filter.is_empty()).map(Filter::parse);
+                self.is_partial = self.is_filtered
+                    || filter.is_some_and(|filter| !filter.is_ok_and(|filter| filter.asks_only_for_ends()));
                 self.context.changes_only = log.keyframe_us.is_some();
                 self.is_linux = log.system == Some("Linux");
             }

@@ -28,8 +28,8 @@ struct Row {
     last_ns: u64,
     /// The first and the last record as times of day.
     wall_ns: (u64, u64),
-    /// The sum over the connections.
-    duration_ns: u64,
+    /// The sum over the connections whose duration is known.
+    duration_ns: Option<u64>,
     sent: Option<u64>,
     send_mean: Option<f64>,
     send_max: Option<f64>,
@@ -132,7 +132,7 @@ impl Row {
         self.first_ns = self.first_ns.min(other.first_ns);
         self.last_ns = self.last_ns.max(other.last_ns);
         self.wall_ns = (self.wall_ns.0.min(other.wall_ns.0), self.wall_ns.1.max(other.wall_ns.1));
-        self.duration_ns += other.duration_ns;
+        sum(&mut self.duration_ns, other.duration_ns);
         sum(&mut self.sent, other.sent);
         sum(&mut self.received, other.received);
         sum(&mut self.sent_once, other.sent_once);
@@ -161,7 +161,7 @@ impl Row {
     /// Returns the value of a measure, or `None` if the log lacks it.
     fn value_of(&self, measure: Measure) -> Option<f64> {
         let srtt = |which: usize| self.srtt.quantiles().and_then(|quantiles| quantiles.get(which).copied());
-        let share = |spent: TimeSpent| spent.ns().map(|ns| ratio(ns, self.duration_ns.max(1)));
+        let share = |spent: TimeSpent| Some(ratio(spent.ns()?, self.duration_ns?.max(1)));
         let number = |number: Option<u64>| number.map(as_float);
         match measure {
             Measure::RexmitBytes => number(self.rexmit_bytes),
@@ -177,7 +177,7 @@ impl Row {
             Measure::BufferLimited => share(self.buffer_limited),
             Measure::Sent => number(self.sent),
             Measure::Received => number(self.received),
-            Measure::Duration => Some(as_float(self.duration_ns)),
+            Measure::Duration => number(self.duration_ns),
         }
     }
 }
@@ -289,7 +289,7 @@ const CELLS: [(&str, CellOf); 29] = [
     ("connections", |row| integer(Some(row.connections))),
     ("first", |row| Some(Cell::Number(output::seconds9(row.wall_ns.0)))),
     ("last", |row| Some(Cell::Number(output::seconds9(row.wall_ns.1)))),
-    ("duration_s", |row| Some(Cell::Number(output::seconds9(row.duration_ns)))),
+    ("duration_s", |row| row.duration_ns.map(|ns| Cell::Number(output::seconds9(ns)))),
     ("sent_bytes", |row| integer(row.sent)),
     ("send_mean_bytes_per_s", |row| decimal(row.send_mean, 3)),
     ("send_max_bytes_per_s", |row| decimal(row.send_max, 3)),
@@ -381,14 +381,14 @@ const LEGEND: &str = "Bytes and bytes/s in the log; segments retransmitted, and 
 fn readable(row: &Row) -> Vec<String> {
     let or_absent = |text: Option<String>| text.unwrap_or_else(|| ABSENT.into());
     let share = |spent: TimeSpent| {
-        let ns = spent.ns().filter(|_| row.duration_ns > 0);
-        or_absent(ns.map(|ns| format!("{:.0}%", 100.0 * ratio(ns, row.duration_ns))))
+        let duration_ns = row.duration_ns.filter(|ns| *ns > 0);
+        or_absent(spent.ns().zip(duration_ns).map(|(ns, all)| format!("{:.0}%", 100.0 * ratio(ns, all))))
     };
     let mut cells: Vec<String> = match &row.subject {
         Subject::Connection(_) => row.subject.to_string().split(' ').map(String::from).collect(),
         subject => vec![subject.to_string(), row.connections.to_string()],
     };
-    cells.push(format!("{:.1}", as_float(row.duration_ns) / 1e9));
+    cells.push(or_absent(row.duration_ns.map(|ns| format!("{:.1}", as_float(ns) / 1e9))));
     let sent = [row.sent.map(as_float), row.send_mean, row.send_max];
     let received = [row.received.map(as_float), row.receive_mean];
     cells.extend(sent.into_iter().chain(received).map(|bytes| or_absent(bytes.map(bytes_of))));

@@ -3,7 +3,7 @@
 
 //! The values of a record that a summary needs.
 
-use tcpstats::{Record, key};
+use tcpstats::{Ending, Record, key, name};
 use tcpstats_log::Monotone;
 
 /// The values of a record that a summary needs.
@@ -18,6 +18,35 @@ pub struct Sample {
     /// Linux's counters of the time limited by the receiver and by the send buffer,
     /// in microseconds.
     pub limited_us: Option<(u64, u64)>,
+    /// The totals of a final record.
+    pub end: Option<End>,
+}
+
+/// The totals of a connection that has ended, `None` if the log lacks them.
+#[derive(Clone, Copy)]
+pub struct End {
+    /// How long it lived, in nanoseconds.
+    pub duration_ns: Option<u64>,
+    /// The bytes received.
+    pub received: Option<u64>,
+}
+
+impl End {
+    fn of(record: &Record) -> Self {
+        Self {
+            duration_ns: record.get(key::duration).map(|us| us.saturating_mul(1000)),
+            received: record.get(key::received_bytes).or_else(|| received_in_sequence(record)),
+        }
+    }
+}
+
+/// Returns the bytes received in order, of a connection that received less than
+/// 4 GiB.  The SYN and the FIN are numbered, too.
+fn received_in_sequence(record: &Record) -> Option<u64> {
+    let numbers = record.get(key::rcv_nxt)?.wrapping_sub(record.get(key::irs)?);
+    let ending = record.get(key::ending)?;
+    let fin = [Ending::FinSent, Ending::FinReceived].iter().any(|fin| ending == name(fin.name().as_bytes()));
+    numbers.checked_sub(1 + u32::from(fin)).map(u64::from)
 }
 
 impl Sample {
@@ -28,6 +57,7 @@ impl Sample {
             srtt: record.get(key::srtt),
             limits: Limits::of(record, is_linux),
             limited_us: record.get(key::rwnd_limited).zip(record.get(key::sndbuf_limited)),
+            end: record.is_final().then(|| End::of(record)),
         }
     }
 }
