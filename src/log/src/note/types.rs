@@ -4,7 +4,7 @@
 //! What the notes of a log contain.
 
 use tcpstats::note::NoteText;
-use tcpstats::{Columns, Field, FieldSet, Header, Record};
+use tcpstats::{Columns, Field, FieldSet, Filter, Header, Record};
 
 use crate::connection_id::ConnectionId;
 
@@ -108,6 +108,14 @@ impl LogNote<'_> {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.source.is_none_or(|source| source == "sock_diag" || source.starts_with("/dev/"))
+    }
+
+    /// Returns whether the filter of the logger may omit some records of a connection
+    /// and not others.
+    #[must_use]
+    pub fn may_omit_records(&self) -> bool {
+        let filter = self.filter.filter(|filter| !filter.is_empty()).map(Filter::parse);
+        filter.is_some_and(|filter| !filter.is_ok_and(|filter| filter.asks_only_for_ends()))
     }
 }
 

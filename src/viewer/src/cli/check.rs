@@ -5,6 +5,8 @@
 
 #![allow(clippy::doc_markdown, reason = "the comments on arguments are the text of --help")]
 
+mod endings;
+
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -13,9 +15,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use tcpstats::frame::flag;
-use tcpstats::{Header, Record};
+use tcpstats::{Columns, Header, Record};
 use tcpstats_log::{ConnectionId, GapNote, LogNote, Moment, Note, Timeline, Totals, late_ns, slewed_ns};
 
+use self::endings::Endings;
 use crate::log::{Item, Log};
 use crate::output::{self, Inputs, STANDARD_OUTPUT, Stdout, seconds};
 
@@ -27,7 +30,8 @@ that describes the contents of the log.
 The following problems are reported: truncated or damaged lines and frames; missing or dropped snapshots; missed \
 ticks; failures of the source; steps of the clock; snapshots that are truncated or during which the kernel's tables \
 changed; a number of records that differs from the one stated for the snapshot; duplicate records in a snapshot \
-(checked for its first 1,048,576 records); a missing closing line; and an empty log.  If several logs are given, logs \
+(checked for its first 1,048,576 records); connections that are gone without a final record, that have two, or whose \
+final records were lost; a missing closing line; and an empty log.  If several logs are given, logs \
 that overlap, are given twice, or come from another host or from after a reboot are also reported, and so is a missing \
 log between two of them.
 
@@ -58,7 +62,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut report = Report::new(args)?;
     report.warnings(&mut log)?;
     loop {
-        let read = log.next().map(|item| item.map(|item| check.item(&item)));
+        let item = log.next_with_columns();
+        let read = item.map(|item| item.map(|(item, columns)| check.item(&item, columns.text.as_ref())));
         let is_end = matches!(read, Ok(None));
         report.warnings(&mut log)?;
         match read {
@@ -194,6 +199,8 @@ struct Run {
     source_lost: bool,
     /// Whether records were removed by the filter of a conversion.
     is_filtered: bool,
+    /// The connections that have ended.
+    endings: Endings,
     /// The numbers of snapshots and records, if the log contains the complete run.
     counted: Option<(u64, u64)>,
 }
@@ -203,13 +210,16 @@ impl Check {
         self.problems.push(problem);
     }
 
-    fn item(&mut self, item: &Item<'_>) {
+    fn item(&mut self, item: &Item<'_>, columns: Option<&Columns>) {
         match item {
             Item::Record { time_ns, snapshot, record } => {
                 let moment = self.timeline.record(*snapshot, *time_ns);
                 self.add_moment(*time_ns, moment);
                 self.record(*snapshot);
-                self.find_duplicate(record);
+                self.run.endings.record(record, *snapshot);
+                if !record.is_final() {
+                    self.find_duplicate(record);
+                }
             }
             Item::Snapshot(header) => {
                 for moment in self.timeline.snapshot(header) {
@@ -220,6 +230,9 @@ impl Check {
             Item::Note(note) => {
                 let moment = self.timeline.note(&note.note, None);
                 self.extend(moment);
+                if let Note::Close(closed) = &note.note {
+                    closed.ids(columns).iter().for_each(|id| self.run.endings.close(id));
+                }
                 self.note(&note.note);
             }
         }
@@ -285,11 +298,15 @@ impl Check {
             self.report(format!("snapshot {number} has {}; expected {}", counted(found, "record"), header.written));
         }
         let is_changes = header.flags & flag::CHANGED_ONLY != 0;
-        if !is_changes && header.matched != header.written + header.missed {
+        let live = header.written.saturating_sub(header.ended);
+        if !is_changes && header.matched != live.saturating_add(header.missed) {
             self.report(format!(
-                "snapshot {number} is inconsistent: {} connections matched, {} were written and {} were missed",
-                header.matched, header.written, header.missed
+                "snapshot {number} is inconsistent: {} connections matched, {live} were written and {} were missed",
+                header.matched, header.missed
             ));
+        }
+        if let Some(problem) = self.run.endings.snapshot(&header) {
+            self.report(problem);
         }
         if header.missed > 0 || header.flags & flag::TRUNCATED != 0 {
             self.report(format!("snapshot {number} is truncated and lacks {}", counted(header.missed, "connection")));
@@ -375,12 +392,16 @@ impl Check {
             }
             Note::SiftrDisable(_) => self.closed = Some(Closed::Ended),
             // A filter removes records.
-            Note::Converted { .. } => self.run.is_filtered = true,
+            Note::Converted { .. } => {
+                self.run.is_filtered = true;
+                self.run.endings.excuse(None);
+            }
             Note::Rotated(_) => self.closed = Some(Closed::Rotated),
             Note::Missed { ticks, .. } => self.report(format!("missed {}", counted_or_unknown(*ticks, "tick"))),
             Note::Gap(gap) => self.gap(gap),
             Note::SourceLost { why, .. } => {
                 self.run.source_lost = true;
+                self.run.endings.excuse(None);
                 self.report(format!("the source was lost: {}", why.unwrap_or("no reason given")));
             }
             Note::Torn { bytes } => {
@@ -392,6 +413,7 @@ impl Check {
     }
 
     fn gap(&mut self, gap: &GapNote<'_>) {
+        self.run.endings.excuse(gap.ended);
         let numbers = match gap.first.zip(gap.last) {
             Some((first, last)) => {
                 self.run.dropped = match self.run.dropped {
@@ -419,7 +441,8 @@ impl Check {
             self.report("a new run starts, but the previous one has no closing line".into());
         }
         if self.closed != Some(Closed::Rotated) {
-            self.run = Run::default();
+            self.end_run();
+            self.run = Run { endings: Endings::start(log.may_omit_records()), ..Run::default() };
         }
         self.has_notes = true;
         self.closed = None;
@@ -444,6 +467,13 @@ impl Check {
         }
     }
 
+    /// Ends a run.
+    fn end_run(&mut self) {
+        if let Some(problem) = self.run.endings.end() {
+            self.report(problem);
+        }
+    }
+
     /// Checks the end of the log.  `is_clean` is set if no problem was found before.
     fn end(&mut self, is_clean: bool) {
         let moment = self.timeline.unfinished();
@@ -451,6 +481,7 @@ impl Check {
         if self.pending_records > 0 {
             self.unfinished();
         }
+        self.end_run();
         if self.has_notes && self.closed.is_none() {
             self.report("no closing line: the logger was killed or is still running".into());
         } else if is_clean && self.snapshots == 0 && self.records == 0 && self.closed.is_none() {

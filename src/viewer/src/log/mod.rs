@@ -158,19 +158,12 @@ impl Log {
         self.watch.bar.suspend(print);
     }
 
-    /// Returns the next item, or `None` at the end.
+    /// Returns the next item with the columns of the log at its position, or `None` at
+    /// the end.
     ///
     /// # Errors
     /// Returns an error with the position in the log.  The next call continues
     /// after it.
-    pub fn next(&mut self) -> Result<Option<Item<'_>>, Error> {
-        self.log.next()
-    }
-
-    /// Returns the next item, and the columns of the log at its position.
-    ///
-    /// # Errors
-    /// Returns an error as [`Log::next`] does.
     pub fn next_with_columns(&mut self) -> Result<Option<(Item<'_>, &LogColumns)>, Error> {
         self.log.next_with_columns()
     }

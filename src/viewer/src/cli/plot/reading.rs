@@ -20,10 +20,10 @@ const COMMON: &str =
     "vnet,zone,gencnt,jid,laddr,lport,faddr,fport,state,acked_bytes,snd_una,sent_bytes,received_bytes,rcv_nxt";
 
 /// The other fields by which connections are selected.
-const SELECTED_BY: &str = "snd_cwnd,inflight,srtt";
+const SELECTED_BY: &str = "snd_cwnd,inflight,srtt,duration";
 
 /// The other fields that are plotted.
-const PLOTTED: &str = "cc,stack,snd_cwnd,snd_ssthresh,snd_wnd,inflight,srtt,rttvar,rexmit_packs";
+const PLOTTED: &str = "duration,cc,stack,snd_cwnd,snd_ssthresh,snd_wnd,inflight,srtt,rttvar,rexmit_packs";
 
 /// The damage that was found while logs were read.
 #[derive(Debug, Default)]

@@ -19,6 +19,8 @@ use crate::log::Item;
 struct Sample {
     marks: Monotone,
     matches: bool,
+    /// The duration of a connection that has ended, in nanoseconds.
+    duration_ns: Option<u64>,
 }
 
 /// A connection that may be selected.
@@ -63,6 +65,13 @@ impl Candidate {
         let (before, now) = (&self.previous, &sample.marks);
         self.sent = self.sent.saturating_add(since(before.sent, now.sent).unwrap_or(0));
         self.received = self.received.saturating_add(since(before.received, now.received).unwrap_or(0));
+        if let (Some(duration_ns), 1) = (sample.duration_ns, self.records) {
+            // Its only record says everything.
+            self.first_ns = at_ns.saturating_sub(duration_ns);
+            self.first_wall_ns = self.first_wall_ns.saturating_sub(duration_ns);
+            self.sent = now.sent.and_then(ByteCounter::total).unwrap_or(0);
+            self.received = now.received.and_then(ByteCounter::total).unwrap_or(0);
+        }
         self.previous = *now;
     }
 }
@@ -126,7 +135,8 @@ impl Selector {
                 self.records += 1;
                 if has_values(record) {
                     let matches = filter.is_none_or(|filter| filter.matches(record));
-                    let sample = Sample { marks: Monotone::of(record), matches };
+                    let duration_ns = record.get(key::duration).map(|us| us.saturating_mul(1000));
+                    let sample = Sample { marks: Monotone::of(record), matches, duration_ns };
                     self.timeline.add(time_ns, ConnectionId::of(record), Some(sample));
                 }
             }
@@ -237,7 +247,9 @@ fn why(records: u64, connections: usize, is_filtered: bool) -> String {
     match (records, connections) {
         (0, _) => "no records".to_owned(),
         (_, 0) => "no record has a window or a round-trip time".to_owned(),
-        _ if is_filtered => "no connection matches the filter and has two records".to_owned(),
-        _ => "no connection has two records".to_owned(),
+        _ if is_filtered => {
+            "no connection matches the filter and has two records, or a final record with a duration".to_owned()
+        }
+        _ => "no connection has two records, or a final record with a duration".to_owned(),
     }
 }

@@ -160,6 +160,20 @@ impl Trace {
         }
     }
 
+    /// Adds the bytes of a connection whose only record is its final one.
+    fn add_life(&mut self, from_ns: u64, to_ns: u64, record: &Record) {
+        let total = |counter: Option<ByteCounter>| counter.and_then(ByteCounter::total);
+        if from_ns < to_ns {
+            for (bins, counter) in
+                [(&mut self.sent, ByteCounter::sent(record)), (&mut self.received, ByteCounter::received(record))]
+            {
+                if let Some(bytes) = total(counter) {
+                    bins.spread(from_ns, to_ns, as_f64(bytes));
+                }
+            }
+        }
+    }
+
     /// Interrupts the lines.
     fn cut(&mut self) {
         self.is_continuous = false;
@@ -255,7 +269,14 @@ impl TraceReader<'_> {
             if gap_ns > long_ns {
                 trace.cut();
             }
+            if let (Some(us), 0) = (record.get(key::duration), trace.records) {
+                trace.add_life(at_ns.saturating_sub(us.saturating_mul(1000)), at_ns, &record);
+            }
             trace.add(at_ns, &record);
+            if record.is_final() {
+                trace.close();
+                trace.is_in_snapshot = true;
+            }
         }
         for trace in &mut self.traces {
             if moment.is_finished() {

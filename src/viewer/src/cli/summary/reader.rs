@@ -128,9 +128,7 @@ impl LogSummary {
                     self.leave_all();
                     self.last_number = None;
                 }
-                let filter = log.filter.filter(|filter| !filter.is_empty()).map(Filter::parse);
-                self.is_partial = self.is_filtered
-                    || filter.is_some_and(|filter| !filter.is_ok_and(|filter| filter.asks_only_for_ends()));
+                self.is_partial = self.is_filtered || log.may_omit_records();
                 self.context.changes_only = log.keyframe_us.is_some();
                 self.is_linux = log.system == Some("Linux");
             }
