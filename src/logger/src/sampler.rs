@@ -79,7 +79,7 @@ impl Sampler {
         while self.count.is_none_or(|count| taken < count) && wake == Wake::Tick {
             wake = ticks.wait(&self.stop);
             // Only another snapshot has the connections that ended since the last tick.
-            let is_last = wake == Wake::Stop && self.has_ledger && taken > 0 && outage.is_none();
+            let is_last = wake == Wake::Stop && self.has_ledger && outage.is_none();
             if wake != Wake::Tick && !is_last {
                 break;
             }
