@@ -49,7 +49,13 @@ const PAUSE_MS: u8 = 2;
 const MANY: usize = 256;
 
 /// Larger than any of the messages.
-const MESSAGE_MAX: usize = 8192;
+const MESSAGE_MAX: usize = 4096;
+
+/// The number of messages that share one reading of the clock.
+const CLOCK_INTERVAL: usize = 16;
+
+/// By how much the memory grows, in bytes.
+const GROWTH: usize = 1 << 20;
 
 sockopt_impl!(
     /// `SO_MEMINFO`: the array of `SK_MEMINFO_*` in `linux/sock_diag.h`.
@@ -70,6 +76,8 @@ struct Received {
     /// For each message the time of the monotonic clock in nanoseconds, and the
     /// message, padded to a multiple of 8 bytes.
     bytes: Vec<u8>,
+    /// The number of bytes in use.
+    len: usize,
     /// The number of messages for which there was no room.
     lost: u64,
     /// The error that ended the thread.
@@ -88,40 +96,42 @@ impl Receiver {
     }
 
     /// Moves all messages to memory; returns their number.
-    fn drain(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn drain(&self) -> io::Result<usize> {
         let mut messages = 0;
+        let mut time = [0; 8];
+        let mut received = self.lock();
         loop {
-            let len = match (&self.socket).read(buffer) {
+            // Reading the clock costs as much as a tenth of a message.
+            if messages % CLOCK_INTERVAL == 0 {
+                time = mono_ns().to_ne_bytes();
+            }
+            // Each message is read to its place after those before it.
+            let start = received.len;
+            let end = start + time.len() + MESSAGE_MAX;
+            if received.bytes.len() < end {
+                received.bytes.resize(end + GROWTH, 0);
+            }
+            let (head, room) = received.bytes[start..end].split_at_mut(time.len());
+            let len = match (&self.socket).read(room) {
                 Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(messages),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
             messages += 1;
-            let message = buffer.get(..len).unwrap_or_default();
-            let time_ns = mono_ns();
-            let mut received = self.lock();
-            if received.bytes.len() + len > MESSAGES_MAX {
+            if start > MESSAGES_MAX {
                 received.lost += 1;
                 continue;
             }
-            received.bytes.extend_from_slice(&time_ns.to_ne_bytes());
-            received.bytes.extend_from_slice(message);
-            let padded = received.bytes.len() + padding(len);
-            received.bytes.resize(padded, 0);
+            head.copy_from_slice(&time);
+            received.len = start + time.len() + len.next_multiple_of(8);
         }
     }
-}
-
-/// Returns the number of bytes after a message of this length.
-const fn padding(len: usize) -> usize {
-    len.next_multiple_of(8) - len
 }
 
 /// The final records of the connections in this network namespace.
 pub struct Ledger {
     receiver: Arc<Receiver>,
-    buffer: Vec<u8>,
     /// Drops of the socket at the last snapshot, modulo 2^32.
     drops: u32,
     /// The messages that are being converted to records.
@@ -155,7 +165,6 @@ impl Ledger {
         }
         Ok(Some(Self {
             receiver: Arc::new(Receiver { socket: File::from(socket), received: Mutex::default() }),
-            buffer: vec![0; MESSAGE_MAX],
             drops: memory[DROPS],
             taken: Vec::new(),
             thread: None,
@@ -197,26 +206,25 @@ impl Ledger {
         snapshot: &mut SnapshotBuffer,
     ) -> Result<(u64, u64), DumpError> {
         self.start_thread()?;
-        self.receiver.drain(&mut self.buffer)?;
+        self.receiver.drain()?;
         let drops = getsockopt(&self.receiver.socket, MemInfo).map_err(io::Error::from)?[DROPS];
         let mut lost = u64::from(drops.wrapping_sub(std::mem::replace(&mut self.drops, drops)));
-        self.taken.clear();
-        {
+        let len = {
             let mut received = self.receiver.lock();
             if let Some(error) = received.failed.take() {
                 return Err(error.into());
             }
             std::mem::swap(&mut received.bytes, &mut self.taken);
             lost += std::mem::take(&mut received.lost);
-        }
-        let (mut rest, mut ended) = (&self.taken[..], 0);
+            std::mem::take(&mut received.len)
+        };
+        let (mut rest, mut ended) = (self.taken.get(..len).unwrap_or_default(), 0);
         let mut record = Record::new();
         while let Some((time_ns, after)) = rest.split_first_chunk() {
             rest = after;
-            let before = rest.len();
             let message = Message::take(&mut rest)?;
-            let used = before - rest.len();
-            rest = rest.get(padding(used)..).unwrap_or_default();
+            // Messages start at multiples of 8 bytes.
+            rest = rest.get(rest.len() % 8..).unwrap_or_default();
             if message.kind != SOCK_DIAG_BY_FAMILY {
                 continue;
             }
@@ -238,7 +246,6 @@ impl Ledger {
 
 /// Receives messages until the other end of the pipe `quit` is closed.
 fn receive(receiver: &Receiver, quit: &OwnedFd, pauses: bool) -> io::Result<()> {
-    let mut buffer = vec![0; MESSAGE_MAX];
     let mut waiting =
         [PollFd::new(quit.as_fd(), PollFlags::POLLIN), PollFd::new(receiver.socket.as_fd(), PollFlags::POLLIN)];
     // After an interrupted call the socket is read in vain.
@@ -247,7 +254,7 @@ fn receive(receiver: &Receiver, quit: &OwnedFd, pauses: bool) -> io::Result<()> 
         waiting[0].any().unwrap_or(false)
     };
     while !is_over(2, PollTimeout::NONE) {
-        let messages = receiver.drain(&mut buffer)?;
+        let messages = receiver.drain()?;
         if pauses && messages < MANY && is_over(1, PollTimeout::from(PAUSE_MS)) {
             break;
         }
