@@ -3,7 +3,7 @@
 """CSV logs with the contents that a test needs."""
 
 START = 1_764_000_000
-CHANGES_ONLY = 16
+CHANGES_ONLY, LEDGER = 16, 64
 UNSET = 1_073_725_440
 ENDS = {"laddr": "192.0.2.1", "lport": 50000, "faddr": "198.51.100.7", "fport": 443, "state": "ESTABLISHED"}
 
@@ -26,9 +26,11 @@ class CsvLog:
         for row in rows:
             cells = [str(row.get(column, "")) for column in self.columns]
             self.lines.append(",".join([time, str(self.number), *cells]))
-        count = f"seen={len(rows)} matched={len(rows)} records={len(rows)}"
+        ended = sum(row.get("state") == "ENDED" for row in rows)
+        live = len(rows) - ended
+        count = f"seen={live} matched={live} records={len(rows)}"
         note = f"# snapshot snapshot={self.number} time={time} walk_us=9 {count} missed=0 missed_ticks=0 flags={flags}"
-        self.lines.append(note)
+        self.lines.append(f"{note} mono={self.number * self.interval:.9f} ended={ended} ended_lost=0" if flags & LEDGER else note)
 
     def skip(self, count):
         """Skips the numbers of `count` lost snapshots."""

@@ -146,9 +146,9 @@ def test_truncated_and_interrupted_snapshots_are_reported(check):
         at = index(lines, "# snapshot snapshot=2 ")
         matched = int(re.search(r"matched=(\d+)", lines[at])[1])
         lines[at] = lines[at].replace(f"matched={matched}", f"matched={matched + 5}").replace(" missed=0", " missed=5")
-        lines[at] = lines[at].replace("flags=0", "flags=1")
+        lines[at] = lines[at].replace("flags=64", "flags=65")
         at = index(lines, "# snapshot snapshot=3 ")
-        lines[at] = lines[at].replace("flags=0", "flags=4")
+        lines[at] = lines[at].replace("flags=64", "flags=68")
         at = index(lines, "# snapshot snapshot=4 ")
         lines[at] = re.sub(r"matched=\d+", "matched=9999", lines[at])
         return lines

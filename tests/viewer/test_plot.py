@@ -475,7 +475,7 @@ def test_a_log_with_nothing_to_plot_is_an_error(tmp_path):
     path = windows(tmp_path, [])
     assert refuse("plot", path) == f"{path}: nothing to draw: no records"
     path = windows(tmp_path, [1000])
-    assert refuse("plot", path) == f"{path}: nothing to draw: no connection has two records"
+    assert refuse("plot", path) == f"{path}: nothing to draw: no connection has two records, or a final record with a duration"
     log = CsvLog("laddr,lport,state,snd_cwnd")
     log.snapshot({**ENDS, "state": "LISTEN", "snd_cwnd": 10})
     log.write(path)

@@ -234,7 +234,7 @@ def test_the_help_and_the_manual_list_every_key(connections, terminal):
     (section,) = re.findall(r"^\.Ss Keys of top\n(.*?)^\.Sh ", page, re.MULTILINE | re.DOTALL)
     documented = [set(line.replace("\\&", "").replace(",", "").split()) for line in re.findall(r"^\.It (.*)$", section, re.MULTILINE)]
     helped = [re.match(r" (\S+(?: \S+)*)  ", line) for line in screen.splitlines()[1:]]
-    assert [set(match[1].split()) for match in helped if match][: len(documented)] == documented and len(documented) == 12
+    assert [set(match[1].split()) for match in helped if match][: len(documented)] == documented and len(documented) == 13
     terminal.press("?")
     terminal.wait_for(lambda screen: "lport foreign" in screen, "the list")
 

@@ -130,7 +130,9 @@ struct Selection {
     note: String,
     /// Whether the written log says that records were left out.
     is_noted: bool,
+    /// The records of the snapshot so far, and how many of them are final.
     records: u64,
+    ended: u64,
     /// The fields to write; the others are read only for the filter.
     wanted: Option<FieldSet>,
     record: Record,
@@ -148,6 +150,7 @@ impl Selection {
             note: note.finish().unwrap_or_default().to_owned(),
             is_noted: false,
             records: 0,
+            ended: 0,
             wanted: columns.map(FieldSet::of),
             record: Record::new(),
         })
@@ -166,6 +169,7 @@ impl Selection {
             Item::Record { record, .. } if !self.filter.matches(record) => Ok(()),
             Item::Record { time_ns, snapshot, record } => {
                 self.records += 1;
+                self.ended += u64::from(record.is_final());
                 let Some(wanted) = &self.wanted else {
                     return pass(item);
                 };
@@ -174,8 +178,9 @@ impl Selection {
                 pass(&Item::Record { time_ns: *time_ns, snapshot: *snapshot, record: &self.record })
             }
             Item::Snapshot(header) => {
-                let written = std::mem::take(&mut self.records);
-                pass(&Item::Snapshot(Header { matched: written + header.missed, written, ..*header }))
+                let (written, ended) = (std::mem::take(&mut self.records), std::mem::take(&mut self.ended));
+                let matched = written - ended + header.missed;
+                pass(&Item::Snapshot(Header { matched, written, ended, ..*header }))
             }
             Item::Note(note) if self.excludes(&note.note) => Ok(()),
             Item::Note(_) => pass(item),

@@ -320,7 +320,8 @@ impl Connection {
             }
         }
         self.is_duration_unknown = is_only_record && start.is_none();
-        self.leave(self.last_ns, context);
+        // The final record counts once, also in a log of changes.
+        self.leave(self.last_ns, LogContext { changes_only: false, ..context });
     }
 
     /// Returns the time from its beginning or its first record to its last, or `None` if

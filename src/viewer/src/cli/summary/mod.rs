@@ -23,7 +23,7 @@ use crate::output;
 /// The fields from which a summary is computed.
 const FIELDS: &str = "gencnt,vnet,zone,age,iss,irs,inode,laddr,lport,faddr,fport,state,jid,snd_cwnd,snd_ssthresh,\
                       snd_wnd,maxseg,srtt,inflight,sent_bytes,acked_bytes,rexmit_bytes,rexmit_packs,snd_cc,snd_hiwat,\
-                      received_bytes,snd_una,rcv_nxt,rwnd_limited,sndbuf_limited";
+                      received_bytes,snd_una,rcv_nxt,rwnd_limited,sndbuf_limited,duration,ending";
 
 /// Reads the logs and prints their summary.
 pub fn run(args: &Args) -> Result<ExitCode> {
