@@ -41,11 +41,16 @@ impl SnapshotBuffer {
 
     /// Appends a record.
     pub fn push(&mut self, record: &Record) {
+        self.push_at(record.at_ns, record);
+    }
+
+    /// Appends a record with another time.
+    pub fn push_at(&mut self, at_ns: u64, record: &Record) {
         if self.bytes.is_empty() {
             self.clear();
         }
         // Appends the parts directly, without assembling the record's bytes first.
-        self.bytes.extend_from_slice(&record.at_ns.to_ne_bytes());
+        self.bytes.extend_from_slice(&at_ns.to_ne_bytes());
         self.bytes.extend(record.present.words.iter().flat_map(|word| word.to_ne_bytes()));
         self.bytes.extend_from_slice(&record.body);
         self.header.written += 1;

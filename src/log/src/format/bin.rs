@@ -8,8 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use tcpstats::frame::{Frame, FrameError, FrameKind, HEADER_LEN, MAGIC, flag};
 use tcpstats::stream::{FrameReader, SnapshotBuffer, StreamError, is_intact, note_frame, seal, text_frame};
-use tcpstats::text::Text;
-use tcpstats::{Columns, FieldSet, Header, Record, csv};
+use tcpstats::{Columns, FieldSet, Header, Record};
 
 use super::api::{Encoder, EncoderOptions, Format};
 use super::continuation::{Content, Expected, begins, starts_zeroed};
@@ -246,10 +245,7 @@ impl BinEncoder {
 
 impl Encoder for BinEncoder {
     fn header(&mut self, batch: &mut Batch, columns: &Columns) -> Result<(), EncodeError> {
-        let mut buffer = [0; csv::HEADER_MAX];
-        let mut names = Text::new(&mut buffer);
-        columns.write(&mut names);
-        batch.bytes(&Note::Header { columns: names.finish() }.lend(note_frame));
+        batch.bytes(&Note::of_columns(columns, |note| note.lend(note_frame)));
         Ok(())
     }
 
@@ -263,12 +259,13 @@ impl Encoder for BinEncoder {
         if self.frame.written() == 0 {
             self.start_ns = time_ns;
         }
+        let Some(wanted) = &self.wanted else {
+            self.frame.push_at(time_ns, record);
+            return Ok(());
+        };
         self.record.clone_from(record);
-        self.record.at_ns = time_ns;
-        if let Some(wanted) = &self.wanted {
-            self.record.keep(wanted);
-        }
-        self.frame.push(&self.record);
+        self.record.keep(wanted);
+        self.frame.push_at(time_ns, &self.record);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::io;
 use tcpstats::note::NoteText;
 use tcpstats::read::{Expected as ExpectedText, RowError};
 use tcpstats::text::Text;
-use tcpstats::{Columns, Header, Record, csv, json};
+use tcpstats::{Columns, Header, Record, json};
 
 use super::api::{Encoder, EncoderOptions, Format};
 use super::continuation::{self, Content, Expected};
@@ -109,10 +109,7 @@ struct JsonEncoder {
 
 impl Encoder for JsonEncoder {
     fn header(&mut self, batch: &mut Batch, columns: &Columns) -> Result<(), EncodeError> {
-        let mut buffer = [0; csv::HEADER_MAX];
-        let mut names = Text::new(&mut buffer);
-        columns.write(&mut names);
-        self.note(batch, &Note::Header { columns: names.finish() })
+        Note::of_columns(columns, |note| self.note(batch, note))
     }
 
     #[inline]

@@ -4,7 +4,8 @@
 //! Writing of notes.
 
 use tcpstats::note::{self, Pair};
-use tcpstats::{FIELDS, Record};
+use tcpstats::text::Text;
+use tcpstats::{Columns, FIELDS, Record, csv};
 
 use super::name;
 use super::types::{ConnectionFields, ConnectionNote, Note, SiftrDisable, SiftrEnable, Totals};
@@ -13,6 +14,14 @@ use super::types::{ConnectionFields, ConnectionNote, Note, SiftrDisable, SiftrEn
 const IDENTIFYING: [&str; 10] = ["gencnt", "laddr", "lport", "faddr", "fport", "state", "uid", "jid", "vnet", "zone"];
 
 impl Note<'_> {
+    /// Lends the note that names the columns of the rows after it.
+    pub fn of_columns<R>(columns: &Columns, use_it: impl FnOnce(&Note<'_>) -> R) -> R {
+        let mut buffer = [0; csv::HEADER_MAX];
+        let mut names = Text::new(&mut buffer);
+        columns.write(&mut names);
+        use_it(&Note::Header { columns: names.finish() })
+    }
+
     /// Lends the note with its name and its keys, as a format writes it.
     pub fn lend<R>(&self, use_it: impl FnOnce(&note::Note<'_>) -> R) -> R {
         let mut pairs = Pairs::new();
