@@ -43,7 +43,7 @@ CREATE OR REPLACE VIEW changes AS
     WINDOW history AS (PARTITION BY host, connection ORDER BY snapshot, time_ns);
 
 -- The connections that retransmitted most.
-SELECT host, laddr, lport, faddr, fport, any_value(cc) AS cc,
+SELECT host, laddr, lport, faddr, fport, max(cc) AS cc,
     date_diff('millisecond', min(time), max(time)) / 1000 AS seconds,
     greatest(sum(acked), 0) AS acked_bytes, greatest(sum(rexmit), 0) AS rexmit_bytes,
     quantile_cont(srtt, 0.5) AS srtt_median_us, quantile_cont(srtt, 0.95) AS srtt_p95_us,
@@ -56,6 +56,14 @@ SELECT host, minute, network(faddr) AS network,
     count(DISTINCT connection) AS connections, sum(acked) AS acked_bytes, sum(rexmit) AS rexmit_bytes,
     quantile_cont(srtt, 0.5) AS srtt_median_us, quantile_cont(srtt, 0.95) AS srtt_p95_us
 FROM changes GROUP BY ALL ORDER BY ALL;
+
+-- The top talkers of the last hour, by the final records of the connections that
+-- ended in it: also those that were too short for any snapshot.
+SELECT host, network(faddr) AS network, count(*) AS connections,
+    sum(sent_bytes) AS sent, sum(received_bytes) AS received, sum(rexmit_bytes) AS rexmit,
+    quantile_cont(duration, 0.5) / 1e6 AS duration_median_s
+FROM records WHERE state = 'ENDED' AND time > (SELECT max(time) FROM records) - INTERVAL 1 HOUR
+GROUP BY host, network ORDER BY sent DESC NULLS LAST, host, network LIMIT 10;
 
 -- What the logs report as missing: the metadata contains these notes, each
 -- after the number of records that precede it.

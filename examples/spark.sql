@@ -32,7 +32,7 @@ CREATE OR REPLACE TEMPORARY VIEW changes AS
     WINDOW history AS (PARTITION BY host, connection ORDER BY snapshot, time_ns);
 
 -- The connections that retransmitted most.
-SELECT host, laddr, lport, faddr, fport, any_value(cc) AS cc,
+SELECT host, laddr, lport, faddr, fport, max(cc) AS cc,
     (max(time_ns) - min(time_ns)) / 1e9 AS seconds,
     greatest(sum(acked), 0) AS acked_bytes, greatest(sum(rexmit), 0) AS rexmit_bytes,
     percentile(srtt, 0.5) AS srtt_median_us, percentile(srtt, 0.95) AS srtt_p95_us

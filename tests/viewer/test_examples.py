@@ -53,7 +53,9 @@ def duckdb_results():
 
 
 def test_the_duckdb_queries_return_the_contents_of_the_logs(fleet, real):  # noqa: F811
-    database, (worst, per_minute, _) = duckdb_results()
+    database, (worst, per_minute, talkers, _) = duckdb_results()
+    ended = [line for line in (real / "all.json").read_text().splitlines() if '"state":"ENDED"' in line]
+    assert sum(row["connections"] for row in talkers if row["host"] == "web1") == len(ended) > 0
     assert len(worst) == 10 and worst[0]["rexmit_bytes"] > 0
     assert {row["host"] for row in worst[:4]} == {"web1", "web2"}
     assert {row["network"] for row in per_minute} == {"10.71.0.0/24", "fd71:0:0::/48"}
@@ -70,7 +72,7 @@ def test_the_duckdb_queries_return_the_contents_of_the_logs(fleet, real):  # noq
 
 
 def test_the_clickhouse_rollup_agrees_with_duckdb(fleet):
-    database, (_, expected, _) = duckdb_results()
+    database, (_, expected, *_) = duckdb_results()
     with Session(str(fleet / "clickhouse")) as session:
         session.query("SET output_format_json_quote_64bit_integers = 0")
         for statement in statements("clickhouse.sql"):
@@ -109,7 +111,7 @@ def test_the_spark_queries_agree_with_duckdb(fleet, spark, monkeypatch):
     monkeypatch.setattr(f"{__name__}.statements", lambda name, all=statements: [
         part.replace("path 'fleet'", f"path '{fleet}/fleet'") for part in all(name)
     ])
-    database, (worst, _, _) = duckdb_results()
+    database, (worst, *_) = duckdb_results()
     found, per_minute = spark_results(spark)
     names = ["host", "laddr", "lport", "faddr", "fport", "cc", "acked_bytes", "rexmit_bytes", "srtt_median_us"]
     assert [[row[name] for name in names] for row in found] == [[row[name] for name in names] for row in worst]
@@ -149,7 +151,7 @@ def collected(tmp_path, monkeypatch):
             log.write(tmp_path / f"{number}.csv")
         done = collect("web1", *(f"{number}.csv" for number in range(len(logs))))
         assert (done.returncode, done.stderr) == (0, "")
-        _, (worst, per_minute, _) = duckdb_results()
+        _, (worst, per_minute, *_) = duckdb_results()
         with Session(str(tmp_path / f"clickhouse{len(logs)}")) as session:
             for statement in statements("clickhouse.sql"):
                 session.query(statement.rstrip(";"))
@@ -275,7 +277,7 @@ def test_gaps_are_found_in_the_metadata(tmp_path, monkeypatch):
     log.lines.append('# gap first=3 last=9 snapshots=7 records=70 why="No space left on device"')
     log.number = 9
     collect("web1", log.acked(9000).write(tmp_path / "log.csv"))
-    _, (_, _, missing) = duckdb_results()
+    _, (*_, missing) = duckdb_results()
     assert [row["note"] for row in missing] == ['2 gap first=3 last=9 snapshots=7 records=70 why="No space left on device"']
 
 
