@@ -26,6 +26,8 @@ pub struct Device {
     file: Option<FileId>,
     frames: FrameReader<File>,
     filter: Option<Filter>,
+    /// The device adds final records.
+    has_ledger: bool,
     is_kernel: bool,
 }
 
@@ -55,7 +57,15 @@ impl Device {
         }
         let is_kernel = kind.is_char_device();
         let id = if is_kernel { None } else { Some(FileId::of(&file).map_err(failed)?) };
-        Ok(Self { name, path: anchored, file: id, frames: FrameReader::new(file), filter, is_kernel })
+        Ok(Self {
+            name,
+            path: anchored,
+            file: id,
+            frames: FrameReader::new(file),
+            filter,
+            has_ledger: false,
+            is_kernel,
+        })
     }
 
     /// Copies the records that the filter matches.
@@ -72,15 +82,21 @@ impl Device {
             // A device has already filtered its records.
             let filter = self.filter.as_ref().filter(|_| !self.is_kernel);
             let mut unique = UniqueConnections::of(&frame.header);
+            let (mut dropped, mut ended) = (0, 0);
             for record in frame.records() {
-                if unique.is_first(&record) && filter.is_none_or(|filter| filter.matches(&record)) {
+                let is_final = record.is_final();
+                let is_first = is_final || unique.is_first(&record);
+                if is_first && filter.is_none_or(|filter| filter.matches(&record)) {
                     snapshot.push(&record);
+                    ended += u64::from(is_final);
+                } else if !is_final {
+                    dropped += 1;
                 }
             }
-            let dropped = frame.header.written - snapshot.written();
+            // Final records are not counted as connections.
             let matched = frame.header.matched.saturating_sub(dropped);
             let seen = frame.header.seen.saturating_sub(unique.repeated);
-            snapshot.finish(&Header { seen, matched, flags: frame.header.flags & !flag::CRC, ..frame.header });
+            snapshot.finish(&Header { seen, matched, ended, flags: frame.header.flags & !flag::CRC, ..frame.header });
             return Ok(Sample::Taken);
         }
     }
@@ -130,8 +146,11 @@ impl Source for Device {
     /// Does nothing: the fields of a frame are fixed.
     fn want(&mut self, _is_wanted: &dyn Fn(&Field) -> bool) {}
 
+    /// Final records of a file of frames are passed on in any case.
     fn start_ledger(&mut self) -> Result<bool, Error> {
-        Ok(false)
+        let failed = |cause| Error::System { name: self.name.clone(), cause };
+        self.has_ledger = self.is_kernel && set_ledger(self.frames.get_ref()).map_err(failed)?;
+        Ok(self.has_ledger)
     }
 
     fn comes_back(&self) -> bool {
@@ -142,6 +161,9 @@ impl Source for Device {
         let open = || {
             let file = self.path.open(OFlag::O_RDONLY, Mode::empty())?;
             set_up(&file, self.filter.as_ref())?;
+            if self.has_ledger {
+                set_ledger(&file)?;
+            }
             Ok(file)
         };
         let file = open().map_err(|cause| Error::System { name: self.name.clone(), cause })?;
@@ -173,6 +195,16 @@ fn set_up(file: &File, filter: Option<&Filter>) -> std::io::Result<()> {
     filter.map_or(Ok(()), |filter| set(file, ioctl::SET_FILTER, &filter.to_bytes()))
 }
 
+/// Turns the ledger of a device on, and returns whether the device has one.
+fn set_ledger(file: &File) -> std::io::Result<bool> {
+    match set(file, ioctl::SET_LEDGER, &1_u32.to_ne_bytes()) {
+        Ok(()) => Ok(true),
+        // A module of an earlier version.
+        Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Calls an ioctl that takes `data` as its argument.
 fn set<const LEN: usize>(file: &File, command: u64, data: &[u8; LEN]) -> std::io::Result<()> {
     debug_assert_eq!(command >> 16 & 0x1fff, LEN as u64, "the command encodes the length of its argument");
@@ -180,4 +212,44 @@ fn set<const LEN: usize>(file: &File, command: u64, data: &[u8; LEN]) -> std::io
     // number, which is the length of `data`.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), command as _, data.as_ptr()) };
     if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use tcpstats::State;
+
+    use super::*;
+
+    #[test]
+    fn final_records_of_a_file_are_filtered_and_counted_apart_from_connections() {
+        let mut snapshot = SnapshotBuffer::new();
+        for (lport, state) in [(1, State::ESTABLISHED), (2, State::ESTABLISHED), (1, State::ENDED), (2, State::ENDED)] {
+            let mut record = Record::new();
+            record.set(key::lport, lport);
+            record.set(key::state, state);
+            // A connection and its final record have the same number.
+            record.set(key::gencnt, 7 + u64::from(lport));
+            snapshot.push(&record);
+        }
+        let flags = flag::LEDGER;
+        let osversion = UniqueConnections::SEVERAL_LISTS;
+        snapshot.finish(&Header {
+            seen: 2,
+            matched: 2,
+            ended: 2,
+            ended_lost: 5,
+            flags,
+            osversion,
+            ..Header::default()
+        });
+        let path = std::env::temp_dir().join(format!("siftr_cdev-device-{}.bin", std::process::id()));
+        std::fs::write(&path, snapshot.bytes()).unwrap();
+        let mut device = Device::open(&path, Some(Filter::parse("lport 1").unwrap())).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(!device.start_ledger().unwrap(), "a file has no ledger to turn on");
+        let mut filtered = SnapshotBuffer::new();
+        assert_eq!(device.sample(&mut filtered).unwrap(), Sample::Taken);
+        let Header { seen, matched, written, ended, ended_lost, flags, .. } = *filtered.header();
+        assert_eq!((seen, matched, written, ended, ended_lost, flags), (2, 1, 2, 1, 5, flag::LEDGER));
+    }
 }

@@ -230,6 +230,12 @@ impl<R: Read> FrameReader<R> {
         Self { reader, buffer: Vec::new(), frame_len: 0, offset: 0 }
     }
 
+    /// Returns what is read.
+    #[must_use]
+    pub fn get_ref(&self) -> &R {
+        &self.reader
+    }
+
     /// Reads the next frame, or returns `None` if the stream ends before
     /// another frame.
     ///
