@@ -100,6 +100,15 @@ siftr_cdev_sx_lock_sig(struct sx *sx)
 	return (sx_xlock_sig(sx));
 }
 
+/* For the lock of the ledger.  Panics if this thread already holds it. */
+void
+siftr_cdev_sx_lock(struct sx *sx)
+{
+	if (sx_xlocked(sx))
+		panic("siftr_cdev: sx lock is locked recursively");
+	sx_xlock(sx);
+}
+
 void
 siftr_cdev_sx_unlock(struct sx *sx)
 {

@@ -58,6 +58,7 @@ MEMBER(tcpcb, t_lib)
 MEMBER(tcpcb, t_tmr_granularity)
 
 MEMBER(inpcb, inp_cred)
+MEMBER(inpcb, inp_flags)
 MEMBER(inpcb, inp_flowid)
 MEMBER(inpcb, inp_flowtype)
 MEMBER(inpcb, inp_gencnt)

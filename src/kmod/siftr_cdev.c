@@ -42,6 +42,14 @@ const char siftr_cdev_version[] = SIFTR_CDEV_VERSION;
 MTX_SYSINIT(siftr_cdev_mutex, &siftr_cdev_mutex, "siftr_cdev registry",
     MTX_DEF);
 
+/* Protects the ledger.  May be locked with a connection locked. */
+MTX_SYSINIT(siftr_cdev_ledger_mutex, &siftr_cdev_ledger_mutex,
+    "siftr_cdev ledger", MTX_DEF);
+
+/* Serializes changes of who reads the ledger. */
+SX_SYSINIT(siftr_cdev_ledger_sx, &siftr_cdev_ledger_sx,
+    "siftr_cdev ledger readers");
+
 /* Sysctls and tunables, siftr_cdev(4). */
 struct siftr_cdev_counters siftr_cdev_counters;
 struct siftr_cdev_limits siftr_cdev_limits = {
@@ -50,6 +58,7 @@ struct siftr_cdev_limits siftr_cdev_limits = {
 	.reserved_bytes = 256UL << 20,
 	.jail_bytes_max = 192UL << 20,
 	.user_bytes_max = 128UL << 20,
+	.ledger_bytes_max = 16UL << 20,
 	.opens_per_user_max = 32,
 	.interval_min_us = 1000,
 	.walk_percent_max = 50,
@@ -76,7 +85,12 @@ COUNTER(walk_max_ns, "Duration of the longest walk, in nanoseconds");
 COUNTER(hold_max_ns,
     "Longest time that a read held a CPU without yielding, in nanoseconds");
 COUNTER(open, "Number of open descriptors");
-COUNTER(memory_bytes, "Memory that snapshots currently use, in bytes");
+COUNTER(memory_bytes,
+    "Memory that snapshots and the ledger currently use, in bytes");
+COUNTER(ledger_readers, "Number of descriptors with the ledger on");
+COUNTER(ended, "Number of ended connections in the ledger");
+COUNTER(ended_lost,
+    "Number of final records that readers lost, summed over all readers");
 #undef	COUNTER
 
 #define	BYTES(name, descr)						\
@@ -89,6 +103,8 @@ BYTES(reserved_bytes,
 BYTES(jail_bytes_max,
     "Maximum memory for the snapshots of all users of one jail");
 BYTES(user_bytes_max, "Maximum memory for all snapshots of one user");
+BYTES(ledger_bytes_max,
+    "Memory for final records, which is allocated for the first reader");
 #undef	BYTES
 
 #define	PER_USER(name, descr)						\
@@ -133,6 +149,8 @@ SDT_PROBE_DEFINE2(siftr_cdev, , , snapshot__start, "uint64_t", "uint64_t");
 SDT_PROBE_DEFINE5(siftr_cdev, , , snapshot__done, "uint64_t", "uint64_t",
     "uint64_t", "uint64_t", "uint64_t");
 SDT_PROBE_DEFINE2(siftr_cdev, , , record__skip, "struct inpcb *", "int");
+SDT_PROBE_DEFINE2(siftr_cdev, , , connection__ended, "struct inpcb *",
+    "const char *");
 
 void
 siftr_cdev_probe_start(uint64_t sequence, uint64_t expected)
@@ -152,6 +170,12 @@ void
 siftr_cdev_probe_skip(struct inpcb *inp, int why)
 {
 	SDT_PROBE2(siftr_cdev, , , record__skip, inp, why);
+}
+
+void
+siftr_cdev_probe_ended(struct inpcb *inp, const char *ending)
+{
+	SDT_PROBE2(siftr_cdev, , , connection__ended, inp, ending);
 }
 
 /*
@@ -217,12 +241,18 @@ static struct cdev *siftr_cdev_dev;
  */
 static linker_file_t siftr_cdev_file;
 static eventhandler_tag siftr_cdev_try_first, siftr_cdev_try_last;
-static eventhandler_tag siftr_cdev_lowmem_tag;
+static eventhandler_tag siftr_cdev_lowmem_tag, siftr_cdev_load_tag;
 
 static void
 siftr_cdev_lowmem(void *arg __unused, int why __unused)
 {
 	siftr_cdev_entry.low_memory();
+}
+
+static void
+siftr_cdev_loaded(void *arg __unused, linker_file_t file __unused)
+{
+	siftr_cdev_find_new_stacks();
 }
 
 static void
@@ -267,6 +297,8 @@ siftr_cdev_make_dev(void)
 	    siftr_cdev_unload_tried, NULL, EVENTHANDLER_PRI_LAST);
 	siftr_cdev_lowmem_tag = EVENTHANDLER_REGISTER(vm_lowmem,
 	    siftr_cdev_lowmem, NULL, LOWMEM_PRI_DEFAULT);
+	siftr_cdev_load_tag = EVENTHANDLER_REGISTER(kld_load,
+	    siftr_cdev_loaded, NULL, EVENTHANDLER_PRI_ANY);
 	return (0);
 }
 
@@ -284,6 +316,7 @@ siftr_cdev_destroy_dev(void)
 	EVENTHANDLER_DEREGISTER(kld_unload_try, siftr_cdev_try_first);
 	EVENTHANDLER_DEREGISTER(kld_unload_try, siftr_cdev_try_last);
 	EVENTHANDLER_DEREGISTER(vm_lowmem, siftr_cdev_lowmem_tag);
+	EVENTHANDLER_DEREGISTER(kld_load, siftr_cdev_load_tag);
 	printf("siftr_cdev: unloaded after %ju snapshots\n",
 	    (uintmax_t)atomic_load_64(&siftr_cdev_counters.snapshots));
 }

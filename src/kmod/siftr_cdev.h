@@ -20,6 +20,7 @@ struct sx;
 struct sysctl_req;
 struct tcpcb;
 struct thread;
+struct ucred;
 struct uio;
 struct vnet;
 
@@ -63,6 +64,9 @@ struct siftr_cdev_counters {
 	siftr_cdev_u64_t	hold_max_ns;
 	siftr_cdev_u64_t	open;
 	siftr_cdev_u64_t	memory_bytes;
+	siftr_cdev_u64_t	ledger_readers;
+	siftr_cdev_u64_t	ended;
+	siftr_cdev_u64_t	ended_lost;
 };
 
 /* Read-write sysctls: they can change at any time. */
@@ -72,6 +76,7 @@ struct siftr_cdev_limits {
 	siftr_cdev_ulong_t	reserved_bytes;
 	siftr_cdev_ulong_t	jail_bytes_max;
 	siftr_cdev_ulong_t	user_bytes_max;
+	siftr_cdev_ulong_t	ledger_bytes_max;
 	siftr_cdev_uint_t	opens_per_user_max;
 	siftr_cdev_uint_t	interval_min_us;
 	siftr_cdev_uint_t	walk_percent_max;
@@ -90,6 +95,7 @@ void	 siftr_cdev_probe_start(uint64_t, uint64_t);
 void	 siftr_cdev_probe_done(uint64_t, uint64_t, uint64_t, uint64_t,
 	    uint64_t);
 void	 siftr_cdev_probe_skip(struct inpcb *, int);
+void	 siftr_cdev_probe_ended(struct inpcb *, const char *);
 void	 siftr_cdev_log_loaded(u_int);
 void	 siftr_cdev_log_no_device(int);
 
@@ -102,6 +108,7 @@ void	 siftr_cdev_mtx_unlock(struct mtx *);
 void	 siftr_cdev_sx_init(struct sx *);
 void	 siftr_cdev_sx_destroy(struct sx *);
 int	 siftr_cdev_sx_lock_sig(struct sx *);
+void	 siftr_cdev_sx_lock(struct sx *);
 void	 siftr_cdev_sx_unlock(struct sx *);
 uint32_t siftr_cdev_uid(void);
 uint32_t siftr_cdev_jid(void);
@@ -130,6 +137,18 @@ void	 siftr_cdev_syncache(int (*)(struct sysctl_req *, const void *, size_t),
 	    void *);
 void	*siftr_cdev_syncache_arg(struct sysctl_req *);
 
+/* stacks.c */
+int	 siftr_cdev_endings_start(void);
+void	 siftr_cdev_endings_stop(void);
+void	 siftr_cdev_endings_forget(void);
+void	 siftr_cdev_find_new_stacks(void);
+int	 siftr_cdev_socket_end(struct inpcb *, int *);
+int	 siftr_cdev_is_sysctl(void);
+struct ucred *siftr_cdev_cred_hold(void);
+void	 siftr_cdev_cred_free(struct ucred *);
+int	 siftr_cdev_cred_is_own(struct ucred *);
+int	 siftr_cdev_can_see_as(struct ucred *, struct inpcb *);
+
 /* vnet.c */
 void	 siftr_cdev_each_vnet(int, void (*)(void *), void *);
 int	 siftr_cdev_this_vnet(uint64_t, struct siftr_cdev_vnet *);
@@ -153,10 +172,19 @@ struct siftr_cdev_entry {
 	size_t	text_len;		/* of the buffer, with the NUL */
 	void	(*get_text)(char *, size_t);
 	int	(*set_text)(const char *, size_t);
+	/*
+	 * Ends of connections.  The pcb is write-locked, and its network stack
+	 * is the current one.
+	 */
+	void	(*ended)(struct inpcb *);
+	void	(*continued)(struct inpcb *);	/* it did not end */
 };
 
 /* Defined in Rust. */
 extern const struct siftr_cdev_entry siftr_cdev_entry;
-extern struct mtx siftr_cdev_mutex;	/* initialized in siftr_cdev.c */
+/* Initialized in siftr_cdev.c. */
+extern struct mtx siftr_cdev_mutex;
+extern struct mtx siftr_cdev_ledger_mutex;
+extern struct sx siftr_cdev_ledger_sx;
 
 #endif

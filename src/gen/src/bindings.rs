@@ -37,13 +37,14 @@ const FUNCTIONS: [&str; 9] = [
 ];
 
 /// Variables and constants.
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 16] = [
     "E(PERM|NXIO|INTR|NOMEM|FAULT|BUSY|INVAL|NFILE|MFILE|NOTTY|AGAIN|OPNOTSUPP)",
+    "E(CONNABORTED|CONNREFUSED|CONNRESET|TIMEDOUT)",
     "ERESTART",
     "FWRITE",
     "hz",
     "(IFNAMSIZ|IOCPARM_MASK)",
-    "INP_IPV[46]",
+    "INP_(IPV[46]|DROPPED)",
     "O_NONBLOCK",
     "M_(NOWAIT|WAITOK|ZERO)",
     "osreldate",

@@ -12,6 +12,7 @@ use tcpstats::{Columns, Filter, ioctl};
 use crate::Driver;
 use crate::kpi::device::version;
 use crate::kpi::{self, Block, CharDevice, Errno, Own, Readiness, Sleepable, StringSysctl, Sx, Uio, Wait, clock};
+use crate::ledger::LedgerReader;
 use crate::limits::{RateLimit, Refused, Who};
 use crate::output::{Cursor, Form, SCRATCH_LEN};
 use crate::pace::Pace;
@@ -32,6 +33,7 @@ struct Reader {
     columns: Option<Columns>,
     filter: Option<Own<Filter>>,
     all_vnets: bool,
+    ledger: Option<LedgerReader>,
     snapshot: Snapshot,
     stage: Stage,
     scratch: Option<Block>,
@@ -106,6 +108,7 @@ impl CharDevice for Driver {
             columns: None,
             filter: None,
             all_vnets: false,
+            ledger: None,
             snapshot: Snapshot::new(admission.owner),
             stage: Stage::Between,
             scratch: None,
@@ -118,6 +121,12 @@ impl CharDevice for Driver {
     fn close(file: &OpenFile) {
         // destroy_dev(9) waits for this thread.
         file.admission.is_closing.store(true, Relaxed);
+    }
+
+    fn release(mut file: Own<OpenFile>, sleepable: &mut Sleepable) {
+        if let Some(ledger) = file.reader.get_mut().ledger.take() {
+            ledger.stop(sleepable);
+        }
     }
 
     /// Returns no bytes at the end of a snapshot.  The read after that, and a read at
@@ -133,7 +142,7 @@ impl CharDevice for Driver {
             return Ok(());
         }
         if uio.offset() == 0 {
-            reader.stage = Stage::Between;
+            reader.abandon();
         }
         if matches!(reader.stage, Stage::Between) {
             reader.begin(is_nonblocking, sleepable)?;
@@ -143,7 +152,7 @@ impl CharDevice for Driver {
 
     /// # Errors
     /// EINVAL for an invalid argument, EPERM if only root on the host may use it, ENOTTY
-    /// for an unknown command.
+    /// for an unknown command, and those of [`LedgerReader::start`].
     fn ioctl(file: &OpenFile, command: u64, data: &mut [u8], sleepable: &mut Sleepable) -> Result<(), Errno> {
         let mut reader = file.reader.lock(sleepable)?;
         match command {
@@ -161,18 +170,24 @@ impl CharDevice for Driver {
             }
             ioctl::CLEAR_FILTER => reader.filter = None,
             ioctl::SET_ALL_VNETS => {
-                reader.all_vnets = match number(data)? {
+                let all_vnets = match number(data)? {
                     0 => false,
                     1 if kpi::is_host_root() => true,
                     1 => return Err(Errno::PERM),
                     _ => return Err(Errno::INVAL),
                 };
+                if let Some(ledger) = &mut reader.ledger {
+                    ledger.look_again(all_vnets, sleepable)?;
+                }
+                reader.all_vnets = all_vnets;
             }
+            ioctl::SET_LEDGER => reader.set_ledger(number(data)?, sleepable)?,
             ioctl::SET_COLUMNS => reader.columns = Some(columns(data)?),
             ioctl::GET_INFO => return put(data, &ioctl::info(version())),
             ioctl::GET_FIELD => return put(data, &ioctl::field(data).ok_or(Errno::INVAL)?),
             _ => return Err(Errno::NOTTY),
         }
+        reader.abandon();
         reader.end();
         Ok(())
     }
@@ -199,12 +214,15 @@ impl Reader {
         }
         let owner = self.snapshot.records.owner();
         wait_for_turn(owner, is_nonblocking, sleepable)?;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.check(self.all_vnets, sleepable)?;
+        }
         let options = Options {
             filter: self.filter.as_deref(),
             all_vnets: self.all_vnets,
             stops_on_signal: !self.was_interrupted,
         };
-        let result = self.snapshot.take(&options, sleepable);
+        let result = self.snapshot.take(&options, self.ledger.as_mut(), sleepable);
         let (now, cost) = (clock::uptime_ns(), self.snapshot.cost_ns);
         REGISTRY.with(|registry| registry.limits.end_walk(owner, now, cost, rate_limit()));
         self.was_interrupted = result.is_err();
@@ -251,6 +269,42 @@ impl Reader {
             self.end();
         }
         Ok(())
+    }
+
+    /// Turns the ledger on or off.
+    fn set_ledger(&mut self, on: u32, sleepable: &mut Sleepable) -> Result<(), Errno> {
+        match (on, self.ledger.take()) {
+            (0, None) => (),
+            (0, Some(ledger)) => ledger.stop(sleepable),
+            (1, None) => {
+                let owner = self.snapshot.records.owner();
+                self.ledger = Some(LedgerReader::start(owner, self.all_vnets, sleepable)?);
+            }
+            (on, ledger) => {
+                self.ledger = ledger;
+                if on != 1 {
+                    return Err(Errno::INVAL);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Discards the rest of the snapshot.  Its final records count as lost unless all of
+    /// it was read.
+    fn abandon(&mut self) {
+        let Stage::Reading { form, cursor } = &mut self.stage else {
+            return;
+        };
+        let (header, records) = (&self.snapshot.header, &self.snapshot.records);
+        let is_read = match &mut self.scratch {
+            Some(scratch) => cursor.bytes(form, header, records, scratch).is_none(),
+            None => false,
+        };
+        if let (false, Some(ledger)) = (is_read, &mut self.ledger) {
+            ledger.abandon(header.ended, header.ended_lost);
+        }
+        self.stage = Stage::Between;
     }
 
     /// Ends the snapshot.

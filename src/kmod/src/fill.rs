@@ -3,12 +3,14 @@
 
 //! Makes a record from a connection.
 
-use tcpstats::{State, key, option};
+use tcpstats::{Ending, State, key, name, option};
 
 use crate::address::{mapped, without_zones};
 use crate::kpi::{self, Endpoints, Pcb, Socket, Syncache, Vnet, VnetIdentity, tcp};
 use crate::record::KernelRecord;
-use crate::units::{Granularity, RTTVAR_SHIFT, Tick, left_us, lifted, rto_us, rttlow_us, rttvar_us, sbt_ns, since_us};
+use crate::units::{
+    Granularity, RTTVAR_SHIFT, Tick, left_us, lifetime_us, lifted, rto_us, rttlow_us, rttvar_us, sbt_ns, since_us,
+};
 
 const _: () = assert!(tcp::TCP_RTTVAR_SHIFT == RTTVAR_SHIFT);
 
@@ -41,7 +43,13 @@ impl Clock {
         self.vnet = vnet.identity(self.tick.wrap_ns());
     }
 
-    fn vnet(&self) -> Option<u64> {
+    /// Returns the time since boot when the walk started.
+    pub fn start_ns(&self) -> u64 {
+        sbt_ns(self.start_sbt)
+    }
+
+    /// Returns the identity of the network stack.
+    pub fn vnet(&self) -> Option<u64> {
         self.vnet.as_ref().map(|vnet| vnet.id)
     }
 }
@@ -83,10 +91,18 @@ impl Phase {
 
 /// Sets all fields of the group identity, in a record that may contain those of
 /// another connection.
+#[allow(clippy::inline_always, reason = "walks must not pay for a second caller")]
+#[inline(always)]
 pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     // The longest field, and a rare one: its bytes are cleared only if they were set.
     let had_log_id = record.get(key::log_id).is_some();
+    // A final record that was not kept may be in the same place, also a rare one.
+    let was_final = record.get(key::ending).is_some();
     record.forget();
+    if was_final {
+        record.set_if(key::duration, None);
+        record.set_if(key::ending, None);
+    }
     let (uid, jid) = pcb.owner();
     let (flowid, flowtype) = pcb.flow();
     endpoints(record, &pcb.endpoints());
@@ -154,6 +170,18 @@ pub fn statistics(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     congestion_marks(record, pcb, phase);
     buffers(record, pcb);
     timers(record, pcb, clock);
+}
+
+/// Makes the record of a connection that ends now its final record.
+pub fn end(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock, ending: Ending) {
+    let phase = Phase::of(pcb, clock);
+    record.at_ns = clock.start_ns();
+    record.set(key::state, State::ENDED);
+    record.set(key::ending, name(ending.name().as_bytes()));
+    // Only the base stack sets t_sndtime, also for the SYN.
+    let sent = if phase.is_base { pcb.t_sndtime() } else { 0 };
+    let duration = lifetime_us(pcb.t_starttime(), pcb.t_rcvtime(), sent, clock.tick);
+    record.set_if(key::duration, duration.filter(|_| phase.recent));
 }
 
 fn flags(record: &mut KernelRecord, pcb: &Pcb<'_>, phase: Phase) {

@@ -13,15 +13,18 @@
 //! | `storage` | the memory of a snapshot |
 //! | `idle` | memory kept between two snapshots |
 //! | `yielding` | yields the CPU during a read |
+//! | `ledger` | final records of connections that have ended |
 //! | `fill` | makes a record from a connection |
 //! | `record` | the type of the record |
 //! | [`output`] | the bytes that read(2) returns of a snapshot |
 //! | [`limits`] | limits per user and per jail |
+//! | [`seats`] | the readers of the ledger and their positions |
+//! | [`ending`] | how a connection ended |
 //! | [`pace`] | how long a read holds the CPU |
 //! | [`units`] | converts the kernel's numbers to the units of the record |
 //! | [`address`] | converts the kernel's addresses |
 //!
-//! The last five do not depend on the kernel and have unit tests on the host.  The
+//! The last seven do not depend on the kernel and have unit tests on the host.  The
 //! tests in `tests/kmod` run the built module in a fake kernel.
 
 #![cfg_attr(target_os = "none", no_std)]
@@ -31,12 +34,15 @@
 pub mod address;
 #[cfg(target_os = "none")]
 mod device;
+pub mod ending;
 #[cfg(target_os = "none")]
 mod fill;
 #[cfg(target_os = "none")]
 mod idle;
 #[cfg(target_os = "none")]
 mod kpi;
+#[cfg(target_os = "none")]
+mod ledger;
 pub mod limits;
 #[cfg(target_os = "none")]
 mod module;
@@ -46,6 +52,7 @@ pub mod pace;
 mod record;
 #[cfg(target_os = "none")]
 mod registry;
+pub mod seats;
 #[cfg(target_os = "none")]
 mod snapshot;
 #[cfg(target_os = "none")]

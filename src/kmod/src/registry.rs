@@ -23,7 +23,7 @@ pub struct Registry {
 
 kpi::mutex! {
     /// The state that descriptors share.
-    pub static REGISTRY: Registry = Registry {
+    pub static registry REGISTRY: Registry = Registry {
         limits: Limits::new(),
         columns: None,
         idle: IdleMemory::new(),

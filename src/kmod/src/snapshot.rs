@@ -19,11 +19,12 @@ use tcpstats::{Filter, Header};
 
 use crate::fill::{self, Clock};
 use crate::kpi::{self, Errno, Pcb, Sleepable, Step, Syncache, Visitor, clock, probe};
+use crate::ledger::{Found, LedgerReader};
 use crate::limits::Who;
 use crate::pace::Pace;
 use crate::record::KernelRecord;
 use crate::storage::Storage;
-use crate::yielding::record_hold;
+use crate::yielding::{record_hold, yield_if_due};
 
 /// The number of connections between two checks for a signal.
 const SIGNAL_INTERVAL: u64 = 64;
@@ -64,6 +65,9 @@ pub struct Snapshot {
     matched: Option<usize>,
     /// The CPU time of the last snapshot, completed or not.
     pub cost_ns: u64,
+    /// When the walk started, in nanoseconds since boot, and where the ledger ended then.
+    started_ns: u64,
+    ended_until: u64,
 }
 
 /// A connection or an entry of the SYN cache.
@@ -176,15 +180,22 @@ impl Snapshot {
             flags: 0,
             hz: 0,
             osversion: 0,
+            ended: 0,
+            ended_lost: 0,
         };
-        Self { header, records: Storage::new(owner), matched: None, cost_ns: 0 }
+        Self { header, records: Storage::new(owner), matched: None, cost_ns: 0, started_ns: 0, ended_until: 0 }
     }
 
     /// Walks over the connections that the running thread may see.
     ///
     /// # Errors
     /// EINTR or ERESTART if a signal arrives; then there is no snapshot.
-    pub fn take(&mut self, options: &Options<'_>, sleepable: &mut Sleepable) -> Result<(), Errno> {
+    pub fn take(
+        &mut self,
+        options: &Options<'_>,
+        ledger: Option<&mut LedgerReader>,
+        sleepable: &mut Sleepable,
+    ) -> Result<(), Errno> {
         let start = clock::uptime_ns();
         let mut expected = 0;
         kpi::each_vnet(options.all_vnets, sleepable, |vnet, _| expected += vnet.connections());
@@ -205,6 +216,9 @@ impl Snapshot {
                 let (again, walk_yielded) = self.walk(options, false, sleepable);
                 (is_complete, yielded) = (again, yielded + walk_yielded);
             }
+        }
+        if let (true, Some(ledger)) = (is_complete, ledger) {
+            yielded += self.add_ended(options.filter, ledger, sleepable);
         }
         self.cost_ns = clock::uptime_ns().saturating_sub(start).saturating_sub(yielded);
         result?;
@@ -228,8 +242,11 @@ impl Snapshot {
             osversion: clock::osversion(),
             ..Header::default()
         };
+        // Connections that end now are seen by the walk, or by the next snapshot's.
+        self.ended_until = LedgerReader::end();
         // Read after the header's times, so that no record is later than the duration of the walk.
         let walk_clock = Clock::start(hz);
+        self.started_ns = walk_clock.start_ns();
         let pace = Pace::start(walk_clock.at_ns, kpi::switches());
         let mut pass = Pass {
             snapshot: self,
@@ -260,6 +277,35 @@ impl Snapshot {
         self.header.matched = self.header.written + self.header.missed;
         self.header.walk_ns = clock::uptime_ns().saturating_sub(self.header.mono_ns);
         (is_complete, yielded)
+    }
+
+    /// Adds the final records of connections that ended before the walk.  Those without
+    /// memory stay in the ledger.  Returns the time that it yielded.
+    fn add_ended(&mut self, filter: Option<&Filter>, ledger: &mut LedgerReader, sleepable: &mut Sleepable) -> u64 {
+        let mut pace = Pace::start(clock::uptime_ns(), kpi::switches());
+        loop {
+            let (record, has_room) = self.records.next();
+            if !has_room {
+                break;
+            }
+            match ledger.next(self.ended_until, record) {
+                Found::None => break,
+                Found::NoneYet => (),
+                Found::Record => {
+                    record.at_ns = record.at_ns.wrapping_sub(self.started_ns);
+                    if filter.is_none_or(|filter| filter.matches(record)) {
+                        self.records.keep();
+                        self.header.ended += 1;
+                    }
+                }
+            }
+            yield_if_due(&mut pace, sleepable);
+        }
+        record_hold(&pace);
+        self.header.written += self.header.ended;
+        self.header.ended_lost = ledger.lost();
+        self.header.flags |= flag::LEDGER;
+        pace.yielded_ns()
     }
 
     /// Makes a record, and keeps it if it matches the filter.

@@ -35,37 +35,48 @@ fn memory_limits() -> MemoryLimits {
     }
 }
 
-/// Charges one block, and frees idle memory if the charge needs it.  Returns
-/// whether there was room.
-fn charge(owner: Option<Who>) -> bool {
+/// Charges memory, and frees idle memory if the charge needs it.  Returns whether there
+/// was room.
+fn charge(owner: Option<Who>, bytes: u64) -> bool {
     loop {
         let (charged, idle) = REGISTRY.with(|registry| {
-            let charged = registry.limits.charge(owner, BLOCK_LEN as u64, memory_limits());
+            let charged = registry.limits.charge(owner, bytes, memory_limits());
             let idle = if charged == Err(Shortage::Total) { registry.idle.pop() } else { None };
             (charged.is_ok(), idle)
         });
         let Some(block) = idle else {
             if charged {
-                kpi::counters().memory_bytes.fetch_add(BLOCK_LEN as u64, Relaxed);
+                kpi::counters().memory_bytes.fetch_add(bytes, Relaxed);
             }
             return charged;
         };
         drop(block);
-        refund(None);
+        refund(None, BLOCK_LEN as u64);
     }
 }
 
 /// Undoes [`charge`].
-fn refund(owner: Option<Who>) {
-    REGISTRY.with(|registry| registry.limits.refund(owner, BLOCK_LEN as u64));
-    kpi::counters().memory_bytes.fetch_sub(BLOCK_LEN as u64, Relaxed);
+fn refund(owner: Option<Who>, bytes: u64) {
+    REGISTRY.with(|registry| registry.limits.refund(owner, bytes));
+    kpi::counters().memory_bytes.fetch_sub(bytes, Relaxed);
+}
+
+/// Charges memory that all readers share to the module.  Returns whether there was
+/// room.
+pub fn charge_shared(bytes: u64) -> bool {
+    charge(None, bytes)
+}
+
+/// Undoes [`charge_shared`].
+pub fn refund_shared(bytes: u64) {
+    refund(None, bytes);
 }
 
 /// Frees all idle memory, when the system runs low on memory.
 pub fn release_idle_memory() {
     while let Some(block) = REGISTRY.with(|registry| registry.idle.pop()) {
         drop(block);
-        refund(None);
+        refund(None, BLOCK_LEN as u64);
     }
 }
 
@@ -154,12 +165,12 @@ impl Storage {
 
     /// Allocates one more block, and returns whether that was possible.
     fn grow(&mut self, wait: Wait<'_>) -> bool {
-        if self.blocks.len() >= self.most || !charge(self.owner) {
+        if self.blocks.len() >= self.most || !charge(self.owner, BLOCK_LEN as u64) {
             return false;
         }
         let grown = Block::new(BLOCK_LEN, wait).is_some_and(|block| self.blocks.push(block).is_ok());
         if !grown {
-            refund(self.owner);
+            refund(self.owner, BLOCK_LEN as u64);
         }
         grown
     }
@@ -167,7 +178,7 @@ impl Storage {
     /// Frees all blocks but a number of them.
     fn shrink(&mut self, keep: usize) {
         while self.blocks.len() > keep && self.blocks.pop().is_some() {
-            refund(self.owner);
+            refund(self.owner, BLOCK_LEN as u64);
         }
     }
 

@@ -23,6 +23,10 @@ pub const RTTVAR_SHIFT: u32 = 4;
 /// The default of `kern.hz`.
 const DEFAULT_HZ: NonZero<u64> = NonZero::new(1000).unwrap();
 
+/// The time before the start of a connection during which its SYN was sent, in ticks:
+/// more than all retransmissions of it take.
+const EARLIER_TICKS: u32 = 1_000_000;
+
 /// A tick of the kernel's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Tick {
@@ -68,6 +72,22 @@ pub fn saturate(number: u64) -> u32 {
 #[must_use]
 pub fn since_us(now_ticks: u32, then_ticks: u32, tick: Tick) -> Option<u64> {
     if then_ticks == 0 { None } else { Some(tick.us(now_ticks.wrapping_sub(then_ticks))) }
+}
+
+/// Returns the time from the start of a connection to the last segment that it
+/// received or sent, in microseconds, or `None` if it never started.  A time before the
+/// start, or 0, does not count.
+#[must_use]
+pub fn lifetime_us(start_ticks: u32, received_ticks: u32, sent_ticks: u32, tick: Tick) -> Option<u64> {
+    if start_ticks == 0 {
+        return None;
+    }
+    let since = |then: u32| match then.wrapping_sub(start_ticks) {
+        _ if then == 0 => 0,
+        before if before > u32::MAX - EARLIER_TICKS => 0,
+        ticks => ticks,
+    };
+    Some(tick.us(since(received_ticks).max(since(sent_ticks))))
 }
 
 /// Converts `t_rttvar` to microseconds.

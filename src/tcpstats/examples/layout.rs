@@ -10,7 +10,7 @@
 use tcpstats::filter::{FILTER_LEN, MAX_OPS};
 use tcpstats::frame::{CRC_OFFSET, FrameKind, HEADER_LEN, MAGIC, VERSION, flag, header_bytes};
 use tcpstats::ioctl;
-use tcpstats::{FIELDS, Field, Filter, Header, MODULE_BODY_LEN, MODULE_RECORD_LEN, PREAMBLE_LEN, Part};
+use tcpstats::{FIELDS, Field, Filter, Header, MODULE_BODY_LEN, MODULE_RECORD_LEN, PREAMBLE_LEN, Part, State};
 
 /// Returns the only position of the value.
 fn find(value: &[u8], bytes: &[u8]) -> usize {
@@ -43,6 +43,8 @@ fn header() {
         ("written", Header { written: mark, ..none }),
         ("missed", Header { missed: mark, ..none }),
         ("missed_ticks", Header { missed_ticks: mark, ..none }),
+        ("ended", Header { ended: mark, ..none }),
+        ("ended_lost", Header { ended_lost: mark, ..none }),
     ] {
         member("header", name, find(&mark.to_ne_bytes(), &bytes(&header)), 8);
     }
@@ -130,6 +132,8 @@ fn numbers() {
         ("MAGIC", u64::from(MAGIC)),
         ("VERSION", VERSION.into()),
         ("TRUNCATED", flag::TRUNCATED.into()),
+        ("LEDGER", flag::LEDGER.into()),
+        ("ENDED", State::ENDED.0.into()),
         ("ALL_VNETS", flag::ALL_VNETS.into()),
         ("TEXT", ioctl::TEXT.into()),
         ("BINARY", ioctl::BINARY.into()),
@@ -138,6 +142,7 @@ fn numbers() {
         ("CLEAR_FILTER", ioctl::CLEAR_FILTER),
         ("SET_ALL_VNETS", ioctl::SET_ALL_VNETS),
         ("SET_COLUMNS", ioctl::SET_COLUMNS),
+        ("SET_LEDGER", ioctl::SET_LEDGER),
         ("GET_INFO", ioctl::GET_INFO),
         ("GET_FIELD", ioctl::GET_FIELD),
     ] {

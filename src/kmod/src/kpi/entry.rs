@@ -7,7 +7,7 @@
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::ptr::{NonNull, null_mut};
 
-use super::{Errno, Own, Sleepable, Uio, check, raw, return_value};
+use super::{Endings, Errno, Own, Pcb, Sleepable, Uio, Vnet, check, raw, return_value};
 
 /// A module(9).
 pub trait Module {
@@ -47,8 +47,8 @@ pub enum Readiness {
 
 /// A character device.
 pub trait CharDevice {
-    /// The state of an open descriptor, `devfs_set_cdevpriv`(9).  It is dropped after the
-    /// last use of the descriptor.
+    /// The state of an open descriptor, `devfs_set_cdevpriv`(9).  It is released after
+    /// the last use of the descriptor.
     type File: Send + Sync;
 
     /// open(2)
@@ -57,9 +57,12 @@ pub trait CharDevice {
     /// Those of open(2).
     fn open(for_writing: bool, sleepable: &mut Sleepable) -> Result<Own<Self::File>, Errno>;
 
-    /// close(2), after which the file is dropped.  A descriptor can be destroyed in
-    /// other ways, as by revoke(2): then only the file is dropped.
+    /// close(2), after which the file is released.  A descriptor can be destroyed in
+    /// other ways, as by revoke(2): then the file is only released.
     fn close(file: &Self::File);
+
+    /// Drops the file of a descriptor.
+    fn release(file: Own<Self::File>, sleepable: &mut Sleepable);
 
     /// read(2)
     ///
@@ -108,7 +111,7 @@ unsafe impl Sync for EntryPoints {}
 
 impl EntryPoints {
     /// Creates the functions that call the driver `D`.
-    pub const fn of<D: Module + CharDevice + StringSysctl>() -> Self {
+    pub const fn of<D: Module + CharDevice + StringSysctl + Endings>() -> Self {
         Self(raw::siftr_cdev_entry {
             load: Some(load::<D>),
             prepare_unload: Some(prepare_unload::<D>),
@@ -123,6 +126,8 @@ impl EntryPoints {
             text_len: D::LEN,
             get_text: Some(get_text::<D>),
             set_text: Some(set_text::<D>),
+            ended: Some(ended::<D>),
+            continued: Some(continued::<D>),
         })
     }
 }
@@ -183,11 +188,18 @@ unsafe extern "C" fn low_memory<D: Module>() {
     D::low_memory();
 }
 
-/// Drops the file of a descriptor.
-unsafe extern "C" fn drop_file<D: CharDevice>(private: *mut c_void) {
+/// Releases the file of a descriptor.
+unsafe extern "C" fn release_file<D: CharDevice>(private: *mut c_void) {
     if let Some(file) = NonNull::new(private.cast::<D::File>()) {
         // SAFETY: it is the pointer that `open::<D>` passed to the kernel, which returns it once.
-        drop(unsafe { Own::from_raw(file) });
+        let file = unsafe { Own::from_raw(file) };
+        let release = |sleepable: &mut Sleepable| {
+            D::release(file, sleepable);
+            Ok(())
+        };
+        // SAFETY: the kernel calls this without locks other than sx(9) locks.  `close::<D>` and `open::<D>` use no token
+        // meanwhile.
+        _ = unsafe { enter(release) };
     }
 }
 
@@ -195,8 +207,8 @@ unsafe extern "C" fn open<D: CharDevice>(_: *mut raw::cdev, flags: c_int, _: c_i
     let for_writing = flags.cast_unsigned() & raw::FWRITE != 0;
     let open = |sleepable: &mut Sleepable| {
         let file = D::open(for_writing, sleepable)?.into_raw();
-        // SAFETY: the thread may sleep.  `drop_file` takes the pointer back.
-        let result = check(unsafe { raw::devfs_set_cdevpriv(file.as_ptr().cast(), Some(drop_file::<D>)) });
+        // SAFETY: the thread may sleep.  `release_file` takes the pointer back.
+        let result = check(unsafe { raw::devfs_set_cdevpriv(file.as_ptr().cast(), Some(release_file::<D>)) });
         if result.is_err() {
             // SAFETY: the kernel has not stored the pointer.
             drop(unsafe { Own::from_raw(file) });
@@ -289,4 +301,26 @@ unsafe extern "C" fn get_text<D: StringSysctl>(text: *mut c_char, len: usize) {
 unsafe extern "C" fn set_text<D: StringSysctl>(text: *const c_char, len: usize) -> c_int {
     // SAFETY: the handler of the sysctl passes its own initialized buffer and the length.
     return_value(D::set(unsafe { core::slice::from_raw_parts(text.cast::<u8>(), len) }))
+}
+
+/// Calls `visit` with a connection that C passes.
+///
+/// # Safety
+/// The running thread has locked the connection, and has set the current network stack
+/// to that of the connection.
+unsafe fn with_pcb(inp: *mut raw::inpcb, visit: impl FnOnce(&Pcb<'_>, &Vnet)) {
+    if let Some(inp) = NonNull::new(inp) {
+        // SAFETY: the caller promises it, and both values are gone when this returns.
+        unsafe { visit(&Pcb::new(inp), &Vnet::new()) }
+    }
+}
+
+unsafe extern "C" fn ended<D: Endings>(inp: *mut raw::inpcb) {
+    // SAFETY: stacks.c calls this from the TCP stack's function, for which both are true.
+    unsafe { with_pcb(inp, D::ended) }
+}
+
+unsafe extern "C" fn continued<D: Endings>(inp: *mut raw::inpcb) {
+    // SAFETY: as in `ended`.
+    unsafe { with_pcb(inp, D::continued) }
 }

@@ -7,7 +7,7 @@ use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
-use super::{Errno, Own, Sleepable, Wait, check, raw};
+use super::{Errno, Own, Pcb, Sleepable, Wait, check, raw};
 
 /// A value protected by a mtx(9) lock, in a static that [`mutex!`](super::mutex)
 /// defines.
@@ -30,8 +30,8 @@ impl<T> Mutex<T> {
     /// Use [`mutex!`](super::mutex), which calls this.
     ///
     /// # Safety
-    /// The mutex is the static `siftr_cdev_mutex`, whose lock `siftr_cdev.c`
-    /// initializes when the module is loaded.
+    /// The mutex is a static whose lock `siftr_cdev.c` initializes when the module is
+    /// loaded.
     #[doc(hidden)]
     pub const unsafe fn new(value: T) -> Self {
         // SAFETY: a struct mtx is integers and pointers, and not used before its initialization.
@@ -56,15 +56,35 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Defines the static of the module's mutex: `mutex!(pub static NAME: Type = value)`.
+impl<T> Mutex<T> {
+    /// Like [`Mutex::with`], for a closure that needs a connection, whose lock is held.
+    pub fn with_pcb<R>(&self, pcb: &Pcb<'_>, access: impl FnOnce(&mut T, &Pcb<'_>) -> R + Send) -> R {
+        // SAFETY: as in `with`.
+        unsafe {
+            raw::siftr_cdev_mtx_lock(self.lock.get());
+            let result = access(&mut *self.value.get(), pcb);
+            raw::siftr_cdev_mtx_unlock(self.lock.get());
+            result
+        }
+    }
+}
+
+/// Defines the static of a mutex: `mutex!(pub static registry NAME: Type = value)`.
 ///
-/// `siftr_cdev.c` initializes the lock, by `MTX_SYSINIT`.  A second mutex does not
-/// link: it would have the same symbol.
+/// `siftr_cdev.c` initializes the locks of both, by `MTX_SYSINIT`.  A third does not
+/// compile, and one that is defined twice does not link: it would have the same
+/// symbol.
 macro_rules! mutex {
-    ($(#[$doc:meta])* $visibility:vis static $name:ident: $type:ty = $value:expr) => {
+    ($(#[$doc:meta])* $visibility:vis static registry $name:ident: $type:ty = $value:expr) => {
+        $crate::kpi::mutex!(@ "siftr_cdev_mutex" $(#[$doc])* $visibility $name: $type = $value);
+    };
+    ($(#[$doc:meta])* $visibility:vis static ledger $name:ident: $type:ty = $value:expr) => {
+        $crate::kpi::mutex!(@ "siftr_cdev_ledger_mutex" $(#[$doc])* $visibility $name: $type = $value);
+    };
+    (@ $symbol:literal $(#[$doc:meta])* $visibility:vis $name:ident: $type:ty = $value:expr) => {
         $(#[$doc])*
         #[allow(unsafe_code, reason = "the macro upholds the conditions")]
-        #[unsafe(export_name = "siftr_cdev_mutex")]
+        #[unsafe(export_name = $symbol)]
         $visibility static $name: $crate::kpi::Mutex<$type> = {
             const VALUE: $type = $value;
             // SAFETY: it is the static with that symbol.
@@ -112,6 +132,13 @@ impl<T> Sx<T> {
         check(unsafe { raw::siftr_cdev_sx_lock_sig(self.lock.get()) })?;
         // INVARIANT: this thread locked it, and did not hold it before.
         Ok(SxGuard { sx: self, stays: PhantomData })
+    }
+}
+
+impl<T> Sx<T> {
+    /// Returns the value of a lock that no other thread can use.
+    pub const fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `lock` | mutex(9) and sx(9) with the values that they protect |
 //! | `memory`, `list` | malloc(9) |
 //! | `vnet`, `walk`, `pcb` | network stacks, their connections, one connection |
+//! | `endings` | the ends of connections |
 //! | `uio`, `thread`, `clock`, `sysctl`, `probe`, `device`, `tcp` | the rest |
 //!
 //! printf(9) is called from C only: LLVM turns calls from Rust into calls of puts(3),
@@ -20,6 +21,7 @@
 
 pub mod clock;
 pub mod device;
+mod endings;
 mod entry;
 mod list;
 mod lock;
@@ -34,6 +36,7 @@ mod uio;
 mod vnet;
 mod walk;
 
+pub use endings::{Endings, LedgerLock};
 pub(crate) use entry::entry_points;
 pub use entry::{CharDevice, EntryPoints, Module, Readiness, StringSysctl};
 pub use list::List;
@@ -43,7 +46,9 @@ pub use memory::{Block, Own, Plain, Wait};
 pub use pcb::{Endpoints, Pcb, Socket, Syncache};
 pub use sleep::Sleepable;
 pub use sysctl::{counters, limits};
-pub use thread::{is_host_root, is_killed, outermost_jid, signal_is_pending, switches, uid, wants_to_yield};
+pub use thread::{
+    Credential, is_host_root, is_in_sysctl, is_killed, outermost_jid, signal_is_pending, switches, uid, wants_to_yield,
+};
 pub use uio::Uio;
 pub use vnet::{Vnet, VnetIdentity, each_vnet, interface_name};
 pub use walk::{Step, Visitor};

@@ -6,7 +6,7 @@
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-use super::raw;
+use super::{Credential, raw};
 
 /// The read lock of a connection, held by the running thread.
 ///
@@ -47,12 +47,12 @@ impl Locked {
     }
 }
 
-/// A connection whose read lock is held.
+/// A connection whose lock is held, for reading or for writing.
 ///
 /// # Invariants
-/// `inp` is the pcb of a TCP connection, and this thread holds its read lock for
-/// `'a`.  So it stays allocated, with its tcpcb, and members that change only
-/// under the write lock do not change.
+/// `inp` is the pcb of a TCP connection, and this thread holds its lock for `'a`.
+/// So it stays allocated, with its tcpcb, and members that change only under the
+/// write lock do not change.
 pub struct Pcb<'a> {
     inp: NonNull<raw::inpcb>,
     lock: PhantomData<&'a Locked>,
@@ -118,6 +118,21 @@ const fn with_type<Member, Type>(member: *const Member) -> *const Type {
 }
 
 impl Pcb<'_> {
+    /// Wraps a pcb.
+    ///
+    /// # Safety
+    /// `inp` is the pcb of a TCP connection that the running thread has locked, and keeps
+    /// locked while the value exists.
+    pub(super) const unsafe fn new(inp: NonNull<raw::inpcb>) -> Self {
+        // INVARIANT: the caller promises it.
+        Self { inp, lock: PhantomData }
+    }
+
+    /// Returns a number that no other connection has as long as this one is allocated.
+    pub fn address(&self) -> u64 {
+        self.as_ptr().addr() as u64
+    }
+
     pub(super) const fn as_ptr(&self) -> *mut raw::inpcb {
         self.inp.as_ptr()
     }
@@ -132,6 +147,28 @@ impl Pcb<'_> {
     pub fn is_visible(&self) -> bool {
         // SAFETY: the function asserts the lock, which is held by the type invariant.
         unsafe { raw::siftr_cdev_can_see(self.as_ptr()) != 0 }
+    }
+
+    /// Returns whether the owner of a credential may see the connection.
+    pub fn is_visible_to(&self, credential: &Credential) -> bool {
+        // SAFETY: the lock is held, by the type invariant, and the credential is valid, by its own.
+        unsafe { raw::siftr_cdev_can_see_as(credential.as_ptr(), self.as_ptr()) != 0 }
+    }
+
+    /// Returns whether the connection has ended and has been removed from the tables in
+    /// which the kernel looks up connections.
+    pub fn is_dropped(&self) -> bool {
+        // SAFETY: by the type invariant; the member changes only under the write lock.
+        unsafe { (*self.as_ptr()).inp_flags }.cast_unsigned() & raw::INP_DROPPED != 0
+    }
+
+    /// Returns the error that the application gets from its next call, `SO_ERROR`, and
+    /// whether closing the socket resets the connection: `SO_LINGER` with a time of 0.
+    pub fn socket_end(&self) -> (i32, bool) {
+        let mut does_not_linger = 0;
+        // SAFETY: by the type invariant; inp_socket is cleared under the write lock before the socket is freed.
+        let error = unsafe { raw::siftr_cdev_socket_end(self.as_ptr(), &raw mut does_not_linger) };
+        (error, does_not_linger != 0)
     }
 
     /// Returns the generation count of the connection.

@@ -4,6 +4,8 @@
 //! The probes of the provider `siftr_cdev`, for dtrace(1).  They can fire under any
 //! lock.
 
+use core::ffi::CStr;
+
 use super::{Pcb, raw};
 
 /// Fires `siftr_cdev:::snapshot-start`.
@@ -23,4 +25,10 @@ pub fn record_skip(pcb: Option<&Pcb<'_>>, why: i32) {
     let inp = pcb.map_or(core::ptr::null_mut(), Pcb::as_ptr);
     // SAFETY: the connection, if any, is locked, by the invariant of `Pcb`.
     unsafe { raw::siftr_cdev_probe_skip(inp, why) }
+}
+
+/// Fires `siftr_cdev:::connection-ended`.
+pub fn connection_ended(pcb: &Pcb<'_>, ending: &CStr) {
+    // SAFETY: the connection is locked, by the invariant of `Pcb`; a probe reads its arguments only.
+    unsafe { raw::siftr_cdev_probe_ended(pcb.as_ptr(), ending.as_ptr()) }
 }

@@ -3,6 +3,8 @@
 
 //! The running thread: its credential and its flags.  Functions here take no lock.
 
+use core::ptr::NonNull;
+
 use super::raw;
 
 /// Returns the effective user ID of the running thread.
@@ -35,6 +37,50 @@ pub fn signal_is_pending() -> bool {
 pub fn is_killed() -> bool {
     // SAFETY: reads a word of the running thread's process.
     unsafe { raw::siftr_cdev_killed() != 0 }
+}
+
+/// Returns whether the running thread executes a system call of sysctl(3).
+pub fn is_in_sysctl() -> bool {
+    // SAFETY: reads a word of the running thread.
+    unsafe { raw::siftr_cdev_is_sysctl() != 0 }
+}
+
+/// A credential.
+///
+/// # Invariants
+/// The pointer is to a credential to which this value owns a reference.
+pub struct Credential(NonNull<raw::ucred>);
+
+// SAFETY: a credential does not change, and any thread may drop a reference to it.
+unsafe impl Send for Credential {}
+// SAFETY: as above.
+unsafe impl Sync for Credential {}
+
+impl Credential {
+    /// Returns the credential of the running thread.
+    pub fn of_thread() -> Option<Self> {
+        // SAFETY: the credential of a thread does not change while the thread is in the kernel.
+        let credential = NonNull::new(unsafe { raw::siftr_cdev_cred_hold() })?;
+        // INVARIANT: the function has taken a reference.
+        Some(Self(credential))
+    }
+
+    /// Returns whether it is the credential of the running thread.
+    pub fn is_of_thread(&self) -> bool {
+        // SAFETY: compares pointers.
+        unsafe { raw::siftr_cdev_cred_is_own(self.0.as_ptr()) != 0 }
+    }
+
+    pub(super) const fn as_ptr(&self) -> *mut raw::ucred {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for Credential {
+    fn drop(&mut self) {
+        // SAFETY: this value owns a reference, by the type invariant, and is gone after this.
+        unsafe { raw::siftr_cdev_cred_free(self.0.as_ptr()) }
+    }
 }
 
 /// Returns whether the scheduler wants the CPU for another thread.

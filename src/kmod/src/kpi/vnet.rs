@@ -41,6 +41,15 @@ pub fn each_vnet<F: FnMut(&Vnet, &mut Sleepable)>(all: bool, sleepable: &mut Sle
 
 #[allow(clippy::unused_self, reason = "the value proves that there is a current network stack")]
 impl Vnet {
+    /// Wraps the current network stack.
+    ///
+    /// # Safety
+    /// `curvnet` is set as long as the value exists.
+    pub(super) const unsafe fn new() -> Self {
+        // INVARIANT: the caller promises it.
+        Self(PhantomData)
+    }
+
     /// Returns the identity of the network stack, or `None` if it is not known yet.
     /// Ticks wrap after `wrap_ns`.
     pub fn identity(&self, wrap_ns: u64) -> Option<VnetIdentity> {

@@ -212,6 +212,29 @@ impl Drop for Walk<'_> {
     }
 }
 
+/// A visitor that cannot end the walk.
+pub(super) struct Tireless<'a, V>(pub(super) &'a mut V);
+
+impl<V: Visitor> Tireless<'_, V> {
+    fn without_end(step: Step) -> Step {
+        if step == Step::End { Step::Continue } else { step }
+    }
+}
+
+impl<V: Visitor> Visitor for Tireless<'_, V> {
+    fn visit(&mut self, pcb: &Pcb<'_>) -> Step {
+        Self::without_end(self.0.visit(pcb))
+    }
+
+    fn skip(&mut self) -> Step {
+        Self::without_end(self.0.skip())
+    }
+
+    fn yield_cpu(&mut self, sleepable: &mut Sleepable) {
+        self.0.yield_cpu(sleepable);
+    }
+}
+
 impl Vnet {
     /// Visits every connection of the network stack until the visitor ends the walk.
     pub fn each_connection(&self, sleepable: &mut Sleepable, visitor: &mut impl Visitor) {

@@ -32,9 +32,7 @@ static struct mtx bucket_lock;
 static uint64_t syn_received;
 static unsigned references;
 
-static struct tcp_function_block base_stack = {
-	.tfb_tcp_block_name = "freebsd",
-};
+static struct tcp_function_block *base_stack;
 static struct cc_algo cubic = { .name = "cubic" };
 
 void
@@ -43,8 +41,10 @@ connections_of(struct vnet *vnet)
 	struct inpcbinfo *pcbs = VNET_VNET_PTR(vnet, tcbinfo);
 	struct mtx_args args = { &bucket_lock, "tcp_sc_head", MTX_DEF };
 
-	if (vnet == vnet0)
+	if (vnet == vnet0) {
 		mtx_sysinit(&args);
+		base_stack = stack_register("freebsd", false);
+	}
 	CK_LIST_INIT(&pcbs->ipi_listhead);
 	pcbs->ipi_vnet = vnet;
 	VNET_VNET(vnet, tcps_states)[TCPS_SYN_RECEIVED] = &syn_received;
@@ -71,7 +71,7 @@ insert(struct connection *connection, struct vnet *vnet, struct ucred *cred)
 	inp->inp_vflag = INP_IPV4;
 	inp->inp_socket = connection->socket;
 	refcount_init(&inp->inp_refcount, 1);
-	tp->t_fb = &base_stack;
+	tp->t_fb = base_stack;
 	tp->t_cc = &cubic;
 	tp->t_state = TCPS_ESTABLISHED;
 	for (i = 0; i < TT_N; i++)
@@ -268,6 +268,7 @@ static const struct {
 	TCPCB(t_timers[TT_KEEP])
 	TCPCB(t_timers[TT_PERSIST])
 	TCPCB(t_timers[TT_REXMT])
+	SOCKET(so_error)
 	SOCKET(so_options)
 	SOCKET(so_rcv.sb_ccc)
 	SOCKET(so_rcv.sb_hiwat)
@@ -381,12 +382,12 @@ void
 fake_pcb_stack(void *pcb, const char *stack, const char *cc)
 {
 	struct tcpcb *tp = &((struct connection *)pcb)->tcb;
-	struct tcp_function_block *fb = guarded(sizeof(*fb));
+	struct tcp_function_block *fb = stack_find(stack);
 	struct cc_algo *algo = guarded(sizeof(*algo));
 
-	memset(fb, 0, sizeof(*fb));
+	if (fb == NULL)
+		fb = stack_register(stack, true);
 	memset(algo, 0, sizeof(*algo));
-	strncpy(fb->tfb_tcp_block_name, stack, sizeof(fb->tfb_tcp_block_name));
 	strncpy(algo->name, cc, sizeof(algo->name));
 	if (strcmp(stack, "rack") == 0)
 		fb->tfb_compute_pipe = rack_compute_pipe;
@@ -487,10 +488,14 @@ inp_next(struct inpcb_iterator *ii)
 	if (last == NULL)
 		may_sleep("inp_next() starts a walk");
 	host_enter();
-	next = last == NULL ? CK_LIST_FIRST(&ii->ipi->ipi_listhead) :
-	    CK_LIST_NEXT(last, inp_list);
-	if (next != NULL)
-		pcb_rlock(next);
+	/* A connection may be freed during the wait. */
+	for (;;) {
+		next = last == NULL ? CK_LIST_FIRST(&ii->ipi->ipi_listhead) :
+		    CK_LIST_NEXT(last, inp_list);
+		if (next == NULL || pcb_try_rlock(next))
+			break;
+		pcb_wait();
+	}
 	if (last != NULL)
 		INP_RUNLOCK(last);
 	ii->inp = next;

@@ -6,7 +6,9 @@
 #include "kernel.h"
 
 /* eventhandler(9) */
-static const char *const events[] = { "kld_unload_try", "vm_lowmem" };
+static const char *const events[] = {
+	"kld_unload_try", "vm_lowmem", "kld_load"
+};
 static struct handler {
 	const char *event;
 	void	*run;
@@ -32,7 +34,7 @@ eventhandler_register(struct eventhandler_list *list, const char *name,
 
 	may_sleep("eventhandler_register()");
 	if (list != NULL || (strcmp(name, events[0]) != 0 &&
-	    strcmp(name, events[1]) != 0))
+	    strcmp(name, events[1]) != 0 && strcmp(name, events[2]) != 0))
 		fail("unsupported event");
 	for (i = 0; handlers[i].is_used; i++)
 		if (i == nitems(handlers) - 1)
@@ -120,6 +122,19 @@ run_unload_handlers(struct linker_file *file, bool is_ours)
 		holds_nothing("a handler of kld_unload_try ends");
 	}
 	return (error);
+}
+
+/* A module was loaded. */
+void
+run_load_handlers(void)
+{
+	unsigned i;
+
+	for (i = 0; i < nitems(handlers); i++)
+		if (handlers[i].is_used &&
+		    strcmp(handlers[i].event, "kld_load") == 0)
+			((kld_load_fn)handlers[i].run)(handlers[i].arg, NULL);
+	holds_nothing("a handler of kld_load ends");
 }
 
 /* The pagedaemon calls the handlers of vm_lowmem. */

@@ -31,6 +31,8 @@ enum fake_hook {
 	HOOK_COPY,		/* uiomove() is about to copy */
 	HOOK_SLEEP,		/* pause_sbt() sleeps */
 	HOOK_YIELD,		/* kern_yield() lets other threads run */
+	HOOK_CLOSE,		/* a connection is about to end */
+	HOOK_SWITCH,		/* a connection is between two TCP stacks */
 	HOOK_COUNT
 };
 void	 fake_hook(enum fake_hook, void (*)(void *), void *);
@@ -78,6 +80,8 @@ void	 fake_kill(void);
 void	 fake_wants_cpu(int always);	/* another thread */
 void	 fake_preempt(void);
 void	 fake_see_other_uids(int);
+void	 fake_in_sysctl(int);		/* the thread is in sysctl(3) */
+unsigned fake_credentials(void);	/* references that the module holds */
 
 /* Stack. */
 unsigned long fake_stack_used(void (*)(void *), void *);
@@ -95,8 +99,18 @@ void	 fake_pcb_log_id(void *, const char *);
 void	 fake_pcb_drop(void *);
 void	 fake_pcb_detach(void *);
 int	 fake_pcb_free(void *);			/* 0: it is locked */
+void	 fake_pcb_close(void *);		/* tcp_close() */
+void	 fake_pcb_discard(void *);		/* tcp_discardcb() */
+void	 fake_pcb_switch(void *, const char *, int refuses);
 void	 fake_half_open(void *, void *, int, const unsigned char *, unsigned,
 	    const unsigned char *, unsigned);
+
+/* TCP stacks. */
+void	 fake_stack(const char *, int has_functions);
+void	 fake_stack_load(const char *);
+unsigned fake_stacks_changed(void);
+unsigned fake_stack_references(void);
+unsigned fake_stack_calls(void);
 
 /* Device. */
 int	 fake_other_device(const char *);

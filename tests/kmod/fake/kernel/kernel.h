@@ -40,6 +40,7 @@
 #include <sys/socket.h>
 #include <sys/socketvar.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sx.h>
 #include <sys/sysctl.h>
 #include <sys/time.h>
@@ -119,8 +120,13 @@ void	 may_sleep(const char *);
 void	 holds_nothing(const char *);
 void	 pcb_lock_init(struct inpcb *);
 void	 pcb_rlock(struct inpcb *);
+bool	 pcb_try_rlock(struct inpcb *);
+void	 pcb_wait(void);
 bool	 pcb_is_rlocked(const struct inpcb *);
 bool	 pcb_is_locked(const struct inpcb *);
+void	 pcb_wlock(struct inpcb *);
+void	 pcb_wunlock(struct inpcb *);
+bool	 pcb_is_wlocked(const struct inpcb *);
 unsigned locks_alive(void);
 bool	 is_held(const void *);
 
@@ -131,6 +137,14 @@ void	 guarded_free(void *);
 /* connections.c */
 void	 connections_of(struct vnet *);
 unsigned references_alive(void);
+
+/* tcp.c */
+void	 tcp_init(void);
+struct tcp_function_block *stack_register(const char *, bool);
+struct tcp_function_block *stack_find(const char *);
+
+/* thread.c */
+unsigned credentials_held(void);
 
 /* vnets.c */
 void	 vnet_sysinits_init(void);
@@ -144,6 +158,7 @@ unsigned devices_alive(void);
 bool	 sdt_knows_the_probes(void);
 void	 sdt_learns_the_probes(void);
 int	 run_unload_handlers(struct linker_file *, bool is_ours);
+void	 run_load_handlers(void);
 void	 check_events_after_unload(void);
 
 /* sysctl.c */

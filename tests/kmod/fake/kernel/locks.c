@@ -317,9 +317,17 @@ _sx_sunlock(struct sx *sx, const char *file __unused, int line __unused)
 	host_leave();
 }
 
+void
+sx_sysinit(SYSINIT_ARGUMENT arg)
+{
+	const struct sx_args *args = arg;
+
+	sx_init_flags(args->sa_sx, args->sa_desc, 0);
+}
+
 /*
- * rwlock(9), for connections only.  They are locked by inp_next() and by the
- * holder of a reference.
+ * rwlock(9), for connections and for the list of TCP stacks.  Connections are
+ * locked by inp_next(), by the holder of a reference, and by the TCP stack.
  */
 void
 pcb_lock_init(struct inpcb *inp)
@@ -333,15 +341,95 @@ void
 pcb_rlock(struct inpcb *inp)
 {
 	host_enter();
+	while (!pcb_try_rlock(inp))
+		pcb_wait();
+	host_leave();
+}
+
+/* Waits until a connection is unlocked. */
+void
+pcb_wait(void)
+{
+	count_call("wait for a connection");
+	wait_for("tcpinp");
+}
+
+bool
+pcb_try_rlock(struct inpcb *inp)
+{
+	host_enter();
+	if ((inp->inp_lock.rw_lock & RW_LOCK_READ) == 0) {
+		host_leave();
+		return (false);
+	}
 	inp->inp_lock.rw_lock += RW_ONE_READER;
 	remember(&inp->inp_lock, name_of(&inp->inp_lock.lock_object), false);
 	host_leave();
+	return (true);
 }
 
 bool
 pcb_is_rlocked(const struct inpcb *inp)
 {
 	return (find(&inp->inp_lock) != NULL);
+}
+
+bool
+pcb_is_wlocked(const struct inpcb *inp)
+{
+	return (inp->inp_lock.rw_lock == (uintptr_t)curthread);
+}
+
+static void
+wlock(struct rwlock *rw)
+{
+	const char *name = name_of(&rw->lock_object);
+
+	host_enter();
+	about_to_lock(rw, name, false);
+	while (rw->rw_lock != RW_UNLOCKED)
+		wait_for(name);
+	rw->rw_lock = (uintptr_t)curthread;
+	remember(rw, name, false);
+	host_leave();
+}
+
+static void
+wunlock(struct rwlock *rw)
+{
+	host_enter();
+	forget(rw, name_of(&rw->lock_object));
+	if (rw->rw_lock != (uintptr_t)curthread)
+		fail("\"%s\" is not write-locked", name_of(&rw->lock_object));
+	rw->rw_lock = RW_UNLOCKED;
+	host_wake();
+	host_leave();
+}
+
+void
+pcb_wlock(struct inpcb *inp)
+{
+	wlock(&inp->inp_lock);
+}
+
+void
+pcb_wunlock(struct inpcb *inp)
+{
+	wunlock(&inp->inp_lock);
+}
+
+void
+_rw_wlock_cookie(volatile uintptr_t *c, const char *file __unused,
+    int line __unused)
+{
+	wlock(__containerof(c, struct rwlock, rw_lock));
+}
+
+void
+_rw_wunlock_cookie(volatile uintptr_t *c, const char *file __unused,
+    int line __unused)
+{
+	wunlock(__containerof(c, struct rwlock, rw_lock));
 }
 
 bool
@@ -372,5 +460,6 @@ _rw_runlock_cookie(volatile uintptr_t *c, const char *file __unused,
 	if (RW_READERS(*c) == 0)
 		fail("\"%s\" is not locked", name_of(&rw->lock_object));
 	*c -= RW_ONE_READER;
+	host_wake();
 	host_leave();
 }

@@ -120,6 +120,13 @@ finish_unload(void)
 	if (references_alive() != 0)
 		fail("%u references to connections are left after the unload",
 		    references_alive());
+	if (fake_stacks_changed() != 0)
+		fail("functions of a TCP stack are not restored after the unload");
+	if (fake_stack_references() != 0)
+		fail("references to TCP stacks are left after the unload");
+	if (credentials_held() != 0)
+		fail("%u references to credentials are left after the unload",
+		    credentials_held());
 	unregister_sysctls();
 	run_in_order(sysuninit_set_start, sysuninit_set_stop, true);
 	if (devices_alive() != 0)

@@ -12,6 +12,7 @@ struct vnet *vnet0;
 
 static struct ucred root_cred;
 static int see_other_uids = 1;
+static unsigned held_credentials;
 
 /*
  * The last network stack that was freed.  Its address is reused for the next.
@@ -55,6 +56,7 @@ fake_attach(void)
 	if (vnet0 != NULL)
 		return;
 	sx_init(&vnet_sxlock, "vnet list");
+	tcp_init();
 	vnet_sysinits_init();
 	new_vnet();
 	LIST_INSERT_HEAD(&vnet_head, vnet0, vnet_le);
@@ -124,6 +126,42 @@ fake_cred(unsigned uid, void *jail)
 	cred->cr_uid = uid;
 	cred->cr_prison = jail != NULL ? jail : &prison0;
 	return (cred);
+}
+
+/* References to credentials that the module holds. */
+struct ucred *
+crhold(struct ucred *cred)
+{
+	atomic_add_int(&held_credentials, 1);
+	cred->cr_ref++;
+	return (cred);
+}
+
+void
+crfree(struct ucred *cred)
+{
+	if (cred->cr_ref-- == 0)
+		fail("a reference to a credential is dropped twice");
+	atomic_subtract_int(&held_credentials, 1);
+}
+
+unsigned
+credentials_held(void)
+{
+	return (held_credentials);
+}
+
+unsigned
+fake_credentials(void)
+{
+	return (held_credentials);
+}
+
+/* As while tcpdrop(8) runs. */
+void
+fake_in_sysctl(int in)
+{
+	curthread->td_sa.code = in ? SYS___sysctlbyname : 0;
 }
 
 void

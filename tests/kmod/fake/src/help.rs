@@ -3,13 +3,13 @@
 
 //! Helpers that many scenarios use.
 
-use tcpstats::frame::Frame;
-use tcpstats::{Filter, Header, Record, ioctl, key};
+use tcpstats::frame::{Frame, flag};
+use tcpstats::{Filter, Header, Record, State, ioctl, key};
 
 use crate::kernel::{self, Ends, File, Pcb};
 
 /// Every ioctl of the device.
-pub const COMMANDS: [u64; 7] = [
+pub const COMMANDS: [u64; 8] = [
     ioctl::SET_FORMAT,
     ioctl::SET_FILTER,
     ioctl::CLEAR_FILTER,
@@ -17,6 +17,7 @@ pub const COMMANDS: [u64; 7] = [
     ioctl::SET_COLUMNS,
     ioctl::GET_INFO,
     ioctl::GET_FIELD,
+    ioctl::SET_LEDGER,
 ];
 
 /// Runs `body` with the module loaded, and unloads it.  Unloading fails if anything
@@ -44,6 +45,18 @@ pub fn open_binary() -> File {
 pub fn set_binary(file: &File, binary: bool) {
     let format = if binary { ioctl::BINARY } else { ioctl::TEXT };
     file.ioctl(ioctl::SET_FORMAT, &mut format.to_ne_bytes()).expect("the format is valid");
+}
+
+/// Turns the ledger on or off.
+pub fn set_ledger(file: &File, on: bool) {
+    file.ioctl(ioctl::SET_LEDGER, &mut u32::from(on).to_ne_bytes()).expect("the ledger can be changed");
+}
+
+/// Opens the device, selects frames and turns the ledger on.
+pub fn open_ledger() -> File {
+    let file = open_binary();
+    set_ledger(&file, true);
+    file
 }
 
 pub fn set_filter(file: &File, text: &str) {
@@ -87,10 +100,18 @@ pub fn frame(bytes: &[u8]) -> (Header, Vec<Record>) {
     let records: Vec<_> = frame.records().collect();
     let header = frame.header;
     assert_eq!(header.written, records.len() as u64);
-    assert_eq!(header.matched, header.written + header.missed);
+    assert_eq!(header.matched, header.written - header.ended + header.missed);
+    let is_final = |record: &Record| record.get(key::state) == Some(State::ENDED);
+    assert_eq!(header.ended, records.iter().filter(|record| is_final(record)).count() as u64);
+    assert!(header.flags & flag::LEDGER != 0 || header.ended + header.ended_lost == 0);
     assert!(header.seen >= header.matched);
-    assert_eq!(header.flags & tcpstats::frame::flag::TRUNCATED != 0, header.missed > 0);
-    assert!(records.iter().all(|record| record.at_ns <= header.walk_ns));
+    assert_eq!(header.flags & flag::TRUNCATED != 0, header.missed > 0);
+    // A final record is from before the walk.
+    assert!(records.iter().all(|record| if is_final(record) {
+        record.at_ns.cast_signed() <= 0
+    } else {
+        record.at_ns <= header.walk_ns
+    }));
     (header, records)
 }
 

@@ -6,6 +6,8 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use std::ptr::{null, null_mut};
 
+use tcpstats::State;
+
 /// A function that is called with the argument of its hook.
 type Hook = extern "C" fn(*mut c_void);
 type Fired = extern "C" fn(*mut c_void, *const c_char, *const c_ulong);
@@ -70,6 +72,16 @@ unsafe extern "C" {
     fn fake_pcb_drop(pcb: *mut c_void);
     fn fake_pcb_detach(pcb: *mut c_void);
     fn fake_pcb_free(pcb: *mut c_void) -> c_int;
+    fn fake_pcb_close(pcb: *mut c_void);
+    fn fake_pcb_discard(pcb: *mut c_void);
+    fn fake_pcb_switch(pcb: *mut c_void, stack: *const c_char, refuses: c_int);
+    fn fake_stack(name: *const c_char, has_functions: c_int);
+    fn fake_stack_load(name: *const c_char);
+    safe fn fake_stacks_changed() -> c_uint;
+    safe fn fake_stack_references() -> c_uint;
+    safe fn fake_stack_calls() -> c_uint;
+    safe fn fake_in_sysctl(is_in: c_int);
+    safe fn fake_credentials() -> c_uint;
     fn fake_half_open(
         vnet: *mut c_void,
         cred: *mut c_void,
@@ -138,6 +150,7 @@ impl std::fmt::Debug for Errno {
             "ENFILE",
             "EMFILE",
             "ENOTTY",
+            "ENOMEM",
             "EOPNOTSUPP",
             "ERESTART",
         ];
@@ -190,6 +203,8 @@ pub enum At {
     Copy = 1,
     Sleep = 2,
     Yield = 3,
+    Close = 4,
+    Switch = 5,
 }
 
 /// Runs `body`, and `hook` whenever the module reaches this point meanwhile.
@@ -504,11 +519,13 @@ pub struct Ends {
 }
 
 /// A connection of the fake kernel.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Pcb(*mut c_void);
 
 // SAFETY: the fake kernel changes the list of connections inside its monitor.
 unsafe impl Send for Pcb {}
+// SAFETY: as above.
+unsafe impl Sync for Pcb {}
 
 impl Pcb {
     /// Creates a connection of root at the head of the host's list.
@@ -573,6 +590,31 @@ impl Pcb {
         self
     }
 
+    /// Ends the connection: `tcp_close()`.
+    pub fn close(self) {
+        // SAFETY: as in `set`.
+        unsafe { fake_pcb_close(self.0) }
+    }
+
+    /// Ends the connection in a state with an error for the application.
+    pub fn close_in(self, state: State, error: u64) {
+        self.set("t_state", state.0.into()).set("so_error", error).close();
+    }
+
+    /// Lets the TCP stack release the connection: `tcp_discardcb()`.
+    pub fn discard(self) -> Self {
+        // SAFETY: as in `set`.
+        unsafe { fake_pcb_discard(self.0) }
+        self
+    }
+
+    /// Changes to another TCP stack, which may refuse the connection.
+    pub fn switch(self, stack: &str, refuses: bool) -> Self {
+        // SAFETY: as in `set`.
+        unsafe { fake_pcb_switch(self.0, c(stack).as_ptr(), refuses.into()) }
+        self
+    }
+
     /// Frees it and returns true, unless it is locked.
     pub fn free(self) -> bool {
         // SAFETY: the scenario no longer uses it.
@@ -596,6 +638,43 @@ pub fn many_connections(count: u64) {
 pub fn many_connections_of(vnet: Vnet, cred: Cred, count: u64) {
     // SAFETY: a network stack and a credential are never freed.
     unsafe { fake_pcbs(vnet.0, cred.0, count) }
+}
+
+/// Registers a TCP stack, with or without optional functions.
+pub fn tcp_stack(name: &str, has_functions: bool) {
+    // SAFETY: the text ends with a zero.
+    unsafe { fake_stack(c(name).as_ptr(), has_functions.into()) }
+}
+
+/// Loads the module of a TCP stack.
+pub fn load_tcp_stack(name: &str) {
+    // SAFETY: the text ends with a zero.
+    unsafe { fake_stack_load(c(name).as_ptr()) }
+}
+
+/// Returns the number of TCP stacks whose functions are replaced.
+pub fn tcp_stacks_changed() -> u32 {
+    fake_stacks_changed()
+}
+
+/// Returns the number of references to TCP stacks that the module holds.
+pub fn tcp_stack_references() -> u32 {
+    fake_stack_references()
+}
+
+/// Returns how often the own functions of TCP stacks were called.
+pub fn tcp_stack_calls() -> u32 {
+    fake_stack_calls()
+}
+
+/// Sets whether the calling thread is in sysctl(3), as tcpdrop(8) is.
+pub fn in_sysctl(is_in: bool) {
+    fake_in_sysctl(is_in.into());
+}
+
+/// Returns the number of references to credentials that the module holds.
+pub fn credentials() -> u32 {
+    fake_credentials()
 }
 
 /// Creates an entry of the SYN cache.

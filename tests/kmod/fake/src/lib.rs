@@ -43,6 +43,10 @@ fn run(arguments: &[&str]) -> Option<()> {
             kernel::attach();
             fuzz::run(seconds.parse().ok()?, seed.parse().ok()?);
         }
+        ["measure", count, "ended" | "ended-without-reader"] => {
+            kernel::attach();
+            measure::ends(count.parse().ok()?, arguments.last() == Some(&"ended"));
+        }
         ["measure", count, ref way @ ..] => {
             kernel::attach();
             measure::run(count.parse().ok()?, way.first().copied());

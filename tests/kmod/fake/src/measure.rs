@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::help::{loaded, open, open_binary, set_filter};
-use crate::kernel::{self, File};
+use crate::help::{connection, loaded, open, open_binary, open_ledger, set_filter};
+use crate::kernel::{self, File, Pcb};
 
 /// Number of measurements, of which the median is used.
 const TIMES: usize = 9;
@@ -56,6 +56,16 @@ const WAYS: [Way; 3] = [
         file
     }),
 ];
+
+/// Ends connections with or without a reader of final records, and prints their number.
+pub fn ends(count: u64, has_reader: bool) {
+    let pcbs: Vec<_> = (0..count).map(|_| connection(80).set("t_starttime", 90_000)).collect();
+    loaded(|| {
+        let _reader = has_reader.then(open_ledger);
+        pcbs.into_iter().for_each(Pcb::close);
+        println!("ended\t1");
+    });
+}
 
 /// Prints for each way to read, or only one, the number of reads, and for each
 /// connection the nanoseconds, bytes and bytes of kernel memory, and the

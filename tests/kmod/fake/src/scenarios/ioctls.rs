@@ -4,6 +4,7 @@
 //! Every ioctl, with valid and invalid arguments, and the sysctls.
 
 use tcpstats::filter::{FILTER_LEN, MAX_OPS};
+use tcpstats::frame::HEADER_LEN;
 use tcpstats::{Columns, FIELD_COUNT, FIELDS, Filter, MODULE_RECORD_LEN, PREAMBLE_LEN, ioctl};
 
 use crate::help::{
@@ -87,7 +88,7 @@ scenarios! {
             open().ioctl(ioctl::GET_INFO, &mut info).unwrap();
             let number = |at: usize| u32::from_ne_bytes(*info[4 * at..].first_chunk().unwrap()) as usize;
             let numbers: Vec<_> = (0..8).map(number).collect();
-            assert_eq!(numbers, [2, 120, MODULE_RECORD_LEN, FILTER_LEN, FIELD_COUNT, MAX_OPS, 0, 0]);
+            assert_eq!(numbers, [2, HEADER_LEN, MODULE_RECORD_LEN, FILTER_LEN, FIELD_COUNT, MAX_OPS, 0, 0]);
             let version = std::ffi::CStr::from_bytes_until_nul(&info[32..]).unwrap();
             assert_eq!(version.to_str().unwrap(), env!("CARGO_PKG_VERSION"));
         });

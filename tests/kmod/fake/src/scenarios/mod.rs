@@ -20,6 +20,7 @@ mod fair;
 mod filters;
 mod identity;
 mod ioctls;
+mod ledger;
 mod limits;
 mod loading;
 mod memory;
@@ -53,6 +54,7 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         ioctls::ALL,
         filters::ALL,
         users::ALL,
+        ledger::ALL,
         vnets::ALL,
         crowd::ALL,
     ];

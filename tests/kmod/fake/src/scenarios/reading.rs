@@ -3,6 +3,7 @@
 
 //! read(2): complete for every size, and the end of snapshots.
 
+use tcpstats::frame::HEADER_LEN;
 use tcpstats::text::Text;
 use tcpstats::{Columns, MODULE_RECORD_LEN, PREAMBLE_LEN, Record, csv, frame, key, note};
 
@@ -44,9 +45,9 @@ scenarios! {
             let bytes = read_to_end(&open_binary(), 4096);
             let number = |at: usize| u32::from_ne_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
             assert_eq!(bytes[..8], [b'T', b'C', b'P', b'S', 2, 0, 1, 0], "magic, version, a snapshot");
-            assert_eq!([8, 12, 16, 100].map(number), [120, MODULE_RECORD_LEN, 3 * MODULE_RECORD_LEN, 1000]);
+            assert_eq!([8, 12, 16, 100].map(number), [HEADER_LEN, MODULE_RECORD_LEN, 3 * MODULE_RECORD_LEN, 1000]);
             assert_eq!([108, 112, 116].map(number), [MODULE_RECORD_LEN - PREAMBLE_LEN, usize::try_from(osreldate).unwrap(), 0]);
-            assert_eq!(bytes.len(), 120 + 3 * MODULE_RECORD_LEN);
+            assert_eq!(bytes.len(), HEADER_LEN + 3 * MODULE_RECORD_LEN);
             assert_eq!(u64::from(frame(&bytes).0.osversion), osreldate);
         });
     }

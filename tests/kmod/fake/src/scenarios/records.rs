@@ -61,7 +61,9 @@ const PLAIN: [(&str, &str); 45] = [
 ];
 
 /// Fields that are computed from several members, and are tested separately.
-const MADE: [&str; 31] = [
+const MADE: [&str; 33] = [
+    "duration",
+    "ending",
     "laddr",
     "lport",
     "faddr",
