@@ -250,6 +250,13 @@ probes_fire() {
 	grep -q '^done 1 [0-9]* [0-9]*$' d.txt || { cat d.txt; return 1; }
 }
 
+probe_reports_ends() {
+	dtrace -q -s ends.d -c './vmsuite ledger-churn 3' > d.txt 2>&1
+	for ending in fin_sent fin_received rst_sent rst_received killed; do
+		grep -q "^$ending  *[1-9]" d.txt || { cat d.txt; return 1; }
+	done
+}
+
 logger_logs() {
 	rm -f x.log
 	./siftr_cdev_logger -o x.log -s 50000 -c 5 -F "$1" || return 1
@@ -273,6 +280,34 @@ readers_against_churn() {
 	passed=$?
 	sysctl net.inet.tcp.msl="$msl" > /dev/null
 	[ $passed -eq 0 ] && eventually few_are_in_time_wait
+}
+
+# Connections end while ledger readers come and go, network stacks with connections are created and destroyed, and the
+# module is to be unloaded.
+ledger_against_churn() {
+	kldload -n tcp_rack 2> /dev/null
+	./vmsuite ledger-churn "$churn_s" > churn.txt 2>&1 &
+	pid=$! i=0
+	eventually ledger_is_on || return 1
+	while [ $i -lt 200 ] && kill -0 $pid 2> /dev/null; do
+		i=$((i + 1))
+		if kldunload siftr_cdev 2> /dev/null; then echo 'unloaded while the ledger was on'; return 1; fi
+		[ $((i % 20)) -ne 0 ] || { jail -c name=v vnet persist path=/ && jexec v ifconfig lo0 127.0.0.1/8 up &&
+		    jexec v "$here/vmsuite" ends 1 > /dev/null && jail -r v; } || return 1
+		case $((i % 4)) in
+		0) sysctl net.inet.tcp.functions_default=rack > /dev/null 2>&1 ;;
+		2) sysctl net.inet.tcp.functions_default=freebsd > /dev/null ;;
+		esac
+	done
+	wait $pid
+	passed=$?
+	cat churn.txt
+	sysctl net.inet.tcp.functions_default=freebsd > /dev/null
+	[ $passed -eq 0 ] && is "$(sysctl -n net.inet.siftr_cdev.ledger_readers)" 0
+}
+
+ledger_is_on() {
+	[ "$(sysctl -n net.inet.siftr_cdev.ledger_readers)" -gt 0 ]
 }
 
 few_are_in_time_wait() {
@@ -461,10 +496,13 @@ for format in csv json siftr bin; do
 	test_that "the logger logs $format from the device" logger_logs $format
 done
 test_that 'the DTrace probes fire' probes_fire
+test_that 'a DTrace script counts how connections end' probe_reports_ends
 let_go
 unmount_jail_root
 test_that 'vmsuite passes' ./vmsuite
 test_that 'byte counters are exact with packet loss' ./vmsuite values 10
+test_that 'every connection that ends has one final record' ./vmsuite ledger 20
+test_that "final records are exact for $churn_s s while readers come and go" ledger_against_churn
 test_that "reading works for $churn_s s while connections are opened and closed" readers_against_churn
 hold
 needs $script 'the service loads the module and logs' service_starts

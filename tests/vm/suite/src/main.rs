@@ -10,6 +10,9 @@
 //!                            with the application and the packets
 //! vmsuite past-32-bits BYTES           send BYTES bytes over the loopback interface and compare the counters
 //! vmsuite churn SECONDS      read the device while connections are opened and closed
+//! vmsuite ledger COUNT [STACK]         end COUNT connections in each way, and compare their final records with the application
+//! vmsuite ledger-churn SECONDS         do that with readers that come and go
+//! vmsuite ends SECONDS       open and end connections
 //! vmsuite visible PORT...    print how many records of each local port this user can read
 //! vmsuite visible-everywhere PORT...   print the same for all network stacks, with the jail
 //! vmsuite identities PORT    print the network stack and number of each connection of a local port
@@ -25,6 +28,8 @@ mod churn;
 mod connections;
 #[cfg(target_os = "freebsd")]
 mod device;
+#[cfg(target_os = "freebsd")]
+mod ledger;
 #[cfg(target_os = "freebsd")]
 mod mirror;
 #[cfg(target_os = "freebsd")]
@@ -59,6 +64,10 @@ fn main() -> std::process::ExitCode {
         ["past-32-bits", _] => bytes::past_32_bits(number(&arguments[1])),
         ["identities", _] => suite::identities(&arguments[1]),
         ["churn", _] => churn::run(number(&arguments[1])),
+        ["ledger", _] => ledger::all(number(&arguments[1]), None),
+        ["ledger", _, stack] => ledger::all(number(&arguments[1]), Some(stack)),
+        ["ledger-churn", _] => ledger::churn(number(&arguments[1])),
+        ["ends", _] => ledger::ends_for(number(&arguments[1])),
         ["visible", ..] => suite::visible(&arguments[1..], false),
         ["visible-everywhere", ..] => suite::visible(&arguments[1..], true),
         ["churn-everywhere", _] => churn::everywhere(number(&arguments[1])),
