@@ -42,9 +42,16 @@ def instructions(run, count, way):
         ).stdout
     rows = re.findall(r"^ *([\d,]+) \([ \d.]+%\)  \S+?:(.*)$", table, re.M)
     own = [int(number.replace(",", "")) for number, name in rows if OWN.search(name) and "kmod_fake" not in name]
-    if not own:
+    if not own and "without" not in way:
         sys.exit("callgrind: no function of the module found")
     return sum(own) / reads / count
+
+
+def ended(run, count, way):
+    """Returns the number of instructions of the module per connection that ends, without those that do not depend on
+    the number of connections."""
+    few, many = (instructions(run, number, way) * number for number in (count // 2, count))
+    return (many - few) / (count - count // 2)
 
 
 def main():
@@ -56,6 +63,8 @@ def main():
     for way, what in MODES.items():
         times = "".join(f"{found[count][way][1]:8.0f} ns" for count in counts)
         print(f"{what:26}{times}{instructions(run, scale(100, 2000, 2000), way):10.0f}")
+    for way, what in (("ended", "a connection that ends"), ("ended-without-reader", "the same, without ledger")):
+        print(f"{what:26}{'':{11 * len(counts)}}{ended(run, scale(100, 2000, 2000), way):10.0f}")
     memory = "".join(f"{found[count]['binary'][3]:9.0f} B" for count in counts)
     print(f"{'memory for a snapshot':26}{memory}")
 
