@@ -8,19 +8,21 @@
 #   sh package.sh REPOSITORY NEWER
 #
 # Both are directories that make repository wrote, signed with the same key.  NEWER
-# has packages with a higher version (make package PORTREVISION=1).
+# has packages with a higher version (make package PORTREVISION=1).  tap.sh must be
+# next to package.sh.
 #
 # The script installs and deletes packages, and changes rc.conf and loader.conf:
 # run it on a disposable machine.
 set -u
 
+# shellcheck source=tests/vm/tap.sh
+. "$(dirname "$0")/tap.sh"
 repository=$(realpath "$1") newer=$(realpath "$2")
 for folder in "$repository" "$newer"; do
 	[ -e "$folder/siftr_cdev.fingerprint" ] || { echo "$folder: not a repository of make repository" >&2; exit 1; }
 done
 work=$(mktemp -d)
 cd "$work" || exit 1
-run=0 failed=0
 trust=/usr/local/etc/pkg/fingerprints/siftr_cdev
 configuration=/usr/local/etc/pkg/repos/siftr_cdev.conf
 log=/var/log/tcpstats/tcpstats.log
@@ -29,34 +31,6 @@ rotation=/usr/local/etc/newsyslog.conf.d/tcpstats_logger.conf
 # shellcheck disable=SC2016 # pkg(8) replaces them
 here='${ABI}/${VERSION_MINOR}'
 export ASSUME_ALWAYS_YES=yes
-
-# test_that NAME COMMAND: runs a test, which passes if the command succeeds.
-test_that() {
-	name=$1
-	shift
-	run=$((run + 1))
-	if "$@" > out.txt 2>&1; then
-		echo "ok $run - $name"
-	else
-		failed=$((failed + 1))
-		echo "not ok $run - $name"
-		sed 's/^/# /' out.txt | tail -15
-	fi
-}
-
-is() {
-	[ "$1" = "$2" ] || { echo "expected \"$2\", found \"$1\""; return 1; }
-}
-
-# eventually COMMAND: waits up to 30 seconds until the command succeeds.
-eventually() {
-	for _ in $(jot 300); do
-		! "$@" || return 0
-		sleep 0.1
-	done
-	echo "did not succeed within 30 s: $*"
-	return 1
-}
 
 # Prints the names of everything that a package could leave.
 everything() {
@@ -256,6 +230,4 @@ test_that 'the packages are deinstalled' deinstalls
 test_that 'nothing is left' nothing_is_left
 [ ! -e inetd.pid ] || kill "$(cat inetd.pid)"
 
-echo "1..$run"
-echo "# $((run - failed)) passed, $failed failed"
-[ $failed -eq 0 ]
+summary
