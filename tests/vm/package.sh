@@ -144,6 +144,39 @@ is_intact() {
 	pkg check -s -a && pkg check -d -a -n
 }
 
+# audit_finds NAME COMPARISON VERSION PACKAGE...: succeeds if pkg audit reports
+# exactly these packages for an advisory about NAME.
+audit_finds() {
+	cat > vuln.xml <<-EOF
+		<?xml version="1.0" encoding="utf-8"?>
+		<vuxml xmlns="http://www.vuxml.org/apps/vuxml-1">
+		  <vuln vid="00000000-0000-11f1-0000-000000000000">
+		    <topic>siftr_cdev -- made for a test</topic>
+		    <affects>
+		      <package><name>$1</name><range><$2>$3</$2></range></package>
+		    </affects>
+		    <description><body xmlns="http://www.w3.org/1999/xhtml"><p>x</p></body></description>
+		    <references><cvename>CVE-2026-0000</cvename></references>
+		    <dates><discovery>2026-01-01</discovery><entry>2026-01-01</entry></dates>
+		  </vuln>
+		</vuxml>
+	EOF
+	shift 3
+	pkg audit -f vuln.xml -q > found.txt
+	status=$?
+	is "$(sort found.txt | tr '\n' ' ')" "$*" && is $((status != 0)) $(($# != 0))
+}
+
+# The versions in advisories are those without the __FreeBSD_version.
+audit_reports_the_affected_package() {
+	version=$(pkg query %v siftr_cdev) plain=$(pkg query %v siftr_cdev | sed 's/\.[^.]*$//')
+	audit_finds siftr_cdev lt 3 "siftr_cdev-$version " &&
+	    audit_finds siftr_cdev-kmod lt 3 "siftr_cdev-kmod-$version " &&
+	    audit_finds 'siftr_cdev*' lt 3 "siftr_cdev-$version" "siftr_cdev-kmod-$version " &&
+	    audit_finds siftr_cdev lt "${plain%.*}.999" "siftr_cdev-$version " &&
+	    audit_finds siftr_cdev lt "$plain" && audit_finds siftr_cdev-kmod lt "$plain" && audit_finds siftr_cdev ge 3
+}
+
 pages_are_found() {
 	for page in 'siftr_cdev 4' 'tcpstats 1' 'tcpstats 5' 'siftr_cdev_logger 8'; do
 		is "$(man -w "${page#* }" "${page% *}")" "/usr/local/share/man/man${page#* }/${page% *}.${page#* }.gz" || return 1
@@ -218,6 +251,7 @@ test_that 'a damaged package is refused' damaged_package_is_refused
 test_that 'the packages are installed from file://' installs_from_a_directory
 test_that 'the packages are installed from http://' installs_over_http
 test_that 'the packages are intact and complete' is_intact
+test_that 'pkg audit reports the packages that an advisory names' audit_reports_the_affected_package
 test_that 'man finds and shows the pages' pages_are_found
 test_that 'loader.conf can load the module' is_loaded_at_boot
 test_that 'the device is readable' device_is_readable
