@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
-"""What a release publishes besides packages: the source, the bills of materials and the port."""
+"""What a release publishes besides packages: the source, the bills of materials, the port and the signed checksums."""
 
 import hashlib
 import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 import tomllib
@@ -197,3 +198,85 @@ def test_the_port_packs_the_same_files_from_the_source_and_the_crates(dist, sour
     assert bmake(dist / "port", "plist") == bmake(source, "plist") != ""
     crates = bmake(source, "-V", "${DISTFILES}").split()
     assert len(crates) > 100 and bmake(dist / "port", "-V", "${DISTFILES}").split() == [f"{source.name}.tar.gz", *crates]
+
+
+# How a user verifies a release, from SECURITY.md.
+VERIFY = re.search(r"^    (signify-openbsd .*)$|^(signify-openbsd .*)$", (ROOT / "SECURITY.md").read_text(), re.MULTILINE)
+
+
+class Download:
+    """What a user downloads: a signed release, and the public key."""
+
+    def __init__(self, folder):
+        self.folder = folder / "dist"
+        for name in ("siftr_cdev-2.0.0.tar.gz", "siftr_cdev-2.0.0-linux.cdx.json", "packages/14-amd64/x.pkg", "port/Makefile"):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(name)
+        self.keys = folder / "keys"
+        self.keys.mkdir()
+        self.key("siftr_cdev")
+        self.make("checksums")
+        self.make("sign-release", f"KEY={self.keys}/siftr_cdev.sec")
+        shutil.copy(self.keys / "siftr_cdev.pub", self.folder)
+
+    def key(self, name):
+        subprocess.run(["signify-openbsd", "-G", "-n", "-p", f"{name}.pub", "-s", f"{name}.sec"], cwd=self.keys, check=True)
+
+    def make(self, *arguments, exit_status=0):
+        done = subprocess.run(["make", "-s", f"DIST={self.folder}", *arguments], cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode == 0) == (exit_status == 0), done.stdout + done.stderr
+        return done.stderr
+
+    def verify(self, *names, **replaced):
+        """Runs the documented command, for all files or for some."""
+        command = VERIFY[0].split()[:-1]
+        command = [replaced.get(word.split(".")[-1], word) for word in command]
+        return subprocess.run([*command, *names], cwd=self.folder, capture_output=True, text=True)
+
+
+@pytest.fixture
+def download(tmp_path):
+    return Download(tmp_path)
+
+
+def test_all_files_but_the_port_are_signed(download):
+    done = download.verify()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "Signature Verified", "packages/14-amd64/x.pkg: OK", "siftr_cdev-2.0.0-linux.cdx.json: OK", "siftr_cdev-2.0.0.tar.gz: OK"
+    ]
+
+
+def test_one_file_is_verified_without_the_others(download):
+    (download.folder / "siftr_cdev-2.0.0-linux.cdx.json").unlink()
+    done = download.verify("siftr_cdev-2.0.0.tar.gz")
+    assert (done.returncode, done.stdout) == (0, "Signature Verified\nsiftr_cdev-2.0.0.tar.gz: OK\n")
+
+
+@pytest.mark.parametrize("name", ["siftr_cdev-2.0.0.tar.gz", "siftr_cdev-2.0.0-linux.cdx.json", "packages/14-amd64/x.pkg"])
+def test_an_altered_file_is_refused(download, name):
+    with (download.folder / name).open("a") as file:
+        file.write("x")
+    for names in ((), (name,)):
+        done = download.verify(*names)
+        assert done.returncode != 0 and f"{name}: FAIL" in done.stderr
+
+
+def test_an_altered_list_is_refused(download):
+    path = download.folder / "SHA256.sig"
+    text = path.read_text()
+    path.write_text(text.replace(re.search(r"= (\w+)$", text, re.MULTILINE)[1], "0" * 64))
+    done = download.verify()
+    assert done.returncode != 0 and "signature verification failed" in done.stderr and "OK" not in done.stdout
+
+
+def test_another_key_is_refused(download):
+    download.key("other")
+    done = download.verify(pub=str(download.keys / "other.pub"))
+    assert done.returncode != 0 and "OK" not in done.stdout
+
+
+def test_signing_without_a_key_or_a_release_reports_what_to_do(download):
+    assert "make sign-release: set KEY to a secret key, which signify-openbsd -G makes\n" in download.make("sign-release", exit_status=2)
+    (download.folder / "SHA256").unlink()
+    assert "SHA256: file not found; run make release\n" in download.make("sign-release", "KEY=x", exit_status=2)
