@@ -42,7 +42,7 @@ mkdir -p "$work"
 sh "$top/freebsd/stage.sh" "$build" "$ko" "$work/stage"
 sed "s,%%OSVERSION%%,$OSVERSION,g" "$top/files/pkg-pre-install.kmod.in" > "$work/pkg-pre-install.kmod"
 
-name=$(value PORTNAME) version=$(value DISTVERSION)
+name=$(value PORTNAME) version=$(value DISTVERSION) prefix=$(value PREFIX)
 origin=$(value CATEGORIES | cut -d ' ' -f 1)/$name
 kmod=$name-kmod
 # USES=kmod appends the __FreeBSD_version to the version of both packages.
@@ -57,11 +57,16 @@ done
 package() {
 	package_name=$1 suffix=${2:+.$2}
 	port SUBPACKAGE="$2" plist > "$work/plist$suffix"
+	# Where the framework installs it.
+	licence=share/licenses/$package_name-$version/$(value LICENSE)
+	mkdir -p "$work/stage$prefix/${licence%/*}"
+	cp "$top/LICENSE" "$work/stage$prefix/$licence"
+	echo "$licence" >> "$work/plist$suffix"
 	shift 2
 	"$PKG" create -p "$work/plist$suffix" -d "$top/pkg-descr$suffix" -m "$top/pkg-message$suffix" -r "$work/stage" -o "$out" \
 	    "name=$package_name" "version=$version" "origin=$origin" \
 	    "comment=$(value "COMMENT$suffix")" "maintainer=$(value MAINTAINER)" "www=$(value WWW)" \
-	    "abi=FreeBSD:$release:$arch" "arch=freebsd:$release:$PKG_ARCH" "prefix=$(value PREFIX)" \
+	    "abi=FreeBSD:$release:$arch" "arch=freebsd:$release:$PKG_ARCH" "prefix=$prefix" \
 	    "categories=$(value CATEGORIES) kld" "licenses=$(value LICENSE)" \
 	    "annotations=FreeBSD_version:$OSVERSION${suffix:+ subpackage:${suffix#.}}" "$@"
 }

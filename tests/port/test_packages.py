@@ -94,10 +94,13 @@ def test_two_packages_are_written_and_nothing_else(written):
 
 
 def test_the_files_are_those_of_the_port(one):
-    _, name, _, found = one
+    (_, _, osversion), name, _, found = one
     assert [member for member, _, _ in found][:2] == ["+COMPACT_MANIFEST", "+MANIFEST"]
     files = {member.removeprefix("/"): info.mode for member, info, _ in found[2:]}
-    assert files == packages()[name]
+    # The framework adds the licence.
+    licence = f"usr/local/share/licenses/{name}-{VERSION}.{osversion}/BSD2CLAUSE"
+    assert files == {**packages()[name], licence: 0o644}
+    assert [content.decode() for member, _, content in found if member == f"/{licence}"] == [(ROOT / "LICENSE").read_text()]
     assert all(member.startswith("/") and info.isfile() for member, info, _ in found[2:])
 
 
