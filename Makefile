@@ -2,9 +2,10 @@
 #
 # Copyright (c) 2026 The siftr_cdev maintainers
 #
-# The FreeBSD port.  Its sources are the directory that contains it.  Without a
-# ports tree, freebsd/tree.mk builds and installs the same files with bsd.kmod.mk
-# and cargo.  On Linux, GNUmakefile is used.
+# The FreeBSD port.  Here, its sources are the directory that contains it, and
+# without a ports tree, freebsd/tree.mk builds and installs the same files with
+# bsd.kmod.mk and cargo; on Linux, GNUmakefile is used.  freebsd/dist.sh derives
+# the port for a ports tree.
 #
 # It makes two packages: siftr_cdev, and siftr_cdev-kmod with the module, which
 # must be built again for each minor release.  pkg-plist distributes the files.
@@ -12,11 +13,11 @@
 PORTNAME=	siftr_cdev
 DISTVERSION=	2.0.0
 CATEGORIES=	net net-mgmt
-MASTER_SITES=	# only those of the crates
-DISTFILES=	# only the crates
+MASTER_SITES=	https://YOUR.DOMAIN/siftr_cdev/
+DISTFILES=	${DISTNAME}${EXTRACT_SUFX}
 
 # Until the project has a home: the committer replaces MAINTAINER with their own
-# address and WWW with the address of the project.
+# address, WWW with that of the project, and MASTER_SITES with that of the releases.
 MAINTAINER=	ports@FreeBSD.org
 COMMENT=	Live statistics of every TCP connection: device, logger and viewer
 WWW=		http://caia.swin.edu.au/urp/newtcp/tools.html
@@ -61,8 +62,6 @@ VIEWER_LIB_DEPENDS=	libzstd.so:archivers/zstd
 VIEWER_VARS=		CARGO_BUILD_ARGS+=--package=tcpstats_viewer \
 			CARGO_TEST_ARGS+=--package=tcpstats_viewer
 
-TREE=		CHANGELOG.md Cargo.lock Cargo.toml LICENSE README.md bench \
-		examples files freebsd man src tests
 PROGRAMS=	${CARGO_TARGET_DIR}/${CARGO_BUILD_TARGET}/release
 GEN=		${PROGRAMS}/siftr_cdev_gen
 KMODULE=	${WRKDIR}/kmod/siftr_cdev.ko
@@ -73,9 +72,6 @@ VIEWER?=	${PROGRAMS}/tcpstats
 COMPLETIONS=	bash:bash-completion/completions/tcpstats \
 		fish:fish/vendor_completions.d/tcpstats.fish \
 		zsh:zsh/site-functions/_tcpstats
-
-post-extract:
-	cd ${.CURDIR} && ${CP} -R ${TREE} ${WRKSRC}/
 
 post-build:
 	${MKDIR} ${WRKDIR}/kmod
@@ -111,15 +107,29 @@ post-install-VIEWER-on:
 	${VIEWER} completions ${completion:C/:.*//} > ${STAGEDIR}${PREFIX}/share/${completion:C/^[a-z]+://}
 .endfor
 
-PORTSDIR?=	/usr/ports
-.if exists(${PORTSDIR}/Mk/bsd.port.mk)
-.include <bsd.port.mk>
+# Not in a ports tree: the sources are copied instead of fetched.
+DISTFILES=	# only the crates
+TREE=		CHANGELOG.md Cargo.lock Cargo.toml LICENSE README.md bench \
+		examples files freebsd man src tests
 
+post-extract:
+	cd ${.CURDIR} && ${CP} -R ${TREE} ${WRKSRC}/
+
+PORTSDIR?=	/usr/ports
+.if !exists(${PORTSDIR}/Mk/bsd.port.mk)
+.include "freebsd/tree.mk"
+.else
 siftr_cdev_logger: .PHONY build
 	${CP} ${PROGRAMS}/siftr_cdev_logger ${.CURDIR}
 
 post-clean:
 	${RM} ${.CURDIR}/siftr_cdev_logger
-.else
-.include "freebsd/tree.mk"
+
+# End of what is not in a ports tree.
+.include <bsd.port.pre.mk>
+
+# USES=kmod adds @kld to the main package.  pkg-plist has it in siftr_cdev-kmod.
+PLIST_FILES:=	${PLIST_FILES:N*@kld*}
+
+.include <bsd.port.post.mk>
 .endif

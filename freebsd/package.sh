@@ -8,7 +8,7 @@
 #
 # RELEASE and ARCH are files of freebsd/release and freebsd/arch, BUILD is the
 # directory that cross.sh wrote to, KO the module, OUT the directory to write
-# siftr_cdev-VERSION.pkg and siftr_cdev-kmod-VERSION.OSVERSION.pkg to.
+# siftr_cdev-VERSION.OSVERSION.pkg and siftr_cdev-kmod-VERSION.OSVERSION.pkg to.
 #
 # Environment: see stage.sh; PKG (the built siftr_cdev_pkg); SOURCE_DATE_EPOCH, the
 # time of all files; OSVERSION, the __FreeBSD_version that KO is built for;
@@ -42,28 +42,35 @@ mkdir -p "$work"
 sh "$top/freebsd/stage.sh" "$build" "$ko" "$work/stage"
 sed "s,%%OSVERSION%%,$OSVERSION,g" "$top/files/pkg-pre-install.kmod.in" > "$work/pkg-pre-install.kmod"
 
-name=$(value PORTNAME) version=$(value DISTVERSION)
+name=$(value PORTNAME) version=$(value DISTVERSION) prefix=$(value PREFIX)
 origin=$(value CATEGORIES | cut -d ' ' -f 1)/$name
-revision=${PORTREVISION:+_$PORTREVISION}
-kmod=$name-kmod kmod_version=$version.$OSVERSION$revision version=$version$revision
+kmod=$name-kmod
+# USES=kmod appends the __FreeBSD_version to the version of both packages.
+version=$version.$OSVERSION${PORTREVISION:+_$PORTREVISION}
 options=
 for option in $(value OPTIONS); do
 	options="$options $option:on"
 done
 
-# package NAME VERSION SUBPACKAGE ARGUMENT...: writes a package.  SUBPACKAGE is
-# empty for the main package.
+# package NAME SUBPACKAGE ARGUMENT...: writes a package.  SUBPACKAGE is empty for
+# the main package.  USES=kmod adds the category.
 package() {
-	package_name=$1 package_version=$2 suffix=${3:+.$3}
-	port SUBPACKAGE="$3" plist > "$work/plist$suffix"
-	shift 3
+	package_name=$1 suffix=${2:+.$2}
+	port SUBPACKAGE="$2" plist > "$work/plist$suffix"
+	# Where the framework installs it.
+	licence=share/licenses/$package_name-$version/$(value LICENSE)
+	mkdir -p "$work/stage$prefix/${licence%/*}"
+	cp "$top/LICENSE" "$work/stage$prefix/$licence"
+	echo "$licence" >> "$work/plist$suffix"
+	shift 2
 	"$PKG" create -p "$work/plist$suffix" -d "$top/pkg-descr$suffix" -m "$top/pkg-message$suffix" -r "$work/stage" -o "$out" \
-	    "name=$package_name" "version=$package_version" "origin=$origin" \
+	    "name=$package_name" "version=$version" "origin=$origin" \
 	    "comment=$(value "COMMENT$suffix")" "maintainer=$(value MAINTAINER)" "www=$(value WWW)" \
-	    "abi=FreeBSD:$release:$arch" "arch=freebsd:$release:$PKG_ARCH" "prefix=$(value PREFIX)" \
-	    "categories=$(value CATEGORIES)" "licenses=$(value LICENSE)" "annotations=FreeBSD_version:$OSVERSION" "$@"
+	    "abi=FreeBSD:$release:$arch" "arch=freebsd:$release:$PKG_ARCH" "prefix=$prefix" \
+	    "categories=$(value CATEGORIES) kld" "licenses=$(value LICENSE)" \
+	    "annotations=FreeBSD_version:$OSVERSION${suffix:+ subpackage:${suffix#.}}" "$@"
 }
 
-package "$kmod" "$kmod_version" kmod -i "$work/pkg-pre-install.kmod"
-package "$name" "$version" '' "options=$options" "deps=$kmod:$origin:$kmod_version"
+package "$kmod" kmod -i "$work/pkg-pre-install.kmod"
+package "$name" '' "options=$options" "deps=$kmod:$origin:$version"
 rm -rf "$work"

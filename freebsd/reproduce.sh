@@ -2,29 +2,32 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
 #
-# Builds the packages of a commit in two directories and compares them.
+# Builds the source archive, the bills of materials and the packages of a commit in
+# two directories and compares them.
 #
 #   reproduce.sh COMMIT DIRECTORY
 #
 # DIRECTORY is replaced.  RELEASES and ARCHS in the environment select packages.
 set -eu
 
-commit=$1 directory=$(realpath -m "$2")
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct "$commit")
-export SOURCE_DATE_EPOCH
+top=$(cd "$(dirname "$0")/.." && pwd)
+commit=$(git -C "$top" rev-parse --verify "$1^{commit}") directory=$(realpath -m "$2")
 unset MAKEFLAGS MFLAGS CARGO_TARGET_DIR
 
 rm -rf "$directory"
 for folder in a elsewhere/and/deeper; do
-	mkdir -p "$directory/$folder"
-	git archive "$commit" | tar -x -C "$directory/$folder"
+	git clone -q --no-checkout "$top" "$directory/$folder"
+	git -C "$directory/$folder" checkout -q --detach "$commit"
 	# Both builds use the same downloaded tools.
 	[ "$folder" = a ] || ln -s "$directory/a/.venv" "$directory/$folder/.venv"
-	make -C "$directory/$folder" package ${RELEASES:+"RELEASES=$RELEASES"} ${ARCHS:+"ARCHS=$ARCHS"}
+	make -C "$directory/$folder" dist package ${RELEASES:+"RELEASES=$RELEASES"} ${ARCHS:+"ARCHS=$ARCHS"}
 done
 
-if ! diff -r "$directory/a/target/packages" "$directory/elsewhere/and/deeper/target/packages"; then
-	echo "reproduce.sh: $commit: the packages differ" >&2
-	exit 1
-fi
-(cd "$directory/a/target/packages" && sha256sum ./*/*.pkg)
+for built in dist packages; do
+	if ! diff -r "$directory/a/target/$built" "$directory/elsewhere/and/deeper/target/$built"; then
+		echo "reproduce.sh: $commit: the files in target/$built differ" >&2
+		exit 1
+	fi
+done
+cd "$directory/a/target"
+find dist packages -type f | LC_ALL=C sort | xargs sha256sum

@@ -98,5 +98,5 @@ folders:
 rest:
 	rm -f ${RC_SCRIPT}
 	sed 's,%%PREFIX%%,${PREFIX},' rc.d/tcpstats_logger > ${RC_SCRIPT}
-	chmod 555 ${RC_SCRIPT}
+	chmod 755 ${RC_SCRIPT}
 	cd ${STAGEDIR}${PREFIX}/share/man && gzip -9nf ${MANUALS}

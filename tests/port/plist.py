@@ -35,6 +35,8 @@ def packed(without=()):
 
 def mode(name):
     """Returns the mode that the framework sets for a file."""
-    if re.match(r"boot/|usr/local/s?bin/|usr/local/etc/rc\.d/", name):
+    if name.startswith("usr/local/etc/rc.d/"):
+        return 0o755
+    if re.match(r"boot/|usr/local/s?bin/", name):
         return 0o555
     return 0o444 if "/share/man/" in name else 0o644

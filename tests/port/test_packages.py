@@ -20,7 +20,7 @@ from plist import ROOT, packages
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 EPOCH = 1_700_000_000
 TARGETS = [("14", "amd64", "1402000"), ("15", "aarch64", "1500068")]
-NAMES = {"siftr_cdev": lambda osversion: VERSION, "siftr_cdev-kmod": lambda osversion: f"{VERSION}.{osversion}"}
+NAMES = ["siftr_cdev", "siftr_cdev-kmod"]
 LEGACY_ARCH = {"amd64": "x86:64", "aarch64": "aarch64:64"}
 
 
@@ -78,7 +78,7 @@ def written(tmp_path_factory):
 def one(request, written):
     """A package: its target, its name, its path and its members."""
     target, name = request.param
-    path = written[target[:2]] / f"{name}-{NAMES[name](target[2])}.pkg"
+    path = written[target[:2]] / f"{name}-{VERSION}.{target[2]}.pkg"
     return target, name, path, members(path)
 
 
@@ -90,14 +90,17 @@ def manifest(package, name="+MANIFEST"):
 def test_two_packages_are_written_and_nothing_else(written):
     for release, arch, osversion in TARGETS:
         names = sorted(path.name for path in written[release, arch].iterdir())
-        assert names == sorted(f"{name}-{version(osversion)}.pkg" for name, version in NAMES.items())
+        assert names == [f"{name}-{VERSION}.{osversion}.pkg" for name in NAMES]
 
 
 def test_the_files_are_those_of_the_port(one):
-    _, name, _, found = one
+    (_, _, osversion), name, _, found = one
     assert [member for member, _, _ in found][:2] == ["+COMPACT_MANIFEST", "+MANIFEST"]
     files = {member.removeprefix("/"): info.mode for member, info, _ in found[2:]}
-    assert files == packages()[name]
+    # The framework adds the licence.
+    licence = f"usr/local/share/licenses/{name}-{VERSION}.{osversion}/BSD2CLAUSE"
+    assert files == {**packages()[name], licence: 0o644}
+    assert [content.decode() for member, _, content in found if member == f"/{licence}"] == [(ROOT / "LICENSE").read_text()]
     assert all(member.startswith("/") and info.isfile() for member, info, _ in found[2:])
 
 
@@ -119,9 +122,12 @@ def test_the_manifest_lists_each_file_with_its_sum_and_mode(one):
 def test_the_manifest_names_what_the_package_is_for(one):
     (release, arch, osversion), name, _, found = one
     said = manifest(found)
-    assert (said["name"], said["version"]) == (name, NAMES[name](osversion))
+    assert (said["name"], said["version"]) == (name, f"{VERSION}.{osversion}")
     assert (said["abi"], said["arch"]) == (f"FreeBSD:{release}:{arch}", f"freebsd:{release}:{LEGACY_ARCH[arch]}")
-    assert said["annotations"] == {"FreeBSD_version": osversion}
+    # The framework annotates a subpackage.
+    subpackage = {"subpackage": "kmod"} if name == "siftr_cdev-kmod" else {}
+    assert said["annotations"] == {"FreeBSD_version": osversion, **subpackage}
+    assert said["categories"] == ["net", "net-mgmt", "kld"]
     assert (said["origin"], said["prefix"], said["licenses"]) == ("net/siftr_cdev", "/usr/local", ["BSD2CLAUSE"])
     suffix = name.removeprefix("siftr_cdev").replace("-", ".")
     assert said["desc"] == (ROOT / f"pkg-descr{suffix}").read_text().strip()
@@ -135,14 +141,14 @@ def test_the_manifest_names_what_the_package_is_for(one):
 
 def test_the_programs_depend_on_the_module(written):
     for release, arch, osversion in TARGETS:
-        said = manifest(members(written[release, arch] / f"siftr_cdev-{VERSION}.pkg"))
+        said = manifest(members(written[release, arch] / f"siftr_cdev-{VERSION}.{osversion}.pkg"))
         assert said["deps"] == {"siftr_cdev-kmod": {"origin": "net/siftr_cdev", "version": f"{VERSION}.{osversion}"}}
         assert said["options"] == {"DOCS": "on", "EXAMPLES": "on", "VIEWER": "on"}
         assert "deps" not in manifest(members(written[release, arch] / f"siftr_cdev-kmod-{VERSION}.{osversion}.pkg"))
 
 
 def test_the_samples_are_copied_by_lua(written):
-    said = manifest(members(written["14", "amd64"] / f"siftr_cdev-{VERSION}.pkg"))
+    said = manifest(members(written["14", "amd64"] / f"siftr_cdev-{VERSION}.1402000.pkg"))
     (install,), (deinstall,) = said["lua_scripts"]["post-install"], said["lua_scripts"]["pre-deinstall"]
     name = "etc/newsyslog.conf.d/tcpstats_logger.conf"
     for script in (install, deinstall):
@@ -187,7 +193,7 @@ def test_a_kernel_of_another_release_is_refused_with_a_sentence(written, tmp_pat
 def test_a_module_for_another_minor_release_has_its_version(tmp_path):
     out = package(tmp_path, "14", "amd64", OSVERSION="1403000")
     found = members(out / f"siftr_cdev-kmod-{VERSION}.1403000.pkg")
-    assert manifest(found)["annotations"] == {"FreeBSD_version": "1403000"}
+    assert manifest(found)["annotations"] == {"FreeBSD_version": "1403000", "subpackage": "kmod"}
     assert "1403000" in manifest(found)["scripts"]["pre-install"] and "1402000" not in manifest(found)["scripts"]["pre-install"]
 
 

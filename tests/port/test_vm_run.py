@@ -101,7 +101,7 @@ def test_the_second_disk_contains_everything_that_the_guest_needs(vm, tmp_path):
     second = tmp_path / (tmp_path / "drive").read_text()
     assert second.stat().st_size % 512 == 0
     with tarfile.open(second) as archive:
-        assert set(archive.getnames()) == {"siftr_cdev.tar.gz", "vmsuite", "suite.sh", "guest.sh"}
+        assert set(archive.getnames()) == {"siftr_cdev.tar.gz", "vmsuite", "suite.sh", "tap.sh", "guest.sh"}
         assert archive.extractfile("vmsuite").read() == b"vmsuite"
         assert archive.getmember("vmsuite").mode == (tmp_path / "vmsuite").stat().st_mode & 0o777
         script = archive.extractfile("guest.sh").read().decode()

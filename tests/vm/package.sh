@@ -8,19 +8,21 @@
 #   sh package.sh REPOSITORY NEWER
 #
 # Both are directories that make repository wrote, signed with the same key.  NEWER
-# has packages with a higher version (make package PORTREVISION=1).
+# has packages with a higher version (make package PORTREVISION=1).  tap.sh must be
+# next to package.sh.
 #
 # The script installs and deletes packages, and changes rc.conf and loader.conf:
 # run it on a disposable machine.
 set -u
 
+# shellcheck source=tests/vm/tap.sh
+. "$(dirname "$0")/tap.sh"
 repository=$(realpath "$1") newer=$(realpath "$2")
 for folder in "$repository" "$newer"; do
 	[ -e "$folder/siftr_cdev.fingerprint" ] || { echo "$folder: not a repository of make repository" >&2; exit 1; }
 done
 work=$(mktemp -d)
 cd "$work" || exit 1
-run=0 failed=0
 trust=/usr/local/etc/pkg/fingerprints/siftr_cdev
 configuration=/usr/local/etc/pkg/repos/siftr_cdev.conf
 log=/var/log/tcpstats/tcpstats.log
@@ -29,34 +31,6 @@ rotation=/usr/local/etc/newsyslog.conf.d/tcpstats_logger.conf
 # shellcheck disable=SC2016 # pkg(8) replaces them
 here='${ABI}/${VERSION_MINOR}'
 export ASSUME_ALWAYS_YES=yes
-
-# test_that NAME COMMAND: runs a test, which passes if the command succeeds.
-test_that() {
-	name=$1
-	shift
-	run=$((run + 1))
-	if "$@" > out.txt 2>&1; then
-		echo "ok $run - $name"
-	else
-		failed=$((failed + 1))
-		echo "not ok $run - $name"
-		sed 's/^/# /' out.txt | tail -15
-	fi
-}
-
-is() {
-	[ "$1" = "$2" ] || { echo "expected \"$2\", found \"$1\""; return 1; }
-}
-
-# eventually COMMAND: waits up to 30 seconds until the command succeeds.
-eventually() {
-	for _ in $(jot 300); do
-		! "$@" || return 0
-		sleep 0.1
-	done
-	echo "did not succeed within 30 s: $*"
-	return 1
-}
 
 # Prints the names of everything that a package could leave.
 everything() {
@@ -170,6 +144,39 @@ is_intact() {
 	pkg check -s -a && pkg check -d -a -n
 }
 
+# audit_finds NAME COMPARISON VERSION PACKAGE...: succeeds if pkg audit reports
+# exactly these packages for an advisory about NAME.
+audit_finds() {
+	cat > vuln.xml <<-EOF
+		<?xml version="1.0" encoding="utf-8"?>
+		<vuxml xmlns="http://www.vuxml.org/apps/vuxml-1">
+		  <vuln vid="00000000-0000-11f1-0000-000000000000">
+		    <topic>siftr_cdev -- made for a test</topic>
+		    <affects>
+		      <package><name>$1</name><range><$2>$3</$2></range></package>
+		    </affects>
+		    <description><body xmlns="http://www.w3.org/1999/xhtml"><p>x</p></body></description>
+		    <references><cvename>CVE-2026-0000</cvename></references>
+		    <dates><discovery>2026-01-01</discovery><entry>2026-01-01</entry></dates>
+		  </vuln>
+		</vuxml>
+	EOF
+	shift 3
+	pkg audit -f vuln.xml -q > found.txt
+	status=$?
+	is "$(sort found.txt | tr '\n' ' ')" "$*" && is $((status != 0)) $(($# != 0))
+}
+
+# The versions in advisories are those without the __FreeBSD_version.
+audit_reports_the_affected_package() {
+	version=$(pkg query %v siftr_cdev) plain=$(pkg query %v siftr_cdev | sed 's/\.[^.]*$//')
+	audit_finds siftr_cdev lt 3 "siftr_cdev-$version " &&
+	    audit_finds siftr_cdev-kmod lt 3 "siftr_cdev-kmod-$version " &&
+	    audit_finds 'siftr_cdev*' lt 3 "siftr_cdev-$version" "siftr_cdev-kmod-$version " &&
+	    audit_finds siftr_cdev lt "${plain%.*}.999" "siftr_cdev-$version " &&
+	    audit_finds siftr_cdev lt "$plain" && audit_finds siftr_cdev-kmod lt "$plain" && audit_finds siftr_cdev ge 3
+}
+
 pages_are_found() {
 	for page in 'siftr_cdev 4' 'tcpstats 1' 'tcpstats 5' 'siftr_cdev_logger 8'; do
 		is "$(man -w "${page#* }" "${page% *}")" "/usr/local/share/man/man${page#* }/${page% *}.${page#* }.gz" || return 1
@@ -244,6 +251,7 @@ test_that 'a damaged package is refused' damaged_package_is_refused
 test_that 'the packages are installed from file://' installs_from_a_directory
 test_that 'the packages are installed from http://' installs_over_http
 test_that 'the packages are intact and complete' is_intact
+test_that 'pkg audit reports the packages that an advisory names' audit_reports_the_affected_package
 test_that 'man finds and shows the pages' pages_are_found
 test_that 'loader.conf can load the module' is_loaded_at_boot
 test_that 'the device is readable' device_is_readable
@@ -256,6 +264,4 @@ test_that 'the packages are deinstalled' deinstalls
 test_that 'nothing is left' nothing_is_left
 [ ! -e inetd.pid ] || kill "$(cat inetd.pid)"
 
-echo "1..$run"
-echo "# $((run - failed)) passed, $failed failed"
-[ $failed -eq 0 ]
+summary

@@ -4,7 +4,7 @@
 #
 # Tests siftr_cdev on a running FreeBSD and prints TAP.  Run it as root in a
 # directory that contains siftr_cdev.ko, vmsuite, siftr_cdev_logger and the D
-# scripts:
+# scripts; tap.sh must be next to suite.sh:
 #
 #   sh suite.sh [LOADS [CHURN_SECONDS]]
 #
@@ -15,57 +15,9 @@ set -u
 
 loads=${1:-100} churn_s=${2:-30}
 here=$(pwd)
-run=0 failed=0 skipped=0
 
-# test_that NAME COMMAND: runs a test, which passes if the command succeeds.
-test_that() {
-	name=$1
-	shift
-	run=$((run + 1))
-	if "$@" > out.txt 2>&1; then
-		echo "ok $run - $name"
-		# Measurements of the test.
-		grep '^# [0-9][0-9]* [a-z]' out.txt
-	else
-		failed=$((failed + 1))
-		echo "not ok $run - $name"
-		sed 's/^/# /' out.txt | tail -15
-	fi
-}
-
-# needs WHAT NAME COMMAND: runs a test if this machine has the program or file
-# WHAT, otherwise skips it.
-needs() {
-	what=$1
-	shift
-	if [ -e "$what" ] || command -v "$what" > /dev/null; then
-		test_that "$@"
-	else
-		run=$((run + 1)) skipped=$((skipped + 1))
-		echo "ok $run - $1 # SKIP no $what"
-	fi
-}
-
-is() {
-	[ "$1" = "$2" ] || { echo "expected \"$2\", found \"$1\""; return 1; }
-}
-
-fails_with() {
-	words=$1
-	shift
-	if "$@" > output.txt 2>&1; then echo "expected to fail: $*"; return 1; fi
-	grep -q "$words" output.txt || { echo "expected \"$words\" in:"; cat output.txt; return 1; }
-}
-
-# eventually COMMAND: waits up to 30 seconds until the command succeeds.
-eventually() {
-	for _ in $(jot 300); do
-		! "$@" || return 0
-		sleep 0.1
-	done
-	echo "did not succeed within 30 s: $*"
-	return 1
-}
+# shellcheck source=tests/vm/tap.sh
+. "$(dirname "$0")/tap.sh"
 
 # Prints the memory in use of the module's malloc type.
 memory_in_use() {
@@ -528,6 +480,4 @@ needs $man 'man finds the pages' man_finds_pages
 needs $script 'the pages are readable' pages_are_readable
 test_that 'the module unloads without a leak' unloads_without_leak
 
-echo "1..$run"
-echo "# $((run - failed - skipped)) passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+summary

@@ -49,7 +49,7 @@ pub fn generate() -> Result<Crates, String> {
 /// Returns the crates that `Cargo.lock` names, with their checksums.  Cargo
 /// writes one key per line, and a crate's name, version, source and checksum in
 /// this order.
-fn locked(lock: &str) -> Result<BTreeMap<String, String>, String> {
+pub fn locked(lock: &str) -> Result<BTreeMap<String, String>, String> {
     let mut crates = BTreeMap::new();
     for package in lock.split("[[package]]\n").skip(1) {
         let value = |key: &str| {

@@ -13,13 +13,15 @@
 //! siftr_cdev_gen crates DIRECTORY
 //! siftr_cdev_gen members PATH
 //! siftr_cdev_gen check
+//! siftr_cdev_gen sbom SYSTEM TIME OUT
 //! ```
 //!
 //! The first three generate files of a build: the kernel module's bindings to
 //! the kernel's headers, `tcpstats.h`, and the test of both compilers' layouts.
 //! The others run at the top of the tree: they update the fields in
 //! tcpstats(5), the options in tcpstats(1), the port's list of crates and the
-//! module's list of members, or check that all of these are up to date.
+//! module's list of members, or check that all of these are up to date.  The last
+//! writes the software bill of materials of a release.
 
 mod bindings;
 mod crates;
@@ -28,6 +30,7 @@ mod header;
 mod layout;
 mod options;
 mod page;
+mod sbom;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,7 +41,8 @@ const USAGE: &str = "usage: siftr_cdev_gen bindings BINDINGS_H OUT CLANG_ARGUMEN
        siftr_cdev_gen fields|options PAGE
        siftr_cdev_gen crates DIRECTORY
        siftr_cdev_gen members PATH
-       siftr_cdev_gen check";
+       siftr_cdev_gen check
+       siftr_cdev_gen sbom SYSTEM TIME OUT";
 
 fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
@@ -103,6 +107,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
         }
         ("members", [path]) => write(path, &layout::members(&read(path)?)?),
         ("check", []) => check(),
+        ("sbom", [_, _, out]) => write(out, &sbom::generate(&rest[0], &rest[1])?),
         _ => Err(USAGE.into()),
     }
 }
