@@ -84,6 +84,14 @@ def test_nothing_is_stored_below_the_stack_pointer(build):
     assert [line for line in instructions(build) if re.search(r"-0x[0-9a-f]+\(%rsp", line)] == []
 
 
+def test_indirect_branches_find_landing_pads(build):
+    if is_amd64(build):
+        pytest.skip("kernels for amd64 do not require landing pads")
+    # The linker sets a bit of the property only if all objects have it.
+    properties = re.search(r"aarch64 feature: (.*)", run(LLVM / "llvm-readelf", "-n", build / "siftr_cdev.ko"))
+    assert properties and {"BTI", "PAC"} <= set(properties[1].split(", "))
+
+
 def test_no_function_uses_much_stack(build):
     pattern = r"subq?\s+\$(0x[0-9a-f]+), %rsp" if is_amd64(build) else r"sub\s+sp, sp, #(0x[0-9a-f]+)(, lsl #12)?"
     frames = [re.search(pattern, line) for line in instructions(build)]

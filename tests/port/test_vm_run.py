@@ -96,6 +96,24 @@ def test_a_machine_that_does_not_start_is_an_error(vm, tmp_path):
     assert status == 2 and "the machine has stopped" in error
 
 
+@pytest.mark.parametrize("environment, program, options", [
+    ({}, "qemu-system-x86_64", ""),
+    ({"FREEBSD_ARCH": "amd64"}, "qemu-system-x86_64", ""),
+    ({"FREEBSD_ARCH": "aarch64"}, "qemu-system-aarch64", "-M virt -cpu max,pauth-impdef=on -bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd "),
+])
+def test_the_machine_has_the_architecture_of_the_image(vm, tmp_path, environment, program, options):
+    qemu = tmp_path / program
+    qemu.write_text(f'#!/bin/sh\necho "$@" > arguments\nexec {sys.executable} qemu.py "$@"\n')
+    qemu.chmod(0o755)
+    assert vm("ok 1 - it is\n# suite.sh ended with 0\n", QEMU="", PATH=f"{tmp_path}:/usr/bin:/bin", **environment)[0] == 0
+    assert (tmp_path / "arguments").read_text().startswith(f"{options}-m ")
+
+
+def test_an_unknown_architecture_is_an_error(vm):
+    status, output, error = vm(QEMU="", FREEBSD_ARCH="vax")
+    assert (status, output) == (2, "") and error == "run: FREEBSD_ARCH: vax: unknown architecture; expected one of amd64 aarch64\n"
+
+
 def test_the_second_disk_contains_everything_that_the_guest_needs(vm, tmp_path):
     assert vm("ok 1 - it is\n# suite.sh ended with 0\n", arguments=["3", "5"])[0] == 0
     second = tmp_path / (tmp_path / "drive").read_text()
