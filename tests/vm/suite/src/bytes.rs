@@ -210,10 +210,12 @@ fn over_loss(mirror: &Mirror, stack: &str, ends: (IpAddr, IpAddr), (count, bytes
     }
     std::thread::sleep(Duration::from_millis(1500));
     for flow in &flows {
-        let record = when_quiet(&mut tally, (mirror, &mut device, flow), "a timeout", |record| {
-            record.get(key::acked_bytes) == Some(bytes) && record.get(key::inflight) > Some(0)
+        // On a slow machine the first timeout is later, because round-trip times are longer.
+        when_quiet(&mut tally, (mirror, &mut device, flow), "a timeout", |record| {
+            record.get(key::acked_bytes) == Some(bytes)
+                && record.get(key::inflight) > Some(0)
+                && (record.get(key::rxtshift) > Some(0) || stack != "freebsd")
         });
-        assert!(record.get(key::rxtshift) > Some(0) || stack != "freebsd");
     }
     for flow in &flows {
         flow.client.shutdown(Shutdown::Write).unwrap();
