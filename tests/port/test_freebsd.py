@@ -110,7 +110,7 @@ def test_a_c_program_for_freebsd_can_use_the_header(tar, tmp_path):
     source = tmp_path / "x.c"
     source.write_text(
         "#include <netinet/tcpstats.h>\n"
-        "_Static_assert(sizeof(struct tcpstats_header) == 120, \"header\");\n"
+        "_Static_assert(sizeof(struct tcpstats_header) == 136, \"header\");\n"
         "unsigned long x = TCPSTATS_GET_INFO + sizeof(struct tcpstats_record);\n"
     )
     zig = BUILT / "zig/ziglang/zig"

@@ -25,12 +25,11 @@ LEGACY_ARCH = {"amd64": "x86:64", "aarch64": "aarch64:64"}
 
 
 def built(name):
-    """siftr_cdev_pkg and siftr_cdev_gen, which `make package` builds, or the debug build of the unit tests."""
-    for profile in ("release", "debug"):
-        if (ROOT / "target" / profile / name).exists():
-            return ROOT / "target" / profile / name
-    subprocess.run(["cargo", "build", "--locked", "-q", "-p", name], cwd=ROOT, check=True)
-    return ROOT / "target/debug" / name
+    """siftr_cdev_pkg and siftr_cdev_gen, which `make package` builds, or the debug build of the unit tests if it is newer."""
+    builds = [ROOT / "target" / profile / name for profile in ("release", "debug")]
+    if not any(build.exists() for build in builds):
+        subprocess.run(["cargo", "build", "--locked", "-q", "-p", name], cwd=ROOT, check=True)
+    return max((build for build in builds if build.exists()), key=lambda build: build.stat().st_mtime)
 
 
 def members(path):
