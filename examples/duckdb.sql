@@ -58,7 +58,7 @@ SELECT host, minute, network(faddr) AS network,
 FROM changes GROUP BY ALL ORDER BY ALL;
 
 -- The top talkers of the last hour, by the final records of the connections that
--- ended in it: also those that were too short for any snapshot.
+-- ended in it, including those that were too short for any snapshot.
 SELECT host, network(faddr) AS network, count(*) AS connections,
     sum(sent_bytes) AS sent, sum(received_bytes) AS received, sum(rexmit_bytes) AS rexmit,
     quantile_cont(duration, 0.5) / 1e6 AS duration_median_s

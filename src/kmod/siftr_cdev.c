@@ -46,7 +46,7 @@ MTX_SYSINIT(siftr_cdev_mutex, &siftr_cdev_mutex, "siftr_cdev registry",
 MTX_SYSINIT(siftr_cdev_ledger_mutex, &siftr_cdev_ledger_mutex,
     "siftr_cdev ledger", MTX_DEF);
 
-/* Serializes changes of who reads the ledger. */
+/* Serializes changes to the readers of the ledger. */
 SX_SYSINIT(siftr_cdev_ledger_sx, &siftr_cdev_ledger_sx,
     "siftr_cdev ledger readers");
 

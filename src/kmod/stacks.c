@@ -5,9 +5,9 @@
  * The ends of connections, learned from the TCP stacks: netinet/tcp_var.h.
  *
  * tcp_close() calls tfb_tcp_timer_stop_all of the connection's stack exactly
- * once, when the connection ends, with the pcb write-locked and everything that
- * the connection had still in place.  While somebody wants to know, functions
- * of this file replace that of every stack, and call the original one.
+ * once, when the connection ends, with the pcb write-locked and before any part
+ * of the connection is released.  While at least one reader has its ledger on,
+ * a function in this file replaces that of every stack, and calls the original.
  *
  * A connection that changes to another stack calls the same function first.
  * Then, before the pcb is unlocked, it calls tfb_tcp_fb_fini with 0, or
@@ -114,7 +114,10 @@ siftr_cdev_interpose(void)
 		stack->fini = block->tfb_tcp_fb_fini;
 		stack->switch_failed = block->tfb_switch_failed;
 		atomic_store_rel_int(&siftr_cdev_tcp_stack_count, count + 1);
-		/* In this order, so that a change of stacks is complete. */
+		/*
+		 * The last of these starts the calls: a change of stacks then
+		 * finds the others replaced.
+		 */
 		STORE(block->tfb_switch_failed, siftr_cdev_switch_failed);
 		STORE(block->tfb_tcp_fb_fini, siftr_cdev_fini);
 		STORE(block->tfb_tcp_timer_stop_all, siftr_cdev_stop_all);
@@ -124,8 +127,8 @@ siftr_cdev_interpose(void)
 
 /*
  * Returns what to store for a function that a stack does not have: a function of
- * the kernel that does nothing.  A thread may have found that there is a
- * function, and is about to call it.
+ * the kernel that does nothing.  A thread may have found a function there and
+ * be about to call it.
  */
 static uintptr_t
 siftr_cdev_or_nothing(uintptr_t function)
@@ -171,7 +174,7 @@ siftr_cdev_endings_start(void)
 	return (error);
 }
 
-/* Stops it, except for threads that are already about to. */
+/* Stops the calls, except in threads that are already about to make one. */
 void
 siftr_cdev_endings_stop(void)
 {
@@ -267,9 +270,9 @@ siftr_cdev_socket_end(struct inpcb *inp, int *does_not_linger)
 }
 
 /*
- * Whether the thread executes the system call by which tcpdrop(8) drops a
- * connection.  The error is the same if a listener with connections that were
- * not accepted is closed.
+ * Returns whether the thread executes the system call by which tcpdrop(8) drops
+ * a connection.  Closing a listener with connections that were not accepted
+ * sets the same error.
  */
 int
 siftr_cdev_is_sysctl(void)

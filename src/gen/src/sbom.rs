@@ -96,7 +96,7 @@ const SYSTEMS: [System; 2] = [
 
 /// What is linked into one part: components by their references, and the
 /// references that each depends on.  Two parts can contain the same crate with
-/// other features, so that it depends on other crates: each has its own components.
+/// different features, and thus different dependencies: each has its own components.
 struct Bill {
     part: &'static str,
     components: BTreeMap<String, Value>,
@@ -193,7 +193,7 @@ fn library(name: &str, version: &str, licence: &str) -> Value {
 }
 
 /// Returns the bill of the release for `system`, for the tree in the current
-/// directory.  `time` is that of the commit, as in RFC 3339.
+/// directory.  `time` is that of the commit, in the format of RFC 3339.
 ///
 /// # Errors
 /// If the system is unknown, if cargo or the compiler fails, or if the version of

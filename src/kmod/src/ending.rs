@@ -70,7 +70,7 @@ impl End {
             // The application took the error.
             0 if self.has_just_received => Ending::RstReceived,
             0 => Ending::Timeout,
-            // tcp_drop() replaces ETIMEDOUT by the last such error.
+            // tcp_drop() replaces ETIMEDOUT with the last such error.
             error if error == self.soft_error => Ending::Timeout,
             _ => Ending::Dropped,
         }

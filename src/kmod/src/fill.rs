@@ -96,7 +96,7 @@ impl Phase {
 pub fn identity(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     // The longest field, and a rare one: its bytes are cleared only if they were set.
     let had_log_id = record.get(key::log_id).is_some();
-    // A final record that was not kept may be in the same place, also a rare one.
+    // A final record that was not kept may be in the same place, which is also rare.
     let was_final = record.get(key::ending).is_some();
     record.forget();
     if was_final {
@@ -178,7 +178,7 @@ pub fn end(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock, ending: Endi
     record.at_ns = clock.start_ns();
     record.set(key::state, State::ENDED);
     record.set(key::ending, name(ending.name().as_bytes()));
-    // Only the base stack sets t_sndtime, also for the SYN.
+    // Only the base stack sets t_sndtime; it does so for the SYN, too.
     let sent = if phase.is_base { pcb.t_sndtime() } else { 0 };
     let duration = lifetime_us(pcb.t_starttime(), pcb.t_rcvtime(), sent, clock.tick);
     record.set_if(key::duration, duration.filter(|_| phase.recent));

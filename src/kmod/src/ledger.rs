@@ -10,7 +10,7 @@
 //!
 //! A connection that changes to another TCP stack seems to end, until the change is
 //! complete.  It stays locked meanwhile.  So a reader notes where the ring ends, walks
-//! over all connections, which takes each one's lock, and then reads up to there.
+//! over all connections, locking each of them, and then reads up to the noted position.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -66,7 +66,7 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// The running thread, in its network stack or in all.
+    /// Returns what the running thread may see, in its network stack or in all.
     pub fn of_thread(all_vnets: bool, sleepable: &mut Sleepable) -> Option<Self> {
         let credential = Credential::of_thread()?;
         let mut vnet = None;
@@ -143,8 +143,8 @@ impl Ledger {
         }
     }
 
-    /// Skips the next entries of a reader.  Returns how many of them it might see, and
-    /// whether these were all.
+    /// Skips the next entries of a reader.  Returns how many of them it could see, and
+    /// whether no entries are left.
     fn skip(&mut self, seat: usize) -> (u64, bool) {
         let (end, mut skipped) = (self.seats.end(), 0);
         let first = end.saturating_sub(self.capacity());
@@ -230,7 +230,7 @@ impl LedgerReader {
         })
     }
 
-    /// Stops it.
+    /// Stops recording the ends of connections for the reader.
     pub fn stop(self, sleepable: &mut Sleepable) {
         LedgerLock::with(sleepable, |calls, sleepable| {
             let (viewer, is_last) = LEDGER.with(|ledger| (ledger.seats.leave(self.seat), ledger.seats.is_empty()));
@@ -269,7 +269,7 @@ impl LedgerReader {
                 (skipped, false) => (skipped, Ok(next)),
             });
             viewer = result.ok();
-            // The ledger of a descriptor begins with its first snapshot if the credentials change before.
+            // If the credentials change before the first snapshot, the descriptor's ledger starts with that snapshot.
             if !is_new {
                 LEDGER.with(|ledger| ledger.seats.lose(seat, skipped));
                 kpi::counters().ended_lost.fetch_add(skipped, Relaxed);

@@ -5,7 +5,7 @@
 
 use crate::limits::Who;
 
-/// The maximum number of readers: one bit each of an entry's mask.
+/// The maximum number of readers: each has one bit of an entry's mask.
 const READERS: usize = 64;
 
 /// The maximum number of readers of all users other than root on the host.
@@ -110,7 +110,7 @@ impl<V> Seats<V> {
         Some(&self.seats.get(seat)?.as_ref()?.viewer)
     }
 
-    /// Changes what a reader may see, and returns what it might see before.
+    /// Changes what a reader may see, and returns what it could see before.
     pub fn replace(&mut self, seat: usize, viewer: V) -> Option<V> {
         Some(core::mem::replace(&mut self.seats.get_mut(seat)?.as_mut()?.viewer, viewer))
     }
@@ -131,8 +131,8 @@ impl<V> Seats<V> {
         })
     }
 
-    /// Appends an entry.  `overwritten` are the readers that might see the entry which was
-    /// in its place.  Returns how many of them had not read that.
+    /// Appends an entry.  `overwritten` are the readers that could see the entry that was
+    /// in its place.  Returns how many of them had not read that entry.
     pub fn append(&mut self, overwritten: u64, capacity: u64) -> u64 {
         let number = self.end;
         self.end += 1;

@@ -279,8 +279,8 @@ impl Snapshot {
         (is_complete, yielded)
     }
 
-    /// Adds the final records of connections that ended before the walk.  Those without
-    /// memory stay in the ledger.  Returns the time that it yielded.
+    /// Adds the final records of connections that ended before the walk.  Records for
+    /// which there is no memory stay in the ledger.  Returns the time that it yielded.
     fn add_ended(&mut self, filter: Option<&Filter>, ledger: &mut LedgerReader, sleepable: &mut Sleepable) -> u64 {
         let mut pace = Pace::start(clock::uptime_ns(), kpi::switches());
         loop {

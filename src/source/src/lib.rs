@@ -53,8 +53,8 @@ pub trait Source {
     /// work.  The fields of the filter must be wanted.
     fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool);
 
-    /// Adds to each snapshot from now on the final records of the connections that
-    /// have ended since the snapshot before.  Returns whether the source has them.
+    /// Adds to each further snapshot the final records of the connections that have
+    /// ended since the previous one.  Returns whether the source has them.
     ///
     /// # Errors
     /// Returns the error of the system.

@@ -71,7 +71,7 @@ pub mod flag {
     /// its number and its records are known.
     pub const UNFINISHED: u32 = 1 << 5;
     /// The snapshot contains the final records of the connections that ended since
-    /// the snapshot before, whose state is [`ENDED`](crate::State::ENDED).
+    /// the previous snapshot, whose state is [`ENDED`](crate::State::ENDED).
     pub const LEDGER: u32 = 1 << 6;
 }
 

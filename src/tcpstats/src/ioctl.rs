@@ -40,7 +40,7 @@ pub const GET_FIELD: u64 = ioctl(IN | OUT, 7, FIELD_LEN);
 
 /// Turns the ledger on (1) or off (0): a 32-bit number.  While it is on, each snapshot
 /// also contains one final record for every connection that has ended since the
-/// snapshot before.
+/// previous snapshot.
 pub const SET_LEDGER: u64 = ioctl(IN, 8, size_of::<u32>());
 
 /// The device returns CSV text.  This is the format after open(2).

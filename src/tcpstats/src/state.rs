@@ -37,7 +37,7 @@ pub enum Ending {
     RstSent,
     /// The peer reset it.
     RstReceived,
-    /// The peer did not answer any more.
+    /// The peer stopped responding.
     Timeout,
     /// It was dropped by an administrator, see tcpdrop(8).
     Killed,

@@ -120,8 +120,8 @@ impl Live {
         }
     }
 
-    /// Returns the final records of a log, or those of the connections to a kernel that
-    /// end within a certain time.
+    /// Returns the final records of a log or, if the source is a kernel, those of the
+    /// connections that end within the given time.
     ///
     /// # Errors
     /// As [`Live::sample`].

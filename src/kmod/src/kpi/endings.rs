@@ -10,16 +10,16 @@ use super::{Errno, Pcb, Sleepable, Visitor, Vnet, check, each_vnet, raw};
 
 /// Receives the ends of connections between [`Calls::start`] and [`Calls::stop`].
 pub trait Endings {
-    /// A connection ends.  Its lock is held; nothing of it has been released.  If it
-    /// only changes to another TCP stack, [`Endings::continued`] follows before it is
-    /// unlocked.
+    /// Called when a connection ends, with its lock held and before any part of it is
+    /// released.  If the connection only changes to another TCP stack,
+    /// [`Endings::continued`] follows before it is unlocked.
     fn ended(pcb: &Pcb<'_>, vnet: &Vnet);
 
-    /// The connection that seemed to end continues.
+    /// Called when a connection that seemed to end continues.
     fn continued(pcb: &Pcb<'_>, vnet: &Vnet);
 }
 
-/// The sx(9) lock that serializes changes of who needs [`Endings`].
+/// The sx(9) lock that serializes starting and stopping the calls of [`Endings`].
 ///
 /// # Invariants
 /// `lock` is initialized from before the first call into the module until after the
@@ -50,7 +50,7 @@ impl LedgerLock {
     /// Calls `change` with the lock held.
     pub fn with<R>(sleepable: &mut Sleepable, change: impl FnOnce(&mut Calls, &mut Sleepable) -> R) -> R {
         // SAFETY: the lock is initialized, by the type invariant.  The thread may sleep, by the invariant of the token,
-        // also while it holds an sx(9) lock.  If it holds this one, the call panics.
+        // even while it holds an sx(9) lock.  If it holds this one, the call panics.
         unsafe {
             raw::siftr_cdev_sx_lock(LEDGER_LOCK.lock.get());
             // INVARIANT: locked above, and unlocked after the value is gone.

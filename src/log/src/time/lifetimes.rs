@@ -155,7 +155,7 @@ impl<C> Lifetimes<C> {
         self.current.get_mut(id).map(|lifetime| &mut lifetime.state)
     }
 
-    /// Ends a connection: a later record of its ID is of another one.
+    /// Ends a connection: a later record with its ID belongs to another one.
     pub fn end(&mut self, id: &ConnectionId) {
         self.ended.extend(self.current.remove_entry(id));
     }

@@ -238,19 +238,19 @@ pub fn fill(
     Ok(filter.is_none_or(|filter| filter.matches(record)))
 }
 
-/// What the message that a socket was destroyed says about a connection.
+/// What the message about a destroyed socket says about a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// It is a connection that the filter matches: the record is complete.
     Matched,
     /// The filter does not match, or the socket had no established connection.
     Other,
-    /// The statistics were reset before, which the kernel does if the application closes
-    /// a connection with `SO_LINGER` and no time, see `tcp_disconnect()`.
+    /// The kernel has cleared the statistics, which it does if the application closes a
+    /// connection with `SO_LINGER` and a time of 0, see `tcp_disconnect()`.
     Reset,
 }
 
-/// Fills the record from the message that a socket was destroyed.
+/// Fills the record from the message about a destroyed socket.
 pub fn fill_final(record: &mut Record, payload: &[u8], filter: Option<&Filter>) -> Result<Ended, DumpError> {
     let short = || DumpError::Malformed("the message of a socket is shorter than inet_diag_msg");
     let (message, attributes) = payload.split_at_checked(DiagMessage::LEN).ok_or_else(short)?;

@@ -168,8 +168,8 @@ pub fn had_window(info: Bytes<'_>) -> bool {
     info.get(TcpInfo::snd_wnd).is_some_and(|window| window > 0)
 }
 
-/// Returns the time since the handshake in microseconds, if it is known: the kernel
-/// sends it instead of the time since the first data until there is data.
+/// Returns the time since the handshake in microseconds, if it is known: until there
+/// is data, the kernel sends it instead of the time since the last data.
 pub fn since_handshake(info: Bytes<'_>) -> Option<u64> {
     let without_data = |segments| info.get(segments) == Some(0);
     let sent = info.ms(TcpInfo::last_data_sent).filter(|_| without_data(TcpInfo::data_segs_out));

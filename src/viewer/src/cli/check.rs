@@ -144,7 +144,7 @@ fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// Returns a number and a noun, also if the log lacks the number.
+/// Returns a number and a noun, even if the log lacks the number.
 fn counted_or_unknown(number: Option<u64>, noun: &str) -> String {
     number.map_or_else(|| format!("an unknown number of {noun}s"), |number| counted(number, noun))
 }

@@ -48,7 +48,7 @@ const COLUMNS: &str = "state,laddr,lport,faddr,fport,srtt,snd_cwnd,inflight,snd_
 const ENDED_COLUMNS: &str =
     "ending,laddr,lport,faddr,fport,duration,sent_bytes,received_bytes,rexmit_bytes,rexmit_packs,srtt,rttmin,cc";
 
-/// The time in which connections to a kernel end.
+/// How long `--ended` collects the final records of a kernel.
 const ENDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Takes a snapshot and prints it.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! Whether each connection of a log has one final record, or a reason why not.
+//! Checks that each connection that ended in a log has exactly one final record, or
+//! that the log gives a reason why not.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
@@ -65,7 +66,7 @@ impl Endings {
             self.twice += u64::from(self.ended.len() < CONNECTIONS_MAX && !self.ended.insert(id));
             return;
         }
-        // In other states Linux may have replaced the socket by one with another number.
+        // In other states Linux may have replaced the socket with one that has another number.
         let is_established = matches!(
             record.get(key::state),
             Some(State::ESTABLISHED | State::CLOSE_WAIT | State::FIN_WAIT_1 | State::CLOSING | State::LAST_ACK)

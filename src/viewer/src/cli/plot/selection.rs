@@ -66,7 +66,7 @@ impl Candidate {
         self.sent = self.sent.saturating_add(since(before.sent, now.sent).unwrap_or(0));
         self.received = self.received.saturating_add(since(before.received, now.received).unwrap_or(0));
         if let (Some(duration_ns), 1) = (sample.duration_ns, self.records) {
-            // Its only record says everything.
+            // Its only record contains everything that is needed.
             self.first_ns = at_ns.saturating_sub(duration_ns);
             self.first_wall_ns = self.first_wall_ns.saturating_sub(duration_ns);
             self.sent = now.sent.and_then(ByteCounter::total).unwrap_or(0);

@@ -31,7 +31,7 @@ impl Total {
         }
     }
 
-    /// Counts all of the last value.
+    /// Counts from zero, so that the difference is the last value.
     fn count_from_zero(&mut self) {
         self.range = self.range.map(|(_, last)| (0, last));
     }
@@ -100,7 +100,7 @@ impl Transfer {
     fn end(&mut self, bytes: Option<u64>) {
         match bytes {
             Some(bytes) => self.bytes = bytes,
-            // One value of a counter that starts anywhere says nothing.
+            // One value of a counter that starts at an arbitrary number is not a total.
             None if self.bytes == 0 => self.last = None,
             None => (),
         }
@@ -216,7 +216,7 @@ pub struct LogContext {
 
 impl Connection {
     /// Returns a connection whose first record has this time.
-    /// `began` is set if the connection did not exist in the snapshot before.
+    /// `began` is set if the connection was not in the previous snapshot.
     pub fn new(time_ns: u64, wall_ns: u64, began: bool) -> Self {
         Self {
             first_ns: time_ns,
@@ -299,7 +299,7 @@ impl Connection {
         self.last_ns = self.last_ns.max(until_ns);
     }
 
-    /// Ends the connection with its final record, after it was added.  If the connection
+    /// Ends the connection, after its final record was added.  If the connection
     /// began in the log, which starts at `start_ns`, its totals are those of the record.
     pub fn end(&mut self, sample: &Sample, end: &End, start_ns: u64, context: LogContext) {
         let start = end.duration_ns.and_then(|ns| self.last_ns.checked_sub(ns));
@@ -320,7 +320,7 @@ impl Connection {
             }
         }
         self.is_duration_unknown = is_only_record && start.is_none();
-        // The final record counts once, also in a log of changes.
+        // The final record counts once, even in a log of changes.
         self.leave(self.last_ns, LogContext { changes_only: false, ..context });
     }
 
