@@ -93,7 +93,7 @@ def test_a_connection_that_is_gone_without_a_final_record_is_a_problem(tmp_path)
     live = [{**A, "state": "ESTABLISHED"}, {**B, "state": "ESTABLISHED"}]
     path = handmade(tmp_path, live, [{**B, "state": "ENDED"}], *[[]] * 12)
     done = start("check", path)
-    assert done.returncode == 1 and b"1 connections are gone without a final record" in done.stdout
+    assert done.returncode == 1 and b"gone without a final record: 1 connection" in done.stdout
     path = handmade(tmp_path, live, [{**B, "state": "ENDED"}, {**A, "state": "ENDED"}], *[[]] * 12)
     assert b"no problems" in run("check", path)
 

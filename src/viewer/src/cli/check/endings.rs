@@ -12,6 +12,8 @@ use tcpstats::frame::flag;
 use tcpstats::{Header, Record, State, key};
 use tcpstats_log::ConnectionId;
 
+use super::counted;
+
 /// The number of connections that are remembered.
 const CONNECTIONS_MAX: usize = 1 << 20;
 
@@ -101,12 +103,17 @@ impl Endings {
         let (finals, twice) = (std::mem::take(&mut self.finals), std::mem::take(&mut self.twice));
         let number = header.sequence;
         if finals != header.ended && header.flags & flag::LEDGER != 0 {
-            return Some(format!("snapshot {number} has {finals} final records; expected {}", header.ended));
+            return Some(format!(
+                "snapshot {number} has {}; expected {}",
+                counted(finals, "final record"),
+                header.ended
+            ));
         }
         if twice > 0 {
-            return Some(format!("snapshot {number} has a second final record of {twice} connections"));
+            return Some(format!("snapshot {number} repeats the final record of {}", counted(twice, "connection")));
         }
-        let lost = || format!("snapshot {number}: {} connections ended without a final record", header.ended_lost);
+        let lost =
+            || format!("snapshot {number} lacks the final record of {}", counted(header.ended_lost, "connection"));
         (header.ended_lost > 0).then(lost)
     }
 
@@ -123,7 +130,7 @@ impl Endings {
         let is_overdue = |gone_ns: &&u64| gone_ns.saturating_add(GRACE_NS) <= self.last_ns;
         let overdue = self.gone.values().filter(is_overdue).count() as u64;
         let missing = overdue.saturating_sub(self.excused);
-        (missing > 0).then(|| format!("{missing} connections are gone without a final record"))
+        (missing > 0).then(|| format!("gone without a final record: {}", counted(missing, "connection")))
     }
 }
 
@@ -167,25 +174,25 @@ mod tests {
             all.resize(14, none);
             all
         };
-        let missing = ["1 connections are gone without a final record".to_owned()];
+        let missing = ["gone without a final record: 1 connection".to_owned()];
         assert_eq!(check(&long(&[]), |_| (), false), missing);
         assert!(check(&long(&[]), |_| (), true).is_empty(), "a filter no longer matched");
         assert!(check(&long(&[]), |header| header.flags = 0, false).is_empty(), "there is no ledger");
         assert!(check(&long(&[ENDED]), |_| (), false).is_empty());
         assert!(check(&long(&[])[..5], |_| (), false).is_empty(), "it may follow");
         let lost = check(&long(&[]), |header| header.ended_lost = u64::from(header.sequence == 2), false);
-        assert_eq!(lost, ["snapshot 2: 1 connections ended without a final record"]);
+        assert_eq!(lost, ["snapshot 2 lacks the final record of 1 connection"]);
     }
 
     #[test]
     fn a_connection_has_only_one_final_record_and_all_are_counted() {
         assert_eq!(
             check(&[&[LIVE], &[ENDED], &[ENDED]], |_| (), false),
-            ["snapshot 3 has a second final record of 1 connections"]
+            ["snapshot 3 repeats the final record of 1 connection"]
         );
         assert_eq!(
             check(&[&[LIVE], &[ENDED]], |header| header.ended = 0, false),
-            ["snapshot 2 has 1 final records; expected 0"]
+            ["snapshot 2 has 1 final record; expected 0"]
         );
         assert!(check(&[&[ENDED]], |header| (header.ended, header.flags) = (0, flag::UNFINISHED), false).is_empty());
     }
