@@ -72,8 +72,8 @@ def rotated_files(tmp_path, form):
     with Connections("127.0.0.1", 20) as connections:
         arguments = ["-s", 1000, "-q", 5000, "-F", form, "-e", f"port {connections.port} and not state listen"]
         with Running(tmp_path, "-o", path, *arguments) as logger:
-            wait_for(lambda: path.exists() and path.stat().st_size > 10_000, "a log")
             for number in range(20):
+                wait_for(lambda: path.exists() and path.stat().st_size > 10_000, "a log")
                 rotate(logger, path, number)
             logger.stop()
     return [part.read_bytes() for part in parts(path)]
