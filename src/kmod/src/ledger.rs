@@ -29,7 +29,7 @@ use crate::record::KernelRecord;
 use crate::seats::{Refused, Seats};
 use crate::storage::{charge_shared, refund_shared};
 use crate::units::Tick;
-use crate::yielding::record_hold;
+use crate::yielding::{must_yield, record_hold};
 
 const _: () = assert!(
     ECONNABORTED.cast_unsigned() == tcp::ECONNABORTED
@@ -97,9 +97,8 @@ kpi::mutex! {
 
 impl Ledger {
     fn entry(&mut self, number: u64) -> Option<&mut Entry> {
-        let ring = self.ring.as_mut()?;
-        let capacity = ring.len() / size_of::<Entry>();
-        ring.value_mut(usize::try_from(number.checked_rem(capacity as u64)?).ok()?)
+        let at = number.checked_rem(self.capacity())?;
+        self.ring.as_mut()?.value_mut(usize::try_from(at).ok()?)
     }
 
     fn capacity(&self) -> u64 {
@@ -342,12 +341,8 @@ impl Visitor for Rundown {
 
     fn skip(&mut self) -> Step {
         self.visited = self.visited.wrapping_add(1);
-        let now = if self.visited.is_multiple_of(64) { clock::uptime_ns() } else { return Step::Continue };
-        if !self.pace.is_due(now) {
-            return Step::Continue;
-        }
-        self.pace.check(now, kpi::switches());
-        if kpi::wants_to_yield() { Step::Yield } else { Step::Continue }
+        let yields = self.visited.is_multiple_of(64) && must_yield(&mut self.pace, clock::uptime_ns());
+        if yields { Step::Yield } else { Step::Continue }
     }
 
     fn yield_cpu(&mut self, sleepable: &mut Sleepable) {

@@ -24,7 +24,7 @@ use crate::limits::Who;
 use crate::pace::Pace;
 use crate::record::KernelRecord;
 use crate::storage::Storage;
-use crate::yielding::{record_hold, yield_if_due};
+use crate::yielding::{must_yield, record_hold, yield_if_due};
 
 /// The number of connections between two checks for a signal.
 const SIGNAL_INTERVAL: u64 = 64;
@@ -128,13 +128,7 @@ impl Pass<'_> {
 
     /// Decides what to do after a connection.
     fn step(&mut self) -> Step {
-        if self.pace.is_due(self.clock.at_ns) {
-            self.pace.check(self.clock.at_ns, kpi::switches());
-            if kpi::wants_to_yield() {
-                return Step::Yield;
-            }
-        }
-        Step::Continue
+        if must_yield(&mut self.pace, self.clock.at_ns) { Step::Yield } else { Step::Continue }
     }
 }
 

@@ -8,15 +8,20 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::kpi::{self, Sleepable, clock};
 use crate::pace::Pace;
 
+/// Returns whether a check is due and another thread wants the CPU.
+pub fn must_yield(pace: &mut Pace, now_ns: u64) -> bool {
+    if !pace.is_due(now_ns) {
+        return false;
+    }
+    pace.check(now_ns, kpi::switches());
+    kpi::wants_to_yield()
+}
+
 /// Yields the CPU if a check is due and another thread wants it.
 pub fn yield_if_due(pace: &mut Pace, sleepable: &mut Sleepable) {
-    let now = clock::uptime_ns();
-    if pace.is_due(now) {
-        pace.check(now, kpi::switches());
-        if kpi::wants_to_yield() {
-            sleepable.yield_cpu();
-            pace.yielded(clock::uptime_ns(), kpi::switches());
-        }
+    if must_yield(pace, clock::uptime_ns()) {
+        sleepable.yield_cpu();
+        pace.yielded(clock::uptime_ns(), kpi::switches());
     }
 }
 
