@@ -183,8 +183,8 @@ def test_a_kernel_of_another_release_is_refused_with_a_sentence(written, tmp_pat
     done = run_script(script, tmp_path, 1403000)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "siftr_cdev-kmod: this package is for FreeBSD 14.2 (__FreeBSD_version 1402000), and the kernel is FreeBSD 14.3 "
-        "(__FreeBSD_version 1403000); install the package of the kernel's release, from the repository whose URL ends in "
+        "siftr_cdev-kmod: this package is for FreeBSD 14.2 (__FreeBSD_version 1402000), but the kernel is FreeBSD 14.3 "
+        "(__FreeBSD_version 1403000); install the package for the kernel's release, from the repository whose URL ends in "
         "/${ABI}/${VERSION_MINOR}\n"
     )
 

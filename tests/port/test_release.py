@@ -277,6 +277,6 @@ def test_another_key_is_refused(download):
 
 
 def test_signing_without_a_key_or_a_release_reports_what_to_do(download):
-    assert "make sign-release: set KEY to a secret key, which signify-openbsd -G makes\n" in download.make("sign-release", exit_status=2)
+    assert "make sign-release: set KEY to a secret key generated with signify-openbsd -G\n" in download.make("sign-release", exit_status=2)
     (download.folder / "SHA256").unlink()
     assert "SHA256: file not found; run make release\n" in download.make("sign-release", "KEY=x", exit_status=2)

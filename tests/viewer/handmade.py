@@ -42,7 +42,7 @@ class CsvLog:
 
 
 def windows(folder, windows):
-    """Writes a log of one connection. Each snapshot has a window, or no record if it is None, or is "lost"."""
+    """Writes a log of one connection with a snapshot for each window: without a record if None, missing if "lost"."""
     log = CsvLog("laddr,lport,faddr,fport,state,snd_cwnd")
     for window in windows:
         if window == "lost":

@@ -41,7 +41,7 @@ class Terminal:
         self.tmux("send-keys", "-l", "--", text)
 
     def press(self, *keys):
-        """Presses keys, which have the names of tmux."""
+        """Presses keys, named as in tmux."""
         self.tmux("send-keys", "--", *keys)
 
     def run(self, command):

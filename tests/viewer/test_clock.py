@@ -59,7 +59,7 @@ def test_the_step_is_described(tmp_path):
     )
 
 
-def test_time_in_which_the_logger_was_stopped_counts(tmp_path):
+def test_time_during_which_the_logger_was_stopped_counts(tmp_path):
     clock = [START + i + (100 if i >= 10 else 0) for i in range(20)]
     log = log_of(tmp_path, clock, missed=[0] * 10 + [100] + [0] * 9)
     row = json.loads(run("summary", "--json", log))

@@ -21,7 +21,7 @@ COLUMNS = "gencnt,laddr,lport,faddr,fport,state,srtt,sent_bytes,rexmit_bytes,rec
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
-    """A log of 50 ms samples of 200 connections that live shorter, and the port of their listener."""
+    """A log, sampled every 50 ms, of 200 connections that are shorter than that, and the port of their listener."""
     directory = tmp_path_factory.mktemp("ended")
     path = directory / "x.csv"
     with Namespace() as alone, Running(directory, "-o", path, "-s", 50_000, enter=alone.enter) as logger:
@@ -44,7 +44,7 @@ def test_short_connections_are_summarized_exactly(real):
     assert (host["connections"], host["sent_bytes"]) == (400, 200 * (SENT + ANSWERED))
 
 
-def test_show_lists_the_connections_that_ended_in_a_log_in_the_order_of_their_ends(real):
+def test_show_lists_the_connections_that_ended_in_a_log_in_the_order_in_which_they_ended(real):
     path, port = real
     rows = [json.loads(line) for line in run("show", "--ended", "--json", "-d", path, "-e", f"port {port}").decode().splitlines()]
     assert len(rows) == 400 and {row["state"] for row in rows} == {"ENDED"}

@@ -168,15 +168,15 @@ def collected(tmp_path, monkeypatch):
 BEGIN = handmade.START
 
 
-def test_a_connection_after_a_reboot_with_the_same_numbers_is_another_one(collected):
+def test_a_connection_after_a_reboot_with_the_same_numbers_is_a_different_one(collected):
     assert collected(Log(BEGIN).acked(1000, 2_000_000), Log(BEGIN + 3600).acked(5000, 55_000)) == [50_000, 1_999_000]
 
 
-def test_a_connection_after_a_reboot_with_higher_counters_is_another_one(collected):
+def test_a_connection_after_a_reboot_with_higher_counters_is_a_different_one(collected):
     assert collected(Log(BEGIN).acked(1000, 3000), Log(BEGIN + 3600).acked(9_000_000, 9_000_500)) == [500, 2000]
 
 
-def test_a_connection_in_another_network_stack_is_another_one(collected):
+def test_a_connection_in_another_network_stack_is_a_different_one(collected):
     log = Log(BEGIN)
     for number in range(4):
         rows = ({**handmade.ENDS, "vnet": vnet, "gencnt": 7, "acked_bytes": vnet * number} for vnet in (1, 100))
@@ -194,7 +194,7 @@ def test_two_runs_in_one_file_are_two_runs(collected):
     assert collected(one) == [200, 1000]
 
 
-def test_a_connection_after_a_reboot_is_another_one_in_logs_without_notes(collected):
+def test_a_connection_after_a_reboot_is_a_different_one_in_logs_without_notes(collected):
     logs = Log(BEGIN).acked(1000, 3000), Log(BEGIN + 3600).acked(9_000_000, 9_000_500)
     for log in logs:
         log.lines = [line for line in log.lines if not line.startswith("#")]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
-"""The limits of memory in the manual, and its example queries."""
+"""The memory limits in the manual, and its example queries."""
 
 import json
 import random

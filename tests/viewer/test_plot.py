@@ -274,7 +274,7 @@ def highest(drawn, label=None):
 
 
 def busy(log, seconds, rate, begin=0, **row):
-    """Adds one snapshot per second, between which a connection acknowledges `rate` bytes."""
+    """Adds one snapshot per second of a connection; the peer acknowledges `rate` bytes between two of them."""
     for number in range(seconds):
         log.snapshot({**ENDS, "snd_cwnd": 1000, "acked_bytes": begin + number * rate, **row})
 

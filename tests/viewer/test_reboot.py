@@ -35,7 +35,7 @@ APART = [(50_000, 0, 1.0), (1_000_000, 5, 1.0)]
 
 @pytest.mark.parametrize("more", [{}, OTHER])
 @pytest.mark.parametrize("form", ["csv", "json", "bin", "one file"])
-def test_the_same_number_after_a_reboot_is_another_connection(tmp_path, form, more):
+def test_the_same_number_after_a_reboot_is_a_different_connection(tmp_path, form, more):
     logs = boots(tmp_path, more=more)
     if form == "one file":
         (tmp_path / "both.csv").write_text("".join(log.read_text() for log in logs))

@@ -30,8 +30,8 @@ that describes the contents of the log.
 The following problems are reported: truncated or damaged lines and frames; missing or dropped snapshots; missed \
 ticks; failures of the source; steps of the clock; snapshots that are truncated or during which the kernel's tables \
 changed; a number of records that differs from the one stated for the snapshot; duplicate records in a snapshot \
-(checked for its first 1,048,576 records); connections that are gone without a final record, that have two, or whose \
-final records were lost; a missing closing line; and an empty log.  If several logs are given, logs \
+(checked for its first 1,048,576 records); connections that are gone without a final record, that have more than one, \
+or whose final records were lost; a missing closing line; and an empty log.  If several logs are given, logs \
 that overlap, are given twice, or come from another host or from after a reboot are also reported, and so is a missing \
 log between two of them.
 

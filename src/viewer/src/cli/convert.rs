@@ -119,7 +119,7 @@ fn name(out: &Path) -> String {
 fn format_of(path: &Path) -> Result<&'static dyn Format> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.and_then(by_extension).ok_or_else(|| {
-        anyhow!("{}: unknown extension; expected {}, or -F with one of them", name(path), extensions(" or "))
+        anyhow!("{}: unknown extension; expected {}, or a format with -F", name(path), extensions(" or "))
     })
 }
 
@@ -156,7 +156,7 @@ impl Selection {
         })
     }
 
-    /// Passes on what an item is in the filtered log.
+    /// Filters an item and passes on the result.
     fn item(&mut self, item: &Item<'_>, mut pass: impl FnMut(&Item<'_>) -> Result<()>) -> Result<()> {
         if matches!(item, Item::Note(note) if note.note.is_before_header()) {
             self.is_noted = false;

@@ -30,7 +30,8 @@ pub struct Args {
     /// Show COLUMNS: basic, all, or a comma-separated list of fields
     #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS", value_hint = ValueHint::Other)]
     pub columns: Option<String>,
-    /// Show the final records of connections that have ended: all of a log, or those of the next second
+    /// Show the final records of connections that have ended: all of them if the source is a log, otherwise those of
+    /// connections that end within the next second
     #[arg(long)]
     pub ended: bool,
     /// Print exact numbers, in bytes and microseconds, as in a log

@@ -5,8 +5,8 @@
 //!
 //! The standard library hides two kinds of data loss: it opens `/dev/null` in
 //! place of a closed descriptor before `main`, and its `Stdout` treats EBADF as
-//! success.  Therefore it is recorded before `main` whether the descriptor was
-//! closed, and output is written directly to the descriptor.
+//! success.  Therefore code that runs before `main` records whether the descriptor
+//! was closed, and output is written directly to the descriptor.
 
 use std::fs::File;
 use std::io::{self, Write, stdout};

@@ -17,7 +17,7 @@ use super::counted;
 /// The number of connections that are remembered.
 const CONNECTIONS_MAX: usize = 1 << 20;
 
-/// The time in which the final record of a connection that is gone must follow.  Linux
+/// The time within which the final record of a connection that is gone must follow.  Linux
 /// reports that a socket is destroyed only after the last packet has left the host.
 const GRACE_NS: u64 = 10_000_000_000;
 

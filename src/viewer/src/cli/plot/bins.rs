@@ -64,7 +64,7 @@ impl Bins {
         self.add(amount);
     }
 
-    /// Adds an amount that was counted between two times, as a whole at the second.
+    /// Adds an amount that was counted between two times, all of it at the later time.
     pub fn count(&mut self, from_ns: u64, to_ns: u64, amount: f64) {
         self.each(from_ns, to_ns, |_, _| ());
         if amount > 0.0 {

@@ -104,7 +104,7 @@ impl RereadableLogs {
             *path = file.path().to_path_buf();
             rereadable.copies.push((name, file));
         }
-        // Ordering several logs opens them by path, so errors are found before, with the right name.
+        // Ordering several logs opens them by path, so errors are found first, and reported with the right name.
         for (_, file) in &rereadable.copies {
             rereadable.open(&[file.path().to_path_buf()])?;
         }

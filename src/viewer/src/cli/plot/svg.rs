@@ -152,7 +152,7 @@ impl Svg {
             self.sample(x, y - 4.0, look);
             self.letters(x + GAP, y, r##"fill="#000""##, label);
         }
-        #[expect(clippy::cast_precision_loss, reason = "there are a few")]
+        #[expect(clippy::cast_precision_loss, reason = "there are only a few")]
         let (notes, panels) = (figure.notes.len() as f64, figure.panels.len() as f64);
         let top = 44.0 + rows * ROW;
         let below = AXIS + notes * ROW;

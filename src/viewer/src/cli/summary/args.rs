@@ -25,7 +25,7 @@ limited by the send buffer while no further segment fits into the buffer and nei
 times during which the receiver or the send buffer limited the connection are taken from the kernel's rwnd_limited \
 and sndbuf_limited.
 
-Listening sockets, closed connections and connections in TIME_WAIT are excluded.  In a log of changes only \
+Listening sockets and connections in CLOSED or TIME_WAIT are excluded.  In a log of changes only \
 (siftr_cdev_logger -x), a record remains valid until the next record of its connection.  Memory use grows with the \
 number of connections, not with the length of the log: 1.5 kB for a connection with a steady round-trip time, 3 kB if \
 it varies by half, and 12 kB if it varies by a factor of ten thousand.

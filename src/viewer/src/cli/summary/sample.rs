@@ -41,7 +41,7 @@ impl End {
 }
 
 /// Returns the bytes received in order, of a connection that received less than
-/// 4 GiB.  The SYN and the FIN are numbered, too.
+/// 4 GiB.  The SYN and the FIN occupy sequence numbers, too.
 fn received_in_sequence(record: &Record) -> Option<u64> {
     let numbers = record.get(key::rcv_nxt)?.wrapping_sub(record.get(key::irs)?);
     let ending = record.get(key::ending)?;

@@ -64,7 +64,7 @@ impl Screen {
         self.terminal.resize(size.into())
     }
 
-    /// Stops the process and its group, as the terminal does at ^Z by default, and
+    /// Stops the process and its group, as the terminal does on ^Z by default, and
     /// takes over the terminal again afterwards.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // After a panic, the hook has restored the terminal, and a second time would move the cursor into its message.
+        // After a panic, the hook has restored the terminal.  Doing so again would move the cursor into the message.
         if !thread::panicking() {
             // A terminal that has hung up cannot be restored.
             let _ = restore();

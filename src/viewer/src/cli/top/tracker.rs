@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trend_is_a_tenth_of_the_mean() {
+    fn a_difference_of_a_tenth_from_the_mean_is_a_trend() {
         assert_eq!(trend(110, &[100, 100]), Trend::Rising);
         assert_eq!(trend(109, &[100, 100]), Trend::Steady);
         assert_eq!(trend(90, &[100]), Trend::Falling);

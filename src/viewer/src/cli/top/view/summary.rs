@@ -80,7 +80,7 @@ fn source(model: &Model, caps: Capabilities) -> Line<'static> {
     let is_complete = header.missed == 0 && header.flags & flag::TRUNCATED == 0;
     spans.push(if is_complete { Span::raw(missed) } else { Span::styled(missed, caps.alarm()) });
     if header.ended_lost > 0 {
-        spans.push(Span::styled(format!("  ended unseen {}", header.ended_lost), caps.notable()));
+        spans.push(Span::styled(format!("  no final record {}", header.ended_lost), caps.notable()));
     }
     if header.flags & flag::INTERRUPTED != 0 {
         spans.push(Span::styled("  tables changed", caps.notable()));
