@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS tcpstats.records
     snd_cc Nullable(UInt32) CODEC(T64, ZSTD),
     acked_bytes Nullable(UInt64) CODEC(T64, ZSTD),
     rexmit_bytes Nullable(UInt64) CODEC(T64, ZSTD),
-    -- Differences to the previous record of the same connection.
+    -- Differences from the previous record of the same connection.
     acked Int64 CODEC(T64, ZSTD),
     rexmit Int64 CODEC(T64, ZSTD)
 )

@@ -39,7 +39,7 @@ for log; do
 	# Queries and Spark skip names that start with a dot.
 	part=$fleet/.$start.parquet.part
 	touch -r "$log" "$part.time"
-	# Keep the part of a log before damage, but not a file that did not fit on the disk.
+	# Keep the part of a log before any damage, but not a file that did not fit on the disk.
 	"$tcpstats" convert -f -F parquet -O all "$log" "$part" || status=1
 	if is_parquet "$part"; then
 		touch -r "$part.time" "$part"

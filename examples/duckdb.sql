@@ -28,8 +28,8 @@ CREATE OR REPLACE MACRO network(address) AS
     END;
 
 -- What happened since the previous record of the same connection.  gencnt is
--- unique in a network stack while the kernel runs: after a reboot it may start
--- again, which is another run.
+-- unique in a network stack until a reboot; after a reboot it may start again, in
+-- another run.
 CREATE OR REPLACE VIEW changes AS
     SELECT *,
         date_trunc('minute', time) AS minute,

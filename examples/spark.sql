@@ -17,7 +17,7 @@ CREATE OR REPLACE TEMPORARY VIEW runs AS
     )
     SELECT host, log_start, count_if(first <= before) OVER (PARTITION BY host ORDER BY log_start) AS run FROM pairs;
 
--- Differences to the previous record of the same connection.  gencnt is unique in
+-- Differences from the previous record of the same connection.  gencnt is unique in
 -- a network stack until a reboot; after a reboot it may start again, in another run.
 CREATE OR REPLACE TEMPORARY VIEW changes AS
     SELECT *,
