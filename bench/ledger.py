@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
-"""CPU time of final records on Linux: the logger compared with reading the kernel's messages and discarding them.
+"""CPU time of logging final records on Linux, compared with reading the kernel's messages and discarding them.
 
     ledger.py LOGGER FOLDER
 
-FOLDER contains the programs churn and destroyed.  Needs root, for the buffer of a socket.
+FOLDER contains the programs churn and destroyed.  Needs root to enlarge a socket buffer.
 """
 
 import os
@@ -24,7 +24,7 @@ ROUNDS = scale(1, 5, 5)
 
 
 def cpu(process):
-    """Returns the CPU time of a process in seconds, which must succeed."""
+    """Returns the CPU time in seconds of a process, which must succeed."""
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:

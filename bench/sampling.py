@@ -71,7 +71,7 @@ def commands(logger, floor, repeats, folder, listener, frame):
 
 
 def one_in_100(logger, count):
-    """Returns a filter of a range of ports that matches one hundredth of the sockets or slightly more."""
+    """Returns a filter on a range of ports that matches one hundredth of the sockets or slightly more."""
     command = [logger, "-c", "1", "-O", "lport", "-F", "csv", "-o", "-"]
     log = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     sockets = collections.Counter(int(line.rsplit(",", 1)[1]) for line in log.splitlines() if line[0].isdigit())

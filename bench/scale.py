@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
-"""Scale of the benchmarks: BENCH=full takes long; BENCH=smoke only checks that they work."""
+"""Scale of the benchmarks: BENCH=full takes a long time; BENCH=smoke only checks that they work."""
 
 import os
 import sys

@@ -7,7 +7,7 @@ import sys
 
 
 class Sockets:
-    """A context with `count` sockets, of whose connections `active_per_cent` per cent send in every period."""
+    """A context with `count` open sockets; `active_per_cent` per cent of their connections send in every period."""
 
     def __init__(self, hold, count, active_per_cent=0, period_ms=1000):
         command = [hold, str(count), str(active_per_cent), str(period_ms)]

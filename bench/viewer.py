@@ -91,7 +91,7 @@ def repeat(source, path, size):
 
 
 def run(*command):
-    """Returns the CPU time in seconds and the peak memory in MB of a command on one CPU, which must succeed."""
+    """Runs a command, which must succeed, on one CPU, and returns its CPU time in seconds and its peak memory in MB."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {0}))
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

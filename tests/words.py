@@ -58,7 +58,7 @@ SPELLING = {
 }
 PROSE = "*.md", "man/*", "pkg-descr*", "pkg-message*"
 
-# Not ours, or no prose.
+# Not ours, or not prose.
 SKIPPED = (
     "*.bin", "*.lock", "*.parquet", "*.png", "*.ttf", "*.zst", "LICENSE", "*/LICENSE", "Makefile.crates", "distinfo", "pkg-plist",
     "fuzz/seeds/*", "src/tcpstats/tests/golden/*", "src/viewer/vendor/*/*.js", "src/viewer/vendor/*/*.css", "tests/words.py",
@@ -74,7 +74,7 @@ def matches(path, patterns):
 
 
 def flowing(text):
-    """The text in one line, without what starts a comment and with names as words; and the line number of each character."""
+    """The text in one line, without comment markers and with names as words; and the line number of each character."""
     line_start = re.compile(r"[ \t]*(//[/!]?|#+|\*|--|\.\\\"|\.[A-Z][a-z]\b)?[ \t]*")
     parts, numbers = [], []
     for number, line in enumerate(text.splitlines(), 1):

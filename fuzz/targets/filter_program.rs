@@ -4,8 +4,8 @@
 //! The program of a filter, as the kernel receives it in an ioctl.
 //!
 //! Every program that is accepted has only one form and can be evaluated for
-//! any record; a decision from the record's identity agrees with the complete
-//! record.
+//! any record; a verdict based only on the record's identity agrees with the
+//! verdict on the complete record.
 
 #![no_main]
 

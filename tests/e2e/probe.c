@@ -2,7 +2,7 @@
  * Copyright (c) 2026 The siftr_cdev maintainers
  *
  * This library is loaded into the logger with LD_PRELOAD.  On SIGUSR2 the logger
- * tries operations that it must not be allowed, and writes their results to the
+ * tries operations that must not be allowed, and writes their results to the
  * directory of its log.  The signal handler runs in a thread of the logger, inside
  * the sandbox.
  */

@@ -15,7 +15,7 @@ FULL = bool(os.environ.get("E2E_FULL"))
 
 
 class Running:
-    """A logger in the foreground, which writes its messages to a file.  It is killed if it still runs at the end."""
+    """A logger in the foreground, which writes its messages to a file.  It is killed if still running at the end."""
 
     def __init__(self, directory, *arguments, enter=(), **options):
         self.messages_file = directory / "messages"

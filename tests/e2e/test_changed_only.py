@@ -67,7 +67,7 @@ NOTES = {
 
 
 @pytest.mark.parametrize("form", NOTES)
-def test_opening_and_closing_a_connection_is_logged_in_a_note_each(form, tmp_path):
+def test_opening_and_closing_a_connection_are_each_logged_in_a_note(form, tmp_path):
     path = tmp_path / "x"
     with Connections("127.0.0.1", 3) as connections:
         arguments = ["-x", "-s", 5000, "-F", form, "-e", f"port {connections.port} and state established"]

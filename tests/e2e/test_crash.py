@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
-"""The logger is killed at any time, and continues the same log."""
+"""The logger is killed at random times, and continues the same log."""
 
 import random
 import signal
@@ -19,7 +19,7 @@ def kill_often(path, *arguments):
     with Connections("127.0.0.1", 200) as connections:
         for _ in range(200 if FULL else 40):
             size = path.stat().st_size if path.exists() else 0
-            # The queue is long enough for a busy machine, so that no gap has another cause than the kill.
+            # The queue is long enough for a busy machine, so that no gap has a cause other than the kill.
             always = ["-o", path, "-s", 2000, "-q", 5000, "-e", f"port {connections.port}"]
             with Running(path.parent, *always, *arguments) as logger:
                 wait_for(lambda: path.exists() and path.stat().st_size > size, "a snapshot")

@@ -174,7 +174,7 @@ OLD = "gencnt,laddr,lport,faddr,fport,state,srtt,snd_cwnd,rto"
 
 
 def old_log(path, loopback, *arguments, columns=OLD):
-    """Writes a log like a version with other default columns, and returns its contents."""
+    """Writes a log as a version with other default columns would, and returns its contents."""
     run("-o", path, "-c", 2, "-s", 10_000, "-e", f"port {loopback.port}", "-O", columns, *arguments)
     return path.read_bytes()
 
@@ -193,7 +193,7 @@ def test_a_csv_log_with_other_default_columns_is_continued_with_its_own(tmp_path
     done = subprocess.run(command(*logger), capture_output=True, text=True, timeout=20)
     assert done.returncode == 0 and done.stderr == (
         f"siftr_cdev_logger: log {path}: its columns differ from the default; keeping them until "
-        f"the next rotation, without {missing(OLD)}\n"
+        f"the next rotation (missing: {missing(OLD)})\n"
     )
     assert path.read_bytes().startswith(before)
     log = CsvLog(path.read_text())

@@ -212,7 +212,7 @@ def retargeted(tmp_path):
 
 
 def linked(tmp_path):
-    """Replaces the log by a link to another directory."""
+    """Replaces the log with a link to another directory."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "d/t.log").unlink()
     (tmp_path / "d/t.log").symlink_to("../elsewhere/t.log")

@@ -65,7 +65,7 @@ def talk(near, host, count):
         server.join()
         port = listener.getsockname()[1]
     with destroyed:
-        # A connection has both ends.
+        # Each connection has two ends.
         left = 2 * count
         while left > 0:
             # The ports follow nlmsghdr and four bytes of inet_diag_msg.
@@ -165,7 +165,7 @@ def test_only_connections_that_were_established_have_a_final_record(alone, tmp_p
         assert refused.connect_ex(("127.0.0.1", port)) != 0
         refused.close()
         unused.close()
-        # What the kernel reported before is in the log when this is.
+        # When this connection is in the log, so is everything that the kernel reported before it.
         port = talk(alone, "127.0.0.1", 1)
         wait_for(lambda: path.read_text().count(",ENDED,") >= 2, "two final records")
         logger.stop()
@@ -175,7 +175,7 @@ def test_only_connections_that_were_established_have_a_final_record(alone, tmp_p
 
 
 def test_a_connection_whose_statistics_the_kernel_has_reset_is_counted(alone, tmp_path):
-    """Without time to linger, close(2) resets the connection and clears the statistics of its own end."""
+    """With a linger time of 0, close(2) resets the connection and clears the statistics of its own end."""
     path = tmp_path / "x.csv"
     with Connections("127.0.0.1", 7, alone, alone) as connections:
         with Running(tmp_path, "-o", path, "-s", 50_000, enter=alone.enter) as logger:
@@ -219,7 +219,7 @@ def test_messages_that_the_kernel_drops_are_counted(alone, tmp_path):
     lost = sum(shot["ended_lost"] for shot in bin_log.snapshots(path.read_bytes()))
     rows = finals(of_bin(path))
     assert len({row["gencnt"] for row in rows}) == len(rows)
-    # What is dropped may also be the message of a listener.
+    # The dropped messages may include that of a listener.
     assert 0 <= len(rows) + lost - 2 * count * len(ports) <= len(ports) and lost > 0
 
 

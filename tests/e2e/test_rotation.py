@@ -151,7 +151,7 @@ def test_a_log_with_other_columns_keeps_them_until_it_is_rotated(loopback, tmp_p
         wait_for_snapshots(path, 5)
         rotate(logger, path, 1)
         wait_for_snapshots(path, 3)
-        # A file replaces it that has columns which the source does not sample.
+        # A file with columns that the source does not sample replaces it.
         other = "laddr,lport,faddr,fport,tos"
         incoming = tmp_path / "other.csv"
         run("-o", incoming, "-c", 1, "-O", other, *only)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
-"""A log that blocks for a while: sampling continues on time, and snapshots are counted that the queue cannot hold."""
+"""A log that blocks for a while: sampling continues on time, and snapshots that the queue cannot hold are counted."""
 
 import os
 import pathlib
@@ -81,7 +81,7 @@ def test_stopping_does_not_wait_forever_for_a_log_that_blocks(fifo, hundred, alo
         time.sleep(0.1)
         logger.send(signal.SIGTERM)
         time.sleep(1.1)
-        assert logger.process.poll() is None, "it still waits"
+        assert logger.process.poll() is None, "it is still waiting"
         logger.send(signal.SIGTERM)
         assert logger.wait() == 1
         messages = logger.messages()

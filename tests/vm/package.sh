@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
 #
-# Tests what a user does with the packages, from nothing to nothing, on a running
-# FreeBSD with pkg(8), and prints TAP.  Run it as root:
+# Tests what a user does with the packages, from installation to removal, on a
+# running FreeBSD with pkg(8), and prints TAP.  Run it as root:
 #
 #   sh package.sh REPOSITORY NEWER
 #
@@ -32,13 +32,13 @@ rotation=/usr/local/etc/newsyslog.conf.d/tcpstats_logger.conf
 here='${ABI}/${VERSION_MINOR}'
 export ASSUME_ALWAYS_YES=yes
 
-# Prints the names of everything that a package could leave.
+# Prints the names of everything that a package could leave behind.
 everything() {
 	find -x / \( -path "$work" -o -path /tmp -o -path /var/db/pkg -o -path /var/cache/pkg -o -path /usr/local/etc/pkg \
 	    -o -path /dev \) -prune -o -print | sort
 }
 
-# use URL: does what the README has a user do, with nothing cached.
+# use URL: follows the instructions in the README, with nothing cached.
 use() {
 	rm -rf /var/db/pkg/repos /var/cache/pkg
 	mkdir -p "$trust/trusted" "$trust/revoked" "${configuration%/*}"
@@ -97,7 +97,7 @@ is_installed() {
 	is "$(pkg query %n siftr_cdev siftr_cdev-kmod | sort | tr '\n' ' ')" 'siftr_cdev siftr_cdev-kmod '
 }
 
-# Starts a web server, of inetd(8) and a script, for the files in the directory that ./served names.
+# Starts a web server, made of inetd(8) and a script, for the files in the directory that ./served names.
 start_server() {
 	cat > httpd.sh <<-EOF
 		read -r method path version
@@ -120,7 +120,7 @@ serve() {
 	[ -e inetd.pid ] || start_server
 }
 
-# Replaces a package by one that is valid, but has another sum.
+# Replaces a package with one that is valid, but has a different checksum.
 replaced_package_is_refused() {
 	folder=$(altered_copy package)
 	cp "$(packages_of "$newer")"/All/siftr_cdev-kmod-*.pkg "$(echo "$folder"/All/siftr_cdev-kmod-*.pkg)" || return 1
@@ -230,7 +230,7 @@ changed_file_is_kept() {
 	    cmp $rotation $rotation.sample
 }
 
-# Does what the messages have a user do.
+# Follows the instructions in the messages.
 deinstalls() {
 	service tcpstats_logger stop && kldunload siftr_cdev && pkg delete siftr_cdev siftr_cdev-kmod || return 1
 	sysrc -x tcpstats_logger_enable tcpstats_logger_interval && sysrc -f /boot/loader.conf -x siftr_cdev_load && rm -r /var/log/tcpstats

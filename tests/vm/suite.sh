@@ -234,8 +234,8 @@ readers_against_churn() {
 	[ $passed -eq 0 ] && eventually few_are_in_time_wait
 }
 
-# Connections end while ledger readers come and go, network stacks with connections are created and destroyed, and the
-# module is to be unloaded.
+# Connections end while ledger readers open and close the device, network stacks with connections are created and
+# destroyed, and attempts are made to unload the module.
 ledger_against_churn() {
 	kldload -n tcp_rack 2> /dev/null
 	./vmsuite ledger-churn "$churn_s" > churn.txt 2>&1 &
@@ -454,7 +454,7 @@ unmount_jail_root
 test_that 'vmsuite passes' ./vmsuite
 test_that 'byte counters are exact with packet loss' ./vmsuite values 10
 test_that 'every connection that ends has one final record' ./vmsuite ledger 20
-test_that "final records are exact for $churn_s s while readers come and go" ledger_against_churn
+test_that "final records are exact for $churn_s s while readers open and close the device" ledger_against_churn
 test_that "reading works for $churn_s s while connections are opened and closed" readers_against_churn
 hold
 needs $script 'the service loads the module and logs' service_starts

@@ -4,7 +4,7 @@
 //! `destroyed COUNT`: measures the minimum cost of final records on Linux.
 //!
 //! Reads COUNT messages about destroyed TCP sockets from `sock_diag`, and discards
-//! them.  Prints `ready` when it receives messages.
+//! them.  Prints `ready` once it can receive them.
 
 use std::error::Error;
 use std::fs::File;

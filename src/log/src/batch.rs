@@ -35,7 +35,7 @@ impl Batch {
 
     /// Appends the text of a note.
     pub fn note(&mut self, note: &Note<'_>, write: impl FnOnce(&mut Text<'_>, &Note<'_>)) {
-        // Escaping extends a character to at most six bytes, and JSON quotes the values.
+        // Escaping expands a character to at most six bytes, and JSON quotes the values.
         let len = |pair: &Pair<'_>| match pair {
             Pair::Text(text) => 6 * text.len(),
             Pair::Written(text) => text.len(),
@@ -45,7 +45,7 @@ impl Batch {
         self.line(1024 + pairs, |text| write(text, note));
     }
 
-    /// Appends bytes, and returns them for changes.
+    /// Appends bytes, and returns them so that they can be changed.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut [u8] {
         self.reserve(bytes.len());
         let appended = &mut self.bytes[self.filled..self.filled + bytes.len()];

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_another_network_stack_is_another_connection() {
+    fn the_same_number_in_another_network_stack_is_another_connection() {
         let mut record = Record::new();
         record.set(key::gencnt, 7);
         let host = ConnectionId::of(&record);

@@ -4,7 +4,7 @@
 //! The pidfile, which is locked while the process runs.
 //!
 //! The daemonize crate locks a pidfile only after the fork, when it cannot report
-//! to the caller that another instance runs.
+//! to the caller that another instance is running.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};

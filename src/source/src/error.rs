@@ -34,7 +34,7 @@ pub enum Error {
         name: String,
     },
     /// The file contains something else.
-    #[error("source {name}: expected a file of frames, as -F bin writes")]
+    #[error("source {name}: expected a file of frames, as written by -F bin")]
     NotFrames {
         /// The source.
         name: String,
@@ -57,7 +57,7 @@ pub enum Error {
         /// The source.
         name: String,
     },
-    /// A source of Linux was requested on another system.
+    /// A source that only Linux has was requested on another system.
     #[error("source sock_diag: available on Linux only; use /dev/tcpstats")]
     LinuxOnly,
     /// The kernel was built without socket diagnostics.

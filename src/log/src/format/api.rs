@@ -30,8 +30,8 @@ pub trait Format: Sync {
     /// Returns the extensions of files in this format, the usual one first.
     fn extensions(&self) -> &'static [&'static str];
 
-    /// Returns whether a log in this format starts with these bytes, which are
-    /// fewer than the start of a log if the log ends there.
+    /// Returns whether a log in this format starts with these bytes, which contain
+    /// only a part of its start if the log ends there.
     fn starts_like(&self, first: &[u8]) -> bool;
 
     /// Returns a reader of a log.

@@ -14,7 +14,7 @@ pub struct Expected {
     /// The columns.
     pub columns: Columns,
     /// Whether a csv log with other columns is continued with its own, because
-    /// columns were not requested.
+    /// no columns were requested.
     pub takes_other_columns: bool,
     /// The fields that the source provides, once they are known.
     pub sampled: Option<FieldSet>,

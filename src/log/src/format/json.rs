@@ -51,7 +51,7 @@ impl Format for Json {
     }
 
     fn encoder(&self, options: EncoderOptions) -> Box<dyn Encoder> {
-        // An absent field has no key, so that all columns cost nothing.
+        // An absent field has no key, so selecting all columns costs nothing.
         Box::new(JsonEncoder { columns: options.columns.unwrap_or_else(Columns::all) })
     }
 

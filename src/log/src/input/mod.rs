@@ -99,7 +99,7 @@ const PEEKED: usize = 32;
 fn peek(mut input: Input, is_sufficient: impl Fn(&[u8]) -> bool) -> Result<(Vec<u8>, Input), Problem> {
     let mut first = Vec::new();
     while !is_sufficient(&first) {
-        // A pipe may stay open for long: read no more than needed.
+        // A pipe may stay open for a long time: read no more than needed.
         let missing = (PEEKED - first.len() % PEEKED) as u64;
         if input.by_ref().take(missing).read_to_end(&mut first).map_err(Problem::System)? == 0 {
             break;

@@ -126,8 +126,8 @@ pub struct GapNote<'a> {
     pub snapshots: Option<u64>,
     /// The number of their records.
     pub records: Option<u64>,
-    /// The number of connections that have ended whose final record is lost with them;
-    /// `None` without a ledger.
+    /// The number of connections whose final records are lost with them; `None` without a
+    /// ledger.
     pub ended: Option<u64>,
     /// The number of the first snapshot.
     pub first: Option<u64>,
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_closing_note_names_a_connection_also_where_the_log_has_fewer_columns() {
+    fn a_closing_note_names_a_connection_even_if_the_log_has_fewer_columns() {
         let Ok(Note::Close(note)) = Note::read("close gencnt=7 laddr=192.0.2.1 lport=22 uid=0 jid=3") else {
             panic!("a closing note")
         };

@@ -183,8 +183,9 @@ impl Clock {
 }
 
 impl Clock {
-    /// Returns the time by the time of day, if the ticks allow it: a snapshot may
-    /// be late, but the next one is not delayed further, and none is early.
+    /// Returns the time that passed according to the time of day, if the ticks allow
+    /// it: a snapshot may be late, but the next one is not delayed further, and none
+    /// is early.
     fn in_time(&mut self, wall_ns: u64, due_ns: u64, interval_ns: u64) -> Option<u64> {
         let late_max = late_ns(interval_ns, due_ns);
         let early_max = slewed_ns(due_ns).saturating_add(interval_ns / 4);
@@ -286,7 +287,7 @@ mod tests {
         assert_eq!(clock.snapshot(&header(1, 500, 0)), 490 * S);
         assert!(clock.steps().message().is_none());
         clock.note(&Note::read("log host=\"other\" interval_us=1000000").unwrap());
-        assert_eq!(clock.snapshot(&header(1, 12, 0)), 2 * S, "a log of another host of the same time");
+        assert_eq!(clock.snapshot(&header(1, 12, 0)), 2 * S, "a log of another host from the same time");
     }
 
     #[test]

@@ -62,8 +62,8 @@ impl Monotone {
         }
     }
 
-    /// Returns whether a later record belongs to another connection: a value
-    /// decreased or changed that cannot.
+    /// Returns whether a later record belongs to another connection: a value that
+    /// cannot decrease or change has done so.
     #[must_use]
     pub fn contradict(&self, now: &Self) -> bool {
         let less = |before: Option<u64>, now: Option<u64>| before.zip(now).is_some_and(|(before, now)| now < before);

@@ -316,7 +316,7 @@ fn continues_with(found: &Columns, wanted: &Columns) -> String {
     let missing: Vec<_> = wanted.fields().filter(|field| !found.has(field)).map(|field| field.name).collect();
     let without = match missing.as_slice() {
         [] => String::new(),
-        missing => format!(", without {}", missing.join(", ")),
+        missing => format!(" (missing: {})", missing.join(", ")),
     };
     format!("its columns differ from the default; keeping them until the next rotation{without}")
 }

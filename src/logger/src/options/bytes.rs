@@ -7,8 +7,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// The character that would encode byte 0.  Only bytes from 128 are encoded, as
-/// characters for private use or noncharacters.
+/// The character that would encode byte 0.  Only bytes of 128 and above are
+/// encoded, as characters for private use or noncharacters.
 const FIRST: u32 = 0x10_ff00;
 
 /// Encodes an argument as text, from which [`decode`] restores it.

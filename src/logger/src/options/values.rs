@@ -83,7 +83,7 @@ pub fn mode(matches: &Matches) -> Result<Option<Mode>> {
     match libc::mode_t::from_str_radix(&text, 8).ok().and_then(Mode::from_bits) {
         Some(mode) if most.contains(mode) && mode.contains(needed) => Ok(Some(mode)),
         _ => bail!(
-            "-m \"{text}\": expected an octal mode of at most 777 with which the owner can read and write, such as 0640"
+            "-m \"{text}\": expected an octal mode of at most 777 that lets the owner read and write, such as 0640"
         ),
     }
 }

@@ -39,7 +39,7 @@ const GROUPS: u32 = 1 << 0 | 1 << 2;
 /// of it.  Without `CAP_NET_ADMIN` the kernel allows up to `net.core.rmem_max`.
 const SOCKET_BUFFER: usize = 32 << 20;
 
-/// The memory for messages between two snapshots, in bytes: about 160,000.
+/// The memory for messages between two snapshots, in bytes: enough for about 160,000.
 const MESSAGES_MAX: usize = 64 << 20;
 
 /// If the socket's buffer has at least this size, the thread lets messages collect
@@ -101,11 +101,11 @@ impl Receiver {
         let mut time = [0; 8];
         let mut received = self.lock();
         loop {
-            // Reading the clock costs as much as a tenth of a message.
+            // Reading the clock costs a tenth as much as a message.
             if messages % CLOCK_INTERVAL == 0 {
                 time = mono_ns().to_ne_bytes();
             }
-            // Each message is read to its place after those before it.
+            // Each message is read directly into its place after the previous ones.
             let start = received.len;
             let end = start + time.len() + MESSAGE_MAX;
             if received.bytes.len() < end {
@@ -171,8 +171,8 @@ impl Ledger {
         }))
     }
 
-    /// Starts the thread unless it runs.  It inherits the restrictions of the caller,
-    /// so it is started after the sandbox was entered.
+    /// Starts the thread unless it is running.  It inherits the restrictions of the
+    /// caller, so it is started after the sandbox has been entered.
     ///
     /// # Errors
     /// Returns the error of the system.
@@ -248,7 +248,7 @@ impl Ledger {
 fn receive(receiver: &Receiver, quit: &OwnedFd, pauses: bool) -> io::Result<()> {
     let mut waiting =
         [PollFd::new(quit.as_fd(), PollFlags::POLLIN), PollFd::new(receiver.socket.as_fd(), PollFlags::POLLIN)];
-    // After an interrupted call the socket is read in vain.
+    // After an interrupted call, the socket may be empty when it is read.
     let mut is_over = |events: usize, timeout: PollTimeout| {
         _ = poll(&mut waiting[..events], timeout);
         waiting[0].any().unwrap_or(false)

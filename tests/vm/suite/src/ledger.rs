@@ -59,8 +59,9 @@ impl Expected {
         self.0.entry(ends).or_default().push(End { ending: ending.name(), sent, received });
     }
 
-    /// Leaves out ends that exist and stay in TIME_WAIT: 15.0 loses a timer of a connection
-    /// whose lock somebody holds when it fires, as netstat(1) does, too.
+    /// Leaves out ends that still exist and stay in TIME_WAIT: if another thread holds the
+    /// lock of a connection when its timer fires, 15.0 can lose the timer.  netstat(1)
+    /// causes this, too.
     fn leave_out_stuck(&mut self) {
         let mut stuck = 0;
         for record in Device::binary().snapshot().records {
@@ -337,7 +338,7 @@ fn collect(filter: &str, body: impl FnOnce(&mut Expected)) {
             let found = records.lock().unwrap().len();
             (last, quiet) = (found, if found == last { quiet + 1 } else { 0 });
         }
-        // Records that should not be there.
+        // Wait for records that should not be there.
         thread::sleep(Duration::from_millis(300));
         done.store(true, Relaxed);
         reading.join().unwrap();
@@ -489,7 +490,7 @@ fn changes_of_stack(tap: &mut Tap) {
 
 /// Readers with positions of their own.
 fn positions(tap: &mut Tap) {
-    tap.test("each reader gets what ended since its last snapshot, and a new one nothing old", || {
+    tap.test("each reader gets what ended since its last snapshot, and a new one gets nothing older", || {
         let mut readers = [Reader::new("state ended"), Reader::new("state ended")];
         let listener = TcpListener::bind((LOCAL[0], 0)).unwrap();
         let reset_one = || {
@@ -528,8 +529,8 @@ fn positions(tap: &mut Tap) {
     });
 }
 
-/// Connections that end in all ways, with readers that come and go, for `seconds`
-/// seconds.  One reader stays and must get everything.
+/// Ends connections in all ways for `seconds` seconds, while readers open and close the
+/// device.  One reader keeps it open and must get everything.
 pub fn churn(seconds: u64) -> bool {
     const READERS: u64 = 4;
     let _settings = settings();
@@ -584,7 +585,7 @@ pub fn churn(seconds: u64) -> bool {
         }
     }
     println!(
-        "# {} connections ended, {} of {} final records, {} by {} readers that came and went, {} lost",
+        "# {} connections ended, {} of {} final records, {} by {} short-lived readers, {} lost",
         opened.into_inner(),
         records.len(),
         all.len(),

@@ -11,7 +11,7 @@
 //! vmsuite past-32-bits BYTES           send BYTES bytes over the loopback interface and compare the counters
 //! vmsuite churn SECONDS      read the device while connections are opened and closed
 //! vmsuite ledger COUNT [STACK]         end COUNT connections in each way, and compare their final records with the application
-//! vmsuite ledger-churn SECONDS         do that with readers that come and go
+//! vmsuite ledger-churn SECONDS         do that while readers open and close the device
 //! vmsuite ends SECONDS       open and end connections
 //! vmsuite visible PORT...    print how many records of each local port this user can read
 //! vmsuite visible-everywhere PORT...   print the same for all network stacks, with the jail

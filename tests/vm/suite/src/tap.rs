@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! Test Anything Protocol: one line per test, and the reason of a failure.
+//! Test Anything Protocol: one line per test, and the reason for a failure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
