@@ -15,8 +15,8 @@ CREATE TABLE IF NOT EXISTS tcpstats.records
     time DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD),
     -- The number of the run of the logger, in order of time.
     run UInt32,
-    -- A hash of run, network stack, gencnt, addresses and ports.  gencnt is unique in
-    -- a network stack until a reboot.
+    -- A hash of run, network stack, gencnt, addresses, ports and zone.  gencnt is
+    -- unique in a network stack until a reboot.
     connection UInt64,
     vnet Nullable(UInt64),
     gencnt UInt64,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
-"""The package for Debian, without building it, which takes minutes: `make deb-test` does."""
+"""The Debian package, without building it, which takes minutes: `make deb-test` does."""
 
 import pathlib
 import re

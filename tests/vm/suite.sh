@@ -51,8 +51,7 @@ mode_and_group() {
 }
 
 mode_by_tunable() {
-	kldunload siftr_cdev && kenv net.inet.siftr_cdev.mode=0444 net.inet.siftr_cdev.gid=69 > /dev/null
-	kenv net.inet.siftr_cdev.mode=0444 > /dev/null && kenv net.inet.siftr_cdev.gid=69 > /dev/null
+	kldunload siftr_cdev && kenv net.inet.siftr_cdev.mode=0444 > /dev/null && kenv net.inet.siftr_cdev.gid=69 > /dev/null
 	kldload ./siftr_cdev.ko || return 1
 	found=$(stat -f '%Sp %g' /dev/tcpstats)
 	kldunload siftr_cdev && kenv -u net.inet.siftr_cdev.mode > /dev/null && kenv -u net.inet.siftr_cdev.gid > /dev/null

@@ -35,7 +35,7 @@ use crate::system::mono_ns;
 /// `linux/sock_diag.h`.
 const GROUPS: u32 = 1 << 0 | 1 << 2;
 
-/// The size of the socket's buffer to ask for, in bytes.  A message uses about 2 KiB
+/// The size of the socket's buffer to ask for, in bytes.  A message uses about 1.3 KiB
 /// of it.  Without `CAP_NET_ADMIN` the kernel allows up to `net.core.rmem_max`.
 const SOCKET_BUFFER: usize = 32 << 20;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! The progress of reading, shown on a terminal if it takes long.
+//! The progress of reading, shown on a terminal if it takes a long time.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::units::{has_cursor, has_utf8};
 /// Time after which the bar appears.
 const LONG: Duration = Duration::from_secs(2);
 
-/// A bar that appears if reading takes long.
+/// A bar that appears if reading takes a long time.
 pub struct Bar {
     progress: ProgressBar,
     start: OnceLock<Instant>,

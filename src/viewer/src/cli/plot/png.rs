@@ -27,9 +27,9 @@ pub fn render(svg: &str) -> Result<Vec<u8>> {
     let options = Options { fontdb: Arc::new(fonts), ..Options::default() };
     let tree = Tree::from_str(svg, &options).context("cannot render the image")?;
     let size = tree.size().to_int_size();
-    let scale = u32::from(SCALE);
-    let too_large = || format!("a PNG of {} by {} pixels does not fit into memory", size.width(), size.height());
-    let mut pixels = Pixmap::new(size.width() * scale, size.height() * scale).with_context(too_large)?;
+    let (width, height) = (size.width() * u32::from(SCALE), size.height() * u32::from(SCALE));
+    let too_large = || format!("a PNG of {width} by {height} pixels does not fit into memory");
+    let mut pixels = Pixmap::new(width, height).with_context(too_large)?;
     resvg::render(&tree, Transform::from_scale(f32::from(SCALE), f32::from(SCALE)), &mut pixels.as_mut());
     pixels.encode_png().context("cannot encode the image as PNG")
 }
