@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
 #
-# Writes what a release publishes besides packages.  It depends on nothing but the
+# Writes what a release publishes besides packages.  The output depends only on the
 # commit and the version of the compiler.
 #
 #   dist.sh COMMIT OUT

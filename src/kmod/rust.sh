@@ -36,7 +36,7 @@ if [ ! -r "$RUST_SRC/core/src/lib.rs" ]; then
 fi
 
 # The bitcode of every crate is linked as one, which drops the parts of core that
-# nothing calls.  With RELRO calls would go through a GOT, which the kernel does
+# nothing calls.  With RELRO, calls would go through a GOT, which the kernel does
 # not have.
 flags="$KERNEL_RUSTFLAGS -Copt-level=2 -Cpanic=abort -Cforce-frame-pointers=yes -Cforce-unwind-tables=no
     -Ccodegen-units=1 -Cembed-bitcode=yes -Crelro-level=off -Cdebuginfo=line-tables-only

@@ -210,7 +210,7 @@ siftr_cdev_find_new_stacks(void)
 		error = siftr_cdev_interpose();
 	rw_wunlock(&tcp_function_lock);
 	if (error != 0)
-		printf("siftr_cdev: too many TCP stacks, "
+		printf("siftr_cdev: too many TCP stacks; "
 		    "the ends of some connections are not recorded\n");
 }
 

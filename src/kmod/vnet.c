@@ -126,8 +126,8 @@ VNET_SYSUNINIT(siftr_cdev_stack, SI_SUB_PROTO_END, SI_ORDER_ANY,
 
 /*
  * Stores the identity of the current network stack.  Returns 0 if it is not in
- * the list, as before the module's initialization is complete.  Ticks wrap
- * after wrap_ns.
+ * the list, for example before the module's initialization is complete.  Ticks
+ * wrap after wrap_ns.
  */
 int
 siftr_cdev_this_vnet(uint64_t wrap_ns, struct siftr_cdev_vnet *to)

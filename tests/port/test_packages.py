@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
-"""The packages and the repository for pkg(8), by the scripts that `make package` and `make repository` run, and parsed
+"""The packages and the repository for pkg(8), made by the scripts that `make package` and `make repository` run, and parsed
 without pkg(8).  The programs in them are stand-ins: any executable file can be packed."""
 
 import hashlib
@@ -103,7 +103,7 @@ def test_the_files_are_those_of_the_port(one):
     assert all(member.startswith("/") and info.isfile() for member, info, _ in found[2:])
 
 
-def test_every_file_is_of_root_and_has_the_time_of_the_source(one):
+def test_every_file_belongs_to_root_and_has_the_time_of_the_source(one):
     _, _, _, found = one
     assert {(info.uid, info.gid, info.uname, info.gname, info.mtime) for _, info, _ in found} == {(0, 0, "root", "wheel", EPOCH)}
 
@@ -156,7 +156,7 @@ def test_the_samples_are_copied_by_lua(written):
     assert "scripts" not in said
 
 
-# How a kernel of this version is asked, and a decoded script of a manifest.
+# Decodes a script of a manifest, and runs it with a sysctl(8) that reports this kernel version.
 def run_script(script, folder, osreldate, **variables):
     (folder / "sysctl").write_text(f"#!/bin/sh\necho {osreldate}\n")
     (folder / "kldxref").write_text('#!/bin/sh\necho "kldxref $*"\n')
@@ -175,7 +175,7 @@ def test_the_index_of_modules_is_updated_in_the_root_directory(written, tmp_path
         assert run_script(scripts[when], tmp_path, 0, PKG_ROOTDIR="/mnt").stdout == "kldxref /mnt/boot/modules\n"
 
 
-def test_a_kernel_of_another_release_is_refused_with_a_sentence(written, tmp_path):
+def test_a_kernel_of_another_release_is_refused_with_a_message(written, tmp_path):
     script = manifest(members(written["14", "amd64"] / f"siftr_cdev-kmod-{VERSION}.1402000.pkg"))["scripts"]["pre-install"]
     assert run_script(script, tmp_path, 1402000).returncode == 0
     for variables in ({"PKG_ROOTDIR": "/mnt"}, {"PKG_CHROOTED": "true"}, {"IGNORE_OSVERSION": "yes"}):
@@ -328,7 +328,7 @@ def test_a_repository_of_the_same_packages_is_identical(published, written, keys
     [
         ("sh freebsd/sign.sh /nonexistent", "sign.sh /nonexistent: exit status: 1"),
         ("exit 3", "exit 3: exit status: 3"),
-        ("cat", "cat: expected SIGNATURE, a signature, CERT, a public key and END, each on a line"),
+        ("cat", "cat: expected SIGNATURE, a signature, CERT, a public key and END, each on its own line"),
     ],
 )
 def test_without_a_signature_there_is_no_catalogue(tmp_path, written, command, message):

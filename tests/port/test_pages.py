@@ -88,7 +88,7 @@ def test_the_documented_messages_are_those_that_the_module_prints():
 
 
 def examples(page):
-    """The blocks of the examples, as they read."""
+    """The literal blocks of the examples."""
     return re.findall(r"^\.Bd -literal -offset indent\n(.*?)^\.Ed$", section(page, "EXAMPLES"), re.MULTILINE | re.DOTALL)
 
 

@@ -250,7 +250,7 @@ def test_files_generated_from_cargo_lock_are_up_to_date(crates, name):
 
 
 def test_cargo_needs_only_these_crates(tree, crates, tmp_path):
-    """The crates are extracted as by cargo.mk."""
+    """The crates are extracted the way cargo.mk extracts them."""
     cache = pathlib.Path(os.environ.get("CARGO_HOME", pathlib.Path.home() / ".cargo")) / "registry/cache"
     vendor = tmp_path / "vendor"
     vendor.mkdir()

@@ -59,7 +59,7 @@ fn count() -> usize {
     sizes_and_members().count()
 }
 
-/// Returns a crate whose `LAYOUT` contains the numbers of rustc.
+/// Returns a crate whose `LAYOUT` contains the sizes and offsets according to rustc.
 pub fn rust() -> String {
     let mut text = format!(
         "#![no_std]\n#![allow(warnings)]\nmod raw {{ include!(env!(\"BINDINGS\")); }}\n\
@@ -75,7 +75,7 @@ pub fn rust() -> String {
     text + "];\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n"
 }
 
-/// Returns a C file whose `LAYOUT` contains the numbers of clang.
+/// Returns a C file whose `LAYOUT` contains the sizes and offsets according to clang.
 pub fn c() -> String {
     let mut text = format!("#include \"bindings.h\"\nconst uint32_t LAYOUT[{}] = {{\n", count());
     for (of, member) in sizes_and_members() {

@@ -67,7 +67,7 @@ fn page(path: &Path, generated: &str) -> Result<String, String> {
     page::replace(&read(path)?, generated).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Generates every file of the tree that is generated.
+/// Returns every generated file of the tree with its new text.
 fn tree() -> Result<Vec<Generated>, String> {
     let (tcpstats_1, tcpstats_5) = ("man/tcpstats.1", "man/tcpstats.5");
     let crates = crates::generate()?;

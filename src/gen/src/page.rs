@@ -24,7 +24,7 @@ fn split<'a>(text: &'a str, start: &str, end: &str) -> Result<(&'a str, &'a str,
     Ok((&text[..from], &text[from..from + len], &text[from + len..]))
 }
 
-/// Returns the page with each part that `generated` consists of replaced.
+/// Replaces each part that `generated` contains, and returns the page.
 ///
 /// # Errors
 /// Returns an error if one of the comments is missing.

@@ -196,8 +196,8 @@ fn library(name: &str, version: &str, licence: &str) -> Value {
 /// directory.  `time` is that of the commit, in the format of RFC 3339.
 ///
 /// # Errors
-/// If the system is unknown, if cargo or the compiler fails, or if the version of
-/// embedded files has changed.
+/// Returns an error if the system is unknown, if cargo or the compiler fails, or if
+/// the version of embedded files has changed.
 pub fn generate(system: &str, time: &str) -> Result<String, String> {
     let Some(system) = SYSTEMS.iter().find(|known| known.name == system) else {
         let names = SYSTEMS.map(|known| known.name).join(" or ");

@@ -7,7 +7,7 @@
 pub type Address = [u8; 16];
 
 /// Returns the IPv4-mapped form of an address that is in the last four bytes.  The
-/// others have any value: `struct in_addr_4in6`.
+/// others can have any value: `struct in_addr_4in6`.
 #[must_use]
 pub fn mapped(address: Address) -> Address {
     // As an integer: the compiler would copy bytes one by one.

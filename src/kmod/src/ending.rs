@@ -45,7 +45,7 @@ impl End {
     #[must_use]
     pub fn ending(self) -> Ending {
         match (self.state, self.error) {
-            // The peer's reset of a connection that has ended says nothing.
+            // A reset that the peer sends after the end of the connection does not matter.
             (State::TIME_WAIT, _) => Ending::FinSent,
             (_, ECONNRESET | ECONNREFUSED) => Ending::RstReceived,
             (State::LAST_ACK, _) if self.is_acknowledged => Ending::FinReceived,
@@ -58,7 +58,7 @@ impl End {
         }
     }
 
-    /// Returns how a connection ended whose state does not show how.
+    /// Returns how a connection ended if its state does not show it.
     fn after_drop(self) -> Ending {
         match self.error {
             ETIMEDOUT => Ending::Timeout,

@@ -172,7 +172,7 @@ pub fn statistics(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock) {
     timers(record, pcb, clock);
 }
 
-/// Makes the record of a connection that ends now its final record.
+/// Turns the record of a connection that is ending into its final record.
 pub fn end(record: &mut KernelRecord, pcb: &Pcb<'_>, clock: &Clock, ending: Ending) {
     let phase = Phase::of(pcb, clock);
     record.at_ns = clock.start_ns();

@@ -16,7 +16,7 @@
 //! | `ledger` | final records of connections that have ended |
 //! | `fill` | makes a record from a connection |
 //! | `record` | the type of the record |
-//! | [`output`] | the bytes that read(2) returns of a snapshot |
+//! | [`output`] | the bytes of a snapshot that read(2) returns |
 //! | [`limits`] | limits per user and per jail |
 //! | [`seats`] | the readers of the ledger and their positions |
 //! | [`ending`] | how a connection ended |

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! The bytes that read(2) returns of a snapshot, piece by piece.
+//! The bytes of a snapshot that read(2) returns, piece by piece.
 //!
 //! The reader's buffer can have any size, so a piece is kept until it is read
 //! completely.  Text is formatted when it is read; binary records are copied from the

@@ -16,7 +16,7 @@ pub struct Registry {
     /// the basic ones.
     pub columns: Option<Columns>,
     pub idle: IdleMemory,
-    /// A descriptor was destroyed outside of close(2), as by revoke(2).
+    /// A descriptor was destroyed outside of close(2), for example by revoke(2).
     /// `destroy_dev`(9) does not wait for the thread that does that.
     pub has_lost_files: bool,
 }

@@ -213,11 +213,11 @@ mod tests {
     /// What happens to a ring.
     #[derive(Clone, Debug)]
     enum Event {
-        /// An entry for these of the readers.
+        /// An entry that these readers may see.
         Entry(u8),
-        /// This one reads all.
+        /// This reader reads all entries.
         Read(usize),
-        /// This one leaves, and another takes its seat.
+        /// This reader leaves, and another takes its seat.
         Change(usize),
     }
 

@@ -122,7 +122,7 @@ impl Storage {
         self.full * BLOCK_RECORDS + self.at
     }
 
-    /// Discards the records, and allocates again after a failure.
+    /// Discards the records, and allows allocations again after a failure.
     pub const fn clear(&mut self) {
         (self.full, self.at, self.is_starved) = (0, 0, false);
     }

@@ -23,8 +23,8 @@ pub const RTTVAR_SHIFT: u32 = 4;
 /// The default of `kern.hz`.
 const DEFAULT_HZ: NonZero<u64> = NonZero::new(1000).unwrap();
 
-/// The time before the start of a connection during which its SYN was sent, in ticks:
-/// more than all retransmissions of it take.
+/// How long before the start of a connection its SYN can have been sent, in ticks:
+/// longer than all its retransmissions take.
 const EARLIER_TICKS: u32 = 1_000_000;
 
 /// A tick of the kernel's clock.

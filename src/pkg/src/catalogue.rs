@@ -22,7 +22,7 @@ manifests_archive = \"packagesite\";
 data_archive = \"data\";
 ";
 
-/// The files at the top, by which users trust the key.
+/// The files in the top directory, which users need to trust the key.
 const KEY: &str = "siftr_cdev.pub";
 const FINGERPRINT: &str = "siftr_cdev.fingerprint";
 

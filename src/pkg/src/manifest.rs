@@ -106,7 +106,7 @@ pub fn complete(description: &Description, compact: &Value, plist: &[Entry], fil
     manifest.into()
 }
 
-/// Returns what the manifest has of a file.  A sum starts with the number of its
+/// Returns what the manifest contains about a file.  A sum starts with the number of its
 /// type: 1 is SHA-256 in hexadecimal digits.
 fn attributes(file: &Member) -> Value {
     json!({

@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 const EXPECTED: &str =
-    "expected \"[\", \"{ type: TYPE\", \"message: <<EOM\", the text, \"EOM\", \"}\" and \"]\", each on a line";
+    "expected \"[\", \"{ type: TYPE\", \"message: <<EOM\", the text, \"EOM\", \"}\" and \"]\", each on its own line";
 
 /// Parses a `pkg-message`, and returns the manifest's `messages`.
 ///

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::plist::Entry;
 
-/// Returns a text as the manifest has it: percent signs and everything that is
+/// Returns a text as the manifest contains it: percent signs and everything that is
 /// not ASCII are encoded, because pkg(8) decodes them.
 pub fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

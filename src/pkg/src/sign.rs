@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! Signatures, by a command of the user, who has the key.  It is called like the
-//! `signing_command` of pkg-repo(8): it reads a line, the SHA-256 sum of a
+//! Signatures, made by a command that the owner of the key supplies.  It is called
+//! like the `signing_command` of pkg-repo(8): it reads a line, the SHA-256 sum of a
 //! catalogue in hexadecimal digits, and writes the lines `SIGNATURE`, a signature
 //! of these digits, `CERT`, the public key in PEM, and `END`.
 
@@ -49,7 +49,7 @@ pub fn sign(command: &str, catalogue: &[u8]) -> Result<Signature, String> {
         return Err(format!("{command}: {}", output.status));
     }
     parse(&output.stdout).ok_or_else(|| {
-        format!("{command}: expected SIGNATURE, a signature, CERT, a public key and END, each on a line")
+        format!("{command}: expected SIGNATURE, a signature, CERT, a public key and END, each on its own line")
     })
 }
 

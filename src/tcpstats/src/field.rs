@@ -105,7 +105,7 @@ impl Unit {
 
 /// The topic of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Group {
     Identity,
     Flags,

@@ -197,7 +197,7 @@ header! {
     }
     snapshot {
         ended: u64 = "Of the records, final records of connections that have ended";
-        ended_lost: u64 = "Connections that ended since the snapshot before, but have no final record";
+        ended_lost: u64 = "Connections that ended since the previous snapshot, but have no final record";
     }
 }
 

@@ -481,7 +481,7 @@ mod tests {
             ..crate::Header::default()
         };
         let ledger = crate::Header { flags: 0x11 | flag::LEDGER, ended: 1, ended_lost: 2, ..header };
-        // Also where the monotonic clock is not known.
+        // Also if the monotonic clock is unknown.
         for header in [header, ledger, crate::Header { mono_ns: 0, ..header }] {
             let mut buffer = [0; 256];
             let mut text = Text::new(&mut buffer);

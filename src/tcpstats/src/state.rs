@@ -73,7 +73,7 @@ impl Ending {
 }
 
 /// The value of `snd_ssthresh` until a loss sets it, in bytes: the largest window,
-/// `TCP_MAXWIN << TCP_MAX_WINSHIFT` of FreeBSD.  Larger values of Linux are
+/// FreeBSD's `TCP_MAXWIN << TCP_MAX_WINSHIFT`.  Larger values from Linux are
 /// reduced to it.
 pub const SSTHRESH_INFINITE: u32 = 65535 << 14;
 

@@ -96,7 +96,7 @@ fn header() -> Header {
     }
 }
 
-/// Returns the header before there was a ledger.
+/// Returns the header as it was before the ledger existed.
 fn header_without_ledger() -> Header {
     Header { ended: 0, ended_lost: 0, flags: flag::TRUNCATED, ..header() }
 }

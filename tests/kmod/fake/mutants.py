@@ -5,7 +5,7 @@
 
     mutants.py HEADERS CORE GEN TESTS
 
-HEADERS, CORE and GEN are arguments of src/kmod/cross.sh, and TESTS is an argument of build.sh.  Run by `make kmod-mutants`.
+HEADERS, CORE and GEN are for src/kmod/cross.sh, and TESTS is for build.sh.  Run by `make kmod-mutants`.
 """
 
 import os
@@ -48,7 +48,7 @@ MUTANTS = [
      "connections_of_other_users_are_hidden_according_to_the_policy", "left == right"),
     ("do not check who reads all network stacks", "src/device.rs",
      "if self.all_vnets && !kpi::is_host_root() {", "if false {",
-     "a_descriptor_passed_on_by_root_returns_nothing_of_other_network_stacks", "expected EPERM"),
+     "a_descriptor_passed_on_by_root_returns_nothing_from_other_network_stacks", "expected EPERM"),
     ("let root of a jail request all network stacks", "kpi.c", "!jailed(curthread->td_ucred) &&", "",
      "nobody_else_can_request_all_network_stacks", "expected EPERM"),
     ("leave the current network stack set", "vnet.c",
@@ -137,7 +137,7 @@ MUTANTS = [
      "\t\trefcount_release(&siftr_cdev_tcp_stacks[i].block->tfb_refcnt);", "\t\tcontinue;",
      "the_functions_of_all_stacks_are_replaced_while_a_reader_exists", "left == right"),
     ("do not call the stack's own function", "stacks.c", "\t\tstack->fini(tp, is_gone);", "\t\t(void)is_gone;",
-     "the_own_functions_of_a_stack_are_called_as_before", "left == right"),
+     "a_stacks_own_functions_are_called_as_before", "left == right"),
     ("ignore stacks that are loaded later", "siftr_cdev.c", "\tsiftr_cdev_find_new_stacks();", "\t(void)0;",
      "a_stack_that_is_loaded_later_is_covered", "left == right"),
     ("ignore stacks that have not been reported as loaded", "stacks.c",

@@ -41,7 +41,7 @@ pub trait Module {
 pub enum Readiness {
     /// It would not.
     Ready,
-    /// It would not after a number of nanoseconds.
+    /// It would, for this number of nanoseconds.
     After(u64),
 }
 
@@ -58,7 +58,7 @@ pub trait CharDevice {
     fn open(for_writing: bool, sleepable: &mut Sleepable) -> Result<Own<Self::File>, Errno>;
 
     /// close(2), after which the file is released.  A descriptor can be destroyed in
-    /// other ways, as by revoke(2): then the file is only released.
+    /// other ways, for example by revoke(2): then the file is only released.
     fn close(file: &Self::File);
 
     /// Drops the file of a descriptor.

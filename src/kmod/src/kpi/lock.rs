@@ -71,9 +71,9 @@ impl<T> Mutex<T> {
 
 /// Defines the static of a mutex: `mutex!(pub static registry NAME: Type = value)`.
 ///
-/// `siftr_cdev.c` initializes the locks of both, by `MTX_SYSINIT`.  A third does not
-/// compile, and one that is defined twice does not link: it would have the same
-/// symbol.
+/// `siftr_cdev.c` initializes the locks of two mutexes, `registry` and `ledger`, by
+/// `MTX_SYSINIT`.  A third does not compile, and one that is defined twice does not
+/// link: it would have the same symbol.
 macro_rules! mutex {
     ($(#[$doc:meta])* $visibility:vis static registry $name:ident: $type:ty = $value:expr) => {
         $crate::kpi::mutex!(@ "siftr_cdev_mutex" $(#[$doc])* $visibility $name: $type = $value);

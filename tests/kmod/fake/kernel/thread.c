@@ -157,7 +157,7 @@ fake_credentials(void)
 	return (held_credentials);
 }
 
-/* As while tcpdrop(8) runs. */
+/* The thread is in sysctl(3), like tcpdrop(8). */
 void
 fake_in_sysctl(int in)
 {
@@ -185,7 +185,7 @@ fake_see_other_uids(int see)
 	see_other_uids = see;
 }
 
-/* As prison_check(9) and the policy bsd_see_other_uids. */
+/* Like prison_check(9) and the policy bsd_see_other_uids. */
 static bool
 can_see(const struct ucred *one, const struct ucred *other)
 {

@@ -103,7 +103,7 @@ extern "C" fn host_wake() {
 fn print(prefix: &str, text: *const c_char) {
     // SAFETY: the fake kernel passes text that ends with a zero.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    // An error of standard error cannot be reported.
+    // A failure to write to standard error cannot be reported.
     let _ = writeln!(std::io::stderr(), "{prefix}: {}", text.trim_end());
 }
 

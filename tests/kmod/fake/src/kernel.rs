@@ -170,7 +170,7 @@ fn check(error: c_int) -> Result<(), Errno> {
 pub fn fails_with<T: std::fmt::Debug>(result: Result<T, Errno>, name: &str) {
     match result {
         Err(error) => assert_eq!(error, Errno::named(name)),
-        Ok(value) => panic!("expected {name}, and the call returned {value:?}"),
+        Ok(value) => panic!("expected {name}, but the call returned {value:?}"),
     }
 }
 
@@ -379,7 +379,7 @@ pub fn memory_peak() -> u64 {
     fake_memory_peak()
 }
 
-/// After `count` more of them, allocations that cannot wait fail.
+/// Makes allocations that cannot wait fail after `count` more of them.
 pub fn fail_allocations_after(count: u64) {
     fake_memory_fail(count);
 }
@@ -662,7 +662,7 @@ pub fn tcp_stack_references() -> u32 {
     fake_stack_references()
 }
 
-/// Returns how often the own functions of TCP stacks were called.
+/// Returns how often the TCP stacks' own functions were called.
 pub fn tcp_stack_calls() -> u32 {
     fake_stack_calls()
 }

@@ -267,7 +267,7 @@ scenarios! {
             assert_eq!(ended(&files[0]), [3]);
             let later = open_ledger();
             assert_eq!(ended(&files[1]), [1, 2, 3]);
-            assert_eq!(ended(&later), [] as [u16; 0], "a later reader gets nothing old");
+            assert_eq!(ended(&later), [] as [u16; 0], "a later reader gets no earlier records");
             end_all([4]);
             for file in [&files[0], &files[1], &later] {
                 assert_eq!(ended(file), [4]);
@@ -355,7 +355,7 @@ scenarios! {
             ]) {
                 let pcb = established_of(vnet, cred, port);
                 pcb.close();
-                // Nothing of the connection is needed any more.
+                // No part of the connection is needed any more.
                 assert!(pcb.discard().free());
             }
             for ((cred, file), port) in readers.iter().zip(1..) {
@@ -378,7 +378,7 @@ scenarios! {
         loaded(|| {
             let file = open_ledger();
             end_all([1]);
-            // The ledger begins with the first snapshot if a daemon has dropped its privileges before.
+            // The ledger begins with the first snapshot if a daemon has dropped its privileges by then.
             ann.assume();
             let (header, records) = take(&file);
             assert_eq!((header.ended_lost, records.len()), (0, 0));
@@ -396,7 +396,7 @@ scenarios! {
         assert_eq!(kernel::credentials(), 0);
     }
 
-    fn a_reader_of_all_network_stacks_that_returns_to_its_own_gets_nothing_of_others() {
+    fn a_reader_of_all_network_stacks_that_returns_to_its_own_gets_nothing_from_others() {
         let vnet = Vnet::new();
         let jailed = Cred::new(0, Jail::new(9, vnet));
         loaded(|| {
@@ -475,7 +475,7 @@ scenarios! {
         });
     }
 
-    fn the_own_functions_of_a_stack_are_called_as_before() {
+    fn a_stacks_own_functions_are_called_as_before() {
         kernel::tcp_stack("rack", true);
         kernel::tcp_stack("plain", false);
         let pcbs = ["rack", "plain", "freebsd"].map(|stack| established(1).stack(stack, "newreno"));
@@ -664,7 +664,7 @@ scenarios! {
             file.read(&mut [0; 300]).unwrap();
             set_filter(&file, "state ended");
             assert_eq!(take(&file).0.ended_lost, 1);
-            // All of a snapshot was read, but not that it ends.
+            // All of a snapshot was read, but not the end of file after it.
             end_all([5]);
             let mut buffer = vec![0; 1 << 20];
             let got = file.read(&mut buffer).unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! Limits of memory, and failing allocations.
+//! Memory limits, and failing allocations.
 
 use tcpstats::{Filter, MODULE_RECORD_LEN, frame::flag, ioctl};
 

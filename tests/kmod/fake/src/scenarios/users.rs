@@ -126,7 +126,7 @@ scenarios! {
         });
     }
 
-    fn a_descriptor_passed_on_by_root_returns_nothing_of_other_network_stacks() {
+    fn a_descriptor_passed_on_by_root_returns_nothing_from_other_network_stacks() {
         let vnet = Vnet::new();
         connection_of(vnet, Cred::new(0, Jail::new(9, vnet)), 2);
         connection_of(Vnet::HOST, Cred::user(0), 1);
