@@ -212,6 +212,11 @@ def test_the_targets_in_the_readme_work_with_a_ports_tree(tree):
     assert tree.state() == before and not tree.work.exists()
 
 
+def test_the_module_is_built_from_every_c_file(tree):
+    sources = tree.make("-C", "src/kmod", "-V", "${SRCS:M*.c}").split()
+    assert sorted(sources) == sorted(path.name for path in (ROOT / "src/kmod").glob("*.c"))
+
+
 def test_flags_of_the_programs_are_not_used_for_the_module(tree):
     tree.port("build")
     calls = tree.calls.read_text().splitlines()
