@@ -136,7 +136,10 @@ siftr_cdev_or_nothing(uintptr_t function)
 	return (function != 0 ? function : (uintptr_t)nullop);
 }
 
-/* Restores the functions of the stacks.  Threads can still be in those of this file. */
+/*
+ * Restores the functions of the stacks.  Threads can still be in those of this
+ * file.
+ */
 static void
 siftr_cdev_restore(void)
 {

@@ -71,7 +71,7 @@ def test_a_full_disk_loses_exactly_the_snapshots_that_the_gap_reports(tiny, ball
         ballast.unlink()
         wait_for_gap_end(logger)
         wait_for_drops(logger, 200)
-        # Rotated and deleted, as by a rotation that keeps too few files.
+        # Rotated and deleted, for example by a rotation that keeps too few files.
         path.rename(old)
         logger.send(signal.SIGHUP)
         wait_for(lambda: "reopened" in logger.messages(), "the rotation")

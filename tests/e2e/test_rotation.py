@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 The siftr_cdev maintainers
-"""Rotation as by newsyslog and logrotate: rename, then SIGHUP."""
+"""Rotation as newsyslog and logrotate do it: rename, then SIGHUP."""
 
 import json
 import signal

@@ -38,7 +38,7 @@ MISUSES = {
     "leave_network_stack": "read ends with a current network stack",
     "lock_in_both_orders": 'lock order reversal: "one" after "other"',
     "lock_twice": '"one" is locked by the thread that holds it',
-    "lock_without_initialisation": "an uninitialised lock is used",
+    "lock_without_initialization": "an uninitialized lock is used",
     "pause_in_epoch": r"pause_sbt\(\) in the network epoch",
     "pause_under_connection": r'pause_sbt\(\) with "tcpinp" held',
     "signal_under_connection": r'sig_intr\(\) with "tcpinp" held',

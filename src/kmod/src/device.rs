@@ -177,7 +177,7 @@ impl CharDevice for Driver {
                     _ => return Err(Errno::INVAL),
                 };
                 if let Some(ledger) = &mut reader.ledger {
-                    ledger.look_again(all_vnets, sleepable)?;
+                    ledger.update_viewer(all_vnets, sleepable)?;
                 }
                 reader.all_vnets = all_vnets;
             }

@@ -48,7 +48,7 @@ struct Entry {
     readers: u64,
     /// The address of the connection.
     address: u64,
-    /// The time of the end in `at_ns`, in nanoseconds since boot.
+    /// Its `at_ns` is the time of the end, in nanoseconds since boot.
     record: KernelRecord,
 }
 
@@ -198,7 +198,8 @@ impl LedgerReader {
     ///
     /// # Errors
     /// ENOMEM if there is no memory for the ring; EMFILE or ENFILE if there are too many
-    /// readers; ENFILE if there are too many TCP stacks.
+    /// readers; ENFILE if there are too many TCP stacks; ENXIO if the network stack is not
+    /// known.
     pub fn start(owner: Option<Who>, all_vnets: bool, sleepable: &mut Sleepable) -> Result<Self, Errno> {
         let viewer = Viewer::of_thread(all_vnets, sleepable).ok_or(Errno::NXIO)?;
         LedgerLock::with(sleepable, |calls, sleepable| {
@@ -242,8 +243,9 @@ impl LedgerReader {
         });
     }
 
-    /// Decides again whose connections the reader may see, if the running thread has other
-    /// credentials than the last.  Records of connections that ended before are lost.
+    /// Decides again whose connections the reader may see, if the running thread's
+    /// credentials differ from those of the last one.  Records of connections that ended
+    /// before that are lost.
     ///
     /// # Errors
     /// ENXIO if the network stack is not known.
@@ -251,14 +253,14 @@ impl LedgerReader {
         let seat = self.seat;
         let is_same =
             LEDGER.with(|ledger| ledger.seats.viewer(seat).is_some_and(|viewer| viewer.credential.is_of_thread()));
-        if is_same { Ok(()) } else { self.look_again(all_vnets, sleepable) }
+        if is_same { Ok(()) } else { self.update_viewer(all_vnets, sleepable) }
     }
 
     /// Decides again whose connections the reader may see.
     ///
     /// # Errors
     /// ENXIO if the network stack is not known.
-    pub fn look_again(&mut self, all_vnets: bool, sleepable: &mut Sleepable) -> Result<(), Errno> {
+    pub fn update_viewer(&mut self, all_vnets: bool, sleepable: &mut Sleepable) -> Result<(), Errno> {
         let mut viewer = Some(Viewer::of_thread(all_vnets, sleepable).ok_or(Errno::NXIO)?);
         let (seat, is_new) = (self.seat, self.is_new);
         while let Some(next) = viewer.take() {

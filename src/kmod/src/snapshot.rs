@@ -236,7 +236,7 @@ impl Snapshot {
             osversion: clock::osversion(),
             ..Header::default()
         };
-        // Connections that end now are seen by the walk, or by the next snapshot's.
+        // Connections that end now are seen by the walk, or by that of the next snapshot.
         self.ended_until = LedgerReader::end();
         // Read after the header's times, so that no record is later than the duration of the walk.
         let walk_clock = Clock::start(hz);

@@ -152,7 +152,7 @@ mod parts {
     }
 
     /// Parts in sequence.  Zeros between them and after the last one are ignored,
-    /// as by gzip(1) for padding of a tape or a block device.
+    /// as gzip(1) does for the padding of a tape or a block device.
     pub struct Parts<P> {
         part: Option<P>,
     }

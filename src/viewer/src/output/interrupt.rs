@@ -62,7 +62,7 @@ pub fn discard() {
 }
 
 /// Handles the signals that end a program, except those that were ignored when
-/// it was started, as by nohup(1).
+/// it was started, for example by nohup(1).
 fn catch() -> io::Result<()> {
     // With a handler, exceeding the file size limit is reported as EFBIG.
     signal_hook::flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)))?;

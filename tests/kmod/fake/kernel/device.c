@@ -76,7 +76,7 @@ make_dev_s(struct make_dev_args *args, struct cdev **to, const char *format,
 	va_list ap;
 
 	if (args->mda_size != sizeof(*args))
-		fail("make_dev_s() with uninitialised arguments");
+		fail("make_dev_s() with uninitialized arguments");
 	if ((args->mda_flags & MAKEDEV_WAITOK) != 0)
 		may_sleep("make_dev_s(MAKEDEV_WAITOK)");
 	if (args->mda_devsw->d_version != D_VERSION)

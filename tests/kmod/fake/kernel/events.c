@@ -209,7 +209,7 @@ _callout_stop_safe(struct callout *c, int flags)
 	if ((flags & CS_DRAIN) != 0)
 		may_sleep("callout_drain()");
 	if (c->c_lock == NULL)
-		fail("an uninitialised callout is stopped");
+		fail("an uninitialized callout is stopped");
 	if (callout == c)
 		callout = NULL;
 	c->c_iflags &= ~CALLOUT_PENDING;

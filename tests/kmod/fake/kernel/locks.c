@@ -10,7 +10,7 @@
 #include "kernel.h"
 
 /*
- * Number of sx(9) and mutex(9) locks that were initialised and not destroyed.
+ * Number of sx(9) and mutex(9) locks that were initialized and not destroyed.
  */
 static unsigned alive;
 
@@ -154,7 +154,7 @@ static void
 made(struct lock_object *object, const char *name)
 {
 	if ((object->lo_flags & LO_INITIALIZED) != 0)
-		fail("\"%s\" is initialised twice", name);
+		fail("\"%s\" is initialized twice", name);
 	object->lo_name = name;
 	object->lo_flags = LO_INITIALIZED;
 	atomic_add_int(&alive, 1);
@@ -164,7 +164,7 @@ static void
 destroyed(struct lock_object *object)
 {
 	if (object->lo_flags != LO_INITIALIZED)
-		fail("an uninitialised lock is destroyed");
+		fail("an uninitialized lock is destroyed");
 	object->lo_flags = 0;
 	atomic_subtract_int(&alive, 1);
 }
@@ -173,7 +173,7 @@ static const char *
 name_of(const struct lock_object *object)
 {
 	if (object->lo_flags != LO_INITIALIZED)
-		fail("an uninitialised lock is used");
+		fail("an uninitialized lock is used");
 	return (object->lo_name);
 }
 

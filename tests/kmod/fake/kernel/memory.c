@@ -99,7 +99,7 @@ malloc_init(void *arg)
 	if (type->ks_version != M_VERSION)
 		fail("malloc type with another version");
 	if (type->ks_next != NULL)
-		fail("malloc type \"%s\" is initialised twice",
+		fail("malloc type \"%s\" is initialized twice",
 		    type->ks_shortdesc);
 	type->ks_next = type;
 }
@@ -130,7 +130,7 @@ void *
 	if ((flags & ~(M_WAITOK | M_NOWAIT | M_ZERO)) != 0)
 		fail("malloc(%#x): unsupported flags", flags);
 	if (type->ks_next == NULL)
-		fail("malloc type \"%s\" is not initialised",
+		fail("malloc type \"%s\" is not initialized",
 		    type->ks_shortdesc);
 	if (wait == M_WAITOK)
 		may_sleep("malloc(M_WAITOK)");

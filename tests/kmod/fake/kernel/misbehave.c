@@ -180,7 +180,7 @@ lock_in_both_orders(void)
 }
 
 static void
-lock_without_initialisation(void)
+lock_without_initialization(void)
 {
 	static struct mtx nothing;
 
@@ -311,7 +311,7 @@ static const struct {
 	MISUSE(leave_network_stack),
 	MISUSE(lock_in_both_orders),
 	MISUSE(lock_twice),
-	MISUSE(lock_without_initialisation),
+	MISUSE(lock_without_initialization),
 	MISUSE(pause_in_epoch),
 	MISUSE(pause_under_connection),
 	MISUSE(signal_under_connection),

@@ -3,7 +3,7 @@
 
 /*
  * What the kernel's linker does with a module: it checks the dependencies,
- * registers the sysctls, runs the initialisation in order, and undoes all of
+ * registers the sysctls, runs the initialization in order, and undoes all of
  * that.
  *
  * The module is linked into this program, so a load starts by restoring its

@@ -199,13 +199,24 @@ fn exchange(listener: &TcpListener, number: u64) -> Pair {
     Pair { client, server, from_client, from_server }
 }
 
-fn wait_for_eof(stream: &mut TcpStream) {
-    assert_eq!(stream.read(&mut [0; 10]).unwrap(), 0);
+/// Returns what the kernel knows about both ends of a connection.
+fn both_ends(stream: &TcpStream) -> Vec<Record> {
+    let ends = ends(stream);
+    let is_of = |record: &Record| [ends, other(ends)].contains(&ends_of(record));
+    Device::binary().snapshot().records.into_iter().filter(is_of).collect()
 }
 
+#[track_caller]
+fn wait_for_eof(stream: &mut TcpStream) {
+    let result = stream.read(&mut [0; 10]);
+    assert!(matches!(result, Ok(0)), "{result:?} instead of the end: {:#?}", both_ends(stream));
+}
+
+#[track_caller]
 fn wait_for_reset(stream: &mut TcpStream) {
-    let error = stream.read(&mut [0; 10]).expect_err("the connection is reset");
-    assert_eq!(error.raw_os_error(), Some(libc::ECONNRESET));
+    let result = stream.read(&mut [0; 10]);
+    let is_reset = result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ECONNRESET));
+    assert!(is_reset, "{result:?} instead of a reset: {:#?}", both_ends(stream));
 }
 
 /// Closes both ends so that the connection ends in one of the ways.
