@@ -17,6 +17,7 @@
 #include <sys/proc.h>
 #include <sys/protosw.h>
 #include <sys/rwlock.h>
+#include <sys/refcount.h>
 #include <sys/signalvar.h>
 #include <sys/smp.h>
 #include <sys/smr.h>
@@ -192,6 +193,13 @@ siftr_cdev_pause_ns(uint64_t ns)
 	return (error == EWOULDBLOCK ? 0 : error);
 }
 
+/* Sleeps for a tick, whatever signals arrive. */
+void
+siftr_cdev_pause_tick(void)
+{
+	(void)pause_sbt("tcpstats", SBT_1S / hz, 0, C_HARDCLOCK);
+}
+
 /* Time. */
 uint64_t
 siftr_cdev_uptime_ns(void)
@@ -235,11 +243,75 @@ siftr_cdev_tcb_count(void)
 	    counter_u64_fetch(V_tcps_states[TCPS_SYN_RECEIVED]));
 }
 
-void
-siftr_cdev_walk_init(struct inpcb_iterator *walk)
+/*
+ * Whether a timer of the connection is about to fire, and would be lost if it
+ * found the connection locked.
+ *
+ * A callout with CALLOUT_TRYLOCK whose lock is held is tried again after half of
+ * its precision.  In 15.0, tcp_timer_next() adds the precision that a stopped
+ * timer had to its time, SBT_MAX.  The sum overflows, and the callout's precision
+ * becomes almost SBT_MAX.
+ *
+ * The connection may be unlocked, so this reads only integers.
+ */
+int
+siftr_cdev_timer_is_due(const struct inpcb *inp)
 {
-	struct inpcb_iterator init = INP_ALL_ITERATOR(&V_tcbinfo,
-	    INPLOOKUP_RLOCKPCB);
+#ifdef CALLOUT_TRYLOCK
+	const struct callout *timer =
+	    &__containerof(inp, const struct tcpcb, t_inpcb)->t_callout;
+
+	if (__predict_true(timer->c_precision < SBT_MAX / 2) ||
+	    !callout_pending(timer))
+		return (0);
+	/* The clock may be a tick late, and the walk may be interrupted. */
+	return (timer->c_time <= getsbinuptime() + 3 * (SBT_1S / hz));
+#else
+	(void)inp;
+	return (0);
+#endif
+}
+
+#ifdef CALLOUT_TRYLOCK
+/*
+ * Decides for inp_next() whether to lock a connection now.  This is called in an
+ * SMR section, in which the memory of a pcb is not reused, and again for the same
+ * connections if the walk goes back.  The list is in descending order of
+ * inp_gencnt.
+ */
+static bool
+may_lock(const struct inpcb *inp, void *arg)
+{
+	struct siftr_cdev_deferred *deferred = arg;
+	struct inpcb *due = __DECONST(struct inpcb *, inp);
+	uint32_t i;
+
+	if (deferred->count != 0 && inp->inp_gencnt >= deferred->gencnt) {
+		for (i = 0; i < deferred->count; i++) {
+			if (deferred->inp[i] == inp)
+				return (false);
+		}
+	}
+	if (__predict_true(!siftr_cdev_timer_is_due(inp)) ||
+	    deferred->count == SIFTR_CDEV_DEFERRED)
+		return (true);
+	/* Without references, it is being freed. */
+	if (refcount_acquire_if_not_zero(&due->inp_refcount)) {
+		deferred->inp[deferred->count++] = due;
+		deferred->gencnt = inp->inp_gencnt;
+	}
+	return (false);
+}
+#else
+#define	may_lock	NULL
+#endif
+
+void
+siftr_cdev_walk_init(struct inpcb_iterator *walk,
+    struct siftr_cdev_deferred *deferred)
+{
+	struct inpcb_iterator init = INP_ITERATOR(&V_tcbinfo,
+	    INPLOOKUP_RLOCKPCB, may_lock, deferred);
 
 	memcpy(walk, &init, sizeof(init));
 }
@@ -267,11 +339,17 @@ siftr_cdev_pcb_lock(struct inpcb *inp)
 }
 
 void
+siftr_cdev_pcb_unlock_release(struct inpcb *inp)
+{
+	if (!in_pcbrele_rlocked(inp))
+		INP_RUNLOCK(inp);
+}
+
+void
 siftr_cdev_pcb_release(struct inpcb *inp)
 {
 	INP_RLOCK(inp);
-	if (!in_pcbrele_rlocked(inp))
-		INP_RUNLOCK(inp);
+	siftr_cdev_pcb_unlock_release(inp);
 }
 
 int

@@ -53,6 +53,18 @@ struct siftr_cdev_vnet {
 					   was created */
 };
 
+/*
+ * Connections that a walk visits last, because a timer could be lost.  The walk
+ * owns a reference to each.
+ */
+#define	SIFTR_CDEV_DEFERRED	64
+
+struct siftr_cdev_deferred {
+	struct inpcb	*inp[SIFTR_CDEV_DEFERRED];
+	uint64_t	 gencnt;	/* of the last one */
+	uint32_t	 count;
+};
+
 /* Read-only sysctls; counters since the module was loaded. */
 struct siftr_cdev_counters {
 	siftr_cdev_u64_t	snapshots;
@@ -119,16 +131,20 @@ int	 siftr_cdev_wants_to_yield(void);
 uint64_t siftr_cdev_switches(void);
 void	 siftr_cdev_yield(void);
 int	 siftr_cdev_pause_ns(uint64_t);
+void	 siftr_cdev_pause_tick(void);
 int	 siftr_cdev_quiesce(void);
 uint64_t siftr_cdev_uptime_ns(void);
 uint64_t siftr_cdev_wall_ns(void);
 int64_t	 siftr_cdev_sbinuptime(void);
 uint32_t siftr_cdev_tcb_count(void);
-void	 siftr_cdev_walk_init(struct inpcb_iterator *);
+void	 siftr_cdev_walk_init(struct inpcb_iterator *,
+	    struct siftr_cdev_deferred *);
+int	 siftr_cdev_timer_is_due(const struct inpcb *);
 void	 siftr_cdev_pcb_unlock(struct inpcb *);
 void	 siftr_cdev_pcb_hold(struct inpcb *);
 int	 siftr_cdev_pcb_lock(struct inpcb *);
 void	 siftr_cdev_pcb_release(struct inpcb *);
+void	 siftr_cdev_pcb_unlock_release(struct inpcb *);
 int	 siftr_cdev_can_see(struct inpcb *);
 void	 siftr_cdev_socket_read(struct socket *, struct siftr_cdev_socket *);
 uint8_t	 siftr_cdev_tos(struct inpcb *);

@@ -27,7 +27,7 @@ struct V<'a>(&'a mut Sleepable);
 impl Visitor for V<'_> {
     fn visit(&mut self, pcb: &Pcb<'_>) -> Step { VISIT Step::Continue }
     fn skip(&mut self) -> Step { Step::Continue }
-    fn yield_cpu(&mut self, sleepable: &mut Sleepable) { sleepable.yield_cpu() }
+    fn pause(&mut self, pause: fn(&mut Sleepable), sleepable: &mut Sleepable) { pause(sleepable) }
 }
 """
 
@@ -89,7 +89,7 @@ FORBIDDEN = {
         "impl Visitor for V<'_> {"
         " fn visit(&mut self, pcb: &Pcb<'_>) -> Step { self.0 = Some(pcb); Step::Yield }"
         " fn skip(&mut self) -> Step { Step::End }"
-        " fn yield_cpu(&mut self, s: &mut Sleepable) { s.yield_cpu() } }",
+        " fn pause(&mut self, p: fn(&mut Sleepable), s: &mut Sleepable) { p(s) } }",
         ESCAPES,
     ),
     "keep_the_value_after_its_mutex_is_unlocked": (

@@ -29,7 +29,7 @@ use crate::record::KernelRecord;
 use crate::seats::{Refused, Seats};
 use crate::storage::{charge_shared, refund_shared};
 use crate::units::Tick;
-use crate::yielding::{must_yield, record_hold};
+use crate::yielding::{must_yield, pause_on, record_hold};
 
 const _: () = assert!(
     ECONNABORTED.cast_unsigned() == tcp::ECONNABORTED
@@ -347,9 +347,8 @@ impl Visitor for Rundown {
         if yields { Step::Yield } else { Step::Continue }
     }
 
-    fn yield_cpu(&mut self, sleepable: &mut Sleepable) {
-        sleepable.yield_cpu();
-        self.pace.yielded(clock::uptime_ns(), kpi::switches());
+    fn pause(&mut self, pause: fn(&mut Sleepable), sleepable: &mut Sleepable) {
+        pause_on(&mut self.pace, clock::uptime_ns, pause, sleepable);
     }
 }
 

@@ -24,7 +24,7 @@ use crate::limits::Who;
 use crate::pace::Pace;
 use crate::record::KernelRecord;
 use crate::storage::Storage;
-use crate::yielding::{must_yield, record_hold, yield_if_due};
+use crate::yielding::{must_yield, pause_on, record_hold, yield_if_due};
 
 /// The number of connections between two checks for a signal.
 const SIGNAL_INTERVAL: u64 = 64;
@@ -151,10 +151,12 @@ impl Visitor for Pass<'_> {
         if self.must_stop() { Step::End } else { self.step() }
     }
 
-    fn yield_cpu(&mut self, sleepable: &mut Sleepable) {
-        sleepable.yield_cpu();
-        self.clock.update();
-        self.pace.yielded(self.clock.at_ns, kpi::switches());
+    fn pause(&mut self, pause: fn(&mut Sleepable), sleepable: &mut Sleepable) {
+        let now = || {
+            self.clock.update();
+            self.clock.at_ns
+        };
+        pause_on(&mut self.pace, now, pause, sleepable);
     }
 }
 

@@ -17,11 +17,23 @@ pub fn must_yield(pace: &mut Pace, now_ns: u64) -> bool {
     kpi::wants_to_yield()
 }
 
+/// Calls `pause`, which yields the CPU or sleeps.  That time does not count as held.
+/// `now_ns` reads the clock of the pace.
+pub fn pause_on(
+    pace: &mut Pace,
+    mut now_ns: impl FnMut() -> u64,
+    pause: fn(&mut Sleepable),
+    sleepable: &mut Sleepable,
+) {
+    pace.check(now_ns(), kpi::switches());
+    pause(sleepable);
+    pace.yielded(now_ns(), kpi::switches());
+}
+
 /// Yields the CPU if a check is due and another thread wants it.
 pub fn yield_if_due(pace: &mut Pace, sleepable: &mut Sleepable) {
     if must_yield(pace, clock::uptime_ns()) {
-        sleepable.yield_cpu();
-        pace.yielded(clock::uptime_ns(), kpi::switches());
+        pause_on(pace, clock::uptime_ns, Sleepable::yield_cpu, sleepable);
     }
 }
 

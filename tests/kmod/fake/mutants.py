@@ -181,6 +181,24 @@ MUTANTS = [
     ("leave the ledger on when a descriptor is closed", "src/device.rs",
      "            ledger.stop(sleepable);\n        }\n    }\n", "            _ = (ledger, sleepable);\n        }\n    }\n",
      "the_functions_of_all_stacks_are_replaced_while_a_reader_exists", "left == right"),
+    ("lock a connection whose timer could be lost", "kpi.c", "if (__predict_true(!siftr_cdev_timer_is_due(inp)) ||", "if (true ||",
+     "a_timer_that_is_about_to_fire_finds_its_connection_unlocked", "left == right"),
+    ("do not wait until timers have fired", "src/kpi/walk.rs", "while pauses < MAX_PAUSES &&", "while pauses > MAX_PAUSES &&",
+     "a_timer_that_is_about_to_fire_finds_its_connection_unlocked", "in the same tick"),
+    ("wait for each connection", "src/kpi/walk.rs", "        let mut pauses = 0;\n        while let Some(inp) = self.take() {\n",
+     "        while let Some(inp) = self.take() {\n            let mut pauses = 0;\n",
+     "a_timer_that_does_not_fire_delays_a_walk_for_a_few_ticks_only", "for all connections together"),
+    ("wait for timers that have stopped", "kpi.c", "\t    !callout_pending(timer))", "\t    timer->c_time == 0)",
+     "a_timer_that_is_about_to_fire_finds_its_connection_unlocked", "in the same tick"),
+    ("wait for timers that are not lost", "kpi.c", "timer->c_precision < SBT_MAX / 2", "timer->c_precision < 0",
+     "timers_that_are_not_lost_do_not_delay_a_walk", "left == right"),
+    ("visit a connection again at the end", "kpi.c", "if (deferred->count != 0 && inp->inp_gencnt >= deferred->gencnt) {", "if (false) {",
+     "connections_are_reported_once_if_the_walk_goes_back", "left == right"),
+    ("visit a connection that was freed", "src/kpi/walk.rs", "let step = if is_in_list {", "let step = if is_in_list || pauses > 0 {",
+     "a_connection_that_its_timer_ends_is_not_visited", ""),
+    ("do not drop the references of a walk that ends early", "src/kpi/walk.rs",
+     "            unsafe { raw::siftr_cdev_pcb_release(inp.as_ptr()) };\n        }\n    }\n}\n\n/// Which", "            _ = inp;\n        }\n    }\n}\n\n/// Which",
+     "a_walk_that_ends_early_drops_its_references", "references to connections are left"),
 ]  # fmt: skip
 
 
@@ -190,9 +208,10 @@ def run(*command, **more):
 
 def judge(scenario, message, broken, folder, headers, core, gen, tests):
     """Returns what is wrong with the scenario, or `None` if it detects the bug."""
-    out = folder / "14-amd64"
+    release = pathlib.Path(headers).name
+    out = folder / f"{release}-amd64"
     environment = {**os.environ, "GEN": gen, "CORE": core}
-    built = run("sh", broken / "src/kmod/cross.sh", "14", "amd64", headers, out, env=environment)
+    built = run("sh", broken / "src/kmod/cross.sh", release, "amd64", headers, out, env=environment)
     if built.returncode == 0:
         built = run("sh", ROOT / "tests/kmod/fake/build.sh", out, tests, out / "run")
     if built.returncode != 0:

@@ -48,6 +48,12 @@ impl Sleepable {
         unsafe { raw::siftr_cdev_yield() }
     }
 
+    /// Sleeps for a tick of the clock.
+    pub fn pause_tick(&mut self) {
+        // SAFETY: the thread may sleep, by the type invariant.
+        unsafe { raw::siftr_cdev_pause_tick() }
+    }
+
     /// Sleeps.
     ///
     /// # Errors

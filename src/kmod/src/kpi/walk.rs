@@ -14,7 +14,12 @@
 //! inserted only at the head of the list, each with a greater generation count than
 //! all before, so those still to be visited have a smaller count than the last one
 //! visited.
+//!
+//! In 15.0 a timer can be lost if it fires while its connection is locked.  The walk
+//! does not lock connections with such a timer that is about to fire.  It visits them
+//! at the end, after their timers have fired.
 
+use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 
 use super::pcb::Locked;
@@ -41,8 +46,8 @@ pub trait Visitor {
     /// locked.
     fn skip(&mut self) -> Step;
 
-    /// Yields the CPU.  No connection is locked.
-    fn yield_cpu(&mut self, sleepable: &mut Sleepable);
+    /// Calls `pause`, which yields the CPU or sleeps.  No connection is locked.
+    fn pause(&mut self, pause: fn(&mut Sleepable), sleepable: &mut Sleepable);
 }
 
 /// The number of connections to which a walk keeps references: the last one at
@@ -53,6 +58,9 @@ const ANCHORS: usize = 8;
 /// The maximum number of restarts because all of those were removed.  After that
 /// the walk does not yield again, so that it ends whatever happens to the list.
 const MAX_RESTARTS: u32 = 16;
+
+/// The maximum number of ticks that a walk waits until timers have fired.
+const MAX_PAUSES: u32 = 8;
 
 /// A reference to a connection at which the walk yielded.
 ///
@@ -74,6 +82,66 @@ impl Drop for Anchor {
     fn drop(&mut self) {
         if let Some(inp) = self.inp {
             // SAFETY: the anchor owns a reference, by the type invariant, and is gone after this.
+            unsafe { raw::siftr_cdev_pcb_release(inp.as_ptr()) };
+        }
+    }
+}
+
+/// Connections that the walk visits at its end.
+///
+/// # Invariants
+/// The first `count` elements of `inp` are pcbs of connections, and this value owns a
+/// reference to each.  Only `may_lock()` in `kpi.c` adds to them, in `inp_next()`.
+struct Deferred(UnsafeCell<raw::siftr_cdev_deferred>);
+
+impl Deferred {
+    const fn new() -> Self {
+        // INVARIANT: there are none.
+        Self(UnsafeCell::new(raw::siftr_cdev_deferred {
+            inp: [core::ptr::null_mut(); raw::SIFTR_CDEV_DEFERRED as usize],
+            gencnt: 0,
+            count: 0,
+        }))
+    }
+
+    /// Removes one, whose reference the caller then owns.
+    fn take(&mut self) -> Option<NonNull<raw::inpcb>> {
+        let deferred = self.0.get_mut();
+        // INVARIANT: the element is no longer one of the first.
+        deferred.count = deferred.count.checked_sub(1)?;
+        NonNull::new(*deferred.inp.get(deferred.count as usize)?)
+    }
+
+    /// Visits all, each as soon as its timer has fired.
+    fn visit(&mut self, visitor: &mut impl Visitor, sleepable: &mut Sleepable) {
+        let mut pauses = 0;
+        while let Some(inp) = self.take() {
+            // SAFETY: the reference keeps it allocated.
+            while pauses < MAX_PAUSES && unsafe { raw::siftr_cdev_timer_is_due(inp.as_ptr()) } != 0 {
+                visitor.pause(Sleepable::pause_tick, sleepable);
+                pauses += 1;
+            }
+            // SAFETY: as above.
+            let is_in_list = unsafe { raw::siftr_cdev_pcb_lock(inp.as_ptr()) } != 0;
+            // SAFETY: it was locked above.
+            let locked = unsafe { Locked::new(inp) };
+            let step = if is_in_list { visitor.visit(&locked.pcb()) } else { Step::Continue };
+            // SAFETY: it is locked, and the reference is not used after this.
+            unsafe { raw::siftr_cdev_pcb_unlock_release(locked.into_raw().as_ptr()) };
+            match step {
+                Step::Continue => (),
+                Step::Yield => visitor.pause(Sleepable::yield_cpu, sleepable),
+                Step::End => return,
+            }
+        }
+    }
+}
+
+impl Drop for Deferred {
+    /// Drops the references.  No connection may be locked.
+    fn drop(&mut self) {
+        while let Some(inp) = self.take() {
+            // SAFETY: the reference is not used after this.
             unsafe { raw::siftr_cdev_pcb_release(inp.as_ptr()) };
         }
     }
@@ -103,11 +171,12 @@ impl Order {
 /// # Invariants
 /// `iterator` is an iterator over the connections of the current network stack,
 /// which stays the current one.  Its connection, if any, is `current`, which is in the
-/// list as long as it is locked.
+/// list as long as it is locked.  It adds to `deferred`.
 struct Walk<'a> {
     iterator: raw::inpcb_iterator,
     current: Option<Locked>,
     vnet: &'a Vnet,
+    deferred: &'a Deferred,
     anchors: [Anchor; ANCHORS],
     yields: u32,
     restarts: u32,
@@ -115,21 +184,21 @@ struct Walk<'a> {
 }
 
 /// Initializes an iterator to the start of the list.
-fn start(iterator: &mut raw::inpcb_iterator, _vnet: &Vnet) {
+fn start(iterator: &mut raw::inpcb_iterator, _vnet: &Vnet, deferred: &Deferred) {
     // SAFETY: a current network stack is set, by the invariant of `Vnet`.
-    unsafe { raw::siftr_cdev_walk_init(&raw mut *iterator) }
+    unsafe { raw::siftr_cdev_walk_init(&raw mut *iterator, deferred.0.get()) }
 }
 
 impl<'a> Walk<'a> {
     /// Creates a walk at the start of the list.
-    fn new(vnet: &'a Vnet) -> Self {
+    fn new(vnet: &'a Vnet, deferred: &'a Deferred) -> Self {
         // SAFETY: an iterator is integers and pointers, and initialized below.
         let mut iterator = unsafe { core::mem::zeroed() };
         // INVARIANT: the iterator has no connection.
-        start(&mut iterator, vnet);
+        start(&mut iterator, vnet, deferred);
         let anchors = [const { Anchor::NONE }; ANCHORS];
         let order = Order { last: 0, is_catching_up: false };
-        Self { iterator, current: None, vnet, anchors, yields: 0, restarts: 0, order }
+        Self { iterator, current: None, vnet, deferred, anchors, yields: 0, restarts: 0, order }
     }
 
     /// Locks the next connection, unlocks the current one, and returns whether there is
@@ -138,7 +207,7 @@ impl<'a> Walk<'a> {
         // The kernel unlocks it.
         _ = self.current.take().map(Locked::into_raw);
         // SAFETY: by the type invariant the iterator is initialized, and its connection, if any, was the current one:
-        // locked and in the list.
+        // locked and in the list.  `deferred` outlives the walk, and nothing else uses it meanwhile.
         let inp = unsafe { raw::inp_next(&raw mut self.iterator) };
         // INVARIANT: it is the connection of the iterator.
         // SAFETY: inp_next() has locked the connection for reading.
@@ -172,7 +241,7 @@ impl<'a> Walk<'a> {
             // INVARIANT: the reference was taken above.
             *anchor = Anchor { inp: Some(inp), number };
         }
-        visitor.yield_cpu(sleepable);
+        visitor.pause(Sleepable::yield_cpu, sleepable);
         self.resume(inp);
     }
 
@@ -200,7 +269,7 @@ impl<'a> Walk<'a> {
         self.restarts += 1;
         self.order.is_catching_up = true;
         // INVARIANT: the iterator has no connection.
-        start(&mut self.iterator, self.vnet);
+        start(&mut self.iterator, self.vnet, self.deferred);
     }
 }
 
@@ -230,21 +299,24 @@ impl<V: Visitor> Visitor for Tireless<'_, V> {
         Self::without_end(self.0.skip())
     }
 
-    fn yield_cpu(&mut self, sleepable: &mut Sleepable) {
-        self.0.yield_cpu(sleepable);
+    fn pause(&mut self, pause: fn(&mut Sleepable), sleepable: &mut Sleepable) {
+        self.0.pause(pause, sleepable);
     }
 }
 
 impl Vnet {
     /// Visits every connection of the network stack until the visitor ends the walk.
     pub fn each_connection(&self, sleepable: &mut Sleepable, visitor: &mut impl Visitor) {
-        let mut walk = Walk::new(self);
+        let mut deferred = Deferred::new();
+        let mut walk = Walk::new(self, &deferred);
         while walk.advance() {
             match walk.visit(visitor) {
                 Step::Continue => (),
                 Step::Yield => walk.yield_cpu(visitor, sleepable),
-                Step::End => break,
+                Step::End => return,
             }
         }
+        drop(walk);
+        deferred.visit(visitor, sleepable);
     }
 }

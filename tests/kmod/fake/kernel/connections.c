@@ -15,8 +15,16 @@ struct connection {
 	bool		is_one_of_many;
 };
 
+#define	PENDING		0x0004	/* CALLOUT_PENDING */
+
 /* The same as in in_pcb.c, where it is private. */
 #define	INP_FREED	0x00000200
+
+#ifdef CALLOUT_TRYLOCK
+#define	CALLOUT_LOSES	1
+#else
+#define	CALLOUT_LOSES	0
+#endif
 
 /* An entry of the SYN cache. */
 struct half_open {
@@ -190,6 +198,7 @@ fake_pcb_free(void *pcb)
 	inp->inp_gencnt = ++inp->inp_pcbinfo->ipi_gencnt;
 	inp->inp_flags |= INP_FREED;
 	inp->inp_socket = NULL;
+	connection->tcb.t_callout.c_iflags &= ~PENDING;
 	guarded_free(connection->socket);
 	if (refcount_release(&inp->inp_refcount))
 		guarded_free(connection);
@@ -466,6 +475,98 @@ fake_pcb_detach(void *pcb)
 }
 
 /*
+ * The timer of a connection.  Nothing else in the kernel locks it.  As in 15.0, it
+ * is lost if it fires while the connection is locked, unless its precision is
+ * that of an ordinary timer.
+ */
+static bool softclock_runs = true;
+static unsigned timers_lost;
+
+static bool
+has_timer_within(const struct inpcb *inp, unsigned long ns)
+{
+	const struct callout *timer =
+	    &__containerof(inp, const struct tcpcb, t_inpcb)->t_callout;
+
+	return ((timer->c_iflags & PENDING) != 0 &&
+	    timer->c_time <= nstosbt(fake_clock_now() + ns));
+}
+
+static bool
+may_lose_timer(const struct inpcb *inp)
+{
+	return (fake_loses_timers() && __containerof(inp, const struct tcpcb,
+	    t_inpcb)->t_callout.c_precision > SBT_MAX / 2);
+}
+
+int
+fake_loses_timers(void)
+{
+	return (CALLOUT_LOSES);
+}
+
+void
+fake_pcb_timer(void *pcb, unsigned long in_ns, int is_ordinary)
+{
+	struct callout *timer = &((struct connection *)pcb)->tcb.t_callout;
+
+	timer->c_iflags |= PENDING;
+	timer->c_time = nstosbt(fake_clock_now() + in_ns);
+	timer->c_precision = is_ordinary ? SBT_1MS : SBT_MAX - timer->c_time;
+}
+
+void
+fake_softclock(int runs)
+{
+	softclock_runs = runs;
+}
+
+unsigned
+fake_timers_lost(void)
+{
+	return (timers_lost);
+}
+
+/* Time has passed. */
+void
+timers_fire(void)
+{
+	struct inpcbinfo *pcbs = VNET_VNET_PTR(vnet0, tcbinfo);
+	struct inpcb *inp;
+
+	if (!softclock_runs)
+		return;
+	host_enter();
+	CK_LIST_FOREACH(inp, &pcbs->ipi_listhead, inp_list) {
+		if (!has_timer_within(inp, 0))
+			continue;
+		if (pcb_is_locked(inp) && may_lose_timer(inp))
+			timers_lost++;
+		intotcpcb(inp)->t_callout.c_iflags &= ~PENDING;
+	}
+	host_leave();
+}
+
+/*
+ * Calls the function of an iterator that selects connections.  It can take a
+ * reference.
+ */
+static bool
+matches(const struct inpcb_iterator *ii, struct inpcb *inp)
+{
+	unsigned before = refcount_load(&inp->inp_refcount);
+	bool matched;
+
+	if (ii->match == NULL)
+		return (true);
+	this_thread()->smr_sections++;
+	matched = ii->match(inp, ii->ctx);
+	this_thread()->smr_sections--;
+	references += refcount_load(&inp->inp_refcount) - before;
+	return (matched);
+}
+
+/*
  * The next connection is locked before the last is unlocked.  Connections are
  * inserted at the head, so a walk does not visit new ones.
  */
@@ -478,8 +579,7 @@ inp_next(struct inpcb_iterator *ii)
 		fail("inp_next() without a current network stack");
 	if (ii->ipi != &V_tcbinfo)
 		fail("inp_next() over a network stack that is not current");
-	if (ii->hash != INP_ALL_LIST || ii->match != NULL ||
-	    ii->lock != INPLOOKUP_RLOCKPCB)
+	if (ii->hash != INP_ALL_LIST || ii->lock != INPLOOKUP_RLOCKPCB)
 		fail("inp_next() with an unsupported iterator");
 	if (last != NULL && !pcb_is_rlocked(last))
 		fail("inp_next() after a connection that is not locked");
@@ -492,6 +592,8 @@ inp_next(struct inpcb_iterator *ii)
 	for (;;) {
 		next = last == NULL ? CK_LIST_FIRST(&ii->ipi->ipi_listhead) :
 		    CK_LIST_NEXT(last, inp_list);
+		while (next != NULL && !matches(ii, next))
+			next = CK_LIST_NEXT(next, inp_list);
 		if (next == NULL || pcb_try_rlock(next))
 			break;
 		pcb_wait();
@@ -499,6 +601,10 @@ inp_next(struct inpcb_iterator *ii)
 	if (last != NULL)
 		INP_RUNLOCK(last);
 	ii->inp = next;
+	/* The timer could fire before the connection is unlocked. */
+	if (next != NULL && has_timer_within(next, 1000000000 / hz) &&
+	    may_lose_timer(next))
+		timers_lost++;
 	host_leave();
 	run_hook(HOOK_WALK);
 	return (next);

@@ -98,6 +98,10 @@ int	 fake_log_ids(void);			/* option TCP_BLACKBOX */
 void	 fake_pcb_log_id(void *, const char *);
 void	 fake_pcb_drop(void *);
 void	 fake_pcb_detach(void *);
+void	 fake_pcb_timer(void *, unsigned long in_ns, int is_ordinary);
+int	 fake_loses_timers(void);		/* 15.0 */
+unsigned fake_timers_lost(void);
+void	 fake_softclock(int runs);
 int	 fake_pcb_free(void *);			/* 0: it is locked */
 void	 fake_pcb_close(void *);		/* tcp_close() */
 void	 fake_pcb_discard(void *);		/* tcp_discardcb() */

@@ -218,6 +218,19 @@ binuptime(struct bintime *bt)
 	timespec2bintime(&ts, bt);
 }
 
+/* The time of the last tick. */
+void
+getbinuptime(struct bintime *bt)
+{
+	struct timespec ts;
+	unsigned long tick_ns = 1000000000 / hz, now;
+
+	now = clock_ns / tick_ns * tick_ns;
+	ts.tv_sec = now / 1000000000;
+	ts.tv_nsec = now % 1000000000;
+	timespec2bintime(&ts, bt);
+}
+
 void
 fake_clock(int new_hz, unsigned new_ticks)
 {
@@ -267,5 +280,6 @@ pause_sbt(const char *wmesg __unused, sbintime_t sbt,
 	ns = sbttons(sbt) + 1;
 	atomic_add_long(&clock_ns, ns);
 	atomic_add_long(&slept_ns, ns);
+	timers_fire();
 	return (EWOULDBLOCK);
 }

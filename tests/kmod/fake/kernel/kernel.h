@@ -85,6 +85,7 @@ struct fake_thread {
 	struct held	held[8];
 	int		held_count;
 	int		epochs;		/* network epochs entered */
+	int		smr_sections;	/* SMR sections entered */
 	int		signal;		/* what sig_intr() returns */
 	bool		always_wants;	/* kern_yield() keeps TDA_SCHED */
 	uintptr_t	user_end;	/* end of the caller's memory */
@@ -137,6 +138,7 @@ void	 guarded_free(void *);
 /* connections.c */
 void	 connections_of(struct vnet *);
 unsigned references_alive(void);
+void	 timers_fire(void);
 
 /* tcp.c */
 void	 tcp_init(void);

@@ -95,6 +95,8 @@ about_to_lock(const void *lock, const char *name, bool sleepable)
 	thread = this_thread();
 	if (find(lock) != NULL)
 		fail("\"%s\" is locked by the thread that holds it", name);
+	if (thread->smr_sections != 0)
+		fail("locking \"%s\" in an SMR section", name);
 	if (sleepable) {
 		snprintf(what, sizeof(what), "locking sx \"%s\"", name);
 		may_sleep(what);
@@ -115,6 +117,8 @@ may_sleep(const char *what)
 			fail("%s with \"%s\" held", what, thread->held[i].name);
 	if (thread->epochs != 0)
 		fail("%s in the network epoch", what);
+	if (thread->smr_sections != 0)
+		fail("%s in an SMR section", what);
 }
 
 void

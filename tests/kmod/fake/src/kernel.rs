@@ -71,6 +71,10 @@ unsafe extern "C" {
     fn fake_pcb_log_id(pcb: *mut c_void, id: *const c_char);
     fn fake_pcb_drop(pcb: *mut c_void);
     fn fake_pcb_detach(pcb: *mut c_void);
+    fn fake_pcb_timer(pcb: *mut c_void, in_ns: c_ulong, is_ordinary: c_int);
+    safe fn fake_loses_timers() -> c_int;
+    safe fn fake_timers_lost() -> c_uint;
+    safe fn fake_softclock(runs: c_int);
     fn fake_pcb_free(pcb: *mut c_void) -> c_int;
     fn fake_pcb_close(pcb: *mut c_void);
     fn fake_pcb_discard(pcb: *mut c_void);
@@ -590,6 +594,14 @@ impl Pcb {
         self
     }
 
+    /// Starts its timer.  Unless it has an ordinary precision, it is lost in 15.0 if it
+    /// fires while the connection is locked.
+    pub fn timer(self, in_ns: u64, is_ordinary: bool) -> Self {
+        // SAFETY: as in `set`.
+        unsafe { fake_pcb_timer(self.0, in_ns, is_ordinary.into()) }
+        self
+    }
+
     /// Ends the connection: `tcp_close()`.
     pub fn close(self) {
         // SAFETY: as in `set`.
@@ -626,6 +638,21 @@ impl Pcb {
 /// record, and returns the number of connections.
 pub fn walk(statistics: bool) -> u64 {
     fake_walk(statistics.into())
+}
+
+/// Returns whether timers can be lost in this release.
+pub fn loses_timers() -> bool {
+    fake_loses_timers() != 0
+}
+
+/// Returns the number of timers that were lost, or that could have been.
+pub fn timers_lost() -> u32 {
+    fake_timers_lost()
+}
+
+/// Lets timers fire when time passes, as they do at the start, or not.
+pub fn softclock(runs: bool) {
+    fake_softclock(runs.into());
 }
 
 /// Creates many connections of root at once.

@@ -29,6 +29,7 @@ mod reading;
 mod records;
 mod signals;
 mod states;
+mod timers;
 mod users;
 mod vnets;
 mod walking;
@@ -46,6 +47,7 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         ages::ALL,
         walking::ALL,
         yielding::ALL,
+        timers::ALL,
         signals::ALL,
         memory::ALL,
         limits::ALL,
