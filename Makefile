@@ -8,7 +8,7 @@
 # the port for a ports tree.
 #
 # It makes two packages: siftr_cdev, and siftr_cdev-kmod with the module, which
-# must be built again for each minor release.  pkg-plist distributes the files.
+# must be built again for each minor release.  pkg-plist assigns the files to them.
 
 PORTNAME=	siftr_cdev
 DISTVERSION=	2.0.0
