@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! `destroyed COUNT`: measures the minimum cost of final records on Linux.
+//! `destroyed COUNT`: a reference for the cost of final records on Linux.
 //!
 //! Reads COUNT messages about destroyed TCP sockets from `sock_diag`, and discards
 //! them.  Prints `ready` once it can receive them.

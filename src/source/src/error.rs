@@ -61,9 +61,7 @@ pub enum Error {
     #[error("source sock_diag: available on Linux only; use /dev/tcpstats")]
     LinuxOnly,
     /// The kernel was built without socket diagnostics.
-    #[error(
-        "source sock_diag: the kernel has no socket diagnostics (CONFIG_INET_DIAG; try modprobe inet_diag tcp_diag)"
-    )]
+    #[error("source sock_diag: the kernel has no socket diagnostics (CONFIG_INET_DIAG; try modprobe tcp_diag)")]
     NoDiagnostics(#[source] io::Error),
     /// A sandbox or container forbids netlink sockets.
     #[error(

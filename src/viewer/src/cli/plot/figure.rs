@@ -158,9 +158,7 @@ impl Figure {
             notes.push(format!("{which} that sent the most data, of {}", selection.candidates));
         }
         if selection.connections.iter().any(|selected| selected.number.is_some()) {
-            notes.push(
-                "numbered in chronological order: connections with the same name, before and after a reboot".into(),
-            );
+            notes.push("numbered in chronological order: connections with the same name".into());
         }
         if let Some(steps) = &selection.clock_steps {
             notes.push(format!("{steps}; the time axis excludes this"));

@@ -227,7 +227,7 @@ fn collect(summary: &mut LogSummary, args: &Args) -> Vec<Row> {
     let connections = std::mem::take(&mut summary.connections).into_all();
     let rows = connections.map(|(identity, connection)| Row::of(Subject::of(&identity, args), connection));
     if args.by == By::Connection {
-        // Two rows of the same name are from before and after a reboot.
+        // Two rows of the same name are different connections.
         return rows.collect();
     }
     let mut groups: HashMap<Subject, Row> = HashMap::new();

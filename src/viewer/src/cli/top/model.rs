@@ -271,7 +271,7 @@ impl Model {
         self.sort();
     }
 
-    /// Sorts the list: by the column, then by bytes received, then by connection.
+    /// Sorts the list: by the column, then by the rate of bytes received, then by connection.
     fn sort(&mut self) {
         let (rows, column, descending) = (&self.snapshot.rows, self.columns[self.sort], self.descending);
         // Keys are copied, because accessing the rows for every comparison is many times slower.
