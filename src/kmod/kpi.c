@@ -248,9 +248,9 @@ siftr_cdev_tcb_count(void)
  * found the connection locked.
  *
  * A callout with CALLOUT_TRYLOCK whose lock is held is tried again after half of
- * its precision.  In 15.0, tcp_timer_next() adds the precision that a stopped
- * timer had to its time, SBT_MAX.  The sum overflows, and the callout's precision
- * becomes almost SBT_MAX.
+ * its precision.  In 15.0, tcp_timer_next() adds the last precision of a stopped
+ * timer to the timer's time, SBT_MAX.  The sum overflows, and the callout's
+ * precision becomes almost SBT_MAX.
  *
  * The connection may be unlocked, so this reads only integers.
  */

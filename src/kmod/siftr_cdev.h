@@ -54,8 +54,8 @@ struct siftr_cdev_vnet {
 };
 
 /*
- * Connections that a walk visits last, because a timer could be lost.  The walk
- * owns a reference to each.
+ * Connections that a walk visits last, because a timer could otherwise be lost.
+ * The walk owns a reference to each.
  */
 #define	SIFTR_CDEV_DEFERRED	64
 

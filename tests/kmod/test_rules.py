@@ -166,6 +166,6 @@ def test_the_compiler_rejects_nothing_but_the_cases(errors):
 
 
 @pytest.mark.parametrize("case", FORBIDDEN)
-def test_the_compiler_does_not_allow_to(case, errors):
+def test_the_compiler_rejects(case, errors):
     reason = FORBIDDEN[case][1]
     assert errors[case] and all(re.search(reason, error) for error in errors[case]), errors[case]

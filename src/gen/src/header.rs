@@ -89,7 +89,7 @@ struct tcpstats_record {{
 \tuint64_t\tpresent[{words}];
 {members}{padding}}};
 
-/* Bits of present[]: bit n is present[n / 64] & (1 << n % 64). */
+/* Bits of present[]: bit n is present[n / 64] >> n % 64 & 1. */
 {bits}
 /* A compiled filter. */
 struct tcpstats_filter {{

@@ -38,7 +38,7 @@ struct Reader {
     stage: Stage,
     scratch: Option<Block>,
     /// A signal interrupted the last walk.  The next one runs to its end, so that a
-    /// reader whose signals arrive faster than a walk takes makes progress.
+    /// reader makes progress even if a signal arrives during every walk.
     was_interrupted: bool,
 }
 

@@ -230,7 +230,7 @@ impl<R: Read> FrameReader<R> {
         Self { reader, buffer: Vec::new(), frame_len: 0, offset: 0 }
     }
 
-    /// Returns what is read.
+    /// Returns the underlying reader.
     #[must_use]
     pub fn get_ref(&self) -> &R {
         &self.reader

@@ -81,7 +81,7 @@ MUTANTS = [
     ("do not implement poll", "siftr_cdev.c", "\tsiftr_cdev_cdevsw.d_poll = siftr_cdev_entry.poll;\n", "",
      "a_user_is_woken_when_the_next_snapshot_is_allowed", "left == right"),
     ("interrupt every walk", "src/device.rs", "stops_on_signal: !self.was_interrupted,", "stops_on_signal: true,",
-     "a_reader_makes_progress_if_signals_arrive_faster_than_a_walk_takes", "no progress"),
+     "a_reader_makes_progress_if_a_signal_arrives_during_every_walk", "no progress"),
     ("count records without memory as written", "src/snapshot.rs", "self.header.missed += 1;",
      "self.header.written += 1;", "records_without_memory_are_counted_and_flagged", ""),
     ("let a snapshot be larger than its limit", "src/storage.rs", "self.blocks.len() >= self.most ||", "",

@@ -16,8 +16,8 @@
 //! visited.
 //!
 //! In 15.0 a timer can be lost if it fires while its connection is locked.  The walk
-//! does not lock connections with such a timer that is about to fire.  It visits them
-//! at the end, after their timers have fired.
+//! does not lock connections whose timers are about to fire and could be lost.  It
+//! visits them at the end, after their timers have fired.
 
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
@@ -59,7 +59,7 @@ const ANCHORS: usize = 8;
 /// the walk does not yield again, so that it ends whatever happens to the list.
 const MAX_RESTARTS: u32 = 16;
 
-/// The maximum number of ticks that a walk waits until timers have fired.
+/// The maximum number of ticks that a walk waits for timers to fire.
 const MAX_PAUSES: u32 = 8;
 
 /// A reference to a connection at which the walk yielded.

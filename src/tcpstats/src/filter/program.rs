@@ -214,8 +214,8 @@ impl Op {
     }
 }
 
-/// A condition on a record, as a checked program without jumps of at most
-/// [`MAX_OPS`] operations.
+/// A condition on a record, as a checked program of at most [`MAX_OPS`]
+/// operations without jumps.
 #[derive(Clone, Debug)]
 pub struct Filter {
     ops: [Op; MAX_OPS],

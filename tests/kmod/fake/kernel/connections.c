@@ -475,9 +475,8 @@ fake_pcb_detach(void *pcb)
 }
 
 /*
- * The timer of a connection.  Nothing else in the kernel locks it.  As in 15.0, it
- * is lost if it fires while the connection is locked, unless its precision is
- * that of an ordinary timer.
+ * The timer of a connection.  As in 15.0, it is lost if it fires while the
+ * connection is locked, unless its precision is that of an ordinary timer.
  */
 static bool softclock_runs = true;
 static unsigned timers_lost;

@@ -650,7 +650,7 @@ pub fn timers_lost() -> u32 {
     fake_timers_lost()
 }
 
-/// Lets timers fire when time passes, as they do at the start, or not.
+/// Sets whether timers fire when time passes; initially they do.
 pub fn softclock(runs: bool) {
     fake_softclock(runs.into());
 }

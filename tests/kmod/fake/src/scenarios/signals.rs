@@ -85,7 +85,7 @@ scenarios! {
         });
     }
 
-    fn a_reader_makes_progress_if_signals_arrive_faster_than_a_walk_takes() {
+    fn a_reader_makes_progress_if_a_signal_arrives_during_every_walk() {
         connections(COUNT);
         loaded(|| {
             for error in ["ERESTART", "EINTR"] {

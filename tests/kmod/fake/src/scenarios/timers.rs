@@ -19,11 +19,13 @@ fn with_clock(count: u16) -> Vec<Pcb> {
     connections(count)
 }
 
-fn is_about_to_fire(pcbs: &[Pcb]) {
+/// Starts timers that are about to fire.
+fn start_timers(pcbs: &[Pcb]) {
     pcbs.iter().for_each(|pcb| _ = pcb.timer(TICK_NS / 2, false));
 }
 
-/// The ports that a walk visits first and at its end, which it visits in any order.
+/// Returns the ports in the order in which a walk visits them: those in `deferred` last
+/// if timers can be lost.
 fn visited(deferred: &[u16], count: u16) -> Vec<u16> {
     let is_first = |port: &u16| !kernel::loses_timers() || !deferred.contains(port);
     let mut all: Vec<_> = walk_order(count).into_iter().filter(is_first).collect();
@@ -37,7 +39,7 @@ scenarios! {
     fn a_timer_that_is_about_to_fire_finds_its_connection_unlocked() {
         let pcbs = with_clock(10);
         loaded(|| {
-            is_about_to_fire(&pcbs[4..6]);
+            start_timers(&pcbs[4..6]);
             assert_eq!(ports(&records()), visited(&[5, 6], 10));
             assert_eq!(kernel::timers_lost(), 0);
             assert_eq!(kernel::calls("pause_sbt"), u64::from(kernel::loses_timers()), "both fire in the same tick");
@@ -47,9 +49,9 @@ scenarios! {
     fn the_first_and_the_last_connection_can_be_visited_at_the_end() {
         let pcbs = with_clock(3);
         loaded(|| {
-            is_about_to_fire(&[pcbs[0], pcbs[2]]);
+            start_timers(&[pcbs[0], pcbs[2]]);
             assert_eq!(ports(&records()), visited(&[1, 3], 3));
-            is_about_to_fire(&pcbs);
+            start_timers(&pcbs);
             assert_eq!(ports(&records()), visited(&[1, 2, 3], 3));
             assert_eq!(kernel::timers_lost(), 0);
         });
@@ -69,7 +71,7 @@ scenarios! {
     fn a_connection_that_its_timer_ends_is_not_visited() {
         let pcbs = with_clock(5);
         loaded(|| {
-            is_about_to_fire(&pcbs[1..3]);
+            start_timers(&pcbs[1..3]);
             let file = open_binary();
             let ends = || assert!(pcbs[2].free());
             let (header, records) = kernel::with_hook(At::Sleep, ends, || snapshot(&file));
@@ -85,7 +87,7 @@ scenarios! {
         let pcbs = with_clock(5);
         kernel::softclock(false);
         loaded(|| {
-            is_about_to_fire(&pcbs[..2]);
+            start_timers(&pcbs[..2]);
             assert_eq!(ports(&records()), visited(&[1, 2], 5));
             let waited = if kernel::loses_timers() { MAX_TICKS } else { 0 };
             assert_eq!(kernel::calls("pause_sbt"), waited, "for all connections together");
@@ -95,7 +97,7 @@ scenarios! {
     fn connections_are_reported_once_if_many_timers_are_about_to_fire() {
         let pcbs = with_clock(300);
         loaded(|| {
-            is_about_to_fire(&pcbs);
+            start_timers(&pcbs);
             let mut found = ports(&records());
             found.sort_unstable();
             assert_eq!(found, (1..=300).collect::<Vec<_>>());
@@ -109,7 +111,7 @@ scenarios! {
             // The walk yields every sixteen connections.
             kernel::clock_step(201_000);
             kernel::always_wants_cpu();
-            is_about_to_fire(&pcbs[190..200]);
+            start_timers(&pcbs[190..200]);
             let file = open_binary();
             let mut yields = 0;
             let hook = || {
@@ -137,7 +139,7 @@ scenarios! {
         let pcbs = with_clock(65);
         loaded(|| {
             // The walk checks for signals at the sixty-fourth connection.
-            is_about_to_fire(&pcbs[63..]);
+            start_timers(&pcbs[63..]);
             let file = open_binary();
             let signal = || kernel::signal("EINTR");
             let result = kernel::with_hook(At::Sleep, signal, || file.read(&mut [0; 4096]));
@@ -152,7 +154,7 @@ scenarios! {
         let pcbs = with_clock(5);
         loaded(|| {
             let file = open_ledger();
-            is_about_to_fire(&pcbs);
+            start_timers(&pcbs);
             set_ledger(&file, false);
             assert_eq!(kernel::timers_lost(), 0);
         });
