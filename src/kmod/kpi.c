@@ -292,7 +292,12 @@ may_lock(const struct inpcb *inp, void *arg)
 				return (false);
 		}
 	}
-	if (__predict_true(!siftr_cdev_timer_is_due(inp)) ||
+	/*
+	 * While inp_next() waits for a lock, the previous connection stays
+	 * locked, whose timer could be lost then.
+	 */
+	if (__predict_true(!siftr_cdev_timer_is_due(inp) &&
+	    (RW_READ_VALUE(&inp->inp_lock) & RW_LOCK_READ) != 0) ||
 	    deferred->count == SIFTR_CDEV_DEFERRED)
 		return (true);
 	/* Without references, it is being freed. */

@@ -54,8 +54,8 @@ pub const PAYLOAD_MAX: u64 = 1 << 32;
 
 /// Bits of the flags in a header.
 pub mod flag {
-    /// A lack of memory or a limit ended the snapshot early; `missed` is the
-    /// number of connections left out.
+    /// Connections are missing because memory ran out or a limit was reached; `missed`
+    /// is their number.
     pub const TRUNCATED: u32 = 1 << 0;
     /// The snapshot contains connections of all virtual network stacks.
     pub const ALL_VNETS: u32 = 1 << 1;

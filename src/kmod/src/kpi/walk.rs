@@ -17,7 +17,8 @@
 //!
 //! In 15.0 a timer can be lost if it fires while its connection is locked.  The walk
 //! does not lock connections whose timers are about to fire and could be lost.  It
-//! visits them at the end, after their timers have fired.
+//! visits them at the end, after their timers have fired.  It also defers connections
+//! that are locked, instead of waiting for them with the previous connection locked.
 
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
@@ -117,10 +118,7 @@ impl Deferred {
         let mut pauses = 0;
         while let Some(inp) = self.take() {
             // SAFETY: the reference keeps it allocated.
-            while pauses < MAX_PAUSES && unsafe { raw::siftr_cdev_timer_is_due(inp.as_ptr()) } != 0 {
-                visitor.pause(Sleepable::pause_tick, sleepable);
-                pauses += 1;
-            }
+            unsafe { wait_for_timer(inp, &mut pauses, visitor, sleepable) };
             // SAFETY: as above.
             let is_in_list = unsafe { raw::siftr_cdev_pcb_lock(inp.as_ptr()) } != 0;
             // SAFETY: it was locked above.
@@ -144,6 +142,24 @@ impl Drop for Deferred {
             // SAFETY: the reference is not used after this.
             unsafe { raw::siftr_cdev_pcb_release(inp.as_ptr()) };
         }
+    }
+}
+
+/// Waits until a timer of the connection that is about to fire has fired, unless the
+/// maximum number of pauses is reached.
+///
+/// # Safety
+/// The caller has a reference to the pcb.
+unsafe fn wait_for_timer(
+    inp: NonNull<raw::inpcb>,
+    pauses: &mut u32,
+    visitor: &mut impl Visitor,
+    sleepable: &mut Sleepable,
+) {
+    // SAFETY: the reference keeps it allocated.
+    while *pauses < MAX_PAUSES && unsafe { raw::siftr_cdev_timer_is_due(inp.as_ptr()) } != 0 {
+        visitor.pause(Sleepable::pause_tick, sleepable);
+        *pauses += 1;
     }
 }
 
@@ -242,6 +258,8 @@ impl<'a> Walk<'a> {
             *anchor = Anchor { inp: Some(inp), number };
         }
         visitor.pause(Sleepable::yield_cpu, sleepable);
+        // SAFETY: the anchor has a reference.
+        unsafe { wait_for_timer(inp, &mut 0, visitor, sleepable) };
         self.resume(inp);
     }
 
