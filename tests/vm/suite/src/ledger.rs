@@ -19,7 +19,7 @@ use tcpstats::{Ending, Record, State, ioctl, key, mapped_ipv4};
 use crate::connections::reset;
 use crate::device::Device;
 use crate::mirror::{ENDS, Mirror};
-use crate::system::{Setting, stacks, sysctl, with_stack};
+use crate::system::{Setting, run, stacks, sysctl, with_stack};
 use crate::tap::Tap;
 
 /// Local and foreign address of one end.
@@ -57,6 +57,30 @@ struct Expected(BTreeMap<Ends, Vec<End>>);
 impl Expected {
     fn add(&mut self, ends: Ends, ending: Ending, sent: u64, received: Option<u64>) {
         self.0.entry(ends).or_default().push(End { ending: ending.name(), sent, received });
+    }
+
+    /// Leaves out ends that stay in TIME_WAIT because 15.0 has lost their timers: the
+    /// emulator can stop a CPU for longer than the module expects a connection to be
+    /// locked.  There may be only one in some thousands.
+    fn leave_out_stuck(&mut self) {
+        let (all, mut stuck) = (self.len(), 0);
+        for record in Device::binary().snapshot().records {
+            let is_waiting = record.get(key::state) == Some(State::TIME_WAIT);
+            if let Some(ends) = self.0.get_mut(&ends_of(&record)).filter(|_| is_waiting)
+                && let Some(at) = ends.iter().position(|end| {
+                    end.ending == Ending::FinSent.name() && record.get(key::sent_bytes) == Some(end.sent)
+                })
+            {
+                ends.remove(at);
+                stuck += 1;
+            }
+        }
+        self.0.retain(|_, ends| !ends.is_empty());
+        if stuck > 0 {
+            println!("# {stuck} connections stay in TIME_WAIT");
+            assert!(run("sysctl -n kern.osreldate").parse::<u32>().unwrap() >= 1_500_000);
+            assert!(stuck <= 1 + all / 2000, "of {all} ends");
+        }
     }
 
     fn len(&self) -> usize {
@@ -343,6 +367,7 @@ fn collect(filter: &str, body: impl FnOnce(&mut Expected)) {
         reading.join().unwrap();
         assert!(result.is_ok());
     });
+    expected.leave_out_stuck();
     check(&records.into_inner().unwrap(), &expected);
     assert_eq!(reader.lost, 0);
 }
@@ -591,6 +616,7 @@ pub fn churn(seconds: u64) -> bool {
         first.lost
     );
     assert_eq!(first.lost, 0);
+    all.leave_out_stuck();
     check(&records, &all);
     true
 }
