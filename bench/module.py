@@ -17,10 +17,15 @@ import tempfile
 
 from scale import scale
 
-MODES = {"binary": "binary", "text": "text, basic columns", "reject": "a filter that rejects"}
+MODES = {
+    "binary": "binary",
+    "text": "text, basic columns",
+    "reject": "a filter that rejects",
+    "quiet": "changes, all quiet",
+}
 
 # The module's own functions in the output of callgrind.  Copying by the C library is not included.
-OWN = re.compile(r"siftr_cdev|tcpstats|core::")
+OWN = re.compile(r"siftr_cdev|tcpstats|core::|is_selected|is_quiet|must_wait")
 
 
 def measure(run, count):
@@ -44,6 +49,9 @@ def instructions(run, count, way):
     own = [int(number.replace(",", "")) for number, name in rows if OWN.search(name) and "kmod_fake" not in name]
     if not own and "without" not in way:
         sys.exit("callgrind: no function of the module found")
+    if way == "quiet":
+        # The first snapshot contains all connections.
+        return (sum(own) / count - instructions(run, count, "binary")) / (reads - 1)
     return sum(own) / reads / count
 
 

@@ -272,7 +272,60 @@ siftr_cdev_timer_is_due(const struct inpcb *inp)
 #endif
 }
 
+/* The bit of a connection in siftr_cdev_selection.restless. */
+uint32_t
+siftr_cdev_restless_bit(const struct inpcb *inp)
+{
+	return ((uintptr_t)inp * 0x9e3779b97f4a7c15 >> 48) %
+	    SIFTR_CDEV_RESTLESS;
+}
+
+/*
+ * Whether the connection is as it was at the last walk, which started at `since`.
+ *
+ * The TCP stacks set t_rcvtime with the connection locked, before they process a
+ * segment.  A connection that has sent anything since then has either something
+ * outstanding or received an acknowledgement.  If its socket buffer contains data
+ * that it cannot send, or its application has not read yet, or it has to send an
+ * acknowledgement, then the last walk has set its bit.
+ *
+ * The connection may be unlocked, so this reads only integers.
+ */
+static bool
+is_quiet(const struct inpcb *inp, const struct siftr_cdev_selection *selection)
+{
+	const struct tcpcb *tp = __containerof(inp, const struct tcpcb, t_inpcb);
+	uint32_t bit;
+
+	if (tp->t_state < TCPS_ESTABLISHED || tp->snd_una != tp->snd_max ||
+	    (int32_t)((uint32_t)tp->t_rcvtime - selection->since) >= 0 ||
+	    tp->snd_wnd < tp->t_maxseg || tp->t_timers[TT_DELACK] != SBT_MAX ||
+	    (tp->t_flags & (TF_ACKNOW | TF_DELACK | TF_NOPUSH | TF_TOE)) != 0 ||
+	    RW_READ_VALUE(&inp->inp_lock) != RW_UNLOCKED)
+		return (false);
+	bit = siftr_cdev_restless_bit(inp);
+	return ((selection->restless[bit / 64] >> bit % 64 & 1) == 0);
+}
+
+/*
+ * Whether the walk has to visit the connection last.  While inp_next() waits for
+ * a lock, the previous connection stays locked, whose timer could be lost then.
+ */
+static bool
+must_wait(const struct inpcb *inp)
+{
 #ifdef CALLOUT_TRYLOCK
+	return (siftr_cdev_timer_is_due(inp) ||
+	    (RW_READ_VALUE(&inp->inp_lock) & RW_LOCK_READ) == 0);
+#else
+	(void)inp;
+	return (false);
+#endif
+}
+
+/* The number of connections after which an SMR section ends. */
+#define	SMR_SECTION	64
+
 /*
  * Decides for inp_next() whether to lock a connection now.  This is called in an
  * SMR section, in which the memory of a pcb is not reused, and again for the same
@@ -280,44 +333,53 @@ siftr_cdev_timer_is_due(const struct inpcb *inp)
  * inp_gencnt.
  */
 static bool
-may_lock(const struct inpcb *inp, void *arg)
+is_selected(const struct inpcb *inp, void *arg)
 {
-	struct siftr_cdev_deferred *deferred = arg;
+	struct siftr_cdev_selection *selection = arg;
 	struct inpcb *due = __DECONST(struct inpcb *, inp);
+	bool is_rest = false;
 	uint32_t i;
 
-	if (deferred->count != 0 && inp->inp_gencnt >= deferred->gencnt) {
-		for (i = 0; i < deferred->count; i++) {
-			if (deferred->inp[i] == inp)
+	if (selection->restless != NULL && is_quiet(inp, selection)) {
+		if (++selection->skipped < SMR_SECTION)
+			return (false);
+		is_rest = true;
+	}
+	if (selection->deferred_count != 0 &&
+	    inp->inp_gencnt >= selection->deferred_gencnt) {
+		for (i = 0; i < selection->deferred_count; i++) {
+			if (selection->deferred[i] == inp)
 				return (false);
 		}
 	}
-	/*
-	 * While inp_next() waits for a lock, the previous connection stays
-	 * locked, whose timer could be lost then.
-	 */
-	if (__predict_true(!siftr_cdev_timer_is_due(inp) &&
-	    (RW_READ_VALUE(&inp->inp_lock) & RW_LOCK_READ) != 0) ||
-	    deferred->count == SIFTR_CDEV_DEFERRED)
-		return (true);
-	/* Without references, it is being freed. */
-	if (refcount_acquire_if_not_zero(&due->inp_refcount)) {
-		deferred->inp[deferred->count++] = due;
-		deferred->gencnt = inp->inp_gencnt;
+	if (__predict_false(must_wait(inp))) {
+		/* Another one can end the section. */
+		if (is_rest)
+			return (false);
+		if (selection->deferred_count < SIFTR_CDEV_DEFERRED) {
+			/* Without references, it is being freed. */
+			if (refcount_acquire_if_not_zero(&due->inp_refcount)) {
+				selection->deferred[selection->deferred_count++] =
+				    due;
+				selection->deferred_gencnt = inp->inp_gencnt;
+			}
+			return (false);
+		}
 	}
-	return (false);
+	selection->skipped = 0;
+	selection->is_rest = is_rest;
+	selection->selected++;
+	return (true);
 }
-#else
-#define	may_lock	NULL
-#endif
 
 void
 siftr_cdev_walk_init(struct inpcb_iterator *walk,
-    struct siftr_cdev_deferred *deferred)
+    struct siftr_cdev_selection *selection)
 {
 	struct inpcb_iterator init = INP_ITERATOR(&V_tcbinfo,
-	    INPLOOKUP_RLOCKPCB, may_lock, deferred);
+	    INPLOOKUP_RLOCKPCB, is_selected, selection);
 
+	selection->selected = 0;
 	memcpy(walk, &init, sizeof(init));
 }
 

@@ -53,16 +53,27 @@ struct siftr_cdev_vnet {
 					   was created */
 };
 
-/*
- * Connections that a walk visits last, because a timer could otherwise be lost.
- * The walk owns a reference to each.
- */
 #define	SIFTR_CDEV_DEFERRED	64
+/* The number of bits in siftr_cdev_selection.restless, a power of 2. */
+#define	SIFTR_CDEV_RESTLESS	65536
 
-struct siftr_cdev_deferred {
-	struct inpcb	*inp[SIFTR_CDEV_DEFERRED];
-	uint64_t	 gencnt;	/* of the last one */
-	uint32_t	 count;
+/* Which connections inp_next() locks during a walk. */
+struct siftr_cdev_selection {
+	/*
+	 * Connections that the walk visits last, because a timer could
+	 * otherwise be lost.  The walk owns a reference to each.
+	 */
+	struct inpcb	*deferred[SIFTR_CDEV_DEFERRED];
+	uint64_t	 deferred_gencnt;	/* of the last one */
+	uint32_t	 deferred_count;
+	/* If not NULL, only connections that may have changed. */
+	const uint64_t	*restless;	/* bits of connections that change
+					   without receiving a segment */
+	uint32_t	 since;		/* in ticks */
+	uint32_t	 skipped;	/* connections in succession */
+	uint32_t	 selected;	/* connections since the start */
+	uint32_t	 is_rest;	/* the last one is locked only so that
+					   the SMR section ends */
 };
 
 /* Read-only sysctls; counters since the module was loaded. */
@@ -138,7 +149,8 @@ uint64_t siftr_cdev_wall_ns(void);
 int64_t	 siftr_cdev_sbinuptime(void);
 uint32_t siftr_cdev_tcb_count(void);
 void	 siftr_cdev_walk_init(struct inpcb_iterator *,
-	    struct siftr_cdev_deferred *);
+	    struct siftr_cdev_selection *);
+uint32_t siftr_cdev_restless_bit(const struct inpcb *);
 int	 siftr_cdev_timer_is_due(const struct inpcb *);
 void	 siftr_cdev_pcb_unlock(struct inpcb *);
 void	 siftr_cdev_pcb_hold(struct inpcb *);

@@ -80,6 +80,7 @@ struct tcpstats_header {{
 {header_members}}};
 #define\tTCPSTATS_TRUNCATED\t0x{truncated:x}\t/* in flags: missed is not 0 */
 #define\tTCPSTATS_ALL_VNETS\t0x{all_vnets:x}\t/* in flags: all network stacks */
+#define\tTCPSTATS_CHANGES\t0x{changes:x}\t/* in flags: without unchanged ones */
 #define\tTCPSTATS_LEDGER\t0x{ledger:x}\t/* in flags: with final records */
 #define\tTCPSTATS_ENDED\t{ended}\t/* the state of a final record */
 
@@ -145,6 +146,7 @@ struct tcpstats_field {{
 #define\tTCPSTATS_GET_INFO\t_IOR('T', 6, struct tcpstats_info)
 #define\tTCPSTATS_GET_FIELD\t_IOWR('T', 7, struct tcpstats_field)
 #define\tTCPSTATS_SET_LEDGER\t_IOW('T', 8, uint32_t)
+#define\tTCPSTATS_SET_CHANGES\t_IOW('T', 9, uint32_t)
 
 #endif
 ",
@@ -154,6 +156,7 @@ struct tcpstats_field {{
         header_len = frame::HEADER_LEN,
         truncated = frame::flag::TRUNCATED,
         all_vnets = frame::flag::ALL_VNETS,
+        changes = frame::flag::CHANGED_ONLY,
         ledger = frame::flag::LEDGER,
         ended = State::ENDED.0,
         record_len = MODULE_RECORD_LEN,

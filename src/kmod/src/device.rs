@@ -10,6 +10,7 @@ use tcpstats::text::Text;
 use tcpstats::{Columns, Filter, ioctl};
 
 use crate::Driver;
+use crate::changes::Changes;
 use crate::kpi::device::version;
 use crate::kpi::{self, Block, CharDevice, Errno, Own, Readiness, Sleepable, StringSysctl, Sx, Uio, Wait, clock};
 use crate::ledger::LedgerReader;
@@ -34,6 +35,7 @@ struct Reader {
     filter: Option<Own<Filter>>,
     all_vnets: bool,
     ledger: Option<LedgerReader>,
+    changes: Option<Changes>,
     snapshot: Snapshot,
     stage: Stage,
     scratch: Option<Block>,
@@ -109,6 +111,7 @@ impl CharDevice for Driver {
             filter: None,
             all_vnets: false,
             ledger: None,
+            changes: None,
             snapshot: Snapshot::new(admission.owner),
             stage: Stage::Between,
             scratch: None,
@@ -182,6 +185,13 @@ impl CharDevice for Driver {
                 reader.all_vnets = all_vnets;
             }
             ioctl::SET_LEDGER => reader.set_ledger(number(data)?, sleepable)?,
+            ioctl::SET_CHANGES => {
+                reader.changes = match number(data)? {
+                    0 => None,
+                    1 => Some(Changes::new(file.admission.owner, sleepable)?),
+                    _ => return Err(Errno::INVAL),
+                };
+            }
             ioctl::SET_COLUMNS => reader.columns = Some(columns(data)?),
             ioctl::GET_INFO => return put(data, &ioctl::info(version())),
             ioctl::GET_FIELD => return put(data, &ioctl::field(data).ok_or(Errno::INVAL)?),
@@ -189,6 +199,9 @@ impl CharDevice for Driver {
         }
         reader.abandon();
         reader.end();
+        if let Some(changes) = &mut reader.changes {
+            changes.forget();
+        }
         Ok(())
     }
 
@@ -222,7 +235,7 @@ impl Reader {
             all_vnets: self.all_vnets,
             stops_on_signal: !self.was_interrupted,
         };
-        let result = self.snapshot.take(&options, self.ledger.as_mut(), sleepable);
+        let result = self.snapshot.take(&options, self.ledger.as_mut(), self.changes.as_mut(), sleepable);
         let (now, cost) = (clock::uptime_ns(), self.snapshot.cost_ns);
         REGISTRY.with(|registry| registry.limits.end_walk(owner, now, cost, rate_limit()));
         self.was_interrupted = result.is_err();
@@ -290,8 +303,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Discards the rest of the snapshot.  Its final records count as lost unless all of
-    /// it was read.
+    /// Discards the rest of the snapshot.  Unless all of it was read, its final records
+    /// count as lost and the next snapshot contains all connections.
     fn abandon(&mut self) {
         let Stage::Reading { form, cursor } = &mut self.stage else {
             return;
@@ -301,8 +314,13 @@ impl Reader {
             Some(scratch) => cursor.bytes(form, header, records, scratch).is_none(),
             None => false,
         };
-        if let (false, Some(ledger)) = (is_read, &mut self.ledger) {
-            ledger.abandon(header.ended, header.ended_lost);
+        if !is_read {
+            if let Some(ledger) = &mut self.ledger {
+                ledger.abandon(header.ended, header.ended_lost);
+            }
+            if let Some(changes) = &mut self.changes {
+                changes.forget();
+            }
         }
         self.stage = Stage::Between;
     }

@@ -279,6 +279,13 @@ impl LedgerReader {
         Ok(())
     }
 
+    /// Returns the maximum number of records for the next snapshot.
+    pub fn unread(&self) -> usize {
+        let seat = self.seat;
+        let (unread, capacity) = LEDGER.with(|ledger| (ledger.seats.unread(seat), ledger.capacity()));
+        usize::try_from(unread.min(capacity)).unwrap_or(usize::MAX)
+    }
+
     /// Returns where the ring ends now.
     pub fn end() -> u64 {
         LEDGER.with(|ledger| ledger.seats.end())

@@ -14,6 +14,7 @@
 //! | `idle` | memory kept between two snapshots |
 //! | `yielding` | yields the CPU during a read |
 //! | `ledger` | final records of connections that have ended |
+//! | `changes` | which connections may have changed |
 //! | `fill` | makes a record from a connection |
 //! | `record` | the type of the record |
 //! | [`output`] | the bytes of a snapshot that read(2) returns |
@@ -32,6 +33,8 @@
 #![cfg_attr(not(target_os = "none"), forbid(unsafe_code))]
 
 pub mod address;
+#[cfg(target_os = "none")]
+mod changes;
 #[cfg(target_os = "none")]
 mod device;
 pub mod ending;

@@ -104,6 +104,13 @@ impl<V> Seats<V> {
         Some(self.seats.get_mut(seat)?.take()?.viewer)
     }
 
+    /// Returns the number of entries that a reader has not read, whether it may see them
+    /// or not.
+    #[must_use]
+    pub fn unread(&self, seat: usize) -> u64 {
+        self.seats.get(seat).and_then(Option::as_ref).map_or(0, |seat| self.end.saturating_sub(seat.position))
+    }
+
     /// Returns what a reader may see.
     #[must_use]
     pub fn viewer(&self, seat: usize) -> Option<&V> {

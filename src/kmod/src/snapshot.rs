@@ -17,8 +17,9 @@ use tcpstats::filter::Verdict;
 use tcpstats::frame::flag;
 use tcpstats::{Filter, Header};
 
+use crate::changes::{Changes, is_restless};
 use crate::fill::{self, Clock};
-use crate::kpi::{self, Errno, Pcb, Sleepable, Step, Syncache, Visitor, clock, probe};
+use crate::kpi::{self, Errno, Pcb, Restless, Selected, Sleepable, Step, Syncache, Visitor, clock, probe};
 use crate::ledger::{Found, LedgerReader};
 use crate::limits::Who;
 use crate::pace::Pace;
@@ -65,8 +66,10 @@ pub struct Snapshot {
     matched: Option<usize>,
     /// The CPU time of the last snapshot, completed or not.
     pub cost_ns: u64,
-    /// When the walk started, in nanoseconds since boot, and where the ledger ended then.
+    /// When the walk started, in nanoseconds since boot and in ticks, and where the ledger
+    /// ended then.
     started_ns: u64,
+    started_ticks: u32,
     ended_until: u64,
 }
 
@@ -102,6 +105,8 @@ impl Source for Syncache<'_> {
 struct Pass<'a> {
     snapshot: &'a mut Snapshot,
     filter: Option<&'a Filter>,
+    /// Where the restless connections are added, if only changes are read.
+    restless: Option<&'a mut Restless>,
     stops_on_signal: bool,
     clock: Clock,
     pace: Pace,
@@ -137,6 +142,11 @@ impl Visitor for Pass<'_> {
         self.tick();
         if self.must_stop() {
             return Step::End;
+        }
+        if let Some(restless) = &mut self.restless
+            && is_restless(pcb)
+        {
+            restless.insert(pcb);
         }
         if pcb.is_visible() {
             self.snapshot.add(pcb, self.filter, &self.clock);
@@ -179,7 +189,15 @@ impl Snapshot {
             ended: 0,
             ended_lost: 0,
         };
-        Self { header, records: Storage::new(owner), matched: None, cost_ns: 0, started_ns: 0, ended_until: 0 }
+        Self {
+            header,
+            records: Storage::new(owner),
+            matched: None,
+            cost_ns: 0,
+            started_ns: 0,
+            started_ticks: 0,
+            ended_until: 0,
+        }
     }
 
     /// Walks over the connections that the running thread may see.
@@ -190,6 +208,7 @@ impl Snapshot {
         &mut self,
         options: &Options<'_>,
         ledger: Option<&mut LedgerReader>,
+        mut changes: Option<&mut Changes>,
         sleepable: &mut Sleepable,
     ) -> Result<(), Errno> {
         let start = clock::uptime_ns();
@@ -197,19 +216,21 @@ impl Snapshot {
         kpi::each_vnet(options.all_vnets, sleepable, |vnet, _| expected += vnet.connections());
         // A user may see few of all connections, and a filter may match few: the first snapshot grows as needed.
         let likely = match self.records.owner() {
-            None if options.filter.is_none() => expected,
+            None if options.filter.is_none() && changes.is_none() => expected,
             _ => self.matched.unwrap_or(0),
         };
-        let mut yielded = self.records.make_room(likely, expected, sleepable);
+        let ended = ledger.as_ref().map_or(0, |ledger| ledger.unread());
+        let mut yielded = self.records.make_room(likely + ended, expected + ended, sleepable);
         probe::snapshot_start(self.header.sequence + 1, expected as u64);
-        let (mut is_complete, walk_yielded) = self.walk(options, options.stops_on_signal, sleepable);
+        let (mut is_complete, walk_yielded) =
+            self.walk(options, options.stops_on_signal, changes.as_deref_mut(), sleepable);
         yielded += walk_yielded;
         let mut result = Ok(());
         if !is_complete {
             result = sleepable.check_signals();
             // The signal does not end the call.  It may stay pending: ignore it this time.
             if result.is_ok() && options.stops_on_signal {
-                let (again, walk_yielded) = self.walk(options, false, sleepable);
+                let (again, walk_yielded) = self.walk(options, false, changes.as_deref_mut(), sleepable);
                 (is_complete, yielded) = (again, yielded + walk_yielded);
             }
         }
@@ -217,6 +238,11 @@ impl Snapshot {
             yielded += self.add_ended(options.filter, ledger, sleepable);
         }
         self.cost_ns = clock::uptime_ns().saturating_sub(start).saturating_sub(yielded);
+        match changes {
+            Some(changes) if is_complete && self.header.missed == 0 => changes.complete(self.started_ticks),
+            Some(changes) if is_complete => changes.forget(),
+            _ => (),
+        }
         result?;
         if !is_complete {
             return Err(Errno::INTR);
@@ -226,20 +252,33 @@ impl Snapshot {
     }
 
     /// Makes one pass.  Returns whether it is complete, and the time that it yielded.
-    fn walk(&mut self, options: &Options<'_>, stops_on_signal: bool, sleepable: &mut Sleepable) -> (bool, u64) {
+    fn walk(
+        &mut self,
+        options: &Options<'_>,
+        stops_on_signal: bool,
+        changes: Option<&mut Changes>,
+        sleepable: &mut Sleepable,
+    ) -> (bool, u64) {
         let hz = clock::hz();
+        let (selected, restless) = match changes.map(Changes::begin) {
+            Some((selected, restless)) => (selected, Some(restless)),
+            None => (Selected::All, None),
+        };
+        let is_of_changes = matches!(selected, Selected::Changed { .. });
         self.records.clear();
         self.header = Header {
             sequence: self.header.sequence,
             wall_ns: clock::wall_ns(),
             mono_ns: clock::uptime_ns(),
-            flags: if options.all_vnets { flag::ALL_VNETS } else { 0 },
+            flags: if options.all_vnets { flag::ALL_VNETS } else { 0 }
+                | if is_of_changes { flag::CHANGED_ONLY } else { 0 },
             hz,
             osversion: clock::osversion(),
             ..Header::default()
         };
         // Connections that end now are seen by the walk, or by that of the next snapshot.
         self.ended_until = LedgerReader::end();
+        self.started_ticks = clock::ticks();
         // Read after the header's times, so that no record is later than the duration of the walk.
         let walk_clock = Clock::start(hz);
         self.started_ns = walk_clock.start_ns();
@@ -247,6 +286,7 @@ impl Snapshot {
         let mut pass = Pass {
             snapshot: self,
             filter: options.filter,
+            restless,
             stops_on_signal,
             clock: walk_clock,
             pace,
@@ -263,7 +303,7 @@ impl Snapshot {
                 pass.tick();
                 pass.snapshot.add(entry, pass.filter, &pass.clock);
             });
-            vnet.each_connection(sleepable, &mut pass);
+            vnet.each_connection(selected, sleepable, &mut pass);
         });
         pass.clock.update();
         pass.pace.check(pass.clock.at_ns, kpi::switches());
@@ -310,7 +350,13 @@ impl Snapshot {
         let (record, has_room) = self.records.next();
 
         source.identity(record, clock);
-        let verdict = filter.map_or(Verdict::Match, |filter| filter.verdict_by_identity(record));
+        let is_of_changes = self.header.flags & flag::CHANGED_ONLY != 0;
+        let verdict = match filter {
+            None => Verdict::Match,
+            // The reader has to learn that a connection no longer matches.
+            Some(filter) if is_of_changes && filter.verdict_by_constants(record) != Verdict::NoMatch => Verdict::Match,
+            Some(filter) => filter.verdict_by_identity(record),
+        };
         if verdict == Verdict::NoMatch {
             return probe_skip(source.pcb(), Skip::Filtered);
         }

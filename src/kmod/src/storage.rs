@@ -37,7 +37,7 @@ fn memory_limits() -> MemoryLimits {
 
 /// Charges memory, and frees idle memory if the charge needs it.  Returns whether there
 /// was room.
-fn charge(owner: Option<Who>, bytes: u64) -> bool {
+pub fn charge(owner: Option<Who>, bytes: u64) -> bool {
     loop {
         let (charged, idle) = REGISTRY.with(|registry| {
             let charged = registry.limits.charge(owner, bytes, memory_limits());
@@ -56,7 +56,7 @@ fn charge(owner: Option<Who>, bytes: u64) -> bool {
 }
 
 /// Undoes [`charge`].
-fn refund(owner: Option<Who>, bytes: u64) {
+pub fn refund(owner: Option<Who>, bytes: u64) {
     REGISTRY.with(|registry| registry.limits.refund(owner, bytes));
     kpi::counters().memory_bytes.fetch_sub(bytes, Relaxed);
 }

@@ -5,7 +5,7 @@
 
 use core::marker::PhantomData;
 
-use crate::FIELDS;
+use crate::{FIELDS, key};
 
 /// How the bytes of a field are read and what its text looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +193,24 @@ impl Field {
     #[must_use]
     pub const fn is_identity(&self) -> bool {
         matches!(self.group, Group::Identity)
+    }
+
+    /// Returns whether the field never changes while the connection exists.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        [
+            key::vnet.index,
+            key::gencnt.index,
+            key::ipver.index,
+            key::laddr.index,
+            key::lport.index,
+            key::faddr.index,
+            key::fport.index,
+            key::zone.index,
+            key::uid.index,
+            key::jid.index,
+        ]
+        .contains(&self.index)
     }
 }
 

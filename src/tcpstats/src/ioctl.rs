@@ -43,6 +43,10 @@ pub const GET_FIELD: u64 = ioctl(IN | OUT, 7, FIELD_LEN);
 /// previous snapshot.
 pub const SET_LEDGER: u64 = ioctl(IN, 8, size_of::<u32>());
 
+/// Selects the connections that may have changed since the descriptor's previous
+/// snapshot (1), or all (0): a 32-bit number.
+pub const SET_CHANGES: u64 = ioctl(IN, 9, size_of::<u32>());
+
 /// The device returns CSV text.  This is the format after open(2).
 pub const TEXT: u32 = 0;
 

@@ -5,7 +5,7 @@
 
 use core::cell::UnsafeCell;
 
-use super::walk::Tireless;
+use super::walk::{Selected, Tireless};
 use super::{Errno, Pcb, Sleepable, Visitor, Vnet, check, each_vnet, raw};
 
 /// Receives the ends of connections between [`Calls::start`] and [`Calls::stop`].
@@ -78,7 +78,9 @@ impl Calls {
         // SAFETY: the lock is held, by the type invariant.
         unsafe { raw::siftr_cdev_endings_stop() };
         // A thread in such a call has locked a connection that is in the list, until it returns and unlocks it.
-        each_vnet(true, sleepable, |vnet, sleepable| vnet.each_connection(sleepable, &mut Tireless(&mut *visitor)));
+        each_vnet(true, sleepable, |vnet, sleepable| {
+            vnet.each_connection(Selected::All, sleepable, &mut Tireless(&mut *visitor));
+        });
         // SAFETY: the lock is held, by the type invariant, and no thread is in such a call.
         unsafe { raw::siftr_cdev_endings_forget() };
     }

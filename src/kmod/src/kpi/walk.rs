@@ -19,12 +19,15 @@
 //! does not lock connections whose timers are about to fire and could be lost.  It
 //! visits them at the end, after their timers have fired.  It also defers connections
 //! that are locked, instead of waiting for them with the previous connection locked.
+//!
+//! A walk over connections that may have changed does not lock the others.
 
 use core::cell::UnsafeCell;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use super::pcb::Locked;
-use super::{Pcb, Sleepable, Vnet, raw};
+use super::{Block, Pcb, Sleepable, Vnet, Wait, raw};
 
 /// The action after a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,8 +46,8 @@ pub trait Visitor {
     /// cannot sleep.
     fn visit(&mut self, pcb: &Pcb<'_>) -> Step;
 
-    /// Skips a connection that was visited before or is newer than the walk.  It is
-    /// locked.
+    /// Skips a connection that was visited before, is newer than the walk or has not
+    /// changed.  It is locked.
     fn skip(&mut self) -> Step;
 
     /// Calls `pause`, which yields the CPU or sleeps.  No connection is locked.
@@ -59,6 +62,9 @@ const ANCHORS: usize = 8;
 /// The maximum number of restarts because all of those were removed.  After that
 /// the walk does not yield again, so that it ends whatever happens to the list.
 const MAX_RESTARTS: u32 = 16;
+
+/// The maximum number of times that a walk starts before it has visited a connection.
+const MAX_STARTS: u32 = 16;
 
 /// The maximum number of ticks that a walk waits for timers to fire.
 const MAX_PAUSES: u32 = 8;
@@ -88,33 +94,97 @@ impl Drop for Anchor {
     }
 }
 
-/// Connections that the walk visits at its end.
+/// Connections that can change without receiving a segment, as a bit for each: several
+/// connections can have the same.
+pub struct Restless(Block);
+
+impl Restless {
+    /// The number of bytes.
+    pub const LEN: usize = raw::SIFTR_CDEV_RESTLESS as usize / 8;
+
+    /// Allocates an empty set.
+    pub fn new(sleepable: &mut Sleepable) -> Option<Self> {
+        Some(Self(Block::new(Self::LEN, Wait::Yes(sleepable))?))
+    }
+
+    /// Adds a connection.
+    pub fn insert(&mut self, pcb: &Pcb<'_>) {
+        // SAFETY: the pcb is locked, by its type invariant.
+        let bit = unsafe { raw::siftr_cdev_restless_bit(pcb.as_ptr()) } as usize;
+        if let Some(word) = self.0.value_mut::<u64>(bit / 64) {
+            *word |= 1 << (bit % 64);
+        }
+    }
+
+    /// Removes all connections.
+    pub fn clear(&mut self) {
+        self.0.fill(0);
+    }
+}
+
+/// The connections that a walk visits.
+#[derive(Clone, Copy)]
+pub enum Selected<'a> {
+    All,
+    /// Those that may have changed since a walk that started at a time in ticks.
+    Changed {
+        since: u32,
+        /// Those that walk found to be restless.
+        restless: &'a Restless,
+    },
+}
+
+/// Which connections `inp_next()` locks.
 ///
 /// # Invariants
-/// The first `count` elements of `inp` are pcbs of connections, and this value owns a
-/// reference to each.  Only `may_lock()` in `kpi.c` adds to them, in `inp_next()`.
-struct Deferred(UnsafeCell<raw::siftr_cdev_deferred>);
+/// The first `deferred_count` elements of `deferred` are pcbs of connections, and this
+/// value owns a reference to each.  `restless` is null or, for `'a`, valid.  Only
+/// `is_selected()` in `kpi.c` changes the value, in `inp_next()`.
+struct Selection<'a>(UnsafeCell<raw::siftr_cdev_selection>, PhantomData<&'a Restless>);
 
-impl Deferred {
-    const fn new() -> Self {
-        // INVARIANT: there are none.
-        Self(UnsafeCell::new(raw::siftr_cdev_deferred {
-            inp: [core::ptr::null_mut(); raw::SIFTR_CDEV_DEFERRED as usize],
-            gencnt: 0,
-            count: 0,
-        }))
+impl<'a> Selection<'a> {
+    fn new(selected: Selected<'a>) -> Self {
+        let (restless, since) = match selected {
+            Selected::All => (core::ptr::null(), 0),
+            Selected::Changed { since, restless } => (restless.0.as_ptr().cast(), since),
+        };
+        // INVARIANT: none are deferred.  The set has as many bits as the C code expects, and is borrowed.
+        let selection = raw::siftr_cdev_selection {
+            deferred: [core::ptr::null_mut(); raw::SIFTR_CDEV_DEFERRED as usize],
+            deferred_gencnt: 0,
+            deferred_count: 0,
+            restless,
+            since,
+            skipped: 0,
+            selected: 0,
+            is_rest: 0,
+        };
+        Self(UnsafeCell::new(selection), PhantomData)
     }
 
-    /// Removes one, whose reference the caller then owns.
+    /// Returns whether the current connection is only locked to interrupt the walk.
+    fn is_rest(&self) -> bool {
+        // SAFETY: `inp_next()` has returned, so nothing changes the value.
+        unsafe { (*self.0.get()).is_rest != 0 }
+    }
+
+    /// Returns the number of connections that `inp_next()` has tried to lock since the
+    /// start of the list.
+    fn selected(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.0.get()).selected }
+    }
+
+    /// Removes a deferred connection, whose reference the caller then owns.
     fn take(&mut self) -> Option<NonNull<raw::inpcb>> {
-        let deferred = self.0.get_mut();
+        let selection = self.0.get_mut();
         // INVARIANT: the element is no longer one of the first.
-        deferred.count = deferred.count.checked_sub(1)?;
-        NonNull::new(*deferred.inp.get(deferred.count as usize)?)
+        selection.deferred_count = selection.deferred_count.checked_sub(1)?;
+        NonNull::new(*selection.deferred.get(selection.deferred_count as usize)?)
     }
 
-    /// Visits all, each as soon as its timer has fired.
-    fn visit(&mut self, visitor: &mut impl Visitor, sleepable: &mut Sleepable) {
+    /// Visits the deferred connections, each as soon as its timer has fired.
+    fn visit_deferred(&mut self, visitor: &mut impl Visitor, sleepable: &mut Sleepable) {
         let mut pauses = 0;
         while let Some(inp) = self.take() {
             // SAFETY: the reference keeps it allocated.
@@ -135,7 +205,7 @@ impl Deferred {
     }
 }
 
-impl Drop for Deferred {
+impl Drop for Selection<'_> {
     /// Drops the references.  No connection may be locked.
     fn drop(&mut self) {
         while let Some(inp) = self.take() {
@@ -187,12 +257,12 @@ impl Order {
 /// # Invariants
 /// `iterator` is an iterator over the connections of the current network stack,
 /// which stays the current one.  Its connection, if any, is `current`, which is in the
-/// list as long as it is locked.  It adds to `deferred`.
+/// list as long as it is locked.  It changes `selection`.
 struct Walk<'a> {
     iterator: raw::inpcb_iterator,
     current: Option<Locked>,
     vnet: &'a Vnet,
-    deferred: &'a Deferred,
+    selection: &'a Selection<'a>,
     anchors: [Anchor; ANCHORS],
     yields: u32,
     restarts: u32,
@@ -200,35 +270,53 @@ struct Walk<'a> {
 }
 
 /// Initializes an iterator to the start of the list.
-fn start(iterator: &mut raw::inpcb_iterator, _vnet: &Vnet, deferred: &Deferred) {
+fn start(iterator: &mut raw::inpcb_iterator, _vnet: &Vnet, selection: &Selection<'_>) {
     // SAFETY: a current network stack is set, by the invariant of `Vnet`.
-    unsafe { raw::siftr_cdev_walk_init(&raw mut *iterator, deferred.0.get()) }
+    unsafe { raw::siftr_cdev_walk_init(&raw mut *iterator, selection.0.get()) }
 }
 
 impl<'a> Walk<'a> {
     /// Creates a walk at the start of the list.
-    fn new(vnet: &'a Vnet, deferred: &'a Deferred) -> Self {
+    fn new(vnet: &'a Vnet, selection: &'a Selection<'a>) -> Self {
         // SAFETY: an iterator is integers and pointers, and initialized below.
         let mut iterator = unsafe { core::mem::zeroed() };
         // INVARIANT: the iterator has no connection.
-        start(&mut iterator, vnet, deferred);
+        start(&mut iterator, vnet, selection);
         let anchors = [const { Anchor::NONE }; ANCHORS];
         let order = Order { last: 0, is_catching_up: false };
-        Self { iterator, current: None, vnet, deferred, anchors, yields: 0, restarts: 0, order }
+        Self { iterator, current: None, vnet, selection, anchors, yields: 0, restarts: 0, order }
     }
 
     /// Locks the next connection, unlocks the current one, and returns whether there is
     /// a next one.
     fn advance(&mut self) -> bool {
+        let starts = self.current.is_none();
+        self.advance_once();
+        // At the start, `inp_next()` skips the first connection of the list if another was freed while it waited for
+        // its lock.  It has then selected one that it does not return.
+        let mut tries = 1;
+        while starts && self.selection.selected() != u32::from(self.current.is_some()) && tries < MAX_STARTS {
+            if let Some(locked) = self.current.take() {
+                locked.unlock();
+            }
+            // INVARIANT: the iterator has no connection.
+            start(&mut self.iterator, self.vnet, self.selection);
+            self.advance_once();
+            tries += 1;
+        }
+        self.current.is_some()
+    }
+
+    /// Calls `inp_next()`.
+    fn advance_once(&mut self) {
         // The kernel unlocks it.
         _ = self.current.take().map(Locked::into_raw);
         // SAFETY: by the type invariant the iterator is initialized, and its connection, if any, was the current one:
-        // locked and in the list.  `deferred` outlives the walk, and nothing else uses it meanwhile.
+        // locked and in the list.  `selection` outlives the walk, and nothing else uses it meanwhile.
         let inp = unsafe { raw::inp_next(&raw mut self.iterator) };
         // INVARIANT: it is the connection of the iterator.
         // SAFETY: inp_next() has locked the connection for reading.
         self.current = NonNull::new(inp).map(|inp| unsafe { Locked::new(inp) });
-        self.current.is_some()
     }
 
     /// Visits or skips the current connection.
@@ -237,7 +325,8 @@ impl<'a> Walk<'a> {
             return Step::End;
         };
         let pcb = locked.pcb();
-        if self.order.is_new(pcb.gencnt()) { visitor.visit(&pcb) } else { visitor.skip() }
+        let is_new = self.order.is_new(pcb.gencnt());
+        if is_new && !self.selection.is_rest() { visitor.visit(&pcb) } else { visitor.skip() }
     }
 
     /// Yields the CPU at the current connection, if any.
@@ -287,7 +376,7 @@ impl<'a> Walk<'a> {
         self.restarts += 1;
         self.order.is_catching_up = true;
         // INVARIANT: the iterator has no connection.
-        start(&mut self.iterator, self.vnet, self.deferred);
+        start(&mut self.iterator, self.vnet, self.selection);
     }
 }
 
@@ -323,10 +412,10 @@ impl<V: Visitor> Visitor for Tireless<'_, V> {
 }
 
 impl Vnet {
-    /// Visits every connection of the network stack until the visitor ends the walk.
-    pub fn each_connection(&self, sleepable: &mut Sleepable, visitor: &mut impl Visitor) {
-        let mut deferred = Deferred::new();
-        let mut walk = Walk::new(self, &deferred);
+    /// Visits connections of the network stack until the visitor ends the walk.
+    pub fn each_connection(&self, selected: Selected<'_>, sleepable: &mut Sleepable, visitor: &mut impl Visitor) {
+        let mut selection = Selection::new(selected);
+        let mut walk = Walk::new(self, &selection);
         while walk.advance() {
             match walk.visit(visitor) {
                 Step::Continue => (),
@@ -335,6 +424,6 @@ impl Vnet {
             }
         }
         drop(walk);
-        deferred.visit(visitor, sleepable);
+        selection.visit_deferred(visitor, sleepable);
     }
 }

@@ -72,15 +72,20 @@ fn idle<const BODY: usize>(record: &Record<BODY>) -> Option<u64> {
 }
 
 impl Op {
-    /// Returns whether the identity of the record decides the comparison.
-    pub(super) fn is_of_identity(self) -> bool {
+    /// Returns the field that is compared, if it is only one.
+    fn field(self) -> Option<&'static Field> {
         match self {
             Self::Number { field, .. }
             | Self::Options { field, .. }
             | Self::Prefix { field, .. }
-            | Self::Name { field, .. } => field_at(field).is_some_and(Field::is_identity),
-            Self::Idle { .. } | Self::And | Self::Or | Self::Not => false,
+            | Self::Name { field, .. } => field_at(field),
+            Self::Idle { .. } | Self::And | Self::Or | Self::Not => None,
         }
+    }
+
+    /// Returns whether the identity of the record decides the comparison.
+    pub(super) fn is_of_identity(self) -> bool {
+        self.field().is_some_and(Field::is_identity)
     }
 
     /// Returns whether the comparison holds.  A comparison with an absent field
@@ -127,6 +132,15 @@ impl Filter {
     #[must_use]
     pub fn verdict_by_identity<const BODY: usize>(&self, record: &Record<BODY>) -> Verdict {
         self.run(record, self.of_identity())
+    }
+
+    /// Returns what the fields decide that never change while the connection exists, see
+    /// [`Field::is_constant`].  They must be set.
+    #[must_use]
+    pub fn verdict_by_constants<const BODY: usize>(&self, record: &Record<BODY>) -> Verdict {
+        let is_constant = |op: &Op| op.field().is_some_and(Field::is_constant);
+        let known = self.ops().iter().rev().fold(0, |bits, op| bits << 1 | u64::from(is_constant(op)));
+        self.run(record, known)
     }
 
     /// Evaluates the operations in Kleene's three-valued logic.  The bits of

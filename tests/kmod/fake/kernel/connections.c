@@ -149,6 +149,19 @@ make_busy(struct tcpcb *tp, unsigned long i)
 	tp->t_timers[TT_REXMT] = 300 * SBT_1S;
 }
 
+/* Lets all connections of the host be idle. */
+void
+fake_pcbs_rest(void)
+{
+	struct inpcbinfo *pcbs = VNET_VNET_PTR(vnet0, tcbinfo);
+	struct inpcb *inp;
+
+	CK_LIST_FOREACH(inp, &pcbs->ipi_listhead, inp_list) {
+		intotcpcb(inp)->snd_una = intotcpcb(inp)->snd_max;
+		intotcpcb(inp)->t_rcvtime = ticks - 10000;
+	}
+}
+
 /*
  * Creates many connections, which would need too much memory with a page each.
  */
@@ -232,8 +245,13 @@ in_pcbrele_rlocked(struct inpcb *inp)
 			fail("the last reference to a connection in the list "
 			    "is dropped");
 		INP_RUNLOCK(inp);
-		guarded_free(__containerof(inp, struct connection,
-		    tcb.t_inpcb));
+		/*
+		 * Another reader that has dropped its reference may not have
+		 * unlocked it yet.  A zone keeps the memory.
+		 */
+		if (!pcb_is_locked(inp))
+			guarded_free(__containerof(inp, struct connection,
+			    tcb.t_inpcb));
 	}
 	host_leave();
 	return (was_last);
@@ -565,6 +583,24 @@ matches(const struct inpcb_iterator *ii, struct inpcb *inp)
 	return (matched);
 }
 
+/* Fails if the connection is freed during the wait. */
+static bool
+lock_or_wait(const struct inpcbinfo *pcbs, struct inpcb *inp)
+{
+	const struct inpcb *listed;
+
+	while (!pcb_try_rlock(inp)) {
+		pcb_wait();
+		CK_LIST_FOREACH(listed, &pcbs->ipi_listhead, inp_list) {
+			if (listed == inp)
+				break;
+		}
+		if (listed == NULL)
+			return (false);
+	}
+	return (true);
+}
+
 /*
  * The next connection is locked before the last is unlocked.  Connections are
  * inserted at the head, so a walk does not visit new ones.
@@ -587,20 +623,27 @@ inp_next(struct inpcb_iterator *ii)
 	if (last == NULL)
 		may_sleep("inp_next() starts a walk");
 	host_enter();
-	/* A connection may be freed during the wait. */
-	for (;;) {
-		next = last == NULL ? CK_LIST_FIRST(&ii->ipi->ipi_listhead) :
-		    CK_LIST_NEXT(last, inp_list);
+	next = NULL;
+	do {
+		if (last != NULL)
+			next = CK_LIST_NEXT(last, inp_list);
+		else {
+			/* As in in_pcb.c, the second try skips the first. */
+			bool is_second = next != NULL;
+
+			next = CK_LIST_FIRST(&ii->ipi->ipi_listhead);
+			if (is_second && next != NULL)
+				next = CK_LIST_NEXT(next, inp_list);
+		}
 		while (next != NULL && !matches(ii, next))
 			next = CK_LIST_NEXT(next, inp_list);
-		if (next == NULL || pcb_try_rlock(next))
-			break;
-		pcb_wait();
-	}
+	} while (next != NULL && !lock_or_wait(ii->ipi, next));
 	if (last != NULL)
 		INP_RUNLOCK(last);
 	ii->inp = next;
 	/* The timer could fire before the connection is unlocked. */
+	if (next != NULL)
+		count_call("inp_next");
 	if (next != NULL && has_timer_within(next, 1000000000 / hz) &&
 	    may_lose_timer(next))
 		timers_lost++;

@@ -89,6 +89,7 @@ unsigned long fake_stack_used(void (*)(void *), void *);
 /* Connections. */
 void	*fake_pcb(void *, void *);
 void	 fake_pcbs(void *, void *, unsigned long);
+void	 fake_pcbs_rest(void);
 unsigned long fake_walk(int statistics);		/* number of connections */
 void	 fake_pcb_set(void *, const char *, unsigned long);
 void	 fake_pcb_endpoints(void *, int, const unsigned char *, unsigned,
@@ -99,6 +100,7 @@ void	 fake_pcb_log_id(void *, const char *);
 void	 fake_pcb_drop(void *);
 void	 fake_pcb_detach(void *);
 void	 fake_pcb_timer(void *, unsigned long in_ns, int is_ordinary);
+void	 fake_pcb_busy(void *, int ends);
 int	 fake_loses_timers(void);		/* 15.0 */
 unsigned fake_timers_lost(void);
 void	 fake_softclock(int runs);

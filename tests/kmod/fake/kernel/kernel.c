@@ -120,7 +120,10 @@ static const struct {
 	const char	*name;
 	unsigned long	value;
 } constants[] = {
+	CONSTANT(TF_ACKNOW),
+	CONSTANT(TF_DELACK),
 	CONSTANT(TF_FASTOPEN),
+	CONSTANT(TF_NOPUSH),
 	CONSTANT(TF_RCVD_SCALE),
 	CONSTANT(TF_RCVD_TSTMP),
 	CONSTANT(TF_REQ_SCALE),

@@ -9,7 +9,7 @@ use tcpstats::{Filter, Header, Record, State, ioctl, key};
 use crate::kernel::{self, Ends, File, Pcb};
 
 /// Every ioctl of the device.
-pub const COMMANDS: [u64; 8] = [
+pub const COMMANDS: [u64; 9] = [
     ioctl::SET_FORMAT,
     ioctl::SET_FILTER,
     ioctl::CLEAR_FILTER,
@@ -18,6 +18,7 @@ pub const COMMANDS: [u64; 8] = [
     ioctl::GET_INFO,
     ioctl::GET_FIELD,
     ioctl::SET_LEDGER,
+    ioctl::SET_CHANGES,
 ];
 
 /// Runs `body` with the module loaded, and unloads it.  Unloading fails if anything
@@ -50,6 +51,18 @@ pub fn set_binary(file: &File, binary: bool) {
 /// Turns the ledger on or off.
 pub fn set_ledger(file: &File, on: bool) {
     file.ioctl(ioctl::SET_LEDGER, &mut u32::from(on).to_ne_bytes()).expect("the ledger can be changed");
+}
+
+/// Opens the device, selects frames and changes.
+pub fn open_changes() -> File {
+    let file = open_binary();
+    set_changes(&file, true);
+    file
+}
+
+/// Selects changes, or all connections.
+pub fn set_changes(file: &File, on: bool) {
+    file.ioctl(ioctl::SET_CHANGES, &mut u32::from(on).to_ne_bytes()).expect("changes can be selected");
 }
 
 /// Opens the device, selects frames and turns the ledger on.

@@ -72,6 +72,8 @@ unsafe extern "C" {
     fn fake_pcb_drop(pcb: *mut c_void);
     fn fake_pcb_detach(pcb: *mut c_void);
     fn fake_pcb_timer(pcb: *mut c_void, in_ns: c_ulong, is_ordinary: c_int);
+    fn fake_pcb_busy(pcb: *mut c_void, ends: c_int);
+    safe fn fake_pcbs_rest();
     safe fn fake_loses_timers() -> c_int;
     safe fn fake_timers_lost() -> c_uint;
     safe fn fake_softclock(runs: c_int);
@@ -602,6 +604,13 @@ impl Pcb {
         self
     }
 
+    /// Lets the TCP stack lock it until somebody waits for it, and then free it or not.
+    pub fn busy(self, ends: bool) -> Self {
+        // SAFETY: as in `set`.
+        unsafe { fake_pcb_busy(self.0, ends.into()) }
+        self
+    }
+
     /// Ends the connection: `tcp_close()`.
     pub fn close(self) {
         // SAFETY: as in `set`.
@@ -659,6 +668,11 @@ pub fn softclock(runs: bool) {
 pub fn many_connections(count: u64) {
     // SAFETY: without a network stack that of the host is used.
     unsafe { fake_pcbs(null_mut(), Cred::user(0).0, count) }
+}
+
+/// Lets all connections of the host be idle.
+pub fn rest() {
+    fake_pcbs_rest();
 }
 
 /// Creates many connections of a user at once.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::help::{connection, loaded, open, open_binary, open_ledger, set_filter};
+use crate::help::{connection, loaded, open, open_binary, open_changes, open_ledger, set_filter};
 use crate::kernel::{self, File, Pcb};
 
 /// Number of measurements, of which the median is used.
@@ -47,8 +47,12 @@ fn read(file: &File, buffer: &mut [u8]) -> u64 {
 /// record, and how to open a descriptor for it.
 type Way = (&'static str, bool, fn() -> File);
 
-const WAYS: [Way; 3] = [
+const WAYS: [Way; 4] = [
     ("binary", true, open_binary),
+    ("quiet", false, || {
+        kernel::rest();
+        open_changes()
+    }),
     ("text", true, open),
     ("reject", false, || {
         let file = open_binary();
@@ -85,8 +89,13 @@ pub fn run(count: u64, only: Option<&str>) {
             let file = open();
             let bytes = read(&file, &mut buffer);
             let walk = median_ns(|| assert_eq!(kernel::walk(*statistics), count));
-            let ns =
-                median_ns(|| assert!(read(&file, &mut buffer) >= bytes / 2, "snapshots have about the same length"));
+            let ns = median_ns(|| {
+                assert_eq!(
+                    read(&file, &mut buffer) >= bytes / 2,
+                    *name != "quiet",
+                    "snapshots have about the same length"
+                )
+            });
             println!(
                 "{name}\t{}\t{:.1}\t{:.1}\t{:.1}\t{:.1}",
                 TIMES + 1,

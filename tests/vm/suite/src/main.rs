@@ -9,6 +9,7 @@
 //! vmsuite values SECONDS     compare records with TCP_INFO while data flows, then the byte counters of each TCP stack
 //!                            with the application and the packets
 //! vmsuite past-32-bits BYTES           send BYTES bytes over the loopback interface and compare the counters
+//! vmsuite changes SECONDS    compare changes with complete snapshots while connections change, with each TCP stack
 //! vmsuite churn SECONDS      read the device while connections are opened and closed
 //! vmsuite ledger COUNT [STACK]         end COUNT connections in each way, and compare their final records with the application
 //! vmsuite ledger-churn SECONDS         do that while readers open and close the device
@@ -22,6 +23,8 @@
 
 #[cfg(target_os = "freebsd")]
 mod bytes;
+#[cfg(target_os = "freebsd")]
+mod changes;
 #[cfg(target_os = "freebsd")]
 mod churn;
 #[cfg(target_os = "freebsd")]
@@ -63,6 +66,7 @@ fn main() -> std::process::ExitCode {
         ["values", _] => suite::values(number(&arguments[1])),
         ["past-32-bits", _] => bytes::past_32_bits(number(&arguments[1])),
         ["identities", _] => suite::identities(&arguments[1]),
+        ["changes", _] => changes::run(number(&arguments[1])),
         ["churn", _] => churn::run(number(&arguments[1])),
         ["ledger", _] => ledger::all(number(&arguments[1]), None),
         ["ledger", _, stack] => ledger::all(number(&arguments[1]), Some(stack)),

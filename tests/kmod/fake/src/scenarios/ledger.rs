@@ -747,6 +747,20 @@ scenarios! {
         });
     }
 
+    fn final_records_of_many_connections_are_in_one_snapshot() {
+        loaded(|| {
+            let file = open_ledger();
+            take(&file);
+            for number in 0..5000 {
+                let pcb = established(number);
+                pcb.close();
+                assert!(pcb.discard().free());
+            }
+            let (header, records) = take(&file);
+            assert_eq!((header.ended, header.ended_lost, records.len()), (5000, 0, 5000));
+        });
+    }
+
     fn every_end_is_reported_once_to_each_of_many_readers_while_connections_end() {
         const CLOSERS: u32 = 3;
         const ENDS: u16 = 400;

@@ -15,6 +15,7 @@ macro_rules! scenarios {
 
 mod ages;
 mod bytes;
+mod changes;
 mod crowd;
 mod fair;
 mod filters;
@@ -57,6 +58,7 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         filters::ALL,
         users::ALL,
         ledger::ALL,
+        changes::ALL,
         vnets::ALL,
         crowd::ALL,
     ];

@@ -36,6 +36,18 @@ scenarios! {
         });
     }
 
+    fn the_first_connection_is_reported_if_one_before_it_ends_while_the_walk_waits_for_it() {
+        let pcbs = connections(3);
+        loaded(|| {
+            pcbs[2].busy(true);
+            assert_eq!(ports(&records()), [2, 1]);
+            pcbs[1].busy(true);
+            assert_eq!(ports(&records()), [1]);
+            pcbs[0].busy(true);
+            assert_eq!(ports(&records()), []);
+        });
+    }
+
     fn connections_removed_ahead_of_the_walk_are_not_reported() {
         let pcbs = connections(10);
         loaded(|| {
