@@ -284,10 +284,10 @@ siftr_cdev_restless_bit(const struct inpcb *inp)
  * Whether the connection is as it was at the last walk, which started at `since`.
  *
  * The TCP stacks set t_rcvtime with the connection locked, before they process a
- * segment.  A connection that has sent anything since then has either something
- * outstanding or received an acknowledgement.  If its socket buffer contains data
- * that it cannot send, or its application has not read yet, or it has to send an
- * acknowledgement, then the last walk has set its bit.
+ * segment.  A connection that has sent anything since then either has something
+ * outstanding or has received an acknowledgement.  If a socket buffer contains
+ * data that it cannot send or that its application has not read yet, or if it has
+ * to send an acknowledgement, then the last walk has set its bit.
  *
  * The connection may be unlocked, so this reads only integers.
  */
@@ -309,7 +309,7 @@ is_quiet(const struct inpcb *inp, const struct siftr_cdev_selection *selection)
 
 /*
  * Whether the walk has to visit the connection last.  While inp_next() waits for
- * a lock, the previous connection stays locked, whose timer could be lost then.
+ * a lock, the previous connection stays locked, and its timer could be lost.
  */
 static bool
 must_wait(const struct inpcb *inp)

@@ -80,7 +80,7 @@ struct tcpstats_header {{
 {header_members}}};
 #define\tTCPSTATS_TRUNCATED\t0x{truncated:x}\t/* in flags: missed is not 0 */
 #define\tTCPSTATS_ALL_VNETS\t0x{all_vnets:x}\t/* in flags: all network stacks */
-#define\tTCPSTATS_CHANGES\t0x{changes:x}\t/* in flags: without unchanged ones */
+#define\tTCPSTATS_CHANGES\t0x{changes:x}\t/* in flags: only changes */
 #define\tTCPSTATS_LEDGER\t0x{ledger:x}\t/* in flags: with final records */
 #define\tTCPSTATS_ENDED\t{ended}\t/* the state of a final record */
 

@@ -20,7 +20,7 @@
 //! visits them at the end, after their timers have fired.  It also defers connections
 //! that are locked, instead of waiting for them with the previous connection locked.
 //!
-//! A walk over connections that may have changed does not lock the others.
+//! A walk over connections that may have changed locks at most one in 64 of the others.
 
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
@@ -66,7 +66,8 @@ const MAX_RESTARTS: u32 = 16;
 /// The maximum number of times that a walk starts before it has visited a connection.
 const MAX_STARTS: u32 = 16;
 
-/// The maximum number of ticks that a walk waits for timers to fire.
+/// The maximum number of ticks to wait for timers to fire, each time that a walk yields
+/// and at its end.
 const MAX_PAUSES: u32 = 8;
 
 /// A reference to a connection at which the walk yielded.
@@ -95,7 +96,7 @@ impl Drop for Anchor {
 }
 
 /// Connections that can change without receiving a segment, as a bit for each: several
-/// connections can have the same.
+/// connections can share one.
 pub struct Restless(Block);
 
 impl Restless {
@@ -129,7 +130,7 @@ pub enum Selected<'a> {
     /// Those that may have changed since a walk that started at a time in ticks.
     Changed {
         since: u32,
-        /// Those that walk found to be restless.
+        /// Those which that walk found to be restless.
         restless: &'a Restless,
     },
 }
@@ -162,7 +163,7 @@ impl<'a> Selection<'a> {
         Self(UnsafeCell::new(selection), PhantomData)
     }
 
-    /// Returns whether the current connection is only locked to interrupt the walk.
+    /// Returns whether the current connection is locked only to end the SMR section.
     fn is_rest(&self) -> bool {
         // SAFETY: `inp_next()` has returned, so nothing changes the value.
         unsafe { (*self.0.get()).is_rest != 0 }
@@ -257,7 +258,7 @@ impl Order {
 /// # Invariants
 /// `iterator` is an iterator over the connections of the current network stack,
 /// which stays the current one.  Its connection, if any, is `current`, which is in the
-/// list as long as it is locked.  It changes `selection`.
+/// list as long as it is locked.  The iterator changes `selection`.
 struct Walk<'a> {
     iterator: raw::inpcb_iterator,
     current: Option<Locked>,

@@ -134,8 +134,8 @@ impl Filter {
         self.run(record, self.of_identity())
     }
 
-    /// Returns what the fields decide that never change while the connection exists, see
-    /// [`Field::is_constant`].  They must be set.
+    /// Returns what is decided by the fields that never change while the connection exists,
+    /// see [`Field::is_constant`].  They must be set.
     #[must_use]
     pub fn verdict_by_constants<const BODY: usize>(&self, record: &Record<BODY>) -> Verdict {
         let is_constant = |op: &Op| op.field().is_some_and(Field::is_constant);

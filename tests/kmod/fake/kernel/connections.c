@@ -149,7 +149,7 @@ make_busy(struct tcpcb *tp, unsigned long i)
 	tp->t_timers[TT_REXMT] = 300 * SBT_1S;
 }
 
-/* Lets all connections of the host be idle. */
+/* Makes all connections of the host idle. */
 void
 fake_pcbs_rest(void)
 {

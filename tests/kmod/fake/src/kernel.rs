@@ -604,7 +604,7 @@ impl Pcb {
         self
     }
 
-    /// Lets the TCP stack lock it until somebody waits for it, and then free it or not.
+    /// Makes the TCP stack lock it until somebody waits for it, and then free it if `ends`.
     pub fn busy(self, ends: bool) -> Self {
         // SAFETY: as in `set`.
         unsafe { fake_pcb_busy(self.0, ends.into()) }
@@ -670,7 +670,7 @@ pub fn many_connections(count: u64) {
     unsafe { fake_pcbs(null_mut(), Cred::user(0).0, count) }
 }
 
-/// Lets all connections of the host be idle.
+/// Makes all connections of the host idle.
 pub fn rest() {
     fake_pcbs_rest();
 }

@@ -145,8 +145,8 @@ fn expect_ends(unreported: &[(Id, String)], reported: &BTreeMap<Id, bool>) {
     }
 }
 
-/// Checks that each connection of a complete snapshot is as the changes before it say,
-/// or in those after it.  Returns the others, and what is wrong with them.
+/// Checks that each connection of a complete snapshot matches the changes before it or
+/// is in those after it.  Returns the others, and what is wrong with them.
 fn check(
     all: &[Record],
     before: &BTreeMap<Id, Record>,
@@ -158,7 +158,7 @@ fn check(
         let Some(id) = id(record).filter(|id| !reported.contains_key(id)) else {
             continue;
         };
-        // It is gone: it would have been reported.
+        // It is gone; otherwise it would have been reported.
         if is_always_reported(record) {
             continue;
         }

@@ -30,8 +30,8 @@ fn changed_at(file: &File, ticks: u32) -> (Vec<u16>, bool) {
     (ports(&records), header.flags & flag::CHANGED_ONLY != 0)
 }
 
-/// Ways in which a connection can change without a lock being held: the members that
-/// show it, with values.
+/// The ways in which an unlocked connection shows that it may have changed: members with
+/// their values.
 const WAYS: [(&str, &[(&str, u64)]); 10] = [
     ("a segment was received", &[("t_rcvtime", NOW as u64 + 5)]),
     ("a segment was received in the tick of the last snapshot", &[("t_rcvtime", NOW as u64)]),
