@@ -140,7 +140,7 @@ pub enum Selected<'a> {
 /// # Invariants
 /// The first `deferred_count` elements of `deferred` are pcbs of connections, and this
 /// value owns a reference to each.  `restless` is null or, for `'a`, valid.  Only
-/// `is_selected()` in `kpi.c` changes the value, in `inp_next()`.
+/// `is_selected()` in `kpi.c`, which `inp_next()` calls, and `take()` change the value.
 struct Selection<'a>(UnsafeCell<raw::siftr_cdev_selection>, PhantomData<&'a Restless>);
 
 impl<'a> Selection<'a> {
