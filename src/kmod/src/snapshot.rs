@@ -319,6 +319,11 @@ impl Snapshot {
     /// which there is no memory stay in the ledger.  Returns the time that it yielded.
     fn add_ended(&mut self, filter: Option<&Filter>, ledger: &mut LedgerReader, sleepable: &mut Sleepable) -> u64 {
         let mut pace = Pace::start(clock::uptime_ns(), kpi::switches());
+        let is_of_changes = self.header.flags & flag::CHANGED_ONLY != 0;
+        // The reader has to learn that a connection has ended.
+        let is_wanted = |filter: &Filter, record: &KernelRecord| {
+            if is_of_changes { filter.verdict_by_constants(record) != Verdict::NoMatch } else { filter.matches(record) }
+        };
         loop {
             let (record, has_room) = self.records.next();
             if !has_room {
@@ -329,7 +334,7 @@ impl Snapshot {
                 Found::NoneYet => (),
                 Found::Record => {
                     record.at_ns = record.at_ns.wrapping_sub(self.started_ns);
-                    if filter.is_none_or(|filter| filter.matches(record)) {
+                    if filter.is_none_or(|filter| is_wanted(filter, record)) {
                         self.records.keep();
                         self.header.ended += 1;
                     }

@@ -293,6 +293,24 @@ scenarios! {
         });
     }
 
+    fn the_end_of_a_connection_is_reported_unless_constants_exclude_it() {
+        let pcbs = idle(3);
+        pcbs.iter().for_each(|pcb| _ = pcb.set("t_starttime", 1));
+        loaded(|| {
+            let file = open_changes();
+            set_ledger(&file, true);
+            set_filter(&file, "state established and lport < 3");
+            assert_eq!(changed_at(&file, NOW).0, [2, 1]);
+            for pcb in pcbs {
+                pcb.close();
+                assert!(pcb.discard().free());
+            }
+            kernel::clock(100, NOW + 10);
+            let (header, records) = snapshot(&file);
+            assert_eq!((ports(&records), header.ended), (vec![1, 2], 2));
+        });
+    }
+
     fn ticks_may_wrap() {
         kernel::clock(100, u32::MAX - 5);
         let pcbs = idle(2);
