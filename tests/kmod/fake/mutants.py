@@ -18,7 +18,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
-# The bug; the file, the text to replace and its replacement; the scenario that must fail, and its message.
+# The bug; the file, the text to replace and its replacement; the scenario that must fail, and its message; the release,
+# if it is not that of HEADERS.
 MUTANTS = [
     ("leave a connection locked after a signal", "src/kpi/walk.rs",
      "            locked.unlock();\n        }\n    }\n}", "            _ = locked;\n        }\n    }\n}",
@@ -200,7 +201,7 @@ MUTANTS = [
      "            unsafe { raw::siftr_cdev_pcb_release(inp.as_ptr()) };\n        }\n    }\n}\n\n/// Waits", "            _ = inp;\n        }\n    }\n}\n\n/// Waits",
      "a_walk_that_ends_early_drops_its_references", "references to connections are left"),
     ("start a walk only once", "src/kpi/walk.rs", "&& tries < MAX_STARTS {", "&& tries < 1 {",
-     "the_first_connection_is_reported_if_one_before_it_ends_while_the_walk_waits_for_it", "left == right"),
+     "the_first_connection_is_reported_if_one_before_it_ends_while_the_walk_waits_for_it", "left == right", "14"),
     ("make no room for final records", "src/snapshot.rs", "make_room(likely + ended, expected + ended,", "make_room(likely + ended, expected,",
      "final_records_of_many_connections_are_in_one_snapshot", "left == right"),
     ("leave out a connection that the stack has locked", "kpi.c", "RW_READ_VALUE(&inp->inp_lock) != RW_UNLOCKED)", "false)",
@@ -250,7 +251,7 @@ def judge(scenario, message, broken, folder, headers, core, gen, tests):
 
 def main(headers, core, gen, tests):
     failures = 0
-    for what, path, old, new, scenario, message in MUTANTS:
+    for what, path, old, new, scenario, message, *release in MUTANTS:
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             broken = folder / "broken"
@@ -263,7 +264,8 @@ def main(headers, core, gen, tests):
                 wrong = f"{path} contains the text to replace {text.count(old)} times"
             else:
                 file.write_text(text.replace(old, new))
-                wrong = judge(scenario, message, broken, folder, headers, core, gen, tests)
+                own_headers = pathlib.Path(headers).with_name(*release) if release else headers
+                wrong = judge(scenario, message, broken, folder, own_headers, core, gen, tests)
         failures += wrong is not None
         print(f"{'NOT DETECTED' if wrong else 'detected'}: {what}", flush=True)
         if wrong:
