@@ -97,7 +97,7 @@ post-install-DOCS-on:
 post-install-EXAMPLES-on:
 	${MKDIR} ${STAGEDIR}${EXAMPLESDIR}
 	cd ${WRKSRC}/files && ${INSTALL_DATA} devfs.conf ends.d skips.d snapshots.d ${STAGEDIR}${EXAMPLESDIR}
-	cd ${WRKSRC}/examples && ${INSTALL_DATA} README.md clickhouse.sql collect.sh duckdb.sql ${STAGEDIR}${EXAMPLESDIR}
+	cd ${WRKSRC}/examples && ${INSTALL_DATA} README.md clickhouse.sql collect.sh duckdb.sql spark.sql ${STAGEDIR}${EXAMPLESDIR}
 
 post-install-VIEWER-on:
 	${INSTALL_PROGRAM} ${PROGRAMS}/tcpstats ${STAGEDIR}${PREFIX}/bin

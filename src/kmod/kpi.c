@@ -286,8 +286,9 @@ siftr_cdev_restless_bit(const struct inpcb *inp)
  * The TCP stacks set t_rcvtime with the connection locked, before they process a
  * segment.  A connection that has sent anything since then either has something
  * outstanding or has received an acknowledgement.  If a socket buffer contains
- * data that it cannot send or that its application has not read yet, or if it has
- * to send an acknowledgement, then the last walk has set its bit.
+ * data that the connection cannot send or that its application has not read yet,
+ * or if the connection has to send an acknowledgement, then the last walk has set
+ * its bit.
  *
  * The connection may be unlocked, so this reads only integers.
  */

@@ -4,8 +4,9 @@
 //! One pass over all connections, into memory.
 //!
 //! No record is copied to the reader before the pass is complete.  Memory is
-//! allocated before the pass, for as many records as the last pass had or, for root
-//! without a filter, for all connections.  During the pass it is allocated without
+//! allocated before the pass, for the final records that the reader has not read and for
+//! as many others as the last pass had or, for root without a filter and without changes,
+//! for all connections.  During the pass it is allocated without
 //! waiting; connections for which there is no memory are counted.
 //!
 //! Between connections the pass checks at short intervals whether another thread
@@ -349,7 +350,7 @@ impl Snapshot {
         pace.yielded_ns()
     }
 
-    /// Makes a record, and keeps it if it matches the filter.
+    /// Makes a record, and keeps it unless the filter excludes it.
     fn add(&mut self, source: &impl Source, filter: Option<&Filter>, clock: &Clock) {
         self.header.seen += 1;
         let (record, has_room) = self.records.next();

@@ -64,8 +64,8 @@ pub mod flag {
     pub const INTERRUPTED: u32 = 1 << 2;
     /// The header contains a CRC.
     pub const CRC: u32 = 1 << 3;
-    /// The snapshot contains only the records that changed since they were last
-    /// written.
+    /// Records that have not changed since they were last written may be missing from
+    /// the snapshot.
     pub const CHANGED_ONLY: u32 = 1 << 4;
     /// The snapshot was converted from records without a snapshot note, so only
     /// its number and its records are known.

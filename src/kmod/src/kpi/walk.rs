@@ -16,9 +16,10 @@
 //! visited.
 //!
 //! In 15.0 a timer can be lost if it fires while its connection is locked.  The walk
-//! does not lock connections whose timers are about to fire and could be lost.  It
-//! visits them at the end, after their timers have fired.  It also defers connections
-//! that are locked, instead of waiting for them with the previous connection locked.
+//! defers up to 64 connections whose timers are about to fire and could be lost: it
+//! visits them at the end, after their timers have fired.  Among these are also
+//! connections that are locked, so that the walk does not wait for them with the previous
+//! connection locked.
 //!
 //! A walk over connections that may have changed locks at most one in 64 of the others.
 
@@ -140,7 +141,8 @@ pub enum Selected<'a> {
 /// # Invariants
 /// The first `deferred_count` elements of `deferred` are pcbs of connections, and this
 /// value owns a reference to each.  `restless` is null or, for `'a`, valid.  Only
-/// `is_selected()` in `kpi.c`, which `inp_next()` calls, and `take()` change the value.
+/// `siftr_cdev_walk_init()`, `is_selected()` in `kpi.c`, which `inp_next()` calls, and
+/// `take()` change the value.
 struct Selection<'a>(UnsafeCell<raw::siftr_cdev_selection>, PhantomData<&'a Restless>);
 
 impl<'a> Selection<'a> {

@@ -53,7 +53,7 @@ pub fn set_ledger(file: &File, on: bool) {
     file.ioctl(ioctl::SET_LEDGER, &mut u32::from(on).to_ne_bytes()).expect("the ledger can be changed");
 }
 
-/// Opens the device, selects frames and changes.
+/// Opens the device, and selects frames and changes.
 pub fn open_changes() -> File {
     let file = open_binary();
     set_changes(&file, true);

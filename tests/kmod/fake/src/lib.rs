@@ -9,7 +9,7 @@
 //! fake fuzz SECONDS SEED
 //! fake list-misuses
 //! fake misbehave MISUSE
-//! fake measure CONNECTIONS [binary | text | reject]
+//! fake measure CONNECTIONS [binary | quiet | text | reject | ended | ended-without-reader]
 //! ```
 //!
 //! Exits with 0 if the scenario succeeds.  If an assertion fails, here or in the

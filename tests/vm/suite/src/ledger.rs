@@ -61,7 +61,7 @@ impl Expected {
 
     /// Leaves out ends that stay in TIME_WAIT because 15.0 has lost their timers: the
     /// emulator can stop a CPU for longer than the module expects a connection to be
-    /// locked.  There may be only one in some thousands.
+    /// locked.  At most one in 2,000, plus one, may be stuck.
     fn leave_out_stuck(&mut self) {
         let (all, mut stuck) = (self.len(), 0);
         for record in Device::binary().snapshot().records {
@@ -115,7 +115,7 @@ impl Reader {
         Self { device, newest, lost: 0 }
     }
 
-    /// Returns the final records since the last call of connections newer than the reader.
+    /// Returns the final records, since the last call, of connections newer than the reader.
     pub fn read(&mut self) -> Vec<Record> {
         let snapshot = self.device.snapshot();
         assert_ne!(snapshot.header.flags & flag::LEDGER, 0);
