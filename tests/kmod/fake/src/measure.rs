@@ -94,7 +94,7 @@ pub fn run(count: u64, only: Option<&str>) {
                     read(&file, &mut buffer) >= bytes / 2,
                     *name != "quiet",
                     "later snapshots have about the length of the first, unless all connections are quiet"
-                )
+                );
             });
             println!(
                 "{name}\t{}\t{:.1}\t{:.1}\t{:.1}\t{:.1}",

@@ -18,7 +18,9 @@ const NOW: u32 = 100_000;
 fn idle(count: u16) -> Vec<Pcb> {
     kernel::clock(100, NOW);
     let pcbs = connections(count);
-    pcbs.iter().for_each(|pcb| _ = pcb.set("t_rcvtime", 1000).set("snd_wnd", 65535).set("t_maxseg", 1448));
+    for pcb in &pcbs {
+        pcb.set("t_rcvtime", 1000).set("snd_wnd", 65535).set("t_maxseg", 1448);
+    }
     pcbs
 }
 
@@ -66,10 +68,14 @@ scenarios! {
             loaded(|| {
                 let file = open_changes();
                 assert_eq!(changed_at(&file, NOW).0, walk_order(5));
-                members.iter().for_each(|(name, value)| _ = pcbs[2].set(name, *value));
+                for (name, value) in members {
+                    pcbs[2].set(name, *value);
+                }
                 assert_eq!(changed_at(&file, NOW + 10), (vec![3], true), "{what}");
             });
-            pcbs.iter().for_each(|pcb| assert!(pcb.free()));
+            for pcb in &pcbs {
+                assert!(pcb.free());
+            }
         }
     }
 
@@ -164,7 +170,9 @@ scenarios! {
 
     fn new_connections_and_ended_ones_are_reported() {
         let pcbs = idle(5);
-        pcbs.iter().for_each(|pcb| _ = pcb.set("t_starttime", 1));
+        for pcb in &pcbs {
+            pcb.set("t_starttime", 1);
+        }
         loaded(|| {
             let file = open_changes();
             set_ledger(&file, true);
@@ -237,10 +245,14 @@ scenarios! {
             pcbs[5].set("t_rcvtime", u64::from(NOW) + 5);
             kernel::clock(100, NOW + 10);
             kernel::signal("EINTR");
-            pcbs.iter().for_each(|pcb| _ = pcb.set("snd_max", 1));
+            for pcb in &pcbs {
+                pcb.set("snd_max", 1);
+            }
             fails_with(file.read(&mut [0; 100]), "EINTR");
             kernel::signal_gone();
-            pcbs.iter().for_each(|pcb| _ = pcb.set("snd_max", 0));
+            for pcb in &pcbs {
+                pcb.set("snd_max", 0);
+            }
             assert_eq!(changed_at(&file, NOW + 20), (vec![6], true));
         });
     }
@@ -295,7 +307,9 @@ scenarios! {
 
     fn the_end_of_a_connection_is_reported_unless_constants_exclude_it() {
         let pcbs = idle(3);
-        pcbs.iter().for_each(|pcb| _ = pcb.set("t_starttime", 1));
+        for pcb in &pcbs {
+            pcb.set("t_starttime", 1);
+        }
         loaded(|| {
             let file = open_changes();
             set_ledger(&file, true);
@@ -314,7 +328,9 @@ scenarios! {
     fn ticks_may_wrap() {
         kernel::clock(100, u32::MAX - 5);
         let pcbs = idle(2);
-        pcbs.iter().for_each(|pcb| _ = pcb.set("t_rcvtime", u64::from(u32::MAX) - 100));
+        for pcb in &pcbs {
+            pcb.set("t_rcvtime", u64::from(u32::MAX) - 100);
+        }
         loaded(|| {
             let file = open_changes();
             changed_at(&file, u32::MAX - 5);

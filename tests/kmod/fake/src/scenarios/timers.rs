@@ -21,7 +21,9 @@ fn with_clock(count: u16) -> Vec<Pcb> {
 
 /// Starts timers that are about to fire.
 fn start_timers(pcbs: &[Pcb]) {
-    pcbs.iter().for_each(|pcb| _ = pcb.timer(TICK_NS / 2, false));
+    for pcb in pcbs {
+        pcb.timer(TICK_NS / 2, false);
+    }
 }
 
 /// Returns the ports in the order in which a walk visits them: those in `deferred` last
