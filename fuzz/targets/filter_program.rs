@@ -31,6 +31,8 @@ fuzz_target!(|input: &[u8]| {
     any_present.rotate_left(8);
     for record in [Record::new(), Record::from_bytes(&any_present, false), Record::from_bytes(&all_present, false)] {
         let verdict = if filter.matches(&record) { Verdict::Match } else { Verdict::NoMatch };
-        assert!([Verdict::Unknown, verdict].contains(&filter.verdict_by_identity(&record)));
+        let by_identity = filter.verdict_by_identity(&record);
+        assert!([Verdict::Unknown, verdict].contains(&by_identity));
+        assert!([Verdict::Unknown, by_identity].contains(&filter.verdict_by_constants(&record)));
     }
 });

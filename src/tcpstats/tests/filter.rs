@@ -275,11 +275,17 @@ proptest! {
         let mut record = Record::new();
         facts.fill_identity(&mut record);
         let early = filter.verdict_by_identity(&record);
+        let constant = filter.verdict_by_constants(&record);
         facts.fill_rest(&mut record);
         let holds = tree.holds(&facts);
         prop_assert_eq!(filter.matches(&record), holds, "{}", text);
         prop_assert_eq!(filter.verdict_by_identity(&record), early);
         prop_assert_ne!(early, if holds { Verdict::NoMatch } else { Verdict::Match });
+        // In another state of the same connection, the verdict is the same.
+        record.set(key::state, State::CLOSING);
+        record.set_if(key::srtt, None);
+        prop_assert_eq!(filter.verdict_by_constants(&record), constant);
+        prop_assert!([Verdict::Unknown, early].contains(&constant));
     }
 
     #[test]
