@@ -106,7 +106,7 @@ impl Source for Syncache<'_> {
 struct Pass<'a> {
     snapshot: &'a mut Snapshot,
     filter: Option<&'a Filter>,
-    /// Where the restless connections are added, if only changes are read.
+    /// Where the restless connections are added, if the descriptor reads changes.
     restless: Option<&'a mut Restless>,
     stops_on_signal: bool,
     clock: Clock,

@@ -37,7 +37,7 @@ fn allocate(len: usize, wait: Wait<'_>, flags: u32) -> Option<NonNull<u8>> {
 /// no byte of a value is padding.
 pub unsafe trait Plain: Sized {}
 
-// SAFETY: an integer has no padding, and any bytes are one.
+// SAFETY: an integer has no padding, and any eight bytes are a valid u64.
 unsafe impl Plain for u64 {}
 
 /// A block of memory, initially zero; freed on drop, under any lock.

@@ -17,9 +17,9 @@
 //!
 //! In 15.0 a timer can be lost if it fires while its connection is locked.  The walk
 //! defers up to 64 connections whose timers are about to fire and could be lost: it
-//! visits them at the end, after their timers have fired.  Among these are also
-//! connections that are locked, so that the walk does not wait for them with the previous
-//! connection locked.
+//! visits them at the end, after their timers have fired.  Write-locked connections are
+//! deferred too and count towards the 64, so that the walk does not wait for them with
+//! the previous connection locked.
 //!
 //! A walk over connections that may have changed locks at most one in 64 of the others.
 

@@ -72,7 +72,7 @@ fn idle<const BODY: usize>(record: &Record<BODY>) -> Option<u64> {
 }
 
 impl Op {
-    /// Returns the field that is compared, if it is only one.
+    /// Returns the field that is compared, if there is exactly one.
     fn field(self) -> Option<&'static Field> {
         match self {
             Self::Number { field, .. }

@@ -641,9 +641,9 @@ inp_next(struct inpcb_iterator *ii)
 	if (last != NULL)
 		INP_RUNLOCK(last);
 	ii->inp = next;
-	/* The timer could fire before the connection is unlocked. */
 	if (next != NULL)
 		count_call("inp_next");
+	/* The timer could fire before the connection is unlocked. */
 	if (next != NULL && has_timer_within(next, 1000000000 / hz) &&
 	    may_lose_timer(next))
 		timers_lost++;

@@ -213,7 +213,7 @@ scenarios! {
         drop(pcbs);
     }
 
-    fn a_snapshot_that_was_not_read_is_repeated() {
+    fn a_snapshot_that_was_not_read_to_its_end_is_followed_by_a_complete_one() {
         idle(5);
         loaded(|| {
             let file = open_changes();
@@ -363,7 +363,7 @@ scenarios! {
         inside.set("snd_wnd", 65535);
         loaded(|| {
             let file = open_changes();
-            file.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).expect("root may");
+            file.ioctl(ioctl::SET_ALL_VNETS, &mut 1_u32.to_ne_bytes()).expect("root may select all network stacks");
             assert_eq!(changed_at(&file, NOW).0.len(), 3);
             inside.set("t_rcvtime", u64::from(NOW) + 5);
             assert_eq!(changed_at(&file, NOW + 10).0, [7]);
