@@ -132,6 +132,7 @@ fn numbers() {
         ("MAGIC", u64::from(MAGIC)),
         ("VERSION", VERSION.into()),
         ("TRUNCATED", flag::TRUNCATED.into()),
+        ("CHANGES", flag::CHANGED_ONLY.into()),
         ("LEDGER", flag::LEDGER.into()),
         ("ENDED", State::ENDED.0.into()),
         ("ALL_VNETS", flag::ALL_VNETS.into()),
@@ -143,6 +144,7 @@ fn numbers() {
         ("SET_ALL_VNETS", ioctl::SET_ALL_VNETS),
         ("SET_COLUMNS", ioctl::SET_COLUMNS),
         ("SET_LEDGER", ioctl::SET_LEDGER),
+        ("SET_CHANGES", ioctl::SET_CHANGES),
         ("GET_INFO", ioctl::GET_INFO),
         ("GET_FIELD", ioctl::GET_FIELD),
     ] {
