@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tcpstats::frame::flag;
 use tcpstats::{Compared, FIELDS, Record, State, ioctl, key};
 
-use crate::connections::{pair, reset};
+use crate::connections::{self, reset};
 use crate::device::Device;
 use crate::system::{stacks, with_stack};
 use crate::tap::Tap;
@@ -180,6 +180,16 @@ fn check(
         }
     }
     unreported
+}
+
+/// Returns both ends of a connection, whose reads fail instead of waiting for ever, and
+/// its listener.
+fn pair(address: IpAddr) -> (TcpStream, TcpStream, TcpListener) {
+    let (client, server, listener) = connections::pair(address);
+    for stream in [&client, &server] {
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    }
+    (client, server, listener)
 }
 
 fn pause(ms: u64) {
