@@ -3,8 +3,9 @@
 
 //! The changes between snapshots, for a log of changes.
 //!
-//! A record is compared with the last record of its connection that was logged.
-//! The effect of a snapshot can be undone if it could not be written.
+//! A record is compared with the last record of its connection that was logged.  A source
+//! may leave out connections that have not changed: then the cost follows the number of
+//! those that have.  The effect of a snapshot can be undone if it could not be written.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -78,19 +79,39 @@ impl Changes {
         }
     }
 
-    /// Makes the next snapshot a keyframe, in a file that may have other columns.
+    /// Makes the next snapshot a keyframe, in a file that may have other columns.  If it is
+    /// not complete, the connections that it leaves out are unchanged, and are logged
+    /// without the fields that always move.
     pub fn keyframe(&mut self, compared: Compared) {
         self.compared = compared;
         self.keyframe_due_ns = None;
     }
 
-    /// Selects the part of a snapshot to be logged.
+    /// Returns whether the next snapshot should be complete, as a keyframe was due at the
+    /// time of this one.
+    #[must_use]
+    pub fn awaits_complete(&self, header: &Header) -> bool {
+        header.flags & flag::CHANGED_ONLY != 0 && self.is_overdue(header)
+    }
+
+    fn is_overdue(&self, header: &Header) -> bool {
+        self.keyframe_due_ns.is_some_and(|due_ns| header.mono_ns >= due_ns)
+    }
+
+    /// Selects the part of a snapshot to be logged.  In a complete snapshot, connections
+    /// that are missing are gone.  In one of changes they are unchanged, unless they are
+    /// among `gone`, which may contain others.
     ///
     /// # Errors
     /// Returns an error if the selected records do not fit in a frame.
-    pub fn select(&mut self, frame: &Frame<'_>) -> Result<Selected<'_>, FrameError> {
+    pub fn select(
+        &mut self,
+        frame: &Frame<'_>,
+        gone: impl IntoIterator<Item = ConnectionId>,
+    ) -> Result<Selected<'_>, FrameError> {
         let now_ns = frame.header.mono_ns;
-        let is_keyframe = self.keyframe_due_ns.is_none_or(|due_ns| now_ns >= due_ns);
+        let is_complete = frame.header.flags & flag::CHANGED_ONLY == 0;
+        let is_keyframe = self.keyframe_due_ns.is_none() || (is_complete && self.is_overdue(&frame.header));
         self.undo.keyframe_due_ns = self.keyframe_due_ns;
         self.undo.was_first = self.logged.is_none();
         self.undo.replaced.clear();
@@ -126,16 +147,43 @@ impl Changes {
             if is_keyframe || !is_same {
                 self.selected.push(&record);
             }
-            if !is_same {
+            // Of a connection that is left out later, the last record is its current one.
+            if !is_same || is_keyframe || !is_complete {
                 self.undo.replaced.push((connection, Some(std::mem::replace(&mut before.record, record))));
             }
         }
-        for (connection, gone) in logged.extract_if(|_, before| before.snapshot != self.snapshots) {
+        let mut close = |connection, gone: Logged| {
             self.closed.push(gone.record.clone());
             self.undo.replaced.push((connection, Some(gone.record)));
+        };
+        if is_complete {
+            logged
+                .extract_if(|_, before| before.snapshot != self.snapshots)
+                .for_each(|(connection, gone)| close(connection, gone));
+        } else {
+            for connection in gone {
+                if let Some(gone) = logged.remove(&connection) {
+                    close(connection, gone);
+                }
+            }
+        }
+        if is_keyframe && !is_complete {
+            for left_out in logged.values().filter(|before| before.snapshot != self.snapshots) {
+                let mut record = left_out.record.clone();
+                record.at_ns = 0;
+                record.forget_moving();
+                self.selected.push(&record);
+            }
         }
         let changed_only = if is_keyframe { 0 } else { flag::CHANGED_ONLY };
-        self.selected.finish(&Header { flags: frame.header.flags | changed_only, ..frame.header });
+        let flags = frame.header.flags & !flag::CHANGED_ONLY | changed_only;
+        let mut header = Header { flags, ..frame.header };
+        if !is_complete {
+            // Those that the source has left out still exist.
+            header.matched = logged.len() as u64;
+            header.seen = header.seen.max(header.matched);
+        }
+        self.selected.finish(&header);
         Ok(Selected { frame: Frame::parse(self.selected.bytes())?, opened: &self.opened, closed: &self.closed })
     }
 
@@ -174,12 +222,33 @@ mod tests {
     /// Returns the numbers of the connections selected, opened and closed, and
     /// whether the snapshot is a keyframe.
     fn select(changes: &mut Changes, at_s: u64, records: &[Record]) -> (Vec<u64>, Vec<u64>, Vec<u64>, bool) {
+        select_from(changes, at_s, records, None)
+    }
+
+    /// As `select`, from a snapshot of changes in which these connections are gone.
+    fn select_changes(
+        changes: &mut Changes,
+        at_s: u64,
+        records: &[Record],
+        gone: &[u64],
+    ) -> (Vec<u64>, Vec<u64>, Vec<u64>, bool) {
+        select_from(changes, at_s, records, Some(gone))
+    }
+
+    fn select_from(
+        changes: &mut Changes,
+        at_s: u64,
+        records: &[Record],
+        gone: Option<&[u64]>,
+    ) -> (Vec<u64>, Vec<u64>, Vec<u64>, bool) {
         let mut snapshot = SnapshotBuffer::new();
         for record in records {
             snapshot.push(record);
         }
-        snapshot.finish(&Header { mono_ns: at_s * 1_000_000_000, ..Header::default() });
-        let selected = changes.select(&Frame::parse(snapshot.bytes()).unwrap()).unwrap();
+        let flags = if gone.is_some() { flag::CHANGED_ONLY } else { 0 };
+        snapshot.finish(&Header { mono_ns: at_s * 1_000_000_000, flags, ..Header::default() });
+        let gone = gone.unwrap_or_default().iter().map(|gencnt| ConnectionId::numbered(*gencnt, None));
+        let selected = changes.select(&Frame::parse(snapshot.bytes()).unwrap(), gone).unwrap();
         let numbers = |records: &[Record]| records.iter().filter_map(|record| record.get(key::gencnt)).collect();
         let logged: Vec<_> = selected.frame.records().collect();
         let is_keyframe = selected.frame.header.flags & flag::CHANGED_ONLY == 0;
@@ -195,6 +264,59 @@ mod tests {
         assert_eq!(select(&mut changes, 60, &[record(2, 20), record(3, 10)]), (vec![2, 3], vec![], vec![], true));
         changes.keyframe(Compared::by_all());
         assert_eq!(select(&mut changes, 61, &[record(2, 20)]), (vec![2], vec![], vec![3], true));
+    }
+
+    #[test]
+    fn connections_that_a_snapshot_of_changes_leaves_out_stay() {
+        let mut changes = Changes::new(Compared::by_all(), EVERY);
+        let first = [record(1, 10), record(2, 10), record(3, 10)];
+        assert_eq!(select(&mut changes, 0, &first), (vec![1, 2, 3], vec![], vec![], true));
+        // The second is unchanged, the fourth new, the third gone, and the ninth was never there.
+        let some = [record(2, 10), record(4, 10)];
+        assert_eq!(select_changes(&mut changes, 1, &some, &[3, 9]), (vec![4], vec![4], vec![3], false));
+        changes.undo();
+        assert_eq!(select_changes(&mut changes, 2, &[], &[]), (vec![], vec![], vec![], false));
+        assert_eq!(select(&mut changes, 3, &[record(1, 10), record(2, 10)]), (vec![], vec![], vec![3], false));
+    }
+
+    #[test]
+    fn a_keyframe_that_is_due_waits_for_a_complete_snapshot() {
+        let mut changes = Changes::new(Compared::by_all(), EVERY);
+        let at = |at_s: u64, flags| Header { mono_ns: at_s * 1_000_000_000, flags, ..Header::default() };
+        select(&mut changes, 0, &[record(1, 10)]);
+        assert!(!changes.awaits_complete(&at(59, flag::CHANGED_ONLY)));
+        assert!(changes.awaits_complete(&at(60, flag::CHANGED_ONLY)) && !changes.awaits_complete(&at(60, 0)));
+        assert_eq!(select_changes(&mut changes, 60, &[record(1, 20)], &[]), (vec![1], vec![], vec![], false));
+        assert_eq!(select(&mut changes, 61, &[record(1, 20)]), (vec![1], vec![], vec![], true));
+        assert!(!changes.awaits_complete(&at(62, flag::CHANGED_ONLY)));
+    }
+
+    #[test]
+    fn a_file_starts_with_a_keyframe_without_values_that_are_not_known() {
+        let mut changes = Changes::new(Compared::by(std::iter::once(key::snd_cwnd.field())), EVERY);
+        let with = |gencnt, cwnd, idle, srtt| {
+            let mut record = record(gencnt, cwnd);
+            record.set(key::idle_snd, idle);
+            record.set(key::srtt, srtt);
+            record
+        };
+        select(&mut changes, 0, &[with(1, 10, 5, 100), with(2, 10, 5, 100)]);
+        // Only a field that is not compared changes.
+        select_changes(&mut changes, 1, &[with(1, 10, 6, 200)], &[]);
+        changes.keyframe(Compared::by_all());
+        let mut snapshot = SnapshotBuffer::new();
+        snapshot.push(&with(2, 20, 7, 300));
+        let header = Header { mono_ns: 2_000_000_000, flags: flag::CHANGED_ONLY, ..Header::default() };
+        snapshot.finish(&header);
+        let selected = changes.select(&Frame::parse(snapshot.bytes()).unwrap(), []).unwrap();
+        let header = selected.frame.header;
+        assert_eq!((header.flags, header.matched, header.written), (0, 2, 2));
+        let found: Vec<_> = selected.frame.records().collect();
+        let values = |record: &Record| (record.get(key::gencnt), record.get(key::srtt), record.get(key::idle_snd));
+        assert_eq!(
+            found.iter().map(values).collect::<Vec<_>>(),
+            [(Some(2), Some(300), Some(7)), (Some(1), Some(200), None)]
+        );
     }
 
     #[test]

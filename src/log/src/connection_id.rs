@@ -109,13 +109,19 @@ impl ConnectionId {
     #[must_use]
     pub fn of_this_host(record: &Record) -> Self {
         match record.get(key::gencnt) {
-            Some(gencnt) => Self { gencnt: Some(gencnt), vnet: record.get(key::vnet), ..Self::default() },
+            Some(gencnt) => Self::numbered(gencnt, record.get(key::vnet)),
             None => Self {
                 local: End::new(record.get(key::lport), record.get(key::laddr), None),
                 foreign: End::new(record.get(key::fport), record.get(key::faddr), None),
                 ..Self::default()
             },
         }
+    }
+
+    /// Returns the ID of the connection with this number on this host.
+    #[must_use]
+    pub fn numbered(gencnt: u64, vnet: Option<u64>) -> Self {
+        Self { gencnt: Some(gencnt), vnet, ..Self::default() }
     }
 
     /// Returns whether both ends are known, which is enough to distinguish the

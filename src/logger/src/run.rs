@@ -19,7 +19,7 @@ use nix::sys::stat::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use tcpstats::{FIELDS, Field, FieldSet};
-use tcpstats_source::{FileId, InUse, refuse_in_use};
+use tcpstats_source::{FileId, InUse, Opened, open_for_changes, refuse_in_use, report};
 
 use crate::daemon::Start;
 use crate::log::Log;
@@ -55,14 +55,18 @@ pub fn run(options: &Options) -> Result<()> {
     // before the fork, or after it while the caller still waits.
     let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     let counters = Arc::new(Counters::new());
-    let mut source = tcpstats_source::open(&options.source, options.filter.clone())?;
+    let open = if options.keyframe_every.is_some() { open_for_changes } else { tcpstats_source::open };
+    let Opened { mut source, name, passed_over } = open(&options.source, options.filter.clone())?;
+    if let Some(why) = passed_over {
+        log::info!("{}; using {}", report(&why), name.display());
+    }
     let has_ledger = options.ledger && source.start_ledger()?;
     if options.ledger && !has_ledger {
         log::info!("the source has no final records of connections that have ended");
     }
     let in_use = in_use(options, pidfile.as_ref(), source.file())?;
     umask(!options.mode);
-    let mut log = Log::open(options, source.comes_back(), in_use, Arc::clone(&counters))?;
+    let mut log = Log::open(options, &name, source.comes_back(), in_use, Arc::clone(&counters))?;
     // A log that is continued may have other columns.
     let wants = |field: &Field| options.wants(field) || log.shows(field);
     source.want(&wants);
@@ -112,6 +116,7 @@ pub fn run(options: &Options) -> Result<()> {
         queue,
         done_with: free,
         stop: stopped,
+        restart: log.restart(),
         counters: Arc::clone(&counters),
         start: Some(start),
     };

@@ -6,13 +6,14 @@
 //! while the queue is full.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tcpstats::frame::flag;
 use tcpstats::stream::SnapshotBuffer;
-use tcpstats_source::{Sample, Source, report};
+use tcpstats_source::{Numbered, Sample, Source, report};
 
 use crate::daemon::Start;
 use crate::gap::Gap;
@@ -33,6 +34,8 @@ pub enum Item {
 pub struct Taken {
     /// The snapshot.
     pub snapshot: SnapshotBuffer,
+    /// Connections that are gone, if it is a snapshot of changes.
+    pub gone: Vec<Numbered>,
     /// Number of ticks missed since the start.
     pub missed_ticks: u64,
     /// Snapshots that were dropped because the queue was full.
@@ -57,6 +60,8 @@ pub struct Sampler {
     pub done_with: Receiver<SnapshotBuffer>,
     /// A request to stop.
     pub stop: Receiver<()>,
+    /// A request for a complete snapshot.
+    pub restart: Arc<AtomicBool>,
     /// Counters for the status line.
     pub counters: Arc<Counters>,
     /// The start, which succeeds with the first snapshot.
@@ -82,6 +87,9 @@ impl Sampler {
             let is_last = wake == Wake::Stop && self.has_ledger && outage.is_none();
             if wake != Wake::Tick && !is_last {
                 break;
+            }
+            if self.restart.swap(false, Relaxed) {
+                self.source.restart_changes();
             }
             match self.source.sample(&mut snapshot) {
                 Ok(Sample::Taken) => {
@@ -141,7 +149,8 @@ impl Sampler {
     ) -> Option<SnapshotBuffer> {
         self.counters.walk_ns.store(snapshot.header().walk_ns, Relaxed);
         let len = snapshot.bytes().len();
-        let item = Item::Snapshot(Taken { snapshot, missed_ticks, gap: dropped.take() });
+        let gone = self.source.gone();
+        let item = Item::Snapshot(Taken { snapshot, gone, missed_ticks, gap: dropped.take() });
         // Only a file can wait for a slow log.
         let sent = if self.source.comes_back() {
             self.queue.try_send(item)
@@ -152,6 +161,7 @@ impl Sampler {
             Ok(()) => Some(self.done_with.try_recv().unwrap_or_else(|_| SnapshotBuffer::with_room_for(len))),
             Err(TrySendError::Full(Item::Snapshot(refused))) => {
                 self.counters.dropped.fetch_add(1, Relaxed);
+                self.source.restart_changes();
                 *dropped = refused.gap;
                 Gap::widen(dropped, gap_of(&refused.snapshot, "the queue is full"));
                 Some(refused.snapshot)

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::mem::take;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -14,9 +15,9 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use tcpstats::frame::{Frame, FrameError, FrameKind, HEADER_LEN, flag};
 use tcpstats::stream::{FrameReader, SnapshotBuffer};
-use tcpstats::{Field, Filter, Header, Record, ioctl, key};
+use tcpstats::{Field, Filter, Header, Record, State, ioctl, key};
 
-use crate::{AnchoredPath, Error, FileId, Sample, Source};
+use crate::{AnchoredPath, Error, FileId, Numbered, Sample, Source};
 
 /// An open device or file of frames.
 pub struct Device {
@@ -29,16 +30,52 @@ pub struct Device {
     /// The device adds final records.
     has_ledger: bool,
     is_kernel: bool,
+    changes: Option<Changes>,
+}
+
+/// What is known about the connections between two snapshots of changes.
+#[derive(Default)]
+struct Changes {
+    must_restart: bool,
+    /// The connections of the previous snapshot in states that are in every snapshot.
+    unestablished: HashSet<Numbered>,
+    gone: Vec<Numbered>,
+}
+
+impl Changes {
+    /// Begins the next snapshot; returns the connections that are gone unless it has them.
+    fn begin(&mut self, is_of_changes: bool) -> HashSet<Numbered> {
+        self.gone.clear();
+        let before = take(&mut self.unestablished);
+        if is_of_changes { before } else { HashSet::new() }
+    }
+
+    /// Registers a record; `is_logged` means that the filter matches it.
+    fn record(&mut self, record: &Record, is_logged: bool, missing: &mut HashSet<Numbered>) {
+        let Some(connection) = numbered(record) else {
+            return;
+        };
+        missing.remove(&connection);
+        if !is_logged {
+            self.gone.push(connection);
+        } else if record.get(key::state).is_some_and(|state| state.0 < State::ESTABLISHED.0) {
+            self.unestablished.insert(connection);
+        }
+    }
+}
+
+fn numbered(record: &Record) -> Option<Numbered> {
+    Some(Numbered { gencnt: record.get(key::gencnt)?, vnet: record.get(key::vnet) })
 }
 
 impl Device {
     /// Opens a device or a file of frames.  A device is configured to return
-    /// frames and to apply the filter.
+    /// frames, to apply the filter, and, if it can, to return only changes on request.
     ///
     /// # Errors
     /// Returns the error of the system, or an error if the path is neither a
     /// device nor a file of frames.
-    pub fn open(path: &Path, filter: Option<Filter>) -> Result<Self, Error> {
+    pub fn open(path: &Path, filter: Option<Filter>, of_changes: bool) -> Result<Self, Error> {
         let name = path.display().to_string();
         let failed = |cause| Error::System { name: name.clone(), cause };
         let anchored = AnchoredPath::of(path).map_err(failed)?;
@@ -56,6 +93,7 @@ impl Device {
             }
         }
         let is_kernel = kind.is_char_device();
+        let has_changes = is_kernel && of_changes && set_switch(&file, ioctl::SET_CHANGES).map_err(failed)?;
         let id = if is_kernel { None } else { Some(FileId::of(&file).map_err(failed)?) };
         Ok(Self {
             name,
@@ -65,6 +103,7 @@ impl Device {
             filter,
             has_ledger: false,
             is_kernel,
+            changes: has_changes.then(Changes::default),
         })
     }
 
@@ -79,19 +118,30 @@ impl Device {
                 continue;
             }
             snapshot.clear();
-            // A device has already filtered its records.
-            let filter = self.filter.as_ref().filter(|_| !self.is_kernel);
+            let is_of_changes = frame.header.flags & flag::CHANGED_ONLY != 0;
+            // A device has already filtered the records of a complete snapshot.
+            let filter = self.filter.as_ref().filter(|_| !self.is_kernel || is_of_changes);
+            let mut missing = self.changes.as_mut().map(|changes| changes.begin(is_of_changes)).unwrap_or_default();
             let mut unique = UniqueConnections::of(&frame.header);
             let (mut dropped, mut ended) = (0, 0);
             for record in frame.records() {
                 let is_final = record.is_final();
                 let is_first = is_final || unique.is_first(&record);
-                if is_first && filter.is_none_or(|filter| filter.matches(&record)) {
+                let is_wanted = is_first && filter.is_none_or(|filter| filter.matches(&record));
+                if is_wanted {
                     snapshot.push(&record);
                     ended += u64::from(is_final);
                 } else if !is_final {
                     dropped += 1;
                 }
+                if let Some(changes) = self.changes.as_mut().filter(|_| is_first) {
+                    changes.record(&record, is_wanted, &mut missing);
+                }
+            }
+            if let Some(changes) = &mut self.changes {
+                changes.gone.extend(missing);
+                // Nothing else tells which connections have ended.
+                changes.must_restart = is_of_changes && frame.header.ended_lost > 0;
             }
             // Final records are not counted as connections.
             let matched = frame.header.matched.saturating_sub(dropped);
@@ -133,6 +183,10 @@ impl UniqueConnections {
 
 impl Source for Device {
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
+        if self.changes.as_ref().is_some_and(|changes| changes.must_restart) {
+            let failed = |cause| Error::System { name: self.name.clone(), cause };
+            set_switch(self.frames.get_ref(), ioctl::SET_CHANGES).map_err(failed)?;
+        }
         // A device marks the end of every snapshot with a read of 0 bytes.
         match self.next(snapshot)? {
             Sample::End if self.is_kernel => match self.next(snapshot)? {
@@ -149,8 +203,18 @@ impl Source for Device {
     /// Final records of a file of frames are passed on in any case.
     fn start_ledger(&mut self) -> Result<bool, Error> {
         let failed = |cause| Error::System { name: self.name.clone(), cause };
-        self.has_ledger = self.is_kernel && set_ledger(self.frames.get_ref()).map_err(failed)?;
+        self.has_ledger = self.is_kernel && set_switch(self.frames.get_ref(), ioctl::SET_LEDGER).map_err(failed)?;
         Ok(self.has_ledger)
+    }
+
+    fn gone(&mut self) -> Vec<Numbered> {
+        self.changes.as_mut().map(|changes| take(&mut changes.gone)).unwrap_or_default()
+    }
+
+    fn restart_changes(&mut self) {
+        if let Some(changes) = &mut self.changes {
+            changes.must_restart = true;
+        }
     }
 
     fn comes_back(&self) -> bool {
@@ -162,7 +226,10 @@ impl Source for Device {
             let file = self.path.open(OFlag::O_RDONLY, Mode::empty())?;
             set_up(&file, self.filter.as_ref())?;
             if self.has_ledger {
-                set_ledger(&file)?;
+                set_switch(&file, ioctl::SET_LEDGER)?;
+            }
+            if self.changes.is_some() {
+                set_switch(&file, ioctl::SET_CHANGES)?;
             }
             Ok(file)
         };
@@ -195,9 +262,9 @@ fn set_up(file: &File, filter: Option<&Filter>) -> std::io::Result<()> {
     filter.map_or(Ok(()), |filter| set(file, ioctl::SET_FILTER, &filter.to_bytes()))
 }
 
-/// Turns the ledger of a device on, and returns whether the device has one.
-fn set_ledger(file: &File) -> std::io::Result<bool> {
-    match set(file, ioctl::SET_LEDGER, &1_u32.to_ne_bytes()) {
+/// Turns on what an ioctl switches on and off; returns whether the device has it.
+fn set_switch(file: &File, command: u64) -> std::io::Result<bool> {
+    match set(file, command, &1_u32.to_ne_bytes()) {
         Ok(()) => Ok(true),
         // A module of an earlier version.
         Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => Ok(false),
@@ -216,8 +283,6 @@ fn set<const LEN: usize>(file: &File, command: u64, data: &[u8; LEN]) -> std::io
 
 #[cfg(test)]
 mod tests {
-    use tcpstats::State;
-
     use super::*;
 
     #[test]
@@ -244,7 +309,7 @@ mod tests {
         });
         let path = std::env::temp_dir().join(format!("siftr_cdev-device-{}.bin", std::process::id()));
         std::fs::write(&path, snapshot.bytes()).unwrap();
-        let mut device = Device::open(&path, Some(Filter::parse("lport 1").unwrap())).unwrap();
+        let mut device = Device::open(&path, Some(Filter::parse("lport 1").unwrap()), false).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(!device.start_ledger().unwrap(), "a file has no ledger to turn on");
         let mut filtered = SnapshotBuffer::new();

@@ -58,8 +58,29 @@ pub enum Error {
         name: String,
     },
     /// A source that only Linux has was requested on another system.
-    #[error("source sock_diag: available on Linux only; use /dev/tcpstats")]
-    LinuxOnly,
+    #[error("source {name}: available on Linux only; use /dev/tcpstats")]
+    LinuxOnly {
+        /// The source.
+        name: String,
+    },
+    /// The program was built without clang.
+    #[error("source bpf: this program was built without it, as clang was not installed")]
+    BpfNotBuilt,
+    /// The kernel does not allow this process to load BPF programs.
+    #[error("source bpf: loading programs requires CAP_BPF and CAP_PERFMON")]
+    BpfNotAllowed,
+    /// The kernel lacks something that the programs need.
+    #[error("source bpf: the kernel has no {what}")]
+    BpfNotSupported {
+        /// What it lacks.
+        what: String,
+    },
+    /// The programs cannot be loaded.
+    #[error("source bpf: the programs cannot be loaded")]
+    BpfLoad(#[source] Box<dyn StdError + Send + Sync>),
+    /// The programs cannot be used.
+    #[error("source bpf: what the programs have found cannot be read")]
+    BpfRead(#[source] Box<dyn StdError + Send + Sync>),
     /// The kernel was built without socket diagnostics.
     #[error("source sock_diag: the kernel has no socket diagnostics (CONFIG_INET_DIAG; try modprobe tcp_diag)")]
     NoDiagnostics(#[source] io::Error),

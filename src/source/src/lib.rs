@@ -13,7 +13,7 @@ mod linux;
 mod output;
 pub mod system;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use tcpstats::stream::SnapshotBuffer;
@@ -25,9 +25,11 @@ pub use crate::filter::{FilterError, parse_filter};
 pub use crate::output::{InUse, SameFile, is_standard_output, refuse_in_use};
 
 /// The source that is used without `-d`.
-pub const DEFAULT: &str = if cfg!(target_os = "linux") { SOCK_DIAG } else { "/dev/tcpstats" };
+pub const DEFAULT: &str = if cfg!(target_os = "linux") { AUTO } else { "/dev/tcpstats" };
 
-/// The name of Linux's own source.
+/// The names of the sources that only Linux has.  The first chooses one of the others.
+const AUTO: &str = "auto";
+const BPF: &str = "bpf";
 const SOCK_DIAG: &str = "sock_diag";
 
 /// The result of taking a snapshot.
@@ -39,7 +41,21 @@ pub enum Sample {
     End,
 }
 
+/// A connection, by the number that is unique in its network stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Numbered {
+    /// The number: the field gencnt.
+    pub gencnt: u64,
+    /// The network stack: the field vnet.
+    pub vnet: Option<u64>,
+}
+
 /// A source of snapshots.
+///
+/// A source that was opened by [`open_for_changes`] may return snapshots of changes.  The
+/// flag [`CHANGED_ONLY`](tcpstats::frame::flag::CHANGED_ONLY) marks them, and the first
+/// snapshot is complete.  A connection that is not in a snapshot of changes is unchanged,
+/// unless it is among those that [`Source::gone`] returns.
 pub trait Source {
     /// Takes a snapshot of the connections that the filter matches, into a
     /// buffer whose memory is reused.  The frame is complete, including its
@@ -48,6 +64,15 @@ pub trait Source {
     /// # Errors
     /// Returns the error of the source or the system.
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error>;
+
+    /// Returns the connections that are gone, or that the filter no longer matches, as of
+    /// the last snapshot of changes.  Some may never have been in a snapshot.
+    fn gone(&mut self) -> Vec<Numbered> {
+        Vec::new()
+    }
+
+    /// Makes the next snapshot complete.
+    fn restart_changes(&mut self) {}
 
     /// Allows the source to omit fields that are not wanted, if that saves
     /// work.  The fields of the filter must be wanted.
@@ -86,20 +111,48 @@ pub fn zone_name(zone: u32) -> Option<String> {
     nix::net::if_::if_indextoname(zone).ok()?.into_string().ok()
 }
 
-/// Opens the source with this name.
+/// A source, and how it was chosen.
+pub struct Opened {
+    /// The source.
+    pub source: Box<dyn Source + Send>,
+    /// Its name.
+    pub name: OsString,
+    /// Why a source that would have been preferred cannot be used.
+    pub passed_over: Option<Error>,
+}
+
+impl Opened {
+    fn new(name: impl Into<OsString>, source: impl Source + Send + 'static) -> Self {
+        Self { source: Box::new(source), name: name.into(), passed_over: None }
+    }
+}
+
+/// Opens the source with this name, whose snapshots are complete.
 ///
 /// # Errors
 /// Returns the error of the system, or an error if the source is not available
 /// on this platform.
-pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Box<dyn Source + Send>, Error> {
-    let name = name.as_ref();
+pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Opened, Error> {
+    open_source(name.as_ref(), filter, false)
+}
+
+/// Opens the source with this name for a reader that needs only the changes between
+/// snapshots.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_for_changes(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Opened, Error> {
+    open_source(name.as_ref(), filter, true)
+}
+
+fn open_source(name: &OsStr, filter: Option<Filter>, of_changes: bool) -> Result<Opened, Error> {
     #[cfg(target_os = "linux")]
-    if let Some(open) = linux::opener(name) {
-        return open(filter);
+    if let Some(opened) = linux::open(name, filter.as_ref(), of_changes) {
+        return opened;
     }
     #[cfg(not(target_os = "linux"))]
-    if name == SOCK_DIAG {
-        return Err(Error::LinuxOnly);
+    if [AUTO, BPF, SOCK_DIAG].iter().any(|linux| name == *linux) {
+        return Err(Error::LinuxOnly { name: name.to_string_lossy().into_owned() });
     }
-    Ok(Box::new(device::Device::open(Path::new(name), filter)?))
+    Ok(Opened::new(name, device::Device::open(Path::new(name), filter, of_changes)?))
 }

@@ -13,6 +13,18 @@ use crate::table::{BODY_LEN, FIELDS};
 pub const ALWAYS_MOVING: [&str; 9] =
     ["age", "idle_snd", "idle_rcv", "idle_ack", "tt_rexmt", "tt_persist", "tt_keep", "tt_2msl", "tt_delack"];
 
+impl Record {
+    /// Removes the fields in [`ALWAYS_MOVING`].
+    pub fn forget_moving(&mut self) {
+        for field in FIELDS.iter().filter(|field| ALWAYS_MOVING.contains(&field.name)) {
+            self.present.remove(field);
+            if let Some(bytes) = self.body.get_mut(field.offset..field.end()) {
+                bytes.fill(0);
+            }
+        }
+    }
+}
+
 /// The fields in which two records of a connection are compared.
 ///
 /// ```
@@ -84,6 +96,18 @@ mod tests {
         let mut with_zero = Record::new();
         with_zero.set(key::srtt, 0);
         assert!(!Compared::by_all().same(&Record::new(), &with_zero));
+    }
+
+    #[test]
+    fn a_record_without_what_always_moves_is_the_same() {
+        let mut record = Record::new();
+        record.set(key::snd_cwnd, 14480);
+        let still = record.clone();
+        record.set(key::idle_snd, 50_000);
+        record.set(key::tt_keep, 1);
+        assert!(record != still);
+        record.forget_moving();
+        assert!(record == still);
     }
 
     #[test]

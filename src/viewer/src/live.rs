@@ -17,7 +17,7 @@ use tcpstats::Filter;
 use tcpstats::frame::Frame;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats_log::Snapshot;
-use tcpstats_source::{Sample, Source};
+use tcpstats_source::{Opened, Sample, Source};
 
 use crate::replay::Replay;
 use crate::units;
@@ -69,7 +69,7 @@ impl Live {
             }
             name => {
                 units::name_zones();
-                let source = tcpstats_source::open(name.unwrap_or(tcpstats_source::DEFAULT), filter)?;
+                let Opened { source, .. } = tcpstats_source::open(name.unwrap_or(tcpstats_source::DEFAULT), filter)?;
                 Ok(Self::Kernel { source, buffer: SnapshotBuffer::new() })
             }
         }

@@ -3,6 +3,7 @@
 
 //! Composes the bytes of the log from snapshots and notes.
 
+use std::ffi::OsStr;
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -52,7 +53,7 @@ pub struct Composer {
 
 impl Composer {
     /// Creates an empty batch.  `is_live` means that the source is this system.
-    pub fn new(options: &Options, is_live: bool) -> Self {
+    pub fn new(options: &Options, source: &OsStr, is_live: bool) -> Self {
         let mut system = System::this();
         if !is_live {
             // Frames that were recorded earlier may be from another boot.
@@ -70,7 +71,7 @@ impl Composer {
             batch: Batch::default(),
             error: None,
             system,
-            source: options.source.display().to_string(),
+            source: source.display().to_string(),
             interval: options.interval,
             columns_text: options.columns_text.clone(),
             own_columns: None,

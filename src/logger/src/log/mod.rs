@@ -11,8 +11,10 @@
 mod composer;
 mod file;
 
+use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -20,7 +22,7 @@ use anyhow::{Context, Error, Result, anyhow};
 use tcpstats::frame::Frame;
 use tcpstats::stream::seal;
 use tcpstats::{Field, FieldSet};
-use tcpstats_log::{Changes, Note, Selected};
+use tcpstats_log::{Changes, ConnectionId, Note, Selected};
 use tcpstats_source::system::wall_ns;
 use tcpstats_source::{AnchoredPath, InUse, report, system_error};
 
@@ -64,17 +66,26 @@ pub struct Log {
     sync_every: Option<Duration>,
     sync_failed: bool,
     reader_left: bool,
+    /// Set if the next snapshot must be complete, for a keyframe or because changes were
+    /// lost.
+    restart: Arc<AtomicBool>,
     counters: Arc<Counters>,
 }
 
 impl Log {
     /// Opens or continues the log that the options name, without writing to it.
-    /// `is_live` means that the source is this system.
+    /// `source` is the name of the source, and `is_live` means that the source is this system.
     ///
     /// # Errors
     /// Returns an error if the log cannot be opened or continued; it is not changed.
-    pub fn open(options: &Options, is_live: bool, in_use: Vec<InUse>, counters: Arc<Counters>) -> Result<Self> {
-        let mut composer = Composer::new(options, is_live);
+    pub fn open(
+        options: &Options,
+        source: &OsStr,
+        is_live: bool,
+        in_use: Vec<InUse>,
+        counters: Arc<Counters>,
+    ) -> Result<Self> {
+        let mut composer = Composer::new(options, source, is_live);
         let (sink, found) = match &options.output {
             Output::Syslog(target) => (Sink::Syslog(Records::open(target)?), Found::default()),
             Output::File(path) => {
@@ -95,8 +106,14 @@ impl Log {
             sync_every: options.sync_every,
             sync_failed: false,
             reader_left: false,
+            restart: Arc::default(),
             counters,
         })
+    }
+
+    /// Returns what is set when the next snapshot must be complete.
+    pub fn restart(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.restart)
     }
 
     /// Changes the owner of a log that is still empty to the user that the logger
@@ -189,7 +206,11 @@ impl Log {
         let composed = match &mut self.changes {
             None => composer.frame(&frame),
             Some(changes) => {
-                let Selected { frame, opened, closed } = changes.select(&frame).context(invalid)?;
+                if changes.awaits_complete(&frame.header) {
+                    self.restart.store(true, Relaxed);
+                }
+                let gone = taken.gone.iter().map(|gone| ConnectionId::numbered(gone.gencnt, gone.vnet));
+                let Selected { frame, opened, closed } = changes.select(&frame, gone).context(invalid)?;
                 for (records, is_open) in [(closed, false), (opened, true)] {
                     for record in records {
                         composer.connection(&frame, record, is_open);
@@ -208,6 +229,7 @@ impl Log {
         }
         if let Some(changes) = &mut self.changes {
             changes.undo();
+            self.restart.store(true, Relaxed);
         }
         if self.gap.is_none() {
             log::warn!("{}: {}; dropping snapshots until the log can be written", self.name(), system_error(&error));

@@ -48,7 +48,8 @@ c_struct! {
         src: [u8; 16],
         dst: [u8; 16],
         interface: u32,
-        cookie: [u32; 2],
+        // The kernel declares the cookie as two 32-bit numbers.
+        cookie: [u8; 8],
     }
 }
 
@@ -65,7 +66,6 @@ c_struct! {
         src: [u8; 16],
         dst: [u8; 16],
         interface: u32,
-        // The kernel declares the cookie as two 32-bit numbers.
         cookie: [u8; 8],
         expires: u32,
         rqueue: u32,
@@ -77,6 +77,18 @@ c_struct! {
 
 const _: () = assert!(DiagRequest::LEN == 56 && DiagMessage::LEN == 72);
 
+/// The connections that a dump returns.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(has_bpf), allow(dead_code, reason = "only the source bpf uses all of them"))]
+pub enum Scope<'a> {
+    /// Those that the filter can match now.
+    Matching(Option<&'a Filter>),
+    /// Those that the filter can ever match: only ports and addresses exclude them.
+    Constant(Option<&'a Filter>),
+    /// The sockets in one state, a number of Linux.
+    State(u8),
+}
+
 /// A dump of the sockets of one family.  The request is an `nlmsghdr`, an
 /// `inet_diag_req_v2` and an attribute with the program that selects sockets.
 pub struct Dump {
@@ -85,24 +97,19 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Creates the dump of the wanted fields, or returns `None` if no socket of
-    /// the family can match.
-    pub fn of(family: Family, filter: Option<&Filter>, is_wanted: &dyn Fn(&Field) -> bool) -> Option<Self> {
-        let mut extensions = vec![INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO];
-        if is_wanted(key::tos.field()) {
-            // An IPv6 socket can have IPv4 connections.
-            extensions.push(INET_DIAG_TOS);
-        }
-        // This also requests INET_DIAG_CLASS_ID, which has no bit of its own.
-        if is_wanted(key::class_id.field()) || (family == Family::Inet6 && is_wanted(key::tos.field())) {
-            extensions.push(INET_DIAG_TCLASS);
-        }
-        if FIELDS.iter().any(|field| congestion::PREFIXES.iter().any(|p| field.name.starts_with(p)) && is_wanted(field))
-        {
-            // This requests the statistics of any congestion control.
-            extensions.push(INET_DIAG_VEGASINFO);
-        }
-        let states = states(filter);
+    /// Creates the dumps of the wanted fields, for the families that can have such
+    /// sockets.
+    pub fn all(scope: Scope<'_>, is_wanted: &dyn Fn(&Field) -> bool) -> Vec<Self> {
+        let families = [Family::Inet, Family::Inet6];
+        families.into_iter().filter_map(|family| Self::of(family, scope, is_wanted)).collect()
+    }
+
+    fn of(family: Family, scope: Scope<'_>, is_wanted: &dyn Fn(&Field) -> bool) -> Option<Self> {
+        let (states, filter) = match scope {
+            Scope::Matching(filter) => (states(filter), filter),
+            Scope::Constant(filter) => (states(None), filter),
+            Scope::State(state) => (1 << state, None),
+        };
         let program = match filter.map_or(Selection::All, |filter| bytecode::select(filter, family)) {
             Selection::All => Vec::new(),
             Selection::Program(program) => program,
@@ -111,14 +118,8 @@ impl Dump {
         if states == 0 {
             return None;
         }
-        let mut request = vec![0; MessageHeader::LEN + DiagRequest::LEN];
-        put(&mut request, MessageHeader::kind, SOCK_DIAG_BY_FAMILY);
+        let mut request = request(family, extensions(family, is_wanted), states);
         put(&mut request, MessageHeader::flags, NLM_F_REQUEST | NLM_F_DUMP);
-        let (_, body) = request.split_at_mut(MessageHeader::LEN);
-        put(body, DiagRequest::family, family.number());
-        put(body, DiagRequest::protocol, IPPROTO_TCP);
-        put(body, DiagRequest::ext, extensions.iter().map(|extension| 1 << (extension - 1)).sum());
-        put(body, DiagRequest::states, states);
         if !program.is_empty() {
             let len = u16::try_from(AttributeHeader::LEN + program.len()).unwrap_or(u16::MAX);
             request.extend(len.to_ne_bytes());
@@ -135,6 +136,43 @@ impl Dump {
         put(&mut self.request, MessageHeader::seq, number);
         &self.request
     }
+}
+
+/// The length of a request without attributes.
+pub const REQUEST_LEN: usize = MessageHeader::LEN + DiagRequest::LEN;
+#[allow(clippy::cast_possible_truncation, reason = "it is 72")]
+const REQUEST_LEN_U32: u32 = REQUEST_LEN as u32;
+
+/// Returns a request, an `nlmsghdr` and an `inet_diag_req_v2`, without a socket.
+pub fn request(family: Family, extensions: u8, states: u32) -> Vec<u8> {
+    let mut request = vec![0; REQUEST_LEN];
+    put(&mut request, MessageHeader::len, REQUEST_LEN_U32);
+    put(&mut request, MessageHeader::kind, SOCK_DIAG_BY_FAMILY);
+    put(&mut request, MessageHeader::flags, NLM_F_REQUEST);
+    let (_, body) = request.split_at_mut(MessageHeader::LEN);
+    put(body, DiagRequest::family, family.number());
+    put(body, DiagRequest::protocol, IPPROTO_TCP);
+    put(body, DiagRequest::ext, extensions);
+    put(body, DiagRequest::states, states);
+    request
+}
+
+/// Returns the attributes to request, besides those that the kernel sends in any case.
+pub fn extensions(family: Family, is_wanted: &dyn Fn(&Field) -> bool) -> u8 {
+    let mut extensions = vec![INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO];
+    if is_wanted(key::tos.field()) {
+        // An IPv6 socket can have IPv4 connections.
+        extensions.push(INET_DIAG_TOS);
+    }
+    // This also requests INET_DIAG_CLASS_ID, which has no bit of its own.
+    if is_wanted(key::class_id.field()) || (family == Family::Inet6 && is_wanted(key::tos.field())) {
+        extensions.push(INET_DIAG_TCLASS);
+    }
+    if FIELDS.iter().any(|field| congestion::PREFIXES.iter().any(|p| field.name.starts_with(p)) && is_wanted(field)) {
+        // This requests the statistics of any congestion control.
+        extensions.push(INET_DIAG_VEGASINFO);
+    }
+    extensions.iter().map(|extension| 1 << (extension - 1)).sum()
 }
 
 /// Returns a bit set of the Linux states in which a connection can match the

@@ -3,13 +3,15 @@
 
 //! Snapshots from Linux's `sock_diag`(7): a netlink dump of all TCP sockets.
 //!
-//! One socket and one buffer are used for all dumps, and replies are parsed in
-//! place.  The kernel applies the part of the filter that it can.
+//! The kernel applies the part of the filter that it can.
 
+#[cfg(has_bpf)]
+mod bpf;
 mod bytecode;
 #[cfg(test)]
 mod captures;
 mod congestion;
+mod diag;
 mod inet_diag;
 mod layout;
 mod ledger;
@@ -18,57 +20,75 @@ mod state;
 mod tcp_info;
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read, Write};
 
-use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use tcpstats::frame::flag;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats::{Field, Filter, Header, Record};
 
-use self::bytecode::Family;
-use self::inet_diag::{Dump, KernelTraits, SOCK_DIAG_BY_FAMILY, fill};
-use self::layout::Bytes;
+use self::diag::Diag;
+use self::inet_diag::{Dump, KernelTraits, Scope, fill};
 use self::ledger::Ledger;
-use self::netlink::{DumpError, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
+use self::netlink::DumpError;
 use crate::system::{System, mono_ns, wall_ns};
-use crate::{AnchoredPath, Error, SOCK_DIAG, Sample, Source};
+use crate::{AUTO, AnchoredPath, BPF, Error, Opened, SOCK_DIAG, Sample, Source};
 
-/// Opens a source.
-type Open = fn(Option<Filter>) -> Result<Box<dyn Source + Send>, Error>;
-
-/// The sources that only Linux has, by name.
-const SOURCES: [(&str, Open); 1] = [(SOCK_DIAG, |filter| Ok(Box::new(SockDiag::open(filter)?)))];
-
-/// Returns the function that opens the source with this name, if Linux has it.
-pub fn opener(name: &OsStr) -> Option<Open> {
-    SOURCES.into_iter().find(|(known, _)| name == *known).map(|(_, open)| open)
+/// Opens a source that only Linux has; returns `None` if the name is not one.
+pub fn open(name: &OsStr, filter: Option<&Filter>, of_changes: bool) -> Option<Result<Opened, Error>> {
+    let sock_diag = || SockDiag::open(filter.cloned()).map(|source| Opened::new(SOCK_DIAG, source));
+    match name.to_str()? {
+        BPF => Some(open_bpf(filter.cloned())),
+        AUTO if of_changes => Some(
+            open_bpf(filter.cloned())
+                .or_else(|error| sock_diag().map(|opened| Opened { passed_over: Some(error), ..opened })),
+        ),
+        AUTO | SOCK_DIAG => Some(sock_diag()),
+        _ => None,
+    }
 }
 
-/// Larger than any reply: the kernel uses at most 32 KiB for a dump.
-const REPLY_MAX: usize = 128 * 1024;
+#[cfg(has_bpf)]
+fn open_bpf(filter: Option<Filter>) -> Result<Opened, Error> {
+    Ok(Opened::new(BPF, bpf::Bpf::open(filter)?))
+}
+
+#[cfg(not(has_bpf))]
+fn open_bpf(_filter: Option<Filter>) -> Result<Opened, Error> {
+    Err(Error::BpfNotBuilt)
+}
 
 /// Number of times that a dump is repeated if the kernel reports that it was
 /// interrupted.
 const RETRIES: u32 = 3;
 
-/// An open netlink socket.
+/// Snapshots of all sockets.
 pub struct SockDiag {
-    socket: File,
-    buffer: Vec<u8>,
+    diag: Diag,
     filter: Option<Filter>,
     kernel: KernelTraits,
     dumps: Vec<Dump>,
     sequence: u64,
-    request: u32,
     record: Record,
     ledger: Option<Ledger>,
 }
 
-fn dumps(filter: Option<&Filter>, is_wanted: &dyn Fn(&Field) -> bool) -> Vec<Dump> {
-    let families = [Family::Inet, Family::Inet6];
-    families.into_iter().filter_map(|family| Dump::of(family, filter, is_wanted)).collect()
+/// When a snapshot was started.
+#[derive(Clone, Copy)]
+struct Start {
+    wall_ns: u64,
+    mono_ns: u64,
+}
+
+impl Start {
+    fn now() -> Self {
+        Self { wall_ns: wall_ns(), mono_ns: mono_ns() }
+    }
+}
+
+/// What a snapshot found.
+#[derive(Clone, Copy, Default)]
+struct Found {
+    seen: u64,
+    flags: u32,
 }
 
 impl SockDiag {
@@ -77,140 +97,103 @@ impl SockDiag {
     /// # Errors
     /// Returns the error of the kernel.
     pub fn open(filter: Option<Filter>) -> Result<Self, Error> {
-        Ok(Self::on(Self::socket()?, filter))
+        Ok(Self::on(Diag::open()?, filter))
     }
 
-    fn on(socket: File, filter: Option<Filter>) -> Self {
-        let dumps = dumps(filter.as_ref(), &|_| true);
+    fn on(diag: Diag, filter: Option<Filter>) -> Self {
+        let dumps = Dump::all(Scope::Matching(filter.as_ref()), &|_| true);
         Self {
-            socket,
-            buffer: vec![0; REPLY_MAX],
+            diag,
             dumps,
             filter,
             kernel: KernelTraits::of_version(System::this().version),
             sequence: 0,
-            request: 0,
             record: Record::new(),
             ledger: None,
         }
     }
 
-    fn socket() -> Result<File, Error> {
-        let protocol = SockProtocol::NetlinkSockDiag;
-        let opened = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol);
-        opened.map(File::from).map_err(|errno| match errno {
-            Errno::EPROTONOSUPPORT => Error::NoDiagnostics(errno.into()),
-            Errno::EAFNOSUPPORT | Errno::EPERM | Errno::EACCES => Error::NotAllowed(errno.into()),
-            _ => Error::System { name: SOCK_DIAG.into(), cause: errno.into() },
-        })
-    }
-
-    /// Requests and reads a dump.  Returns whether the kernel reported that it
-    /// was interrupted.
-    fn dump(
-        &mut self,
-        which: usize,
-        start_ns: u64,
-        seen: &mut u64,
-        snapshot: &mut SnapshotBuffer,
-    ) -> Result<bool, DumpError> {
-        self.request = self.request.wrapping_add(1);
-        self.socket.write_all(self.dumps[which].request(self.request))?;
-        let mut interrupted = false;
-        loop {
-            let len = match self.socket.read(&mut self.buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => other?,
-            };
-            let at_ns = mono_ns().saturating_sub(start_ns);
-            let mut rest = self.buffer.get(..len).unwrap_or_default();
-            while !rest.is_empty() {
-                let message = Message::take(&mut rest)?;
-                if message.request != self.request {
-                    continue;
-                }
-                interrupted |= message.flags & NLM_F_DUMP_INTR != 0;
-                match message.kind {
-                    NLMSG_DONE | NLMSG_ERROR => {
-                        // Both start with zero or a negated errno.
-                        let code = Bytes(message.payload).first::<i32>().unwrap_or(0);
-                        return if code < 0 {
-                            Err(io::Error::from_raw_os_error(-code).into())
-                        } else {
-                            Ok(interrupted)
-                        };
-                    }
-                    SOCK_DIAG_BY_FAMILY => {
-                        *seen += 1;
-                        self.record.clear();
-                        self.record.at_ns = at_ns;
-                        if fill(&mut self.record, message.payload, self.filter.as_ref(), self.kernel)? {
-                            snapshot.push(&self.record);
-                        }
-                    }
-                    _ => (),
-                }
-            }
+    /// Adds the final records, and the header.
+    fn finish(&mut self, start: Start, found: Found, snapshot: &mut SnapshotBuffer) -> Result<(), Error> {
+        self.sequence += 1;
+        let matched = snapshot.written();
+        let mut flags = found.flags;
+        let (mut ended, mut ended_lost) = (0, 0);
+        if let Some(ledger) = &mut self.ledger {
+            flags |= flag::LEDGER;
+            (ended, ended_lost) =
+                ledger.take(start.mono_ns, self.filter.as_ref(), snapshot).map_err(|error| match error {
+                    DumpError::Io(error) => Error::Ledger(error),
+                    DumpError::Malformed(what) => Error::Malformed(what),
+                })?;
         }
+        snapshot.finish(&Header {
+            sequence: self.sequence,
+            wall_ns: start.wall_ns,
+            mono_ns: start.mono_ns,
+            walk_ns: mono_ns().saturating_sub(start.mono_ns),
+            seen: found.seen,
+            matched,
+            flags,
+            ended,
+            ended_lost,
+            ..Header::default()
+        });
+        Ok(())
     }
+}
 
-    fn dump_all(&mut self, start_ns: u64, snapshot: &mut SnapshotBuffer) -> Result<(u64, bool), DumpError> {
-        let mut seen = 0;
-        let mut interrupted = false;
-        for which in 0..self.dumps.len() {
-            match self.dump(which, start_ns, &mut seen, snapshot) {
-                Ok(again) => interrupted |= again,
-                // A kernel without IPv6 has no such sockets.
-                Err(DumpError::Io(error))
-                    if self.dumps[which].family == Family::Inet6 && error.raw_os_error() == Some(libc::ENOENT) => {}
-                Err(error) => return Err(error),
-            }
+/// What is done with the message of a socket and a record, which is empty except for its time.
+type Each<'a> = &'a mut dyn FnMut(&mut Record, &[u8], &mut SnapshotBuffer) -> Result<(), DumpError>;
+
+/// Dumps sockets, again if the kernel was interrupted.  `each` fills the record from the
+/// message of a socket, and adds it to the snapshot if it belongs there.
+fn dump(
+    diag: &mut Diag,
+    dumps: &mut [Dump],
+    record: &mut Record,
+    snapshot: &mut SnapshotBuffer,
+    each: Each<'_>,
+) -> Result<(Start, Found), Error> {
+    let mut tries = 0;
+    loop {
+        snapshot.clear();
+        let (start, mut seen) = (Start::now(), 0);
+        let interrupted = diag
+            .dump_all(dumps, &mut |payload, now_ns| {
+                seen += 1;
+                record.clear();
+                record.at_ns = now_ns.saturating_sub(start.mono_ns);
+                each(record, payload, snapshot)
+            })
+            .map_err(dump_failed)?;
+        if interrupted && tries < RETRIES {
+            tries += 1;
+            continue;
         }
-        Ok((seen, interrupted))
+        return Ok((start, Found { seen, flags: if interrupted { flag::INTERRUPTED } else { 0 } }));
+    }
+}
+
+fn dump_failed(error: DumpError) -> Error {
+    match error {
+        DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => Error::NoModule(error),
+        DumpError::Io(error) => Error::Dump(error),
+        DumpError::Malformed(what) => Error::Malformed(what),
     }
 }
 
 impl Source for SockDiag {
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
-        let mut tries = 0;
-        loop {
-            snapshot.clear();
-            let (wall_ns, mono_start_ns) = (wall_ns(), mono_ns());
-            let (seen, interrupted) = self.dump_all(mono_start_ns, snapshot).map_err(|error| match error {
-                DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => Error::NoModule(error),
-                DumpError::Io(error) => Error::Dump(error),
-                DumpError::Malformed(what) => Error::Malformed(what),
-            })?;
-            if interrupted && tries < RETRIES {
-                tries += 1;
-                continue;
+        let Self { diag, dumps, record, filter, kernel, .. } = self;
+        let (start, found) = dump(diag, dumps, record, snapshot, &mut |record, payload, snapshot| {
+            if fill(record, payload, filter.as_ref(), *kernel)? {
+                snapshot.push(record);
             }
-            self.sequence += 1;
-            let matched = snapshot.written();
-            let mut flags = if interrupted { flag::INTERRUPTED } else { 0 };
-            let (mut ended, mut ended_lost) = (0, 0);
-            if let Some(ledger) = &mut self.ledger {
-                flags |= flag::LEDGER;
-                (ended, ended_lost) =
-                    ledger.take(mono_start_ns, self.filter.as_ref(), snapshot).map_err(|error| match error {
-                        DumpError::Io(error) => Error::Ledger(error),
-                        DumpError::Malformed(what) => Error::Malformed(what),
-                    })?;
-            }
-            snapshot.finish(&Header {
-                sequence: self.sequence,
-                wall_ns,
-                mono_ns: mono_start_ns,
-                walk_ns: mono_ns().saturating_sub(mono_start_ns),
-                seen,
-                matched,
-                flags,
-                ended,
-                ended_lost,
-                ..Header::default()
-            });
-            return Ok(Sample::Taken);
-        }
+            Ok(())
+        })?;
+        self.finish(start, found, snapshot)?;
+        Ok(Sample::Taken)
     }
 
     fn comes_back(&self) -> bool {
@@ -218,7 +201,7 @@ impl Source for SockDiag {
     }
 
     fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool) {
-        self.dumps = dumps(self.filter.as_ref(), is_wanted);
+        self.dumps = Dump::all(Scope::Matching(self.filter.as_ref()), is_wanted);
     }
 
     fn start_ledger(&mut self) -> Result<bool, Error> {
@@ -228,7 +211,7 @@ impl Source for SockDiag {
 
     /// Snapshot numbers continue.
     fn reopen(&mut self) -> Result<(), Error> {
-        self.socket = Self::socket()?;
+        self.diag = Diag::open()?;
         if self.ledger.is_some() {
             self.start_ledger()?;
         }
@@ -247,9 +230,12 @@ mod tests {
 
     use tcpstats::{FIELDS, Field, State, key};
 
-    use super::inet_diag::{DiagMessage, Ended, INET_DIAG_INFO, fill_final};
+    use std::fs::File;
+
+    use super::bytecode::Family;
+    use super::inet_diag::{DiagMessage, Ended, INET_DIAG_INFO, SOCK_DIAG_BY_FAMILY, fill_final};
     use super::layout::put;
-    use super::netlink::MessageHeader;
+    use super::netlink::{MessageHeader, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
     use super::tcp_info::TcpInfo;
     use super::*;
     use crate::report;
@@ -330,7 +316,7 @@ mod tests {
         }
         // Waiting for more replies fails after a second instead of blocking.
         ours.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
-        let mut source = SockDiag::on(File::from(OwnedFd::from(ours.try_clone().unwrap())), None);
+        let mut source = SockDiag::on(Diag::on(File::from(OwnedFd::from(ours.try_clone().unwrap()))), None);
         let mut snapshot = SnapshotBuffer::new();
         let sample = source.sample(&mut snapshot).map(|_| snapshot);
         ours.set_nonblocking(true).unwrap();

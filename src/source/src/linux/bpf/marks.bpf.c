@@ -1,0 +1,282 @@
+/*-
+ * SPDX-License-Identifier: BSD-2-Clause
+ * Copyright (c) 2026 The siftr_cdev maintainers
+ */
+
+/*
+ * Marks the TCP sockets that change: the first change of a socket after each
+ * snapshot sends its identity to user space, which then asks sock_diag for it.
+ *
+ * Each snapshot begins an epoch.  User space increments the epoch first and
+ * then takes what was sent.  If a program finds meanwhile that its socket was
+ * sent in the old epoch, the mark has been taken or is among those to be taken,
+ * and sock_diag is asked later.  As it waits for the lock that is held while
+ * the socket changes, it sees the change.
+ *
+ * Structures declare only the members that are used; their offsets are
+ * relocated to those of the running kernel.
+ */
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#define	SEC(name)	__attribute__((section(name), used))
+#define	RELOCATED	__attribute__((preserve_access_index))
+
+/* Values of linux/bpf.h and of the TCP states. */
+enum {
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_RB_NO_WAKEUP = 1,
+	SENT = 1 << 19,
+	EPOCH_SHIFT = 42,
+	AF_INET = 2,
+	AF_INET6 = 10,
+	IPPROTO_TCP = 6,
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT = 2,
+	TCP_SYN_RECV = 3,
+	TCP_LISTEN = 10,
+};
+
+static void *(*const bpf_map_lookup_elem)(void *, const void *) = (void *)1;
+static u64 (*const bpf_get_socket_cookie)(void *) = (void *)46;
+static void *(*const bpf_ringbuf_reserve)(void *, u64, u64) = (void *)131;
+static void (*const bpf_ringbuf_submit)(void *, u64) = (void *)132;
+
+struct net {
+	u64 net_cookie;
+} RELOCATED;
+
+struct in6_addr {
+	u8 bytes[16];
+};
+
+struct sock_common {
+	u32 skc_daddr;
+	u32 skc_rcv_saddr;
+	u16 skc_dport;
+	u16 skc_num;
+	u16 skc_family;
+	u8 skc_state;
+	int skc_bound_dev_if;
+	struct {
+		u64 counter;
+	} skc_cookie;
+	struct {
+		struct net *net;
+	} skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+} RELOCATED;
+
+struct sock {
+	struct sock_common __sk_common;
+	u16 sk_protocol;
+} RELOCATED;
+
+/* The identity of a marked socket, in the layout of Mark in marks.rs. */
+struct mark {
+	u64 cookie;
+	u32 ifindex;
+	u16 family;
+	/* In host byte order; 0 if the socket has none yet or no longer. */
+	u16 lport;
+	/* In network byte order. */
+	u16 fport;
+	u8 state;
+	u8 pad[5];
+	u8 laddr[16];
+	u8 faddr[16];
+};
+
+/* What the programs count. */
+struct counts {
+	/* Marks for which there was no room. */
+	u64 lost;
+	/* Events that may change the queue of a listening socket. */
+	u64 listeners;
+};
+
+#define	UINT(name, value)	int (*name)[value]
+
+/*
+ * The cookies of the sockets that were sent, each with the epoch.  A socket has two
+ * places.  If other sockets use both, it may be sent several times in an epoch, which
+ * only costs time.
+ */
+struct {
+	UINT(type, BPF_MAP_TYPE_ARRAY);
+	UINT(max_entries, SENT / 2);
+	u32 *key;
+	struct {
+		u64 entry[2];
+	} *value;
+} sent SEC(".maps");
+
+/* The sockets that were marked; user space sets the size. */
+struct {
+	UINT(type, BPF_MAP_TYPE_RINGBUF);
+	UINT(max_entries, 1 << 20);
+} marks SEC(".maps");
+
+/* The current epoch, written by user space. */
+struct {
+	UINT(type, BPF_MAP_TYPE_ARRAY);
+	UINT(max_entries, 1);
+	u32 *key;
+	u32 *value;
+} epoch SEC(".maps");
+
+struct {
+	UINT(type, BPF_MAP_TYPE_ARRAY);
+	UINT(max_entries, 1);
+	u32 *key;
+	struct counts *value;
+} counts SEC(".maps");
+
+/* The network namespace whose sockets are marked, set when the programs are loaded. */
+const volatile u64 netns_cookie;
+
+static const u32 first = 0;
+
+static inline void
+count(u64 *counter)
+{
+	__sync_fetch_and_add(counter, 1);
+}
+
+/* Returns whether the socket is one of TCP in the network namespace. */
+static inline int
+is_of_interest(struct sock *sk)
+{
+	u16 family = sk->__sk_common.skc_family;
+
+	return ((family == AF_INET || family == AF_INET6) &&
+	    sk->sk_protocol == IPPROTO_TCP &&
+	    sk->__sk_common.skc_net.net->net_cookie == netns_cookie);
+}
+
+static inline void
+send(struct sock *sk, u8 state, struct counts *counted)
+{
+	struct mark *mark;
+	u16 family = sk->__sk_common.skc_family;
+	int i;
+
+	mark = bpf_ringbuf_reserve(&marks, sizeof(*mark), 0);
+	if (!mark) {
+		count(&counted->lost);
+		return;
+	}
+	mark->cookie = bpf_get_socket_cookie(sk);
+	mark->ifindex = sk->__sk_common.skc_bound_dev_if;
+	mark->family = family;
+	mark->lport = sk->__sk_common.skc_num;
+	mark->fport = sk->__sk_common.skc_dport;
+	mark->state = state;
+	for (i = 0; i < 5; i++)
+		mark->pad[i] = 0;
+	if (family == AF_INET6) {
+		for (i = 0; i < 16; i++) {
+			mark->laddr[i] = sk->__sk_common.skc_v6_rcv_saddr.bytes[i];
+			mark->faddr[i] = sk->__sk_common.skc_v6_daddr.bytes[i];
+		}
+	} else {
+		for (i = 4; i < 16; i++)
+			mark->laddr[i] = mark->faddr[i] = 0;
+		*(u32 *)mark->laddr = sk->__sk_common.skc_rcv_saddr;
+		*(u32 *)mark->faddr = sk->__sk_common.skc_daddr;
+	}
+	bpf_ringbuf_submit(mark, BPF_RB_NO_WAKEUP);
+}
+
+/* Sends a socket unless it was sent in this epoch. */
+static inline void
+mark(struct sock *sk, u8 state, int always)
+{
+	struct {
+		u64 entry[2];
+	} *places;
+	struct counts *counted;
+	u64 entry, cookie;
+	u32 *now, slot;
+
+	/* Cookies are consecutive numbers, or 0 until somebody needs one. */
+	cookie = sk->__sk_common.skc_cookie.counter;
+	now = bpf_map_lookup_elem(&epoch, &first);
+	if (!now)
+		return;
+	if (cookie == 0) {
+		if (!is_of_interest(sk))
+			return;
+		cookie = bpf_get_socket_cookie(sk);
+	}
+	entry = cookie | (u64)*now << EPOCH_SHIFT;
+	slot = cookie % (SENT / 2);
+	places = bpf_map_lookup_elem(&sent, &slot);
+	if (!places)
+		return;
+	if ((places->entry[0] == entry || places->entry[1] == entry) && !always)
+		return;
+	counted = bpf_map_lookup_elem(&counts, &first);
+	if (!counted || !is_of_interest(sk))
+		return;
+	send(sk, state, counted);
+	/* Keep the other socket if it was sent in this epoch. */
+	if (places->entry[0] >> EPOCH_SHIFT == entry >> EPOCH_SHIFT)
+		places->entry[1] = entry;
+	else
+		places->entry[0] = entry;
+}
+
+/* A segment was received in state ESTABLISHED; the socket is locked. */
+SEC("tp_btf/tcp_probe")
+int
+segment_received(u64 *arguments)
+{
+	mark((struct sock *)arguments[0], TCP_ESTABLISHED, 0);
+	return (0);
+}
+
+/* The application has queued data; the socket is no longer locked. */
+SEC("tp_btf/sock_send_length")
+int
+data_sent(u64 *arguments)
+{
+	struct sock *sk = (struct sock *)arguments[0];
+	u16 family = sk->__sk_common.skc_family;
+
+	if (family == AF_INET || family == AF_INET6)
+		mark(sk, sk->__sk_common.skc_state, 0);
+	return (0);
+}
+
+/*
+ * A socket changes its state; it is locked.  A socket can be closed and connected
+ * again in one epoch, so the beginning of a connection is always sent.  In state
+ * SYN_SENT the port may not have been chosen yet: this does not count as sent.
+ */
+SEC("tp_btf/inet_sock_set_state")
+int
+state_changed(u64 *arguments)
+{
+	struct sock *sk = (struct sock *)arguments[0];
+	int before = arguments[1], after = arguments[2];
+	struct counts *counted;
+
+	if (after != TCP_SYN_SENT)
+		mark(sk, after, after == TCP_ESTABLISHED);
+	counted = bpf_map_lookup_elem(&counts, &first);
+	if (!counted || !is_of_interest(sk))
+		return (0);
+	if (after == TCP_SYN_SENT)
+		send(sk, after, counted);
+	if (before == TCP_SYN_RECV || before == TCP_LISTEN || after == TCP_LISTEN)
+		count(&counted->listeners);
+	return (0);
+}
+
+char terms[] SEC("license") = "Dual BSD/GPL";

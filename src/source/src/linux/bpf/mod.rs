@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
+
+//! Snapshots of changes: BPF programs mark the sockets that change, and `sock_diag`(7) is
+//! asked for these sockets only.
+//!
+//! The values come from `sock_diag` alone, which locks a socket while it reads it, so they
+//! are consistent and the same as in a complete snapshot, which is a dump of all sockets.
+//! The programs run when a segment is received in ESTABLISHED, when the application sends
+//! data, and when the state changes.  A socket that can change otherwise is *restless*: it
+//! is requested again for the next snapshot.
+//!
+//! What is no socket of its own, which are incomplete handshakes and `TIME_WAIT`, is not
+//! marked, and appears in complete snapshots only.
+
+mod marks;
+mod requests;
+
+use std::collections::{HashMap, HashSet};
+use std::mem::take;
+
+use tcpstats::filter::Verdict;
+use tcpstats::frame::flag;
+use tcpstats::stream::SnapshotBuffer;
+use tcpstats::{Field, Filter, Record, State, key};
+
+use self::marks::{Marked, Marks};
+use self::requests::{SocketId, SocketRequests};
+use super::inet_diag::{Dump, Scope, fill};
+use super::{Found, SockDiag, Start, dump, dump_failed};
+use crate::{AnchoredPath, Error, Numbered, Sample, Source};
+
+/// Numbers of states of Linux.
+const TCP_SYN_SENT: u8 = 2;
+const TCP_LISTEN: u8 = 10;
+
+/// A connection that was idle for this time in microseconds does not send a delayed
+/// acknowledgement any more: the kernel delays it by `TCP_DELACK_MAX`, 200 ms.
+const DELAYED_ACK_MAX_US: u64 = 300_000;
+
+/// If more than this part of the connections has changed, and more than this number, a dump
+/// of all is cheaper.
+const DUMP_ABOVE: f64 = 0.55;
+const DUMP_MIN: usize = 64;
+
+/// The source.
+pub struct Bpf {
+    /// Complete snapshots, the ledger and the netlink socket.
+    all: SockDiag,
+    /// Dumps of all connections that the filter can ever match, of listening sockets, and
+    /// of connections that are being opened.
+    complete: Vec<Dump>,
+    listening: Vec<Dump>,
+    opening: Vec<Dump>,
+    requests: SocketRequests,
+    marks: Marks,
+    /// The next snapshot must be complete.
+    must_restart: bool,
+    changes: Changes,
+}
+
+/// What is known about the connections between two snapshots.
+#[derive(Default)]
+struct Changes {
+    /// The number of connections in the last complete snapshot.
+    connections: usize,
+    /// The connections to be requested for the next snapshot.
+    restless: HashMap<u64, SocketId>,
+    /// The listening sockets, and whether one of them has connections to be accepted.
+    listeners: HashSet<u64>,
+    has_queue: bool,
+    /// Connections that no longer exist.  They are gone as of the next snapshot: by then
+    /// their final records have arrived, if there are any.
+    ended: HashSet<u64>,
+    gone: HashSet<u64>,
+}
+
+impl Changes {
+    /// Begins a snapshot, and returns the connections that are restless.
+    fn begin(&mut self) -> HashMap<u64, SocketId> {
+        self.gone = take(&mut self.ended);
+        take(&mut self.restless)
+    }
+
+    /// Registers the record of a connection that exists.
+    fn exists(&mut self, record: &Record) {
+        if record.get(key::state) == Some(State::LISTEN) {
+            self.has_queue |= record.get(key::qlen).is_some_and(|waiting| waiting > 0);
+            self.listeners.extend(record.get(key::gencnt));
+        } else if is_restless(record)
+            && let Some(id) = SocketId::of(record)
+        {
+            self.restless.insert(id.cookie, id);
+        }
+    }
+
+    /// Adds the record of a connection that may have changed to a snapshot of changes.
+    fn handle(&mut self, record: &Record, filter: Option<&Filter>, snapshot: &mut SnapshotBuffer) {
+        let Some(cookie) = record.get(key::gencnt) else {
+            return;
+        };
+        self.exists(record);
+        if is_remains(record) {
+            self.ended.insert(cookie);
+        } else if filter.is_none_or(|filter| filter.matches(record)) {
+            snapshot.push(record);
+            // The socket may be in use again.
+            self.gone.remove(&cookie);
+        } else {
+            self.gone.insert(cookie);
+        }
+    }
+}
+
+/// Returns whether a connection can change without being marked.
+fn is_restless(record: &Record) -> bool {
+    let state = record.get(key::state);
+    if is_remains(record) {
+        return false;
+    }
+    // Segments are not noticed in other states.
+    if state != Some(State::ESTABLISHED) {
+        return true;
+    }
+    // Data can be sent, sent again, or read at any time, and interfaces release it late.
+    let has_data = [key::snd_cc, key::rcv_cc, key::wmem_alloc]
+        .into_iter()
+        .any(|key| record.get(key).is_none_or(|bytes| bytes > 0));
+    let idle = [key::idle_rcv, key::idle_snd, key::idle_ack].into_iter().filter_map(|key| record.get(key)).min();
+    has_data || idle.is_none_or(|idle| idle < DELAYED_ACK_MAX_US)
+}
+
+/// Returns whether this is what remains of a connection after its socket is gone, in
+/// `TIME_WAIT` or, with the same timer, in `FIN_WAIT_2`.
+fn is_remains(record: &Record) -> bool {
+    record.get(key::tt_2msl).is_some()
+}
+
+impl Bpf {
+    /// Loads the programs.
+    ///
+    /// # Errors
+    /// Returns the reason for which they cannot be loaded, or the error of the kernel.
+    pub fn open(filter: Option<Filter>) -> Result<Self, Error> {
+        let marks = Marks::load()?;
+        let mut source = Self {
+            all: SockDiag::open(filter)?,
+            complete: Vec::new(),
+            listening: Vec::new(),
+            opening: Vec::new(),
+            requests: SocketRequests::new(&|_| true),
+            marks,
+            must_restart: true,
+            changes: Changes::default(),
+        };
+        source.want(&|_| true);
+        Ok(source)
+    }
+
+    /// Takes a snapshot of all connections.
+    fn complete(&mut self, snapshot: &mut SnapshotBuffer) -> Result<(), Error> {
+        let (changes, SockDiag { diag, record, filter, kernel, .. }) = (&mut self.changes, &mut self.all);
+        *changes = Changes::default();
+        let (start, found) = dump(diag, &mut self.complete, record, snapshot, &mut |record, payload, snapshot| {
+            fill(record, payload, None, *kernel)?;
+            changes.exists(record);
+            if filter.as_ref().is_none_or(|filter| filter.matches(record)) {
+                snapshot.push(record);
+            }
+            Ok(())
+        })?;
+        changes.connections = usize::try_from(found.seen).unwrap_or(usize::MAX);
+        self.all.finish(start, found, snapshot)
+    }
+
+    /// Takes a snapshot of the connections that were marked and of those that are restless.
+    fn changed(
+        &mut self,
+        marked: HashMap<u64, Marked>,
+        listeners_changed: bool,
+        snapshot: &mut SnapshotBuffer,
+    ) -> Result<(), Error> {
+        let start = Start::now();
+        let mut seen = 0;
+        snapshot.clear();
+        let Self { all: SockDiag { diag, record, filter, kernel, .. }, changes, .. } = self;
+        let filter = filter.as_ref();
+        let mut due = changes.begin();
+        let (mut needs_listening, mut opening) = (listeners_changed || take(&mut changes.has_queue), HashSet::new());
+        for Marked { id, state } in marked.into_values() {
+            due.remove(&id.cookie);
+            match state {
+                State::LISTEN => needs_listening = true,
+                State::CLOSED => _ = changes.ended.insert(id.cookie),
+                // The port is chosen after the state is set.
+                State::SYN_SENT if id.lport == 0 => _ = opening.insert(id.cookie),
+                _ => _ = due.insert(id.cookie, id),
+            }
+        }
+        let mut handle = |changes: &mut Changes, payload: &[u8], now_ns: u64| {
+            seen += 1;
+            record.clear();
+            record.at_ns = now_ns.saturating_sub(start.mono_ns);
+            fill(record, payload, None, *kernel)?;
+            changes.handle(record, filter, snapshot);
+            Ok(())
+        };
+        let requested: Vec<_> =
+            due.into_values().filter(|id| filter.is_none_or(|filter| can_match(filter, id))).collect();
+        self.requests.clear();
+        for id in &requested {
+            self.requests.push(id);
+        }
+        let each = |number: usize, payload: Option<&[u8]>, now_ns| {
+            if let Some(payload) = payload {
+                return handle(changes, payload, now_ns);
+            }
+            changes.ended.insert(requested[number].cookie);
+            Ok(())
+        };
+        diag.sockets(&mut self.requests, each).map_err(dump_failed)?;
+        if needs_listening {
+            let before = take(&mut changes.listeners);
+            diag.dump_all(&mut self.listening, &mut |payload, now_ns| handle(changes, payload, now_ns))
+                .map_err(dump_failed)?;
+            changes.gone.extend(before.difference(&changes.listeners));
+        }
+        if !opening.is_empty() {
+            diag.dump_all(&mut self.opening, &mut |payload, now_ns| handle(changes, payload, now_ns))
+                .map_err(dump_failed)?;
+        }
+        self.all.finish(start, Found { seen, flags: flag::CHANGED_ONLY }, snapshot)
+    }
+}
+
+/// Returns whether the filter can match a connection with these addresses.
+fn can_match(filter: &Filter, id: &SocketId) -> bool {
+    let mut record = Record::new();
+    record.set(key::lport, id.lport);
+    record.set(key::fport, id.fport);
+    record.set(key::laddr, id.laddr);
+    record.set(key::faddr, id.faddr);
+    filter.verdict_by_present(&record) != Verdict::NoMatch
+}
+
+impl Source for Bpf {
+    fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
+        let counts = self.marks.begin_epoch()?;
+        let mut marked = HashMap::new();
+        while let Some(mark) = self.marks.next() {
+            // The last mark of a connection has its current addresses.
+            marked.insert(mark.id.cookie, mark);
+        }
+        let due = marked.len() + self.changes.restless.len();
+        #[allow(clippy::cast_precision_loss, reason = "an estimate suffices")]
+        let is_dump_cheaper = due as f64 > DUMP_ABOVE * self.changes.connections as f64 && due > DUMP_MIN;
+        self.must_restart |= counts.lost > 0;
+        // A request that fails is replaced by a dump.
+        if self.must_restart || is_dump_cheaper || self.changed(marked, counts.listeners > 0, snapshot).is_err() {
+            self.must_restart = true;
+            self.complete(snapshot)?;
+            self.must_restart = false;
+        }
+        Ok(Sample::Taken)
+    }
+
+    fn gone(&mut self) -> Vec<Numbered> {
+        self.changes.gone.drain().map(|gencnt| Numbered { gencnt, vnet: None }).collect()
+    }
+
+    fn restart_changes(&mut self) {
+        self.must_restart = true;
+    }
+
+    fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool) {
+        let dumps = |scope| Dump::all(scope, is_wanted);
+        self.complete = dumps(Scope::Constant(self.all.filter.as_ref()));
+        self.listening = dumps(Scope::State(TCP_LISTEN));
+        self.opening = dumps(Scope::State(TCP_SYN_SENT));
+        self.requests = SocketRequests::new(is_wanted);
+    }
+
+    fn start_ledger(&mut self) -> Result<bool, Error> {
+        self.all.start_ledger()
+    }
+
+    fn comes_back(&self) -> bool {
+        true
+    }
+
+    fn reopen(&mut self) -> Result<(), Error> {
+        self.must_restart = true;
+        self.all.reopen()
+    }
+
+    fn reopen_path(&self) -> Option<&AnchoredPath> {
+        None
+    }
+}
