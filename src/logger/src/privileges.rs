@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! Dropping root privileges.
+//! Dropping privileges.
 //!
-//! The daemonize crate can drop them too, but keeps the supplementary groups of
+//! The daemonize crate can drop those of root too, but keeps the supplementary groups of
 //! root.
 
 use std::ffi::CString;
@@ -73,4 +73,26 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// Drops the capabilities for loading BPF programs, which only opening the source needs.
+///
+/// # Errors
+/// Returns the error of the system; then the process must exit.
+#[cfg(target_os = "linux")]
+pub fn drop_capabilities() -> Result<()> {
+    use caps::{CapSet, Capability, drop, has_cap};
+    for capability in [Capability::CAP_BPF, Capability::CAP_PERFMON] {
+        for set in [CapSet::Effective, CapSet::Inheritable, CapSet::Permitted] {
+            let dropped =
+                has_cap(None, set, capability).and_then(|has| if has { drop(None, set, capability) } else { Ok(()) });
+            dropped.with_context(|| format!("cannot drop {capability}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn drop_capabilities() -> Result<()> {
+    Ok(())
 }

@@ -25,6 +25,7 @@ use crate::daemon::Start;
 use crate::log::Log;
 use crate::options::{Options, Output};
 use crate::pidfile::Pidfile;
+use crate::privileges::drop_capabilities;
 use crate::sampler::{Item, Sampler};
 use crate::sandbox::Confinement;
 use crate::status::Counters;
@@ -85,6 +86,7 @@ pub fn run(options: &Options) -> Result<()> {
         log.give_to(identity)?;
         identity.assume()?;
     }
+    drop_capabilities()?;
     let confined = if options.sandbox {
         sandbox::confine(&sandbox::Needs {
             log: log.place(),
