@@ -139,7 +139,7 @@ fn getopts() -> Getopts {
             "log COLUMNS: basic, all, or a comma-separated list of fields (default: basic)",
             "COLUMNS",
         )
-        .optopt("d", "source", "read from SOURCE: sock_diag, a device, or a file of binary frames", "SOURCE")
+        .optopt("d", "source", "read from SOURCE: auto, bpf, sock_diag, a device, or a file of binary frames", "SOURCE")
         .optopt("e", "filter", "log only connections that match FILTER", "FILTER")
         .optflag("x", "changed-only", "log only records that changed since they were last written")
         .optopt("k", "keyframe", "with -x, log all records every SECONDS seconds (default: 60)", "SECONDS")
