@@ -20,8 +20,13 @@ impl Batch {
         &self.bytes[..self.filled]
     }
 
-    /// Removes all bytes.
+    /// Removes all bytes.  The memory is kept, unless they used less than a quarter of it.
     pub fn clear(&mut self) {
+        const SMALL: usize = 1 << 16;
+        if self.bytes.len() > SMALL.max(4 * self.filled) {
+            self.bytes.truncate(2 * self.filled);
+            self.bytes.shrink_to_fit();
+        }
         self.filled = 0;
     }
 

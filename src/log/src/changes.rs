@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tcpstats::frame::{Frame, FrameError, Header, flag};
-use tcpstats::stream::SnapshotBuffer;
+use tcpstats::stream::{SnapshotBuffer, clear, seal};
 use tcpstats::{Compared, Record};
 
 use crate::connection_id::ConnectionId;
@@ -19,10 +19,12 @@ use crate::connection_id::ConnectionId;
 /// A connection in the log.
 #[derive(Debug)]
 struct Logged {
-    /// Its last record that was logged.
-    record: Record,
+    /// Its last record.  In the compared fields, it is the same as in the log.
+    record: Box<Record>,
     /// The number of the last snapshot that contains it.
     snapshot: u64,
+    /// Whether the record is in the log.
+    in_log: bool,
 }
 
 /// The part of a snapshot that is logged.
@@ -57,7 +59,10 @@ pub struct Changes {
 /// How to undo the last snapshot.
 #[derive(Debug, Default)]
 struct Undo {
-    replaced: Vec<(ConnectionId, Option<Record>)>,
+    /// Connections whose records were not in the log, whether or not they were new.
+    changed: Vec<ConnectionId>,
+    added: Vec<ConnectionId>,
+    removed: Vec<(ConnectionId, Logged)>,
     keyframe_due_ns: Option<u64>,
     was_first: bool,
 }
@@ -114,23 +119,23 @@ impl Changes {
         let is_keyframe = self.keyframe_due_ns.is_none() || (is_complete && self.is_overdue(&frame.header));
         self.undo.keyframe_due_ns = self.keyframe_due_ns;
         self.undo.was_first = self.logged.is_none();
-        self.undo.replaced.clear();
+        clear(&mut self.undo.changed);
+        clear(&mut self.undo.added);
+        clear(&mut self.undo.removed);
         if is_keyframe {
             let every_ns = u64::try_from(self.keyframe_every.as_nanos()).unwrap_or(u64::MAX);
             self.keyframe_due_ns = Some(now_ns.saturating_add(every_ns));
         }
         self.snapshots += 1;
         self.selected.clear();
-        self.opened.clear();
-        self.closed.clear();
+        clear(&mut self.opened);
+        clear(&mut self.closed);
         let logged = self.logged.get_or_insert_default();
         for record in frame.records() {
             let connection = ConnectionId::of_this_host(&record);
             if record.is_final() {
                 self.selected.push(&record);
-                if let Some(before) = logged.remove(&connection) {
-                    self.undo.replaced.push((connection, Some(before.record)));
-                }
+                self.undo.removed.extend(logged.remove(&connection).map(|before| (connection, before)));
                 continue;
             }
             let Some(before) = logged.get_mut(&connection) else {
@@ -138,23 +143,28 @@ impl Changes {
                 if !self.undo.was_first {
                     self.opened.push(record.clone());
                 }
-                logged.insert(connection, Logged { record, snapshot: self.snapshots });
-                self.undo.replaced.push((connection, None));
+                let record = Box::new(record);
+                logged.insert(connection, Logged { record, snapshot: self.snapshots, in_log: true });
+                self.undo.added.push(connection);
                 continue;
             };
             before.snapshot = self.snapshots;
-            let is_same = self.compared.same(&before.record, &record);
+            let is_same = before.in_log && self.compared.same(&before.record, &record);
             if is_keyframe || !is_same {
                 self.selected.push(&record);
             }
+            if !is_same {
+                before.in_log = true;
+                self.undo.changed.push(connection);
+            }
             // Of a connection that is left out later, the last record is its current one.
             if !is_same || is_keyframe || !is_complete {
-                self.undo.replaced.push((connection, Some(std::mem::replace(&mut before.record, record))));
+                *before.record = record;
             }
         }
         let mut close = |connection, gone: Logged| {
-            self.closed.push(gone.record.clone());
-            self.undo.replaced.push((connection, Some(gone.record)));
+            self.closed.push((*gone.record).clone());
+            self.undo.removed.push((connection, gone));
         };
         if is_complete {
             logged
@@ -169,7 +179,7 @@ impl Changes {
         }
         if is_keyframe && !is_complete {
             for left_out in logged.values().filter(|before| before.snapshot != self.snapshots) {
-                let mut record = left_out.record.clone();
+                let mut record = (*left_out.record).clone();
                 record.at_ns = 0;
                 record.forget_moving();
                 self.selected.push(&record);
@@ -187,6 +197,12 @@ impl Changes {
         Ok(Selected { frame: Frame::parse(self.selected.bytes())?, opened: &self.opened, closed: &self.closed })
     }
 
+    /// Returns the last selected frame, sealed for a log of frames.
+    pub fn sealed(&mut self) -> &[u8] {
+        seal(self.selected.bytes_mut());
+        self.selected.bytes()
+    }
+
     /// Undoes the last snapshot, which was not written.
     pub fn undo(&mut self) {
         self.keyframe_due_ns = self.undo.keyframe_due_ns;
@@ -195,11 +211,17 @@ impl Changes {
             return;
         }
         let logged = self.logged.get_or_insert_default();
-        for (connection, before) in self.undo.replaced.drain(..).rev() {
-            match before {
-                Some(record) => _ = logged.insert(connection, Logged { record, snapshot: self.snapshots }),
-                None => _ = logged.remove(&connection),
+        for connection in self.undo.changed.drain(..) {
+            if let Some(changed) = logged.get_mut(&connection) {
+                changed.in_log = false;
             }
+        }
+        for (connection, removed) in self.undo.removed.drain(..) {
+            logged.insert(connection, Logged { snapshot: self.snapshots, ..removed });
+        }
+        // After that, as one that was added may have ended in the same snapshot.
+        for connection in self.undo.added.drain(..) {
+            logged.remove(&connection);
         }
     }
 }

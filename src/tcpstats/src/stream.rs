@@ -32,9 +32,9 @@ impl SnapshotBuffer {
         Self { bytes: Vec::with_capacity(len + len / 8), ..Self::default() }
     }
 
-    /// Removes the records but keeps the memory.
+    /// Removes the records but keeps the memory, unless they used little of it.
     pub fn clear(&mut self) {
-        self.bytes.clear();
+        clear(&mut self.bytes);
         self.bytes.resize(HEADER_LEN, 0);
         self.header = Header::default();
     }
@@ -130,6 +130,17 @@ pub fn is_intact(frame: &Frame<'_>) -> bool {
     let stored = frame.bytes().get(CRC_OFFSET..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
     let stored = if frame.swapped { u32::from_ne_bytes(stored).swap_bytes() } else { u32::from_ne_bytes(stored) };
     stored == crc(frame.bytes())
+}
+
+/// Empties a buffer that is used repeatedly.  Its memory is kept, unless its contents used
+/// less than a quarter of it: a single large snapshot does not occupy memory for ever.
+pub fn clear<T>(buffer: &mut Vec<T>) {
+    const SMALL: usize = 1024;
+    let len = buffer.len();
+    buffer.clear();
+    if buffer.capacity() > SMALL.max(4 * len) {
+        buffer.shrink_to(2 * len);
+    }
 }
 
 /// Sets the CRC of a frame in this machine's byte order, before it is stored.

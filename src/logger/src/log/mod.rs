@@ -177,10 +177,17 @@ impl Log {
             self.composer.note(&Note::Missed { ticks: Some(ticks), total: Some(taken.missed_ticks) });
         }
         taken.snapshot.set_missed_ticks(taken.missed_ticks);
-        let records = self.compose_snapshot(taken)?;
+        let mut changes = self.changes.take();
+        let records = self.compose_snapshot(taken, changes.as_mut())?;
         // A frame is written without being copied.
-        let frame = if self.writes_frames_unchanged() { taken.snapshot.bytes() } else { &[] };
-        if let Err(error) = self.append(frame) {
+        let frame = match &mut changes {
+            _ if !self.composer.is_frames() => &[],
+            Some(changes) => changes.sealed(),
+            None => taken.snapshot.bytes(),
+        };
+        let appended = self.append(frame);
+        self.changes = changes;
+        if let Err(error) = appended {
             return self.lose(error, taken);
         }
         self.missed_ticks = taken.missed_ticks;
@@ -189,21 +196,17 @@ impl Log {
         Ok(())
     }
 
-    /// Returns whether the frames of the source are written unchanged.
-    fn writes_frames_unchanged(&self) -> bool {
-        self.composer.is_frames() && self.changes.is_none()
-    }
-
-    /// Composes what is logged of a snapshot; returns the number of records.
-    fn compose_snapshot(&mut self, taken: &mut Taken) -> Result<u64> {
-        if self.writes_frames_unchanged() {
+    /// Composes what is logged of a snapshot, except for its frame in a log of frames;
+    /// returns the number of records.
+    fn compose_snapshot(&mut self, taken: &mut Taken, changes: Option<&mut Changes>) -> Result<u64> {
+        let composer = &mut self.composer;
+        if composer.is_frames() && changes.is_none() {
             seal(taken.snapshot.bytes_mut());
             return Ok(taken.snapshot.written());
         }
-        let composer = &mut self.composer;
         let invalid = "cannot read back a snapshot";
         let frame = Frame::parse(taken.snapshot.bytes()).context(invalid)?;
-        let composed = match &mut self.changes {
+        let composed = match changes {
             None => composer.frame(&frame),
             Some(changes) => {
                 if changes.awaits_complete(&frame.header) {
@@ -216,7 +219,7 @@ impl Log {
                         composer.connection(&frame, record, is_open);
                     }
                 }
-                composer.frame(&frame)
+                if composer.is_frames() { Ok(frame.header.written) } else { composer.frame(&frame) }
             }
         };
         composed.context("cannot log a snapshot")
