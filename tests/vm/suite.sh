@@ -221,6 +221,22 @@ logger_logs() {
 	esac
 }
 
+# A connection opens and ends, and with it its listener, while the other connections are idle.
+logger_logs_changes() {
+	rm -f x.log
+	./siftr_cdev_logger -x -k 1000 -o x.log -s 50000 -t 4 -O lport,fport,state &
+	eventually contains '^# snapshot snapshot=5 ' x.log || return 1
+	nc -l 127.0.0.1 7006 > /dev/null &
+	sleep 0.5
+	echo x | nc -N 127.0.0.1 7006
+	wait
+	is "$(sed -n 's/^# snapshot snapshot=\([0-9]*\) .* flags=\(64\|66\) .*/\1/p' x.log)" 1 || return 1
+	is "$(grep -c '^[0-9.]*,[0-9]*,\(7006,[1-9][0-9]*\|[1-9][0-9]*,7006\),ENDED$' x.log)" 2 &&
+	    is "$(grep -c '^# open .* lport=7006 .* state=LISTEN' x.log)" 1 && is "$(grep -c '^# close .* lport=7006 .* state=LISTEN' x.log)" 1 &&
+	    is "$(sed -n 's/^# close .* lport=\([0-9]*\) .*/\1/p' x.log)" 7006 &&
+	    is "$(awk -F , '/^[0-9]/ && $2 > 1 && $3 != 7006 && $4 != 7006' x.log)" ''
+}
+
 # Connections stay in TIME_WAIT for 10 s instead of 60 s, so that they are gone before the service logs all connections.
 readers_against_churn() {
 	msl=$(sysctl -n net.inet.tcp.msl)
@@ -446,6 +462,7 @@ test_that 'a jail that is created again has a new network stack' recreated_jail_
 for format in csv json siftr bin; do
 	test_that "the logger logs $format from the device" logger_logs $format
 done
+test_that "the logger logs changes from the device" logger_logs_changes
 test_that 'the DTrace probes fire' probes_fire
 test_that 'a DTrace script counts how connections end' probe_reports_ends
 let_go

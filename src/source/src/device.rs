@@ -286,6 +286,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn connections_that_are_not_established_are_gone_if_a_snapshot_of_changes_lacks_them() {
+        let mut changes = Changes::default();
+        let numbers = |list: Vec<Numbered>| list.into_iter().map(|each| each.gencnt).collect::<HashSet<_>>();
+        let mut snapshot = |is_of_changes, records: &[(u64, State, bool)]| {
+            let mut missing = changes.begin(is_of_changes);
+            for (gencnt, state, is_wanted) in records {
+                let mut record = Record::new();
+                record.set(key::gencnt, *gencnt);
+                record.set(key::state, *state);
+                changes.record(&record, *is_wanted, &mut missing);
+            }
+            changes.gone.extend(missing);
+            numbers(take(&mut changes.gone))
+        };
+        let first = [(1, State::LISTEN, true), (2, State::SYN_SENT, true), (3, State::ESTABLISHED, true)];
+        assert_eq!(snapshot(false, &first), HashSet::new());
+        // An established connection that is left out is unchanged.
+        assert_eq!(snapshot(true, &[(1, State::LISTEN, true)]), HashSet::from([2]));
+        // The filter no longer matches the first, and matches another.
+        let third = [(1, State::LISTEN, false), (4, State::SYN_RCVD, true), (5, State::ESTABLISHED, false)];
+        assert_eq!(snapshot(true, &third), HashSet::from([1, 5]));
+        assert_eq!(snapshot(true, &[(4, State::ESTABLISHED, true)]), HashSet::new());
+        // A complete snapshot itself shows what is gone.
+        assert_eq!(snapshot(true, &[(6, State::LISTEN, true)]), HashSet::new());
+        assert_eq!(snapshot(false, &[]), HashSet::new());
+    }
+
+    #[test]
     fn final_records_of_a_file_are_filtered_and_counted_apart_from_connections() {
         let mut snapshot = SnapshotBuffer::new();
         for (lport, state) in [(1, State::ESTABLISHED), (2, State::ESTABLISHED), (1, State::ENDED), (2, State::ENDED)] {

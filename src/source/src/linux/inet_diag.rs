@@ -227,6 +227,12 @@ impl Socket {
     }
 }
 
+/// Returns the cookie in an `inet_diag_msg`.
+#[cfg(has_bpf)]
+pub fn cookie(payload: &[u8]) -> Option<u64> {
+    Bytes(payload).get(DiagMessage::cookie).map(u64::from_ne_bytes)
+}
+
 /// Fills the record from an `inet_diag_msg` and its attributes, and returns
 /// whether the filter matches the record.
 pub fn fill(

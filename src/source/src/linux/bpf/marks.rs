@@ -114,6 +114,9 @@ pub struct Marks {
 }
 
 impl Marks {
+    /// The number of marks for which there is room.  No more are taken for one snapshot.
+    pub const MAX: usize = RING_BYTES as usize / (Mark::LEN + 8);
+
     /// Loads the programs, which mark the sockets of this network namespace.
     ///
     /// # Errors

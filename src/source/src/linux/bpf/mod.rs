@@ -26,7 +26,7 @@ use tcpstats::{Field, Filter, Record, State, key};
 
 use self::marks::{Marked, Marks};
 use self::requests::{SocketId, SocketRequests};
-use super::inet_diag::{Dump, Scope, fill};
+use super::inet_diag::{Dump, Scope, cookie, fill};
 use super::{Found, SockDiag, Start, dump, dump_failed};
 use crate::{AnchoredPath, Error, Numbered, Sample, Source};
 
@@ -38,9 +38,9 @@ const TCP_LISTEN: u8 = 10;
 /// acknowledgement any more: the kernel delays it by `TCP_DELACK_MAX`, 200 ms.
 const DELAYED_ACK_MAX_US: u64 = 300_000;
 
-/// If more than this part of the connections has changed, and more than this number, a dump
-/// of all is cheaper.
-const DUMP_ABOVE: f64 = 0.55;
+/// If more than this part of the connections is to be requested, and more than this number,
+/// a dump of all is cheaper.
+const DUMP_ABOVE_PER_CENT: usize = 55;
 const DUMP_MIN: usize = 64;
 
 /// The source.
@@ -226,8 +226,12 @@ impl Bpf {
             changes.gone.extend(before.difference(&changes.listeners));
         }
         if !opening.is_empty() {
-            diag.dump_all(&mut self.opening, &mut |payload, now_ns| handle(changes, payload, now_ns))
-                .map_err(dump_failed)?;
+            // The others have been requested.
+            let mut each = |payload: &[u8], now_ns| match cookie(payload) {
+                Some(cookie) if opening.contains(&cookie) => handle(changes, payload, now_ns),
+                _ => Ok(()),
+            };
+            diag.dump_all(&mut self.opening, &mut each).map_err(dump_failed)?;
         }
         self.all.finish(start, Found { seen, flags: flag::CHANGED_ONLY }, snapshot)
     }
@@ -247,13 +251,13 @@ impl Source for Bpf {
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
         let counts = self.marks.begin_epoch()?;
         let mut marked = HashMap::new();
-        while let Some(mark) = self.marks.next() {
-            // The last mark of a connection has its current addresses.
-            marked.insert(mark.id.cookie, mark);
-        }
-        let due = marked.len() + self.changes.restless.len();
-        #[allow(clippy::cast_precision_loss, reason = "an estimate suffices")]
-        let is_dump_cheaper = due as f64 > DUMP_ABOVE * self.changes.connections as f64 && due > DUMP_MIN;
+        // The last mark of a connection has its current addresses.
+        let marks = std::iter::from_fn(|| self.marks.next()).take(Marks::MAX);
+        marked.extend(marks.map(|mark| (mark.id.cookie, mark)));
+        let is_new = |mark: &&Marked| !self.changes.restless.contains_key(&mark.id.cookie);
+        let exists = |mark: &&Marked| mark.state != State::CLOSED;
+        let due = self.changes.restless.len() + marked.values().filter(exists).filter(is_new).count();
+        let is_dump_cheaper = due > DUMP_MIN && due * 100 > self.changes.connections * DUMP_ABOVE_PER_CENT;
         self.must_restart |= counts.lost > 0;
         // A request that fails is replaced by a dump.
         if self.must_restart || is_dump_cheaper || self.changed(marked, counts.listeners > 0, snapshot).is_err() {
