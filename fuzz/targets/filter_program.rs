@@ -10,8 +10,20 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tcpstats::filter::{FILTER_LEN, Verdict};
-use tcpstats::{Filter, PREAMBLE_LEN, RECORD_LEN, Record};
+use tcpstats::filter::{Ends, FILTER_LEN, Verdict};
+use tcpstats::{Filter, PREAMBLE_LEN, RECORD_LEN, Record, key};
+
+/// Returns addresses, ports and state if all are present.
+fn ends(record: &Record) -> Option<Ends> {
+    Some(Ends {
+        laddr: record.get(key::laddr)?,
+        lport: record.get(key::lport)?,
+        faddr: record.get(key::faddr)?,
+        fport: record.get(key::fport)?,
+        ipver: record.get(key::ipver)?,
+        state: record.get(key::state)?,
+    })
+}
 
 fuzz_target!(|input: &[u8]| {
     // Zeros at the end may be omitted, so that inputs stay short.
@@ -34,5 +46,11 @@ fuzz_target!(|input: &[u8]| {
         let by_identity = filter.verdict_by_identity(&record);
         assert!([Verdict::Unknown, verdict].contains(&by_identity));
         assert!([Verdict::Unknown, by_identity].contains(&filter.verdict_by_constants(&record)));
+        if let Some(ends) = ends(&record) {
+            let comparisons = filter.comparisons(Ends::has);
+            let by_ends = filter.verdict_by_ends(&ends, comparisons);
+            assert!([Verdict::Unknown, by_identity].contains(&by_ends));
+            assert_eq!(by_ends, filter.verdict_by(&record, comparisons));
+        }
     }
 });

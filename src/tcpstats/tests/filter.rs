@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
-use tcpstats::filter::{Expected, Verdict};
+use tcpstats::filter::{Ends, Expected, Verdict};
 use tcpstats::{Filter, Record, State, ipv4, key, name, option};
 
 /// The values of a record.
@@ -286,6 +286,38 @@ proptest! {
         record.set_if(key::srtt, None);
         prop_assert_eq!(filter.verdict_by_constants(&record), constant);
         prop_assert!([Verdict::Unknown, early].contains(&constant));
+    }
+
+    #[test]
+    fn addresses_ports_and_state_exclude_no_record_that_matches(tree in tree(), facts in facts(), state in 0..=10_u8) {
+        let Ok(filter) = Filter::parse(&tree.text()) else { return Ok(()) };
+        let mut record = Record::new();
+        facts.fill_identity(&mut record);
+        facts.fill_rest(&mut record);
+        let laddr = facts.laddr.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let faddr = facts.faddr.unwrap_or(laddr);
+        let (lport, fport) = (facts.numbers[1].map_or(9, |port| u16::try_from(port).unwrap()), 2);
+        let ipver = if laddr.is_ipv6() { 6 } else { 4 };
+        let ends = Ends { laddr: field_of(laddr), lport, faddr: field_of(faddr), fport, ipver, state: State(state) };
+        record.set(key::laddr, ends.laddr);
+        record.set(key::lport, lport);
+        record.set(key::faddr, ends.faddr);
+        record.set(key::fport, fport);
+        record.set(key::ipver, ipver);
+        record.set(key::state, ends.state);
+        let all = filter.comparisons(Ends::has);
+        let verdict = filter.verdict_by_ends(&ends, all);
+        // A record with the same values, in which the others count as unknown, has the same verdict.
+        prop_assert_eq!(verdict, filter.verdict_by(&record, all));
+        let matches = filter.matches(&record);
+        prop_assert_ne!(verdict, if matches { Verdict::NoMatch } else { Verdict::Match }, "{}", tree.text());
+        // Fewer comparisons decide less.
+        let fewer = filter.verdict_by_ends(&ends, filter.comparisons(|field| Ends::has(field) && field.is_constant()));
+        prop_assert!([Verdict::Unknown, verdict].contains(&fewer));
+        // What the other fields contain makes no difference.
+        record.set_if::<u32>(key::srtt, None);
+        record.set(key::uid, 3);
+        prop_assert_eq!(filter.verdict_by(&record, all), verdict);
     }
 
     #[test]

@@ -110,9 +110,7 @@ impl Filter {
     /// is known.
     #[must_use]
     pub fn can_match_by(&self, record: &Record, known: &Field) -> bool {
-        let asks = |op: &Op| matches!(op, Op::Number { field, .. } if usize::from(*field) == known.bit);
-        let bits = self.ops().iter().enumerate().map(|(at, op)| u64::from(asks(op)) << at);
-        self.run(record, bits.fold(0, |all, bit| all | bit)) != Verdict::NoMatch
+        self.verdict_by(record, self.comparisons(|field| field.bit == known.bit)) != Verdict::NoMatch
     }
 }
 

@@ -57,7 +57,7 @@ mod parser;
 mod program;
 
 pub use error::{Expected, ParseError};
-pub use eval::Verdict;
+pub use eval::{Comparisons, Ends, Verdict};
 #[cfg(feature = "std")]
 pub use fold::Condition;
 pub use program::{FILTER_LEN, Filter, Invalid, MAX_DEPTH, MAX_NESTING, MAX_OPS};
