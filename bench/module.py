@@ -20,12 +20,13 @@ from scale import scale
 MODES = {
     "binary": "binary",
     "text": "text, basic columns",
-    "reject": "a filter that rejects",
+    "reject": "excluded by ports",
+    "reject-locked": "excluded by user and jail",
     "quiet": "changes, all quiet",
 }
 
 # The module's own functions in the output of callgrind.  Copying by the C library is not included.
-OWN = re.compile(r"siftr_cdev|tcpstats|core::|is_selected|is_quiet|must_wait")
+OWN = re.compile(r"siftr_cdev|tcpstats|core::|is_selected|is_excluded|is_quiet|is_locked_now|must_wait")
 
 
 def measure(run, count):

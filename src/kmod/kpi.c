@@ -309,6 +309,34 @@ is_quiet(const struct inpcb *inp, const struct siftr_cdev_selection *selection)
 }
 
 /*
+ * Whether addresses, ports and state exclude the connection from the walk.
+ *
+ * Addresses and ports change only with the connection locked, for example in
+ * connect(2), and are not read all at once.  If the connection is not locked
+ * after they have been read, and they are still the same after that, then they
+ * are those that the connection had at one time during the walk.
+ *
+ * The connection may be unlocked, so this reads only integers.
+ */
+static bool
+is_excluded(const struct inpcb *inp,
+    const struct siftr_cdev_selection *selection)
+{
+	const struct tcpcb *tp = __containerof(inp, const struct tcpcb, t_inpcb);
+	const struct in_conninfo inc = inp->inp_inc;
+	const uint8_t vflag = inp->inp_vflag, state = tp->t_state;
+
+	atomic_thread_fence_acq();
+	if (RW_READ_VALUE(&inp->inp_lock) != RW_UNLOCKED)
+		return (false);
+	atomic_thread_fence_acq();
+	if (memcmp(&inc, &inp->inp_inc, sizeof(inc)) != 0 ||
+	    vflag != inp->inp_vflag || state != tp->t_state)
+		return (false);
+	return (selection->excludes(selection->filter, &inc, vflag, state) != 0);
+}
+
+/*
  * Whether the walk has to visit the connection last.  While inp_next() waits for
  * a lock, the previous connection stays locked, and its timer could be lost.
  */
@@ -327,25 +355,25 @@ must_wait(const struct inpcb *inp)
 /* The number of connections after which an SMR section ends. */
 #define	SMR_SECTION	64
 
+/* Counts a connection that is left out.  Returns whether a section has to end. */
+static bool
+ends_section(struct siftr_cdev_selection *selection)
+{
+	return (++selection->skipped >= SMR_SECTION);
+}
+
 /*
- * Decides for inp_next() whether to lock a connection now.  This is called in an
- * SMR section, in which the memory of a pcb is not reused, and again for the same
- * connections if the walk goes back.  The list is in descending order of
+ * Decides whether to lock a connection now that is to be visited or, if it is a
+ * rest, that ends an SMR section.  The list is in descending order of
  * inp_gencnt.
  */
 static bool
-is_selected(const struct inpcb *inp, void *arg)
+is_locked_now(const struct inpcb *inp, struct siftr_cdev_selection *selection,
+    bool is_rest)
 {
-	struct siftr_cdev_selection *selection = arg;
 	struct inpcb *due = __DECONST(struct inpcb *, inp);
-	bool is_rest = false;
 	uint32_t i;
 
-	if (selection->restless != NULL && is_quiet(inp, selection)) {
-		if (++selection->skipped < SMR_SECTION)
-			return (false);
-		is_rest = true;
-	}
 	if (selection->deferred_count != 0 &&
 	    inp->inp_gencnt >= selection->deferred_gencnt) {
 		for (i = 0; i < selection->deferred_count; i++) {
@@ -371,6 +399,37 @@ is_selected(const struct inpcb *inp, void *arg)
 	selection->is_rest = is_rest;
 	selection->selected++;
 	return (true);
+}
+
+/* The same as is_selected() with a filter.  Separate, as it needs registers. */
+static bool __noinline
+is_selected_by_filter(const struct inpcb *inp,
+    struct siftr_cdev_selection *selection)
+{
+	bool is_rest;
+
+	is_rest = is_excluded(inp, selection);
+	if (is_rest && !ends_section(selection))
+		return (false);
+	return (is_locked_now(inp, selection, is_rest));
+}
+
+/*
+ * Decides for inp_next() whether to lock a connection now.  This is called in an
+ * SMR section, in which the memory of a pcb is not reused, and again for the same
+ * connections if the walk goes back.
+ */
+static bool
+is_selected(const struct inpcb *inp, void *arg)
+{
+	struct siftr_cdev_selection *selection = arg;
+
+	if (selection->restless != NULL && is_quiet(inp, selection))
+		return (ends_section(selection) &&
+		    is_locked_now(inp, selection, true));
+	if (selection->excludes != NULL)
+		return (is_selected_by_filter(inp, selection));
+	return (is_locked_now(inp, selection, false));
 }
 
 void

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 struct cdev;
+struct in_conninfo;
 struct inpcb;
 struct inpcb_iterator;
 struct mtx;
@@ -70,6 +71,13 @@ struct siftr_cdev_selection {
 	const uint64_t	*restless;	/* bits of connections that change
 					   without receiving a segment */
 	uint32_t	 since;		/* in ticks */
+	/*
+	 * If not NULL, decides from addresses, ports and state, without the
+	 * lock, that the filter does not match.
+	 */
+	int		(*excludes)(const void *, const struct in_conninfo *,
+			    uint8_t, uint8_t);
+	const void	*filter;	/* its first argument */
 	uint32_t	 skipped;	/* connections in succession */
 	uint32_t	 selected;	/* connections since the start */
 	uint32_t	 is_rest;	/* the last one is locked only so that

@@ -111,7 +111,7 @@ def test_the_fake_kernel_detects(misuse):
 
 def test_the_cost_of_a_read_can_be_measured():
     rows = [line.split("\t") for line in run("14", "measure", "500").stdout.splitlines()]
-    assert [row[0] for row in rows] == ["binary", "quiet", "text", "reject"]
+    assert [row[0] for row in rows] == ["binary", "quiet", "text", "reject", "reject-locked"]
     times, ns, size, memory, walk = map(float, rows[0][1:])
     assert times > 1 and ns > 0 and walk > 0 and 536 < size < 537 and memory > size
 

@@ -49,12 +49,12 @@ ESCAPES = r"lifetime may not live long enough|E0521"
 FORBIDDEN = {
     "yield_with_a_connection_locked": (
         VISITOR.replace("VISIT", "self.0.yield_cpu();")
-        + "fn case(vnet: &Vnet, s: &mut Sleepable) { vnet.each_connection(Selected::All, s, &mut V(s)) }",
+        + "fn case(vnet: &Vnet, s: &mut Sleepable) { vnet.each_connection(Selected::ALL, s, &mut V(s)) }",
         BORROWED,
     ),
     "wait_for_memory_with_a_connection_locked": (
         VISITOR.replace("VISIT", "drop(Block::new(1, Wait::Yes(self.0)));")
-        + "fn case(s: &mut Sleepable) { each_vnet(false, s, |vnet, _| vnet.each_connection(Selected::All, s, &mut V(s))) }",
+        + "fn case(s: &mut Sleepable) { each_vnet(false, s, |vnet, _| vnet.each_connection(Selected::ALL, s, &mut V(s))) }",
         BORROWED,
     ),
     "wait_for_memory_with_an_entry_of_the_syn_cache_locked": (

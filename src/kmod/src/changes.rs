@@ -64,7 +64,7 @@ impl Changes {
             self.since = None;
         }
         let restless = &self.restless;
-        (self.since.map_or(Selected::All, |since| Selected::Changed { since, restless }), &mut self.next)
+        (self.since.map_or(Selected::ALL, |since| Selected::changed(since, restless)), &mut self.next)
     }
 
     /// Registers a complete snapshot, whose walk started at this time in ticks.

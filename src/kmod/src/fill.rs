@@ -5,7 +5,7 @@
 
 use tcpstats::{Ending, State, key, name, option};
 
-use crate::address::{mapped, without_zones};
+use crate::address::{Address, mapped, without_zones};
 use crate::kpi::{self, Endpoints, Pcb, Socket, Syncache, Vnet, VnetIdentity, tcp};
 use crate::record::KernelRecord;
 use crate::units::{
@@ -131,12 +131,14 @@ pub fn half_open(record: &mut KernelRecord, entry: &Syncache<'_>, clock: &Clock)
     record.set(key::state, State::SYN_RCVD);
 }
 
+/// Returns the local and the foreign address, and the zone.
+#[inline]
+pub fn addresses(ends: &Endpoints) -> (Address, Address, Option<u32>) {
+    if ends.is_ipv6 { without_zones(ends.laddr, ends.faddr) } else { (mapped(ends.laddr), mapped(ends.faddr), None) }
+}
+
 fn endpoints(record: &mut KernelRecord, ends: &Endpoints) {
-    let (laddr, faddr, zone) = if ends.is_ipv6 {
-        without_zones(ends.laddr, ends.faddr)
-    } else {
-        (mapped(ends.laddr), mapped(ends.faddr), None)
-    };
+    let (laddr, faddr, zone) = addresses(ends);
     record.set(key::laddr, laddr);
     record.set(key::lport, ends.lport);
     record.set(key::faddr, faddr);

@@ -15,6 +15,7 @@
 //! | `yielding` | yields the CPU during a read |
 //! | `ledger` | final records of connections that have ended |
 //! | `changes` | which connections may have changed |
+//! | `prefilter` | excludes connections before they are locked |
 //! | `fill` | makes a record from a connection |
 //! | `record` | the type of the record |
 //! | [`output`] | the bytes of a snapshot that read(2) returns |
@@ -51,6 +52,8 @@ pub mod limits;
 mod module;
 pub mod output;
 pub mod pace;
+#[cfg(target_os = "none")]
+mod prefilter;
 #[cfg(target_os = "none")]
 mod record;
 #[cfg(target_os = "none")]

@@ -24,6 +24,7 @@ use crate::kpi::{self, Errno, Pcb, Restless, Selected, Sleepable, Step, Syncache
 use crate::ledger::{Found, LedgerReader};
 use crate::limits::Who;
 use crate::pace::Pace;
+use crate::prefilter::Prefilter;
 use crate::record::KernelRecord;
 use crate::storage::Storage;
 use crate::yielding::{must_yield, pause_on, record_hold, yield_if_due};
@@ -34,6 +35,12 @@ const SIGNAL_INTERVAL: u64 = 64;
 /// The number of connections that share one reading of the clock: a few
 /// microseconds of a walk.  Reading a clock can cost more than a record.
 const CLOCK_INTERVAL: u64 = 16;
+
+/// How many connections a skipped one counts as.  The walk may have left out 64 others
+/// before it, without locking them, which takes about as long as a few records.
+const SKIPPED: u64 = 4;
+
+const _: () = assert!(CLOCK_INTERVAL.is_multiple_of(SKIPPED) && SIGNAL_INTERVAL.is_multiple_of(SKIPPED));
 
 /// Why a connection has no record, as the probe `record-skip` reports it.
 #[derive(Clone, Copy)]
@@ -111,7 +118,7 @@ struct Pass<'a> {
     stops_on_signal: bool,
     clock: Clock,
     pace: Pace,
-    /// The number of connections that were visited or skipped.
+    /// The number of connections that were visited or skipped; see [`SKIPPED`].
     visited: u64,
     was_stopped: bool,
 }
@@ -158,7 +165,9 @@ impl Visitor for Pass<'_> {
     }
 
     fn skip(&mut self) -> Step {
+        self.visited = self.visited.next_multiple_of(SKIPPED);
         self.tick();
+        self.visited += SKIPPED - 1;
         if self.must_stop() { Step::End } else { self.step() }
     }
 
@@ -263,9 +272,11 @@ impl Snapshot {
         let hz = clock::hz();
         let (selected, restless) = match changes.map(Changes::begin) {
             Some((selected, restless)) => (selected, Some(restless)),
-            None => (Selected::All, None),
+            None => (Selected::ALL, None),
         };
-        let is_of_changes = matches!(selected, Selected::Changed { .. });
+        let is_of_changes = selected.is_of_changes();
+        let prefilter = options.filter.and_then(|filter| Prefilter::new(filter, is_of_changes));
+        let selected = selected.without(prefilter.as_ref());
         self.records.clear();
         self.header = Header {
             sequence: self.header.sequence,

@@ -79,7 +79,7 @@ impl Calls {
         unsafe { raw::siftr_cdev_endings_stop() };
         // A thread in such a call has locked a connection that is in the list, until it returns and unlocks it.
         each_vnet(true, sleepable, |vnet, sleepable| {
-            vnet.each_connection(Selected::All, sleepable, &mut Tireless(&mut *visitor));
+            vnet.each_connection(Selected::ALL, sleepable, &mut Tireless(&mut *visitor));
         });
         // SAFETY: the lock is held, by the type invariant, and no thread is in such a call.
         unsafe { raw::siftr_cdev_endings_forget() };

@@ -386,7 +386,7 @@ pub struct Endpoints {
 
 impl Endpoints {
     #[inline]
-    fn new(inc: &raw::in_conninfo, vflag: u8) -> Self {
+    pub(super) fn new(inc: &raw::in_conninfo, vflag: u8) -> Self {
         let ends = &inc.inc_ie;
         // SAFETY: each member of the unions is sixteen bytes of plain data.
         let (laddr, faddr) = unsafe {

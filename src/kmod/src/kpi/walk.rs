@@ -21,14 +21,16 @@
 //! deferred too and count towards the 64, so that the walk does not wait for them with
 //! the previous connection locked.
 //!
-//! A walk over connections that may have changed locks at most one in 64 of the others.
+//! A walk over connections that may have changed, or that a filter does not exclude by
+//! ports, addresses and state, locks at most one in 64 of the others.
 
 use core::cell::UnsafeCell;
+use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use super::pcb::Locked;
-use super::{Block, Pcb, Sleepable, Vnet, Wait, raw};
+use super::{Block, Endpoints, Pcb, Sleepable, Vnet, Wait, raw};
 
 /// The action after a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,8 +49,8 @@ pub trait Visitor {
     /// cannot sleep.
     fn visit(&mut self, pcb: &Pcb<'_>) -> Step;
 
-    /// Skips a connection that was visited before, is newer than the walk or has not
-    /// changed.  It is locked.
+    /// Skips a connection that was visited before, is newer than the walk, has not
+    /// changed or is excluded.  It is locked.
     fn skip(&mut self) -> Step;
 
     /// Calls `pause`, which yields the CPU or sleeps.  No connection is locked.
@@ -124,40 +126,88 @@ impl Restless {
     }
 }
 
+/// Excludes connections before they are locked.
+pub trait Exclude {
+    /// Returns whether to exclude a connection with these addresses and ports that was in
+    /// this state, `TCPS_*`.
+    ///
+    /// The connection is not locked, and the caller is in an SMR section.
+    fn excludes(&self, ends: &Endpoints, state: u8) -> bool;
+}
+
+/// The function of `siftr_cdev_selection` that calls [`Exclude::excludes`].
+unsafe extern "C" fn excludes<E: Exclude>(
+    filter: *const c_void,
+    inc: *const raw::in_conninfo,
+    vflag: u8,
+    state: u8,
+) -> c_int {
+    // SAFETY: `Selected::without` stored both pointers, and the filter is borrowed as long as the selection exists.
+    // `is_excluded()` passes its own copy of the addresses.
+    unsafe { (*filter.cast::<E>()).excludes(&Endpoints::new(&*inc, vflag), state).into() }
+}
+
 /// The connections that a walk visits.
+///
+/// # Invariants
+/// The pointer in `excluded` is valid for `'a`, and the function can be called with it.
 #[derive(Clone, Copy)]
-pub enum Selected<'a> {
-    All,
-    /// Those that may have changed since a walk that started at a time in ticks.
-    Changed {
-        since: u32,
-        /// Those which that walk found to be restless.
-        restless: &'a Restless,
-    },
+pub struct Selected<'a> {
+    changed: Option<(u32, &'a Restless)>,
+    excluded: Option<(*const c_void, Excludes)>,
+}
+
+type Excludes = unsafe extern "C" fn(*const c_void, *const raw::in_conninfo, u8, u8) -> c_int;
+
+impl<'a> Selected<'a> {
+    pub const ALL: Self = Self { changed: None, excluded: None };
+
+    /// Selects those that may have changed since a walk that started at a time in ticks.
+    /// `restless` are those which that walk found to be restless.
+    pub const fn changed(since: u32, restless: &'a Restless) -> Self {
+        Self { changed: Some((since, restless)), excluded: None }
+    }
+
+    /// Returns whether only those are selected that may have changed.
+    pub const fn is_of_changes(&self) -> bool {
+        self.changed.is_some()
+    }
+
+    /// Excludes some of them.
+    #[must_use]
+    pub fn without<E: Exclude>(self, filter: Option<&'a E>) -> Self {
+        // INVARIANT: the filter is borrowed for `'a`, and the function is the one for its type.
+        let excluded = filter.map(|filter| (core::ptr::from_ref(filter).cast(), excludes::<E> as Excludes));
+        Self { excluded, ..self }
+    }
 }
 
 /// Which connections `inp_next()` locks.
 ///
 /// # Invariants
 /// The first `deferred_count` elements of `deferred` are pcbs of connections, and this
-/// value owns a reference to each.  `restless` is null or, for `'a`, valid.  Only
+/// value owns a reference to each.  `restless` is null or, for `'a`, valid, and so is
+/// `filter`, with which `excludes` can be called unless it is null.  Only
 /// `siftr_cdev_walk_init()`, `is_selected()` in `kpi.c`, which `inp_next()` calls, and
 /// `take()` change the value.
-struct Selection<'a>(UnsafeCell<raw::siftr_cdev_selection>, PhantomData<&'a Restless>);
+struct Selection<'a>(UnsafeCell<raw::siftr_cdev_selection>, PhantomData<Selected<'a>>);
 
 impl<'a> Selection<'a> {
     fn new(selected: Selected<'a>) -> Self {
-        let (restless, since) = match selected {
-            Selected::All => (core::ptr::null(), 0),
-            Selected::Changed { since, restless } => (restless.0.as_ptr().cast(), since),
-        };
-        // INVARIANT: none are deferred.  The set has as many bits as the C code expects, and is borrowed.
+        let (since, restless) =
+            selected.changed.map_or((0, core::ptr::null()), |(since, restless)| (since, restless.0.as_ptr().cast()));
+        let (filter, excludes) =
+            selected.excluded.map_or((core::ptr::null(), None), |(filter, excludes)| (filter, Some(excludes)));
+        // INVARIANT: none are deferred.  The set has as many bits as the C code expects, and is borrowed.  `filter` and
+        // `excludes` are valid by the invariant of `Selected`.
         let selection = raw::siftr_cdev_selection {
             deferred: [core::ptr::null_mut(); raw::SIFTR_CDEV_DEFERRED as usize],
             deferred_gencnt: 0,
             deferred_count: 0,
             restless,
             since,
+            excludes,
+            filter,
             skipped: 0,
             selected: 0,
             is_rest: 0,

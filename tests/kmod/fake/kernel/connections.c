@@ -583,19 +583,27 @@ matches(const struct inpcb_iterator *ii, struct inpcb *inp)
 	return (matched);
 }
 
-/* Fails if the connection is freed during the wait. */
 static bool
-lock_or_wait(const struct inpcbinfo *pcbs, struct inpcb *inp)
+is_listed(const struct inpcbinfo *pcbs, const struct inpcb *inp)
 {
 	const struct inpcb *listed;
 
+	CK_LIST_FOREACH(listed, &pcbs->ipi_listhead, inp_list) {
+		if (listed == inp)
+			return (true);
+	}
+	return (false);
+}
+
+/* Fails if the connection is freed before it is locked. */
+static bool
+lock_or_wait(const struct inpcbinfo *pcbs, struct inpcb *inp)
+{
+	if (run_hook(HOOK_LOCK) && !is_listed(pcbs, inp))
+		return (false);
 	while (!pcb_try_rlock(inp)) {
 		pcb_wait();
-		CK_LIST_FOREACH(listed, &pcbs->ipi_listhead, inp_list) {
-			if (listed == inp)
-				break;
-		}
-		if (listed == NULL)
+		if (!is_listed(pcbs, inp))
 			return (false);
 	}
 	return (true);

@@ -33,6 +33,7 @@ enum fake_hook {
 	HOOK_YIELD,		/* kern_yield() lets other threads run */
 	HOOK_CLOSE,		/* a connection is about to end */
 	HOOK_SWITCH,		/* a connection is between two TCP stacks */
+	HOOK_LOCK,		/* a pcb is about to be locked, by inp_next() too */
 	HOOK_COUNT
 };
 void	 fake_hook(enum fake_hook, void (*)(void *), void *);
@@ -101,6 +102,7 @@ void	 fake_pcb_drop(void *);
 void	 fake_pcb_detach(void *);
 void	 fake_pcb_timer(void *, unsigned long in_ns, int is_ordinary);
 void	 fake_pcb_busy(void *, int ends);
+void	 fake_pcb_alternate(void *, unsigned long times);
 int	 fake_loses_timers(void);		/* 15.0 */
 unsigned fake_timers_lost(void);
 void	 fake_softclock(int runs);

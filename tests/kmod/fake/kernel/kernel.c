@@ -102,11 +102,14 @@ fake_hook(enum fake_hook which, void (*run)(void *), void *arg)
 	hooks[which].arg = arg;
 }
 
-void
+/* Returns whether the test has set the hook. */
+bool
 run_hook(enum fake_hook which)
 {
-	if (hooks[which].run != NULL)
-		hooks[which].run(hooks[which].arg);
+	if (hooks[which].run == NULL)
+		return (false);
+	hooks[which].run(hooks[which].arg);
+	return (true);
 }
 
 unsigned

@@ -114,7 +114,7 @@ signal_is_pending(void)
 extern int kernel_version __asm("osreldate");	/* const in the headers */
 void	 fail(const char *, ...) __printflike(1, 2) __dead2;
 void	 count_call(const char *);
-void	 run_hook(enum fake_hook);
+bool	 run_hook(enum fake_hook);
 
 /* locks.c */
 void	 may_sleep(const char *);

@@ -362,11 +362,56 @@ fake_pcb_busy(void *pcb, int ends)
 	busy->inp_lock.rw_lock = (uintptr_t)&busy;
 }
 
+/*
+ * Another thread changes a connection all the time.  It does not enter the
+ * monitor, so that it runs at the same time as the module, and a walk that
+ * waits for it does not sleep.
+ */
+static volatile u_int alternating;
+
+static void
+pause_for(unsigned loops)
+{
+	while (loops-- != 0)
+		cpu_spinwait();
+}
+
+/*
+ * Alternates between two states and local ports, under the connection's lock:
+ * ESTABLISHED with 1 and CLOSE_WAIT with 2.
+ */
+void
+fake_pcb_alternate(void *pcb, unsigned long times)
+{
+	struct tcpcb *tp = pcb;
+	struct inpcb *inp = &tp->t_inpcb;
+	unsigned long i;
+
+	atomic_store_int(&alternating, 1);
+	for (i = 0; i < times; i++) {
+		while (!atomic_cmpset_acq_ptr(&inp->inp_lock.rw_lock,
+		    RW_UNLOCKED, (uintptr_t)&alternating))
+			cpu_spinwait();
+		/* No value is the same as before. */
+		inp->inp_inc.inc_fibnum = i;
+		inp->inp_inc.inc_ie.ie_lport = htons(1 + i % 2);
+		atomic_thread_fence_rel();
+		tp->t_state = i % 2 == 0 ? TCPS_ESTABLISHED : TCPS_CLOSE_WAIT;
+		atomic_store_rel_ptr(&inp->inp_lock.rw_lock, RW_UNLOCKED);
+		pause_for(i % 16);
+	}
+	atomic_store_int(&alternating, 0);
+}
+
 /* Waits until a connection is unlocked. */
 void
 pcb_wait(void)
 {
 	count_call("wait for a connection");
+	if (atomic_load_int(&alternating) != 0) {
+		cpu_spinwait();
+		return;
+	}
 	if (busy != NULL) {
 		struct inpcb *inp = busy;
 
@@ -382,12 +427,17 @@ pcb_wait(void)
 bool
 pcb_try_rlock(struct inpcb *inp)
 {
+	uintptr_t word;
+
 	host_enter();
-	if ((inp->inp_lock.rw_lock & RW_LOCK_READ) == 0) {
-		host_leave();
-		return (false);
-	}
-	inp->inp_lock.rw_lock += RW_ONE_READER;
+	do {
+		word = inp->inp_lock.rw_lock;
+		if ((word & RW_LOCK_READ) == 0) {
+			host_leave();
+			return (false);
+		}
+	} while (!atomic_cmpset_acq_ptr(&inp->inp_lock.rw_lock, word,
+	    word + RW_ONE_READER));
 	remember(&inp->inp_lock, name_of(&inp->inp_lock.lock_object), false);
 	host_leave();
 	return (true);
@@ -468,6 +518,7 @@ __rw_rlock(volatile uintptr_t *c, const char *file __unused, int line __unused)
 {
 	struct rwlock *rw = __containerof(c, struct rwlock, rw_lock);
 
+	(void)run_hook(HOOK_LOCK);
 	host_enter();
 	about_to_lock(rw, name_of(&rw->lock_object), false);
 	pcb_rlock(__containerof(rw, struct inpcb, inp_lock));
@@ -484,7 +535,7 @@ _rw_runlock_cookie(volatile uintptr_t *c, const char *file __unused,
 	forget(rw, name_of(&rw->lock_object));
 	if (RW_READERS(*c) == 0)
 		fail("\"%s\" is not locked", name_of(&rw->lock_object));
-	*c -= RW_ONE_READER;
+	atomic_subtract_rel_ptr(c, RW_ONE_READER);
 	host_wake();
 	host_leave();
 }

@@ -73,6 +73,7 @@ unsafe extern "C" {
     fn fake_pcb_detach(pcb: *mut c_void);
     fn fake_pcb_timer(pcb: *mut c_void, in_ns: c_ulong, is_ordinary: c_int);
     fn fake_pcb_busy(pcb: *mut c_void, ends: c_int);
+    fn fake_pcb_alternate(pcb: *mut c_void, times: c_ulong);
     safe fn fake_pcbs_rest();
     safe fn fake_loses_timers() -> c_int;
     safe fn fake_timers_lost() -> c_uint;
@@ -211,6 +212,7 @@ pub enum At {
     Yield = 3,
     Close = 4,
     Switch = 5,
+    Lock = 6,
 }
 
 /// Runs `body`, and `hook` whenever the module reaches this point meanwhile.
@@ -609,6 +611,12 @@ impl Pcb {
         // SAFETY: as in `set`.
         unsafe { fake_pcb_busy(self.0, ends.into()) }
         self
+    }
+
+    /// Alternates between `ESTABLISHED` with local port 1 and `CLOSE_WAIT` with local port 2.
+    pub fn alternate(self, times: u64) {
+        // SAFETY: as in `set`; other threads only read the connection meanwhile.
+        unsafe { fake_pcb_alternate(self.0, times) }
     }
 
     /// Ends the connection: `tcp_close()`.

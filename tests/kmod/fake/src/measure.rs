@@ -47,7 +47,7 @@ fn read(file: &File, buffer: &mut [u8]) -> u64 {
 /// record, and how to open a descriptor for it.
 type Way = (&'static str, bool, fn() -> File);
 
-const WAYS: [Way; 4] = [
+const WAYS: [Way; 5] = [
     ("binary", true, open_binary),
     ("quiet", false, || {
         kernel::rest();
@@ -57,6 +57,11 @@ const WAYS: [Way; 4] = [
     ("reject", false, || {
         let file = open_binary();
         set_filter(&file, "lport 1 and fport 2");
+        file
+    }),
+    ("reject-locked", false, || {
+        let file = open_binary();
+        set_filter(&file, "uid 1 and jid 2");
         file
     }),
 ];

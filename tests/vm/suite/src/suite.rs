@@ -282,7 +282,7 @@ fn ioctls(tap: &mut Tap) {
         assert_eq!(refused(0x2000_5400, &mut []), libc::ENOTTY);
         assert_eq!(refused(0x8008_5401, &mut [0; 8]), libc::ENOTTY);
         let snapshot = device.snapshot();
-        assert!(snapshot.header.matched < snapshot.header.seen);
+        assert!(snapshot.header.matched <= snapshot.header.seen);
         assert!(snapshot.records.iter().all(|record| record.get(key::state) == Some(State::LISTEN)));
     });
     tap.test("sysctl text selects the columns of the default text", || {
@@ -336,7 +336,8 @@ fn filters(tap: &mut Tap, known: &[Expected]) {
                 !taken.is_empty() && taken.len() < all.records.len(),
                 "the filter must match some of the records but not all"
             );
-            assert_eq!((some.header.seen, some.header.matched), (all.header.seen, taken.len() as u64));
+            assert_eq!(some.header.matched, taken.len() as u64);
+            assert!((some.header.matched..=all.header.seen).contains(&some.header.seen));
             device.ioctl(ioctl::CLEAR_FILTER, &mut []).unwrap();
             assert_eq!(device.snapshot().records.len(), all.records.len());
         });

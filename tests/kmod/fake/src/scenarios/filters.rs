@@ -49,16 +49,18 @@ scenarios! {
                 let expected: Vec<_> = all.iter().filter(|record| filter.matches(record)).cloned().collect();
                 let (header, found) = snapshot(&file);
                 assert_eq!(ports(&found), ports(&expected), "{text}");
-                assert_eq!((header.seen, header.matched), (all.len() as u64, expected.len() as u64), "{text}");
+                assert_eq!(header.matched, expected.len() as u64, "{text}");
             }
         });
     }
 
     fn a_filter_by_identity_avoids_filling_the_rest_of_the_record() {
-        connections(500);
+        for (number, pcb) in (1..).zip(connections(500)) {
+            pcb.set("inp_flowid", number);
+        }
         loaded(|| {
             let file = open_binary();
-            set_filter(&file, "lport 7 or lport 8");
+            set_filter(&file, "flowid 7 or flowid 8");
             assert_eq!(ports(&snapshot(&file).1), [8, 7]);
             assert_eq!(kernel::calls("tcp_compute_pipe"), 2);
             set_filter(&file, "snd_cwnd = 1");
@@ -76,7 +78,7 @@ scenarios! {
             let file = open_binary();
             set_filter(&file, "state syn_rcvd and lport 7");
             let (header, records) = snapshot(&file);
-            assert_eq!((header.seen, ports(&records)), (5, vec![7]));
+            assert_eq!((header.seen, ports(&records)), (2, vec![7]), "the state excludes the others");
             set_filter(&file, "snd_cwnd >= 0");
             assert_eq!(snapshot(&file).1.len(), 3, "a half-open connection has no window");
         });

@@ -26,6 +26,7 @@ mod limits;
 mod loading;
 mod memory;
 mod poll;
+mod prefilter;
 mod reading;
 mod records;
 mod signals;
@@ -56,6 +57,7 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         poll::ALL,
         ioctls::ALL,
         filters::ALL,
+        prefilter::ALL,
         users::ALL,
         ledger::ALL,
         changes::ALL,

@@ -150,10 +150,12 @@ scenarios! {
     }
 
     fn probes_report_snapshots_and_skipped_connections() {
-        connections(5);
+        for pcb in &connections(7)[..3] {
+            pcb.set("snd_cwnd", 1);
+        }
         loaded(|| {
             let file = open_binary();
-            crate::help::set_filter(&file, "lport > 3");
+            crate::help::set_filter(&file, "lport < 6 and snd_cwnd != 1");
             let mut seen = Vec::new();
             let fired = |name: &str, arguments: &[u64]| {
                 // The first argument of the third is a pointer.
@@ -167,7 +169,7 @@ scenarios! {
                 ["snapshot__start", "record__skip", "record__skip", "record__skip", "snapshot__done"]
             );
             assert_eq!(seen[0].1, 1, "the first snapshot");
-            assert_eq!(seen[1].1, 2, "skipped because of the filter");
+            assert_eq!(seen[1].1, 2, "skipped because of the filter, with the connection locked");
             assert_eq!(seen[4].1, header.sequence);
         });
     }
