@@ -16,6 +16,21 @@ use crate::device::Device;
 const READERS: usize = 16;
 const OPENERS: usize = 4;
 
+/// Opens the device: a third of the readers reads text, some have filters, and others
+/// read only changes.
+fn open(reader: usize) -> Device {
+    let device = if reader % 3 == 0 { Device::open().unwrap() } else { Device::binary() };
+    match reader % 6 {
+        2 => device.set_filter("state established and snd_cwnd > 1k"),
+        4 => device.set_filter("ip6 and lport > 1023 or state time_wait and not fnet 127.0.0.0/8"),
+        _ => (),
+    }
+    if reader % 4 == 1 {
+        device.ioctl(ioctl::SET_CHANGES, &mut 1_u32.to_ne_bytes()).unwrap();
+    }
+    device
+}
+
 /// Runs for `seconds` seconds, and prints the totals.
 pub fn run(seconds: u64) -> bool {
     let stop = AtomicBool::new(false);
@@ -38,10 +53,7 @@ pub fn run(seconds: u64) -> bool {
         for reader in 0..READERS {
             let (stop, snapshots, records) = (&stop, &snapshots, &records);
             scope.spawn(move || {
-                let mut device = if reader % 3 == 0 { Device::open().unwrap() } else { Device::binary() };
-                if reader % 3 == 2 {
-                    device.set_filter("state established and snd_cwnd > 1k");
-                }
+                let mut device = open(reader);
                 while !stop.load(Relaxed) {
                     if reader % 3 == 0 {
                         let text = device.read_all(1 << (reader + 1)).unwrap();
@@ -62,7 +74,7 @@ pub fn run(seconds: u64) -> bool {
                     }
                     snapshots.fetch_add(1, Relaxed);
                     if reader % 5 == 4 {
-                        device = if reader % 3 == 0 { Device::open().unwrap() } else { Device::binary() };
+                        device = open(reader);
                     }
                 }
             });
