@@ -18,6 +18,7 @@
 //! vmsuite visible-everywhere PORT...   print the same for all network stacks, with the jail
 //! vmsuite identities PORT    print the network stack and number of each connection of a local port
 //! vmsuite churn-everywhere SECONDS     read all network stacks
+//! vmsuite cost COUNT         print the cost of snapshots of COUNT connections per connection
 //! vmsuite speed COUNT [DEVICE...]      print the time per record of the device, net.inet.tcp.pcblist and other devices
 //! ```
 
@@ -29,6 +30,8 @@ mod changes;
 mod churn;
 #[cfg(target_os = "freebsd")]
 mod connections;
+#[cfg(target_os = "freebsd")]
+mod cost;
 #[cfg(target_os = "freebsd")]
 mod device;
 #[cfg(target_os = "freebsd")]
@@ -75,6 +78,7 @@ fn main() -> std::process::ExitCode {
         ["visible", ..] => suite::visible(&arguments[1..], false),
         ["visible-everywhere", ..] => suite::visible(&arguments[1..], true),
         ["churn-everywhere", _] => churn::everywhere(number(&arguments[1])),
+        ["cost", _] => cost::run(number(&arguments[1])),
         ["speed", _, ..] => speed::run(number(&arguments[1]), &arguments[2..]),
         _ => panic!("unknown arguments; see the top of main.rs"),
     };
