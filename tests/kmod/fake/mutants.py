@@ -98,7 +98,7 @@ MUTANTS = [
      "c_ulong::from(raw::IOCPARM_MASK)) as usize + 16;", "a_filter_with_a_byte_that_no_parser_produces_is_refused", ""),
     ("keep the identifier of the previous connection", "src/fill.rs", "if had_log_id || log_id.is_some() {",
      "if log_id.is_some() {", "the_identifier_for_bblog_is_present_if_the_application_has_set_it",
-     "the identifier of another connection"),
+     "the identifier of another connection", "14"),
     ("trust the stack's counter of new bytes", "src/fill.rs", "let sent = lifted(sequence, estimate);",
      "let (sent, _) = (pcb.t_sndbytes(), lifted(sequence, estimate));", "retransmissions_by_sack_in_the_base_stack_are_not_new_bytes",
      "sent, acknowledged, retransmitted"),
