@@ -265,14 +265,6 @@ impl Filter {
         self.run(ends, comparisons.0)
     }
 
-    /// Returns what the fields that the record has decide, if the record may lack others.
-    #[must_use]
-    pub fn verdict_by_present<const BODY: usize>(&self, record: &Record<BODY>) -> Verdict {
-        let is_present = |op: &Op| op.field().is_some_and(|field| record.has(field));
-        let known = self.ops().iter().rev().fold(0, |bits, op| bits << 1 | u64::from(is_present(op)));
-        self.run(record, known)
-    }
-
     /// Evaluates the operations in Kleene's three-valued logic.  The bits of
     /// `known` select the comparisons that the record decides.
     fn run(&self, values: &impl Values, mut known: u64) -> Verdict {

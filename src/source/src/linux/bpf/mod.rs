@@ -244,7 +244,9 @@ fn can_match(filter: &Filter, id: &SocketId) -> bool {
     record.set(key::fport, id.fport);
     record.set(key::laddr, id.laddr);
     record.set(key::faddr, id.faddr);
-    filter.verdict_by_present(&record) != Verdict::NoMatch
+    // All other fields count as unknown.
+    let comparisons = filter.comparisons(|field| record.has(field));
+    filter.verdict_by(&record, comparisons) != Verdict::NoMatch
 }
 
 impl Source for Bpf {
