@@ -11,7 +11,9 @@
  * then takes what was sent.  If a program finds meanwhile that its socket was
  * sent in the old epoch, the mark has been taken or is among those to be taken,
  * and sock_diag is asked later.  As it waits for the lock that is held while
- * the socket changes, it sees the change.
+ * the socket changes, it sees the change.  If a mark of the new epoch is taken
+ * already, the socket will not be marked again until the next snapshot, which
+ * therefore asks for it too.
  *
  * Structures declare only the members that are used; their offsets are
  * relocated to those of the running kernel.
@@ -81,13 +83,14 @@ struct sock {
 struct mark {
 	u64 cookie;
 	u32 ifindex;
+	u32 epoch;
 	u16 family;
 	/* In host byte order; 0 if the socket has none yet or no longer. */
 	u16 lport;
 	/* In network byte order. */
 	u16 fport;
 	u8 state;
-	u8 pad[5];
+	u8 pad;
 	u8 laddr[16];
 	u8 faddr[16];
 };
@@ -160,7 +163,7 @@ is_of_interest(struct sock *sk)
 }
 
 static inline void
-send(struct sock *sk, u8 state, struct counts *counted)
+send(struct sock *sk, u8 state, u32 now, struct counts *counted)
 {
 	struct mark *mark;
 	u16 family = sk->__sk_common.skc_family;
@@ -173,12 +176,12 @@ send(struct sock *sk, u8 state, struct counts *counted)
 	}
 	mark->cookie = bpf_get_socket_cookie(sk);
 	mark->ifindex = sk->__sk_common.skc_bound_dev_if;
+	mark->epoch = now;
 	mark->family = family;
 	mark->lport = sk->__sk_common.skc_num;
 	mark->fport = sk->__sk_common.skc_dport;
 	mark->state = state;
-	for (i = 0; i < 5; i++)
-		mark->pad[i] = 0;
+	mark->pad = 0;
 	if (family == AF_INET6) {
 		for (i = 0; i < 16; i++) {
 			mark->laddr[i] = sk->__sk_common.skc_v6_rcv_saddr.bytes[i];
@@ -224,7 +227,7 @@ mark(struct sock *sk, u8 state, int always)
 	counted = bpf_map_lookup_elem(&counts, &first);
 	if (!counted || !is_of_interest(sk))
 		return;
-	send(sk, state, counted);
+	send(sk, state, *now, counted);
 	/* Keep the other socket if it was sent in this epoch. */
 	if (places->entry[0] >> EPOCH_SHIFT == entry >> EPOCH_SHIFT)
 		places->entry[1] = entry;
@@ -273,7 +276,7 @@ state_changed(u64 *arguments)
 	if (!counted || !is_of_interest(sk))
 		return (0);
 	if (after == TCP_SYN_SENT)
-		send(sk, after, counted);
+		send(sk, after, 0, counted);
 	if (before == TCP_SYN_RECV || before == TCP_LISTEN || after == TCP_LISTEN)
 		count(&counted->listeners);
 	return (0);

@@ -41,11 +41,12 @@ c_struct! {
     Mark {
         cookie: u64,
         ifindex: u32,
+        epoch: u32,
         family: u16,
         lport: u16,
         fport: [u8; 2],
         state: u8,
-        pad: [u8; 5],
+        pad: u8,
         laddr: [u8; 16],
         faddr: [u8; 16],
     }
@@ -68,10 +69,12 @@ pub struct Marked {
     pub id: SocketId,
     /// Its state.
     pub state: State,
+    /// Whether it was marked in the epoch that has just begun, and will not be again.
+    pub is_new: bool,
 }
 
 impl Marked {
-    fn read(bytes: &[u8]) -> Option<Self> {
+    fn read(bytes: &[u8], epoch: u32) -> Option<Self> {
         let bytes = Bytes(bytes);
         let is_ipv4 = bytes.get(Mark::family)? == u16::from(Family::Inet.number());
         let address = |at| -> Option<[u8; 16]> {
@@ -86,7 +89,8 @@ impl Marked {
             laddr: address(Mark::laddr)?,
             faddr: address(Mark::faddr)?,
         };
-        Some(Self { id, state: freebsd_state(bytes.get(Mark::state)?) })
+        let is_new = bytes.get(Mark::epoch)? == epoch;
+        Some(Self { id, state: freebsd_state(bytes.get(Mark::state)?), is_new })
     }
 }
 
@@ -182,7 +186,7 @@ impl Marks {
     /// Takes the next mark.
     pub fn next(&mut self) -> Option<Marked> {
         // All marks have the same size.
-        self.ring.next().and_then(|bytes| Marked::read(&bytes))
+        self.ring.next().and_then(|bytes| Marked::read(&bytes, self.epoch))
     }
 }
 

@@ -187,7 +187,7 @@ impl Bpf {
         let filter = filter.as_ref();
         let mut due = changes.begin();
         let (mut needs_listening, mut opening) = (listeners_changed || take(&mut changes.has_queue), HashSet::new());
-        for Marked { id, state } in marked.into_values() {
+        for Marked { id, state, .. } in marked.into_values() {
             due.remove(&id.cookie);
             match state {
                 State::LISTEN => needs_listening = true,
@@ -256,9 +256,10 @@ impl Source for Bpf {
         // The last mark of a connection has its current addresses.
         let marks = std::iter::from_fn(|| self.marks.next()).take(Marks::MAX);
         marked.extend(marks.map(|mark| (mark.id.cookie, mark)));
-        let is_new = |mark: &&Marked| !self.changes.restless.contains_key(&mark.id.cookie);
+        let again: Vec<_> = marked.values().filter(|mark| mark.is_new).map(|mark| mark.id).collect();
+        let is_added = |mark: &&Marked| !self.changes.restless.contains_key(&mark.id.cookie);
         let exists = |mark: &&Marked| mark.state != State::CLOSED;
-        let due = self.changes.restless.len() + marked.values().filter(exists).filter(is_new).count();
+        let due = self.changes.restless.len() + marked.values().filter(exists).filter(is_added).count();
         let is_dump_cheaper = due > DUMP_MIN && due * 100 > self.changes.connections * DUMP_ABOVE_PER_CENT;
         self.must_restart |= counts.lost > 0;
         // A request that fails is replaced by a dump.
@@ -267,6 +268,7 @@ impl Source for Bpf {
             self.complete(snapshot)?;
             self.must_restart = false;
         }
+        self.changes.restless.extend(again.into_iter().map(|id| (id.cookie, id)));
         Ok(Sample::Taken)
     }
 
