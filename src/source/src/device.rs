@@ -140,7 +140,7 @@ impl Device {
             }
             if let Some(changes) = &mut self.changes {
                 changes.gone.extend(missing);
-                // Nothing else tells which connections have ended.
+                // Nothing else reports which connections have ended.
                 changes.must_restart = is_of_changes && frame.header.ended_lost > 0;
             }
             // Final records are not counted as connections.

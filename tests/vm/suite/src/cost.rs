@@ -45,7 +45,7 @@ impl Pairs {
         Self((0..count / 2).map(pair).collect())
     }
 
-    /// Sends a byte in each direction of so many connections in each 1000.
+    /// Sends a byte in each direction on `per_mille` of every 1000 connections.
     fn exchange(&self, per_mille: usize) {
         for (i, (client, server)) in self.0.iter().enumerate() {
             if i % 1000 >= per_mille {

@@ -10,8 +10,8 @@
 //! data, and when the state changes.  A socket that can change otherwise is *restless*: it
 //! is requested again for the next snapshot.
 //!
-//! What is no socket of its own, which are incomplete handshakes and `TIME_WAIT`, is not
-//! marked, and appears in complete snapshots only.
+//! Incomplete handshakes and connections in `TIME_WAIT` have no socket of their own.  They
+//! are not marked, and appear in complete snapshots only.
 
 mod marks;
 mod requests;
