@@ -89,6 +89,9 @@ impl Start {
 struct Found {
     seen: u64,
     flags: u32,
+    /// A dump was repeated, so that sockets were seen again.
+    #[cfg_attr(not(has_bpf), allow(dead_code, reason = "only the source bpf needs it"))]
+    is_repeated: bool,
 }
 
 impl SockDiag {
@@ -171,7 +174,8 @@ fn dump(
             tries += 1;
             continue;
         }
-        return Ok((start, Found { seen, flags: if interrupted { flag::INTERRUPTED } else { 0 } }));
+        let flags = if interrupted { flag::INTERRUPTED } else { 0 };
+        return Ok((start, Found { seen, flags, is_repeated: tries > 0 }));
     }
 }
 

@@ -54,6 +54,10 @@ pub struct Bpf {
     opening: Vec<Dump>,
     requests: SocketRequests,
     marks: Marks,
+    /// The sockets that were marked since the previous snapshot, by cookie, and those among
+    /// them that the next snapshot requests again.
+    marked: HashMap<u64, Marked>,
+    again: Vec<SocketId>,
     /// The next snapshot must be complete.
     must_restart: bool,
     changes: Changes,
@@ -64,8 +68,8 @@ pub struct Bpf {
 struct Changes {
     /// The number of connections in the last complete snapshot.
     connections: usize,
-    /// The connections to be requested for the next snapshot.
-    restless: HashMap<u64, SocketId>,
+    /// The connections to be requested for the next snapshot, even without a mark.
+    restless: Vec<SocketId>,
     /// The listening sockets, and whether one of them has connections to be accepted.
     listeners: HashSet<u64>,
     has_queue: bool,
@@ -76,12 +80,6 @@ struct Changes {
 }
 
 impl Changes {
-    /// Begins a snapshot, and returns the connections that are restless.
-    fn begin(&mut self) -> HashMap<u64, SocketId> {
-        self.gone = take(&mut self.ended);
-        take(&mut self.restless)
-    }
-
     /// Registers the record of a connection that exists.
     fn exists(&mut self, record: &Record) {
         if record.get(key::state) == Some(State::LISTEN) {
@@ -90,7 +88,7 @@ impl Changes {
         } else if is_restless(record)
             && let Some(id) = SocketId::of(record)
         {
-            self.restless.insert(id.cookie, id);
+            self.restless.push(id);
         }
     }
 
@@ -150,6 +148,8 @@ impl Bpf {
             opening: Vec::new(),
             requests: SocketRequests::new(&|_| true),
             marks,
+            marked: HashMap::new(),
+            again: Vec::new(),
             must_restart: true,
             changes: Changes::default(),
         };
@@ -160,7 +160,9 @@ impl Bpf {
     /// Takes a snapshot of all connections.
     fn complete(&mut self, snapshot: &mut SnapshotBuffer) -> Result<(), Error> {
         let (changes, SockDiag { diag, record, filter, kernel, .. }) = (&mut self.changes, &mut self.all);
-        *changes = Changes::default();
+        let mut restless = take(&mut changes.restless);
+        restless.clear();
+        *changes = Changes { restless, ..Changes::default() };
         let (start, found) = dump(diag, &mut self.complete, record, snapshot, &mut |record, payload, snapshot| {
             fill(record, payload, None, *kernel)?;
             changes.exists(record);
@@ -169,33 +171,35 @@ impl Bpf {
             }
             Ok(())
         })?;
+        if found.is_repeated {
+            changes.restless.sort_unstable_by_key(|id| id.cookie);
+            changes.restless.dedup_by_key(|id| id.cookie);
+        }
         changes.connections = usize::try_from(found.seen).unwrap_or(usize::MAX);
         self.all.finish(start, found, snapshot)
     }
 
     /// Takes a snapshot of the connections that were marked and of those that are restless.
-    fn changed(
-        &mut self,
-        marked: HashMap<u64, Marked>,
-        listeners_changed: bool,
-        snapshot: &mut SnapshotBuffer,
-    ) -> Result<(), Error> {
+    fn changed(&mut self, listeners_changed: bool, snapshot: &mut SnapshotBuffer) -> Result<(), Error> {
         let start = Start::now();
         let mut seen = 0;
         snapshot.clear();
-        let Self { all: SockDiag { diag, record, filter, kernel, .. }, changes, .. } = self;
+        let Self { all: SockDiag { diag, record, filter, kernel, .. }, changes, marked, .. } = self;
         let filter = filter.as_ref();
-        let mut due = changes.begin();
+        changes.gone = take(&mut changes.ended);
         let (mut needs_listening, mut opening) = (listeners_changed || take(&mut changes.has_queue), HashSet::new());
-        for Marked { id, state, .. } in marked.into_values() {
-            due.remove(&id.cookie);
+        let mut requested: Vec<_> = changes.restless.drain(..).filter(|id| !marked.contains_key(&id.cookie)).collect();
+        for (cookie, Marked { id, state, .. }) in marked.drain() {
             match state {
                 State::LISTEN => needs_listening = true,
-                State::CLOSED => _ = changes.ended.insert(id.cookie),
+                State::CLOSED => _ = changes.ended.insert(cookie),
                 // The port is chosen after the state is set.
-                State::SYN_SENT if id.lport == 0 => _ = opening.insert(id.cookie),
-                _ => _ = due.insert(id.cookie, id),
+                State::SYN_SENT if id.lport == 0 => _ = opening.insert(cookie),
+                _ => requested.push(id),
             }
+        }
+        if let Some(filter) = filter {
+            requested.retain(|id| can_match(filter, id));
         }
         let mut handle = |changes: &mut Changes, payload: &[u8], now_ns: u64| {
             seen += 1;
@@ -205,8 +209,6 @@ impl Bpf {
             changes.handle(record, filter, snapshot);
             Ok(())
         };
-        let requested: Vec<_> =
-            due.into_values().filter(|id| filter.is_none_or(|filter| can_match(filter, id))).collect();
         self.requests.clear();
         for id in &requested {
             self.requests.push(id);
@@ -233,7 +235,7 @@ impl Bpf {
             };
             diag.dump_all(&mut self.opening, &mut each).map_err(dump_failed)?;
         }
-        self.all.finish(start, Found { seen, flags: flag::CHANGED_ONLY }, snapshot)
+        self.all.finish(start, Found { seen, flags: flag::CHANGED_ONLY, is_repeated: false }, snapshot)
     }
 }
 
@@ -252,23 +254,24 @@ fn can_match(filter: &Filter, id: &SocketId) -> bool {
 impl Source for Bpf {
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
         let counts = self.marks.begin_epoch()?;
-        let mut marked = HashMap::new();
-        // The last mark of a connection has its current addresses.
+        self.marked.clear();
+        let again = |id: SocketId| Marked { id, state: State::ESTABLISHED, is_new: false };
+        self.marked.extend(self.again.drain(..).map(|id| (id.cookie, again(id))));
+        // The last mark of a connection contains its current addresses.
         let marks = std::iter::from_fn(|| self.marks.next()).take(Marks::MAX);
-        marked.extend(marks.map(|mark| (mark.id.cookie, mark)));
-        let again: Vec<_> = marked.values().filter(|mark| mark.is_new).map(|mark| mark.id).collect();
-        let is_added = |mark: &&Marked| !self.changes.restless.contains_key(&mark.id.cookie);
+        self.marked.extend(marks.map(|mark| (mark.id.cookie, mark)));
+        self.again.extend(self.marked.values().filter(|mark| mark.is_new).map(|mark| mark.id));
         let exists = |mark: &&Marked| mark.state != State::CLOSED;
-        let due = self.changes.restless.len() + marked.values().filter(exists).filter(is_added).count();
+        // Some may be in both.
+        let due = self.changes.restless.len().max(self.marked.values().filter(exists).count());
         let is_dump_cheaper = due > DUMP_MIN && due * 100 > self.changes.connections * DUMP_ABOVE_PER_CENT;
         self.must_restart |= counts.lost > 0;
         // A request that fails is replaced by a dump.
-        if self.must_restart || is_dump_cheaper || self.changed(marked, counts.listeners > 0, snapshot).is_err() {
+        if self.must_restart || is_dump_cheaper || self.changed(counts.listeners > 0, snapshot).is_err() {
             self.must_restart = true;
             self.complete(snapshot)?;
             self.must_restart = false;
         }
-        self.changes.restless.extend(again.into_iter().map(|id| (id.cookie, id)));
         Ok(Sample::Taken)
     }
 
