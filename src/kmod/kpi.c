@@ -363,9 +363,8 @@ ends_section(struct siftr_cdev_selection *selection)
 }
 
 /*
- * Decides whether to lock a connection now that is to be visited or, if it is a
- * rest, that ends an SMR section.  The list is in descending order of
- * inp_gencnt.
+ * Decides whether to lock a connection now, to visit it or, with `is_rest`, only
+ * to end an SMR section.  The list is in descending order of inp_gencnt.
  */
 static bool
 is_locked_now(const struct inpcb *inp, struct siftr_cdev_selection *selection,
@@ -401,7 +400,10 @@ is_locked_now(const struct inpcb *inp, struct siftr_cdev_selection *selection,
 	return (true);
 }
 
-/* The same as is_selected() with a filter.  Separate, as it needs registers. */
+/*
+ * The part of is_selected() for a filter.  It is not inlined, so that
+ * is_selected() itself saves fewer registers.
+ */
 static bool __noinline
 is_selected_by_filter(const struct inpcb *inp,
     struct siftr_cdev_selection *selection)

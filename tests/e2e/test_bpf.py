@@ -237,8 +237,8 @@ class Quiet:
         return CsvLog(text[: text.index("\n", text.rindex("\n# snapshot ")+ 1) + 1])
 
     def after(self, work):
-        """Does something after a pause in which the connections become quiet.  Returns what the next complete
-        snapshot interval has about it: the last row of each connection by its ends, and the closed connections."""
+        """Does something after a pause in which the connections become quiet.  Returns what the log contains after the
+        next complete interval: the last row of each connection by its ends, and the closed connections."""
         time.sleep(0.5)
         start = time.time()
         work()

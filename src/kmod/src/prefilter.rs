@@ -13,7 +13,7 @@ use tcpstats::{Field, Filter, State, key};
 use crate::fill::addresses;
 use crate::kpi::{Endpoints, Exclude};
 
-/// What a filter says about ports, addresses and state.
+/// The part of a filter that compares ports, addresses and state.
 pub struct Prefilter<'a> {
     filter: &'a Filter,
     comparisons: Comparisons,

@@ -36,7 +36,7 @@ const SIGNAL_INTERVAL: u64 = 64;
 /// microseconds of a walk.  Reading a clock can cost more than a record.
 const CLOCK_INTERVAL: u64 = 16;
 
-/// How many connections a skipped one counts as.  The walk may have left out 64 others
+/// How many connections a skipped one counts as.  The walk may have left out 63 others
 /// before it, without locking them, which takes about as long as a few records.
 const SKIPPED: u64 = 4;
 

@@ -59,7 +59,7 @@ pub struct Changes {
 /// How to undo the last snapshot.
 #[derive(Debug, Default)]
 struct Undo {
-    /// Connections whose records were not in the log, whether or not they were new.
+    /// Known connections whose current records were not in the log.
     changed: Vec<ConnectionId>,
     added: Vec<ConnectionId>,
     removed: Vec<(ConnectionId, Logged)>,
@@ -157,7 +157,7 @@ impl Changes {
                 before.in_log = true;
                 self.undo.changed.push(connection);
             }
-            // Of a connection that is left out later, the last record is its current one.
+            // If a later snapshot leaves out the connection, this is still its current record.
             if !is_same || is_keyframe || !is_complete {
                 *before.record = record;
             }

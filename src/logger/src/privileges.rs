@@ -75,7 +75,7 @@ impl Identity {
     }
 }
 
-/// Drops the capabilities for loading BPF programs, which only opening the source needs.
+/// Drops the capabilities for loading BPF programs, which are needed only to open the source.
 ///
 /// # Errors
 /// Returns the error of the system; then the process must exit.

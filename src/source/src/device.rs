@@ -70,7 +70,8 @@ fn numbered(record: &Record) -> Option<Numbered> {
 
 impl Device {
     /// Opens a device or a file of frames.  A device is configured to return
-    /// frames, to apply the filter, and, if it can, to return only changes on request.
+    /// frames, to apply the filter and, if `of_changes` is set and it can, to return only
+    /// changes.
     ///
     /// # Errors
     /// Returns the error of the system, or an error if the path is neither a
@@ -262,7 +263,7 @@ fn set_up(file: &File, filter: Option<&Filter>) -> std::io::Result<()> {
     filter.map_or(Ok(()), |filter| set(file, ioctl::SET_FILTER, &filter.to_bytes()))
 }
 
-/// Turns on what an ioctl switches on and off; returns whether the device has it.
+/// Turns on a feature by its ioctl; returns whether the device has the feature.
 fn set_switch(file: &File, command: u64) -> std::io::Result<bool> {
     match set(file, command, &1_u32.to_ne_bytes()) {
         Ok(()) => Ok(true),

@@ -63,8 +63,8 @@ pub enum Error {
         /// The source.
         name: String,
     },
-    /// The program was built without clang.
-    #[error("source bpf: this program was built without it, as clang was not installed")]
+    /// The program was built without the source.
+    #[error("source bpf: this program was built without it; building it requires clang")]
     BpfNotBuilt,
     /// The kernel does not allow this process to load BPF programs.
     #[error("source bpf: loading programs requires CAP_BPF and CAP_PERFMON")]
@@ -78,8 +78,8 @@ pub enum Error {
     /// The programs cannot be loaded.
     #[error("source bpf: the programs cannot be loaded")]
     BpfLoad(#[source] Box<dyn StdError + Send + Sync>),
-    /// The programs cannot be used.
-    #[error("source bpf: what the programs have found cannot be read")]
+    /// The results of the programs cannot be read.
+    #[error("source bpf: the results of the programs cannot be read")]
     BpfRead(#[source] Box<dyn StdError + Send + Sync>),
     /// The kernel was built without socket diagnostics.
     #[error("source sock_diag: the kernel has no socket diagnostics (CONFIG_INET_DIAG; try modprobe tcp_diag)")]

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_what_always_moves_is_the_same() {
+    fn a_record_without_the_fields_that_always_move_is_the_same() {
         let mut record = Record::new();
         record.set(key::snd_cwnd, 14480);
         let still = record.clone();

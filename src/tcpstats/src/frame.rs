@@ -177,7 +177,7 @@ header! {
         wall_ns: u64 = "Start of the walk, in nanoseconds since the Epoch";
         mono_ns: u64 = "Start of the walk, in nanoseconds of the monotonic clock";
         walk_ns: u64 = "Duration of the walk in nanoseconds";
-        seen: u64 = "Connections that the reader may see, without some that the filter excludes";
+        seen: u64 = "Connections that the reader may see, except some that the filter excludes";
         matched: u64 = "Of those, connections that the filter matched";
         written: u64 = "Records that follow: of those connections, and final records";
         missed: u64 = "Matching connections without a record: memory ran out or a limit was reached";

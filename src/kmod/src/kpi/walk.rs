@@ -168,12 +168,12 @@ impl<'a> Selected<'a> {
         Self { changed: Some((since, restless)), excluded: None }
     }
 
-    /// Returns whether only those are selected that may have changed.
+    /// Returns whether only those that may have changed are selected.
     pub const fn is_of_changes(&self) -> bool {
         self.changed.is_some()
     }
 
-    /// Excludes some of them.
+    /// Leaves out those that `filter` excludes.
     #[must_use]
     pub fn without<E: Exclude>(self, filter: Option<&'a E>) -> Self {
         // INVARIANT: the filter is borrowed for `'a`, and the function is the one for its type.
@@ -186,8 +186,8 @@ impl<'a> Selected<'a> {
 ///
 /// # Invariants
 /// The first `deferred_count` elements of `deferred` are pcbs of connections, and this
-/// value owns a reference to each.  `restless` is null or, for `'a`, valid, and so is
-/// `filter`, with which `excludes` can be called unless it is null.  Only
+/// value owns a reference to each.  `restless` and `filter` are each null or valid for
+/// `'a`.  `excludes` is null or can be called with `filter`.  Only
 /// `siftr_cdev_walk_init()`, `is_selected()` in `kpi.c`, which `inp_next()` calls, and
 /// `take()` change the value.
 struct Selection<'a>(UnsafeCell<raw::siftr_cdev_selection>, PhantomData<Selected<'a>>);

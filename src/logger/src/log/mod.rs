@@ -111,7 +111,7 @@ impl Log {
         })
     }
 
-    /// Returns what is set when the next snapshot must be complete.
+    /// Returns the flag that is set when the next snapshot must be complete.
     pub fn restart(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.restart)
     }

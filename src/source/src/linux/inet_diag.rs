@@ -85,7 +85,7 @@ pub enum Scope<'a> {
     Matching(Option<&'a Filter>),
     /// Those that the filter can ever match: only ports and addresses exclude them.
     Constant(Option<&'a Filter>),
-    /// The sockets in one state, a number of Linux.
+    /// The sockets in one state, by Linux's number.
     State(u8),
 }
 

@@ -149,7 +149,7 @@ impl SockDiag {
 /// What is done with the message of a socket and a record, which is empty except for its time.
 type Each<'a> = &'a mut dyn FnMut(&mut Record, &[u8], &mut SnapshotBuffer) -> Result<(), DumpError>;
 
-/// Dumps sockets, again if the kernel was interrupted.  `each` fills the record from the
+/// Dumps sockets, and repeats a dump that was interrupted.  `each` fills the record from the
 /// message of a socket, and adds it to the snapshot if it belongs there.
 fn dump(
     diag: &mut Diag,

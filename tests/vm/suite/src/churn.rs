@@ -16,7 +16,7 @@ use crate::device::Device;
 const READERS: usize = 16;
 const OPENERS: usize = 4;
 
-/// Opens the device: a third of the readers reads text, some have filters, and others
+/// Opens the device: a third of the readers read text, some have filters, and others
 /// read only changes.
 fn open(reader: usize) -> Device {
     let device = if reader % 3 == 0 { Device::open().unwrap() } else { Device::binary() };

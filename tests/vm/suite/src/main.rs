@@ -18,7 +18,7 @@
 //! vmsuite visible-everywhere PORT...   print the same for all network stacks, with the jail
 //! vmsuite identities PORT    print the network stack and number of each connection of a local port
 //! vmsuite churn-everywhere SECONDS     read all network stacks
-//! vmsuite cost COUNT         print the cost of snapshots of COUNT connections per connection
+//! vmsuite cost COUNT         print the cost per connection of snapshots of COUNT connections
 //! vmsuite speed COUNT [DEVICE...]      print the time per record of the device, net.inet.tcp.pcblist and other devices
 //! ```
 

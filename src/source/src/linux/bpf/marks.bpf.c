@@ -11,8 +11,8 @@
  * then takes what was sent.  If a program finds meanwhile that its socket was
  * sent in the old epoch, the mark has been taken or is among those to be taken,
  * and sock_diag is asked later.  As it waits for the lock that is held while
- * the socket changes, it sees the change.  If a mark of the new epoch is taken
- * already, the socket will not be marked again until the next snapshot, which
+ * the socket changes, it sees the change.  If a mark of the new epoch has already
+ * been taken, the socket will not be marked again until the next snapshot, which
  * therefore asks for it too.
  *
  * Structures declare only the members that are used; their offsets are
@@ -85,7 +85,7 @@ struct mark {
 	u32 ifindex;
 	u32 epoch;
 	u16 family;
-	/* In host byte order; 0 if the socket has none yet or no longer. */
+	/* In host byte order; 0 if the socket has no port at the time. */
 	u16 lport;
 	/* In network byte order. */
 	u16 fport;
@@ -151,7 +151,7 @@ count(u64 *counter)
 	__sync_fetch_and_add(counter, 1);
 }
 
-/* Returns whether the socket is one of TCP in the network namespace. */
+/* Returns whether this is a TCP socket in the network namespace. */
 static inline int
 is_of_interest(struct sock *sk)
 {

@@ -69,7 +69,8 @@ pub struct Marked {
     pub id: SocketId,
     /// Its state.
     pub state: State,
-    /// Whether it was marked in the epoch that has just begun, and will not be again.
+    /// Whether it was marked in the epoch that has just begun, and will not be marked in it
+    /// again.
     pub is_new: bool,
 }
 
@@ -97,8 +98,8 @@ impl Marked {
 /// What has happened since the previous epoch, besides the marks.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Changes that were not marked, because there was no room or because a program was
-    /// interrupted by an event for itself, which the kernel then does not run again.
+    /// Changes that were not marked: there was no room, or the event interrupted its own
+    /// program, which the kernel does not run recursively.
     pub lost: u64,
     /// Events that may have changed the queue of a listening socket.
     pub listeners: u64,
@@ -124,7 +125,7 @@ impl Marks {
     /// Loads the programs, which mark the sockets of this network namespace.
     ///
     /// # Errors
-    /// Returns the reason for which they cannot be loaded.
+    /// Returns the reason why they cannot be loaded.
     pub fn load() -> Result<Self, Error> {
         let btf = Btf::from_sys_fs().map_err(|_| missing("BTF (CONFIG_DEBUG_INFO_BTF)"))?;
         let netns_cookie = netns_cookie().map_err(|_| missing("cookies of network namespaces"))?;

@@ -30,7 +30,7 @@ use super::inet_diag::{Dump, Scope, cookie, fill};
 use super::{Found, SockDiag, Start, dump, dump_failed};
 use crate::{AnchoredPath, Error, Numbered, Sample, Source};
 
-/// Numbers of states of Linux.
+/// Linux's numbers of states.
 const TCP_SYN_SENT: u8 = 2;
 const TCP_LISTEN: u8 = 10;
 
@@ -38,8 +38,8 @@ const TCP_LISTEN: u8 = 10;
 /// acknowledgement any more: the kernel delays it by `TCP_DELACK_MAX`, 200 ms.
 const DELAYED_ACK_MAX_US: u64 = 300_000;
 
-/// If more than this part of the connections is to be requested, and more than this number,
-/// a dump of all is cheaper.
+/// If more than this percentage of the connections is to be requested, and more than this
+/// number, a dump of all is cheaper.
 const DUMP_ABOVE_PER_CENT: usize = 55;
 const DUMP_MIN: usize = 64;
 
@@ -138,7 +138,7 @@ impl Bpf {
     /// Loads the programs.
     ///
     /// # Errors
-    /// Returns the reason for which they cannot be loaded, or the error of the kernel.
+    /// Returns the reason why they cannot be loaded, or the error of the kernel.
     pub fn open(filter: Option<Filter>) -> Result<Self, Error> {
         let marks = Marks::load()?;
         let mut source = Self {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! Requests for single sockets, to which `sock_diag`(7) replies without walking over all.
+//! Requests for single sockets, to which `sock_diag`(7) replies without walking over all
+//! sockets.
 
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -46,7 +47,7 @@ impl SocketId {
 
 /// Requests for single sockets, which are sent together.
 pub struct SocketRequests {
-    /// A request of each family without the socket.
+    /// A request for each family, without a socket.
     inet: Vec<u8>,
     inet6: Vec<u8>,
     bytes: Vec<u8>,

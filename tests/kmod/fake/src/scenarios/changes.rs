@@ -207,7 +207,7 @@ scenarios! {
             let yields = kernel::calls("kern_yield");
             assert_eq!(changed_at(&file, NOW + 10).0.len(), 0);
             let locked = kernel::calls("inp_next") - before;
-            assert!((24..=26).contains(&locked), "{locked} are locked of 640 that are quiet and 1000 that are excluded");
+            assert!((24..=26).contains(&locked), "{locked} of 640 quiet and 1000 excluded connections are locked");
             assert!(kernel::calls("kern_yield") > yields);
         });
         drop(pcbs);
