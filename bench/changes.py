@@ -113,7 +113,7 @@ def applications(logger, programs):
 def main():
     logger, programs, *counts = sys.argv[1:]
     logger, programs = os.path.abspath(logger), pathlib.Path(programs).resolve()
-    if subprocess.run([logger, "-d", "bpf", "-c", "1", "-o", "/dev/null"], stderr=subprocess.DEVNULL).returncode != 0:
+    if subprocess.run([logger, "-x", "-d", "bpf", "-c", "1", "-o", "/dev/null"], stderr=subprocess.DEVNULL).returncode != 0:
         print("the source bpf is not available: skipped")
         return
     for count in map(int, counts or COUNTS):

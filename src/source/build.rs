@@ -10,7 +10,7 @@ use std::process::Command;
 
 const SOURCE: &str = "src/linux/bpf/marks.bpf.c";
 
-/// The compilers that are tried: any since clang 12 will do.
+/// The compilers that are tried: any since clang 13 will do.
 const COMPILERS: [&str; 10] = [
     "clang", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14", "clang-13",
 ];

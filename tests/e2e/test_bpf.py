@@ -29,7 +29,7 @@ WITHOUT_BPF = ["setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin", "--inh-caps
 
 def why_not():
     """Returns why this machine cannot use the source, or an empty string."""
-    done = subprocess.run(command("-d", "bpf", "-c", 1, "-o", "/dev/null"), capture_output=True, text=True)
+    done = subprocess.run(command("-x", "-d", "bpf", "-c", 1, "-o", "/dev/null"), capture_output=True, text=True)
     return done.stderr.strip()
 
 
@@ -234,7 +234,7 @@ class Quiet:
     def log(self):
         """Returns the log so far, without a snapshot that is being written."""
         text = self.path.read_text()
-        return CsvLog(text[: text.index("\n", text.rindex("\n# snapshot ")+ 1) + 1])
+        return CsvLog(text[: text.index("\n", text.rindex("\n# snapshot ") + 1) + 1])
 
     def after(self, work):
         """Does something after a pause in which the connections become quiet.  Returns what the log contains after the
@@ -416,8 +416,13 @@ def test_the_log_names_the_source_that_was_chosen(options, source):
     assert [note["source"] for note in log.noted("log")] == [source]
 
 
+def test_complete_snapshots_are_those_of_sock_diag():
+    message = refuse("-d", "bpf", "-c", 1, "-o", "-")
+    assert message == "source bpf: for a log of changes only (siftr_cdev_logger -x); use sock_diag"
+
+
 def test_without_the_capabilities_sock_diag_is_used(tmp_path):
-    message = refuse("-d", "bpf", "-c", 1, "-o", "-", enter=WITHOUT_BPF)
+    message = refuse("-x", "-d", "bpf", "-c", 1, "-o", "-", enter=WITHOUT_BPF)
     assert message == "source bpf: loading programs requires CAP_BPF and CAP_PERFMON"
     log = tmp_path / "log"
     line = command("-x", "-v", "-c", 1, "-o", log, enter=WITHOUT_BPF)

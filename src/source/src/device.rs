@@ -30,6 +30,8 @@ pub struct Device {
     /// The device adds final records.
     has_ledger: bool,
     is_kernel: bool,
+    /// The reader needs only changes.
+    of_changes: bool,
     changes: Option<Changes>,
 }
 
@@ -70,8 +72,8 @@ fn numbered(record: &Record) -> Option<Numbered> {
 
 impl Device {
     /// Opens a device or a file of frames.  A device is configured to return
-    /// frames, to apply the filter and, if `of_changes` is set and it can, to return only
-    /// changes.
+    /// frames and to apply the filter.  If `of_changes` is set, it returns only changes
+    /// after [`Source::start_ledger`], if it can.
     ///
     /// # Errors
     /// Returns the error of the system, or an error if the path is neither a
@@ -94,7 +96,6 @@ impl Device {
             }
         }
         let is_kernel = kind.is_char_device();
-        let has_changes = is_kernel && of_changes && set_switch(&file, ioctl::SET_CHANGES).map_err(failed)?;
         let id = if is_kernel { None } else { Some(FileId::of(&file).map_err(failed)?) };
         Ok(Self {
             name,
@@ -104,7 +105,8 @@ impl Device {
             filter,
             has_ledger: false,
             is_kernel,
-            changes: has_changes.then(Changes::default),
+            of_changes,
+            changes: None,
         })
     }
 
@@ -204,7 +206,12 @@ impl Source for Device {
     /// Final records of a file of frames are passed on in any case.
     fn start_ledger(&mut self) -> Result<bool, Error> {
         let failed = |cause| Error::System { name: self.name.clone(), cause };
-        self.has_ledger = self.is_kernel && set_switch(self.frames.get_ref(), ioctl::SET_LEDGER).map_err(failed)?;
+        let file = self.frames.get_ref();
+        self.has_ledger = self.is_kernel && set_switch(file, ioctl::SET_LEDGER).map_err(failed)?;
+        // Only final records report that an established connection has ended.
+        if self.has_ledger && self.of_changes && set_switch(file, ioctl::SET_CHANGES).map_err(failed)? {
+            self.changes = Some(Changes::default());
+        }
         Ok(self.has_ledger)
     }
 

@@ -66,6 +66,9 @@ pub enum Error {
     /// The program was built without the source.
     #[error("source bpf: this program was built without it; building it requires clang")]
     BpfNotBuilt,
+    /// The reader needs complete snapshots.
+    #[error("source bpf: for a log of changes only (siftr_cdev_logger -x); use sock_diag")]
+    BpfOfChanges,
     /// The kernel does not allow this process to load BPF programs.
     #[error("source bpf: loading programs requires CAP_BPF and CAP_PERFMON")]
     BpfNotAllowed,

@@ -137,7 +137,7 @@ pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Opened, E
 }
 
 /// Opens the source with this name for a reader that needs only the changes between
-/// snapshots.
+/// snapshots.  A device returns them if its ledger is on.
 ///
 /// # Errors
 /// As [`open`].

@@ -36,7 +36,8 @@ use crate::{AUTO, AnchoredPath, BPF, Error, Opened, SOCK_DIAG, Sample, Source};
 pub fn open(name: &OsStr, filter: Option<&Filter>, of_changes: bool) -> Option<Result<Opened, Error>> {
     let sock_diag = || SockDiag::open(filter.cloned()).map(|source| Opened::new(SOCK_DIAG, source));
     match name.to_str()? {
-        BPF => Some(open_bpf(filter.cloned())),
+        BPF if of_changes => Some(open_bpf(filter.cloned())),
+        BPF => Some(Err(Error::BpfOfChanges)),
         AUTO if of_changes => Some(
             open_bpf(filter.cloned())
                 .or_else(|error| sock_diag().map(|opened| Opened { passed_over: Some(error), ..opened })),
