@@ -25,6 +25,8 @@ struct Logged {
     snapshot: u64,
     /// Whether the record is in the log.
     in_log: bool,
+    /// Whether the log says that the connection exists.
+    is_announced: bool,
 }
 
 /// The part of a snapshot that is logged.
@@ -59,12 +61,12 @@ pub struct Changes {
 /// How to undo the last snapshot.
 #[derive(Debug, Default)]
 struct Undo {
-    /// Known connections whose current records were not in the log.
+    /// Connections whose current records were not in the log, and those that it did not
+    /// contain at all.
     changed: Vec<ConnectionId>,
     added: Vec<ConnectionId>,
     removed: Vec<(ConnectionId, Logged)>,
     keyframe_due_ns: Option<u64>,
-    was_first: bool,
 }
 
 impl Changes {
@@ -118,7 +120,6 @@ impl Changes {
         let is_complete = frame.header.flags & flag::CHANGED_ONLY == 0;
         let is_keyframe = self.keyframe_due_ns.is_none() || (is_complete && self.is_overdue(&frame.header));
         self.undo.keyframe_due_ns = self.keyframe_due_ns;
-        self.undo.was_first = self.logged.is_none();
         clear(&mut self.undo.changed);
         clear(&mut self.undo.added);
         clear(&mut self.undo.removed);
@@ -130,6 +131,7 @@ impl Changes {
         self.selected.clear();
         clear(&mut self.opened);
         clear(&mut self.closed);
+        let is_first = self.logged.is_none();
         let logged = self.logged.get_or_insert_default();
         for record in frame.records() {
             let connection = ConnectionId::of_this_host(&record);
@@ -140,14 +142,21 @@ impl Changes {
             }
             let Some(before) = logged.get_mut(&connection) else {
                 self.selected.push(&record);
-                if !self.undo.was_first {
+                if !is_first {
                     self.opened.push(record.clone());
+                    self.undo.added.push(connection);
                 }
+                self.undo.changed.push(connection);
                 let record = Box::new(record);
-                logged.insert(connection, Logged { record, snapshot: self.snapshots, in_log: true });
-                self.undo.added.push(connection);
+                let logged_now = Logged { record, snapshot: self.snapshots, in_log: true, is_announced: true };
+                logged.insert(connection, logged_now);
                 continue;
             };
+            if !before.is_announced {
+                before.is_announced = true;
+                self.opened.push(record.clone());
+                self.undo.added.push(connection);
+            }
             before.snapshot = self.snapshots;
             let is_same = before.in_log && self.compared.same(&before.record, &record);
             if is_keyframe || !is_same {
@@ -163,7 +172,9 @@ impl Changes {
             }
         }
         let mut close = |connection, gone: Logged| {
-            self.closed.push((*gone.record).clone());
+            if gone.is_announced {
+                self.closed.push((*gone.record).clone());
+            }
             self.undo.removed.push((connection, gone));
         };
         if is_complete {
@@ -178,7 +189,16 @@ impl Changes {
             }
         }
         if is_keyframe && !is_complete {
-            for left_out in logged.values().filter(|before| before.snapshot != self.snapshots) {
+            for (connection, left_out) in logged.iter_mut().filter(|(_, left)| left.snapshot != self.snapshots) {
+                if !left_out.in_log {
+                    left_out.in_log = true;
+                    self.undo.changed.push(*connection);
+                }
+                if !left_out.is_announced {
+                    left_out.is_announced = true;
+                    self.opened.push((*left_out.record).clone());
+                    self.undo.added.push(*connection);
+                }
                 let mut record = (*left_out.record).clone();
                 record.at_ns = 0;
                 record.forget_moving();
@@ -206,22 +226,20 @@ impl Changes {
     /// Undoes the last snapshot, which was not written.
     pub fn undo(&mut self) {
         self.keyframe_due_ns = self.undo.keyframe_due_ns;
-        if self.undo.was_first {
-            self.logged = None;
-            return;
-        }
         let logged = self.logged.get_or_insert_default();
+        for (connection, removed) in self.undo.removed.drain(..) {
+            logged.insert(connection, Logged { snapshot: self.snapshots, ..removed });
+        }
+        // After that, as one that was added may have ended in the same snapshot.
         for connection in self.undo.changed.drain(..) {
             if let Some(changed) = logged.get_mut(&connection) {
                 changed.in_log = false;
             }
         }
-        for (connection, removed) in self.undo.removed.drain(..) {
-            logged.insert(connection, Logged { snapshot: self.snapshots, ..removed });
-        }
-        // After that, as one that was added may have ended in the same snapshot.
         for connection in self.undo.added.drain(..) {
-            logged.remove(&connection);
+            if let Some(added) = logged.get_mut(&connection) {
+                added.is_announced = false;
+            }
         }
     }
 }
@@ -299,6 +317,20 @@ mod tests {
         changes.undo();
         assert_eq!(select_changes(&mut changes, 2, &[], &[]), (vec![], vec![], vec![], false));
         assert_eq!(select(&mut changes, 3, &[record(1, 10), record(2, 10)]), (vec![], vec![], vec![3], false));
+    }
+
+    #[test]
+    fn the_first_snapshot_is_a_keyframe_even_if_it_is_written_later() {
+        let mut changes = Changes::new(Compared::by_all(), EVERY);
+        select(&mut changes, 0, &[record(1, 10), record(2, 10)]);
+        changes.undo();
+        // The connection that is left out is unchanged, and none of the three has opened before.
+        let second = select_changes(&mut changes, 1, &[record(2, 20), record(3, 10)], &[]);
+        assert_eq!(second, (vec![2, 3, 1], vec![3], vec![], true));
+        changes.undo();
+        // One that nobody has heard of is not closed.
+        assert_eq!(select_changes(&mut changes, 2, &[], &[2, 3]), (vec![1], vec![], vec![2], true));
+        assert_eq!(select(&mut changes, 3, &[record(1, 10)]), (vec![], vec![], vec![], false));
     }
 
     #[test]

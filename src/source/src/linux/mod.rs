@@ -90,9 +90,6 @@ impl Start {
 struct Found {
     seen: u64,
     flags: u32,
-    /// A dump was repeated, so that sockets were seen again.
-    #[cfg_attr(not(has_bpf), allow(dead_code, reason = "only the source bpf needs it"))]
-    is_repeated: bool,
 }
 
 impl SockDiag {
@@ -176,7 +173,7 @@ fn dump(
             continue;
         }
         let flags = if interrupted { flag::INTERRUPTED } else { 0 };
-        return Ok((start, Found { seen, flags, is_repeated: tries > 0 }));
+        return Ok((start, Found { seen, flags }));
     }
 }
 

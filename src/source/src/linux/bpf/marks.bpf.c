@@ -33,13 +33,14 @@ enum {
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_RB_NO_WAKEUP = 1,
 	SENT = 1 << 19,
-	EPOCH_SHIFT = 42,
+	EPOCH_SHIFT = 36,
 	AF_INET = 2,
 	AF_INET6 = 10,
 	IPPROTO_TCP = 6,
 	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
 	TCP_SYN_RECV = 3,
+	TCP_CLOSE = 7,
 	TCP_LISTEN = 10,
 };
 
@@ -207,7 +208,10 @@ mark(struct sock *sk, u8 state, int always)
 	u64 entry, cookie;
 	u32 *now, slot;
 
-	/* Cookies are consecutive numbers, or 0 until somebody needs one. */
+	/*
+	 * Cookies are counted up or, rarely, down from the highest number, and
+	 * are 0 until somebody needs one.
+	 */
 	cookie = sk->__sk_common.skc_cookie.counter;
 	now = bpf_map_lookup_elem(&epoch, &first);
 	if (!now)
@@ -217,7 +221,7 @@ mark(struct sock *sk, u8 state, int always)
 			return;
 		cookie = bpf_get_socket_cookie(sk);
 	}
-	entry = cookie | (u64)*now << EPOCH_SHIFT;
+	entry = (cookie & ((1ULL << EPOCH_SHIFT) - 1)) | (u64)*now << EPOCH_SHIFT;
 	slot = cookie % (SENT / 2);
 	places = bpf_map_lookup_elem(&sent, &slot);
 	if (!places)
@@ -235,12 +239,36 @@ mark(struct sock *sk, u8 state, int always)
 		places->entry[0] = entry;
 }
 
+static inline void
+mark_active(struct sock *sk)
+{
+	mark(sk, sk->__sk_common.skc_state, 0);
+}
+
 /* A segment was received in state ESTABLISHED; the socket is locked. */
 SEC("tp_btf/tcp_probe")
 int
 segment_received(u64 *arguments)
 {
-	mark((struct sock *)arguments[0], TCP_ESTABLISHED, 0);
+	mark_active((struct sock *)arguments[0]);
+	return (0);
+}
+
+/* A segment is sent again; the socket is locked. */
+SEC("tp_btf/tcp_retransmit_skb")
+int
+segment_retransmitted(u64 *arguments)
+{
+	mark_active((struct sock *)arguments[0]);
+	return (0);
+}
+
+/* The application is about to queue data; the socket is locked. */
+SEC("tp_btf/tcp_sendmsg_locked")
+int
+data_queued(u64 *arguments)
+{
+	mark_active((struct sock *)arguments[0]);
 	return (0);
 }
 
@@ -253,14 +281,15 @@ data_sent(u64 *arguments)
 	u16 family = sk->__sk_common.skc_family;
 
 	if (family == AF_INET || family == AF_INET6)
-		mark(sk, sk->__sk_common.skc_state, 0);
+		mark_active(sk);
 	return (0);
 }
 
 /*
- * A socket changes its state; it is locked.  A socket can be closed and connected
- * again in one epoch, so the beginning of a connection is always sent.  In state
- * SYN_SENT the port may not have been chosen yet: this does not count as sent.
+ * A socket changes its state; it is locked.  A socket can be closed and used
+ * again in one epoch, so the beginning and the end of a connection are always
+ * sent.  In state SYN_SENT the port may not have been chosen yet: this does not
+ * count as sent.
  */
 SEC("tp_btf/inet_sock_set_state")
 int
@@ -271,7 +300,8 @@ state_changed(u64 *arguments)
 	struct counts *counted;
 
 	if (after != TCP_SYN_SENT)
-		mark(sk, after, after == TCP_ESTABLISHED);
+		mark(sk, after, after == TCP_ESTABLISHED || after == TCP_CLOSE ||
+		    after == TCP_LISTEN);
 	counted = bpf_map_lookup_elem(&counts, &first);
 	if (!counted || !is_of_interest(sk))
 		return (0);

@@ -23,9 +23,17 @@ use crate::linux::state::freebsd_state;
 /// The compiled programs.
 const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/marks.bpf.o"));
 
-/// Each program, and the tracepoint to which it is attached.
-const PROGRAMS: [(&str, &str); 3] =
-    [("segment_received", "tcp_probe"), ("data_sent", "sock_send_length"), ("state_changed", "inet_sock_set_state")];
+/// A program, and the tracepoint to which it is attached.
+type Program = (&'static str, &'static str);
+
+/// The programs.  Of several that are alternatives, the first that the kernel supports is used.
+const PROGRAMS: [&[Program]; 4] = [
+    &[("segment_received", "tcp_probe")],
+    &[("segment_retransmitted", "tcp_retransmit_skb")],
+    // Since Linux 6.16, and 6.3.
+    &[("data_queued", "tcp_sendmsg_locked"), ("data_sent", "sock_send_length")],
+    &[("state_changed", "inet_sock_set_state")],
+];
 
 /// The size of the ring buffer in bytes, a power of 2: room for 130,000 marks.
 const RING_BYTES: u32 = 8 << 20;
@@ -89,6 +97,7 @@ impl Marked {
             fport: bytes.get(Mark::fport).map(u16::from_be_bytes)?,
             laddr: address(Mark::laddr)?,
             faddr: address(Mark::faddr)?,
+            is_handshake: false,
         };
         let is_new = bytes.get(Mark::epoch)? == epoch;
         Some(Self { id, state: freebsd_state(bytes.get(Mark::state)?), is_new })
@@ -136,14 +145,11 @@ impl Marks {
             .load(OBJECT)
             .map_err(load_failed)?;
         let mut programs = Vec::new();
-        for (name, tracepoint) in PROGRAMS {
-            let program: &mut BtfTracePoint =
-                loaded.program_mut(name).and_then(|program| program.try_into().ok()).ok_or_else(|| missing(name))?;
-            match program.load(tracepoint, &btf) {
-                Err(ProgramError::Btf(_)) => return Err(missing(&format!("tracepoint {tracepoint}"))),
-                loaded => loaded.map_err(load_failed)?,
-            }
-            programs.push(program.fd().map_err(load_failed)?.try_clone().map_err(load_failed)?);
+        let mut names = Vec::new();
+        for alternatives in PROGRAMS {
+            let (name, program) = load_one(&mut loaded, alternatives, &btf)?;
+            names.push(name);
+            programs.push(program);
         }
         let mut map = |name| loaded.take_map(name).ok_or_else(|| missing(name));
         let (ring, epochs, counts) = (map("marks")?, map("epoch")?, map("counts")?);
@@ -157,7 +163,7 @@ impl Marks {
             attached: loaded,
         };
         marks.begin_epoch()?;
-        for (name, _) in PROGRAMS {
+        for name in names {
             if let Some(program) = marks.attached.program_mut(name) {
                 let program: &mut BtfTracePoint = program.try_into().map_err(load_failed)?;
                 program.attach().map_err(load_failed)?;
@@ -189,6 +195,23 @@ impl Marks {
         // All marks have the same size.
         self.ring.next().and_then(|bytes| Marked::read(&bytes, self.epoch))
     }
+}
+
+/// Loads the first of these programs whose tracepoint the kernel has; returns its name.
+fn load_one(loaded: &mut Ebpf, alternatives: &[Program], btf: &Btf) -> Result<(&'static str, ProgramFd), Error> {
+    let mut lacks = "program";
+    for (name, tracepoint) in alternatives {
+        let program = loaded.program_mut(name).and_then(|program| program.try_into().ok());
+        let program: &mut BtfTracePoint = program.ok_or_else(|| missing(name))?;
+        match program.load(tracepoint, btf) {
+            Err(ProgramError::Btf(_)) => lacks = tracepoint,
+            loaded => {
+                loaded.map_err(load_failed)?;
+                return Ok((name, program.fd().map_err(load_failed)?.try_clone().map_err(load_failed)?));
+            }
+        }
+    }
+    Err(missing(&format!("tracepoint {lacks}")))
 }
 
 fn netns_cookie() -> nix::Result<u64> {

@@ -73,23 +73,63 @@ struct Changes {
     /// The listening sockets, and whether one of them has connections to be accepted.
     listeners: HashSet<u64>,
     has_queue: bool,
+    /// Sockets that have begun to listen or to connect, but may not be in the kernel's tables
+    /// yet, as the state is set first.
+    new_listeners: HashSet<u64>,
+    opening: HashSet<u64>,
     /// Connections that no longer exist.  They are gone as of the next snapshot: by then
     /// their final records have arrived, if there are any.
     ended: HashSet<u64>,
+    /// Sockets that were not found under their addresses.  If they have not been closed as
+    /// of the next snapshot, their addresses or interfaces have changed.
+    missing: HashSet<u64>,
     gone: HashSet<u64>,
 }
 
 impl Changes {
     /// Registers the record of a connection that exists.
     fn exists(&mut self, record: &Record) {
+        let Some(id) = SocketId::of(record) else {
+            return;
+        };
         if record.get(key::state) == Some(State::LISTEN) {
             self.has_queue |= record.get(key::qlen).is_some_and(|waiting| waiting > 0);
-            self.listeners.extend(record.get(key::gencnt));
-        } else if is_restless(record)
-            && let Some(id) = SocketId::of(record)
-        {
-            self.restless.push(id);
+            self.listeners.insert(id.cookie);
+            self.new_listeners.remove(&id.cookie);
+        } else {
+            self.opening.remove(&id.cookie);
+            if is_restless(record) {
+                self.restless.push(id);
+            }
         }
+    }
+
+    /// Registers a mark; returns the socket if it is to be requested.
+    fn mark(&mut self, Marked { id, state, .. }: Marked) -> Option<SocketId> {
+        let cookie = id.cookie;
+        self.missing.remove(&cookie);
+        self.opening.remove(&cookie);
+        self.new_listeners.remove(&cookie);
+        match state {
+            State::LISTEN => _ = self.new_listeners.insert(cookie),
+            // The port is chosen after the state is set.
+            State::SYN_SENT if id.lport == 0 => _ = self.opening.insert(cookie),
+            State::CLOSED => {
+                self.listeners.remove(&cookie);
+                self.ended.insert(cookie);
+            }
+            _ => return Some(id),
+        }
+        None
+    }
+
+    /// Registers that a socket was not found under its addresses.
+    fn lacks(&mut self, id: &SocketId) {
+        if id.is_handshake {
+            self.ended.insert(id.cookie)
+        } else {
+            self.missing.insert(id.cookie)
+        };
     }
 
     /// Adds the record of a connection that may have changed to a snapshot of changes.
@@ -121,11 +161,13 @@ fn is_restless(record: &Record) -> bool {
         return true;
     }
     // Data can be sent, sent again, or read at any time, and interfaces release it late.
-    let has_data = [key::snd_cc, key::rcv_cc, key::wmem_alloc]
+    let has_data = [key::snd_cc, key::rcv_cc, key::wmem_alloc, key::rmem_alloc]
         .into_iter()
         .any(|key| record.get(key).is_none_or(|bytes| bytes > 0));
     let idle = [key::idle_rcv, key::idle_snd, key::idle_ack].into_iter().filter_map(|key| record.get(key)).min();
-    has_data || idle.is_none_or(|idle| idle < DELAYED_ACK_MAX_US)
+    // It is not accepted yet, or was closed.
+    let has_process = record.get(key::inode).is_some();
+    has_data || !has_process || idle.is_none_or(|idle| idle < DELAYED_ACK_MAX_US)
 }
 
 /// Returns whether this is what remains of a connection after its socket is gone, in
@@ -160,9 +202,12 @@ impl Bpf {
     /// Takes a snapshot of all connections.
     fn complete(&mut self, snapshot: &mut SnapshotBuffer) -> Result<(), Error> {
         let (changes, SockDiag { diag, record, filter, kernel, .. }) = (&mut self.changes, &mut self.all);
-        let mut restless = take(&mut changes.restless);
-        restless.clear();
-        *changes = Changes { restless, ..Changes::default() };
+        for (_, mark) in self.marked.drain() {
+            changes.mark(mark);
+        }
+        changes.restless.clear();
+        let Changes { restless, new_listeners, opening, .. } = take(changes);
+        *changes = Changes { restless, new_listeners, opening, ..Changes::default() };
         let (start, found) = dump(diag, &mut self.complete, record, snapshot, &mut |record, payload, snapshot| {
             fill(record, payload, None, *kernel)?;
             changes.exists(record);
@@ -171,36 +216,31 @@ impl Bpf {
             }
             Ok(())
         })?;
-        if found.is_repeated {
-            changes.restless.sort_unstable_by_key(|id| id.cookie);
-            changes.restless.dedup_by_key(|id| id.cookie);
-        }
         changes.connections = usize::try_from(found.seen).unwrap_or(usize::MAX);
         self.all.finish(start, found, snapshot)
     }
 
     /// Takes a snapshot of the connections that were marked and of those that are restless.
-    fn changed(&mut self, listeners_changed: bool, snapshot: &mut SnapshotBuffer) -> Result<(), Error> {
+    /// Returns false if only a complete snapshot can show what has happened.
+    fn changed(&mut self, listeners_changed: bool, snapshot: &mut SnapshotBuffer) -> Result<bool, Error> {
         let start = Start::now();
         let mut seen = 0;
         snapshot.clear();
         let Self { all: SockDiag { diag, record, filter, kernel, .. }, changes, marked, .. } = self;
         let filter = filter.as_ref();
         changes.gone = take(&mut changes.ended);
-        let (mut needs_listening, mut opening) = (listeners_changed || take(&mut changes.has_queue), HashSet::new());
         let mut requested: Vec<_> = changes.restless.drain(..).filter(|id| !marked.contains_key(&id.cookie)).collect();
-        for (cookie, Marked { id, state, .. }) in marked.drain() {
-            match state {
-                State::LISTEN => needs_listening = true,
-                State::CLOSED => _ = changes.ended.insert(cookie),
-                // The port is chosen after the state is set.
-                State::SYN_SENT if id.lport == 0 => _ = opening.insert(cookie),
-                _ => requested.push(id),
-            }
+        requested.extend(marked.drain().filter_map(|(_, mark)| changes.mark(mark)));
+        if !changes.missing.is_empty() {
+            return Ok(false);
         }
+        // A complete snapshot can contain a connection twice.
+        requested.sort_unstable_by_key(|id| id.cookie);
+        requested.dedup_by_key(|id| id.cookie);
         if let Some(filter) = filter {
-            requested.retain(|id| can_match(filter, id));
+            changes.gone.extend(requested.extract_if(.., |id| !can_match(filter, id)).map(|id| id.cookie));
         }
+        let needs_listening = listeners_changed || take(&mut changes.has_queue) || !changes.new_listeners.is_empty();
         let mut handle = |changes: &mut Changes, payload: &[u8], now_ns: u64| {
             seen += 1;
             record.clear();
@@ -217,25 +257,24 @@ impl Bpf {
             if let Some(payload) = payload {
                 return handle(changes, payload, now_ns);
             }
-            changes.ended.insert(requested[number].cookie);
+            changes.lacks(&requested[number]);
             Ok(())
         };
         diag.sockets(&mut self.requests, each).map_err(dump_failed)?;
         if needs_listening {
-            let before = take(&mut changes.listeners);
             diag.dump_all(&mut self.listening, &mut |payload, now_ns| handle(changes, payload, now_ns))
                 .map_err(dump_failed)?;
-            changes.gone.extend(before.difference(&changes.listeners));
         }
-        if !opening.is_empty() {
+        if !changes.opening.is_empty() {
             // The others have been requested.
             let mut each = |payload: &[u8], now_ns| match cookie(payload) {
-                Some(cookie) if opening.contains(&cookie) => handle(changes, payload, now_ns),
+                Some(cookie) if changes.opening.contains(&cookie) => handle(changes, payload, now_ns),
                 _ => Ok(()),
             };
             diag.dump_all(&mut self.opening, &mut each).map_err(dump_failed)?;
         }
-        self.all.finish(start, Found { seen, flags: flag::CHANGED_ONLY, is_repeated: false }, snapshot)
+        self.all.finish(start, Found { seen, flags: flag::CHANGED_ONLY }, snapshot)?;
+        Ok(true)
     }
 }
 
@@ -260,18 +299,28 @@ impl Source for Bpf {
         // The last mark of a connection contains its current addresses.
         let marks = std::iter::from_fn(|| self.marks.next()).take(Marks::MAX);
         self.marked.extend(marks.map(|mark| (mark.id.cookie, mark)));
-        self.again.extend(self.marked.values().filter(|mark| mark.is_new).map(|mark| mark.id));
-        let exists = |mark: &&Marked| mark.state != State::CLOSED;
+        // The beginning and the end of a connection are always marked.
+        let is_connection = |mark: &&Marked| ![State::CLOSED, State::LISTEN, State::SYN_SENT].contains(&mark.state);
+        let connections = self.marked.values().filter(is_connection);
+        self.again.extend(connections.clone().filter(|mark| mark.is_new).map(|mark| mark.id));
         // Some may be in both.
-        let due = self.changes.restless.len().max(self.marked.values().filter(exists).count());
+        let due = self.changes.restless.len().max(connections.count());
         let is_dump_cheaper = due > DUMP_MIN && due * 100 > self.changes.connections * DUMP_ABOVE_PER_CENT;
         self.must_restart |= counts.lost > 0;
-        // A request that fails is replaced by a dump.
-        if self.must_restart || is_dump_cheaper || self.changed(counts.listeners > 0, snapshot).is_err() {
-            self.must_restart = true;
-            self.complete(snapshot)?;
-            self.must_restart = false;
+        if !self.must_restart && !is_dump_cheaper {
+            match self.changed(counts.listeners > 0, snapshot) {
+                Ok(true) => return Ok(Sample::Taken),
+                // A request that fails is replaced by a dump.
+                Ok(false) | Err(Error::Dump(_)) => (),
+                Err(error) => {
+                    self.must_restart = true;
+                    return Err(error);
+                }
+            }
         }
+        self.must_restart = true;
+        self.complete(snapshot)?;
+        self.must_restart = false;
         Ok(Sample::Taken)
     }
 

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
-use tcpstats::{Field, Record, key, mapped_ipv4};
+use tcpstats::{Field, Record, State, key, mapped_ipv4};
 
 use crate::linux::bytecode::Family;
 use crate::linux::diag::{Diag, result_of};
@@ -29,6 +29,8 @@ pub struct SocketId {
     /// IPv4 addresses are mapped into IPv6.
     pub laddr: [u8; 16],
     pub faddr: [u8; 16],
+    /// It is an incomplete handshake, which ends without a mark.
+    pub is_handshake: bool,
 }
 
 impl SocketId {
@@ -41,6 +43,8 @@ impl SocketId {
             fport: record.get(key::fport)?,
             laddr: record.get(key::laddr)?,
             faddr: record.get(key::faddr)?,
+            // It has no buffers yet.
+            is_handshake: record.get(key::state) == Some(State::SYN_RCVD) && record.get(key::rcv_cc).is_none(),
         })
     }
 }
