@@ -11,6 +11,8 @@ FOLDER contains the programs hold, floor, churn and pingpong.  SOCKETS is 10,000
 
 import os
 import pathlib
+import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -25,9 +27,10 @@ INTERVALS_MS = scale([50], [50, 1000], [50, 1000])
 ACTIVE_PER_CENT = scale([0, 100], [0, 1, 10, 100], [0, 1, 10, 100])
 REPEATS = scale(1, 3, 3)
 
-# The first snapshots, which include the start, are not counted.
-FIRST = 3
-MEASURED_S = scale(0.2, 5, 10)
+# The start, after which the memory for the first keyframe is released, is not counted.
+FIRST = 6
+FIRST_S = scale(0.1, 2, 2)
+MEASURED_S = scale(0.2, 5, 5)
 
 # Round trips and connections of one measurement of the applications.
 ROUND_TRIPS = scale(1000, 200_000, 200_000)
@@ -44,13 +47,35 @@ def cpu(command, **options):
     return used.ru_utime + used.ru_stime
 
 
+class Progress:
+    """How many snapshots a running logger has written, and the CPU time that its threads have used, in ns."""
+
+    def __init__(self, process):
+        process.send_signal(signal.SIGUSR1)
+        status = re.search(r" snapshots=(\d+) ", process.stderr.readline())
+        self.snapshots = int(status.group(1))
+        tasks = pathlib.Path(f"/proc/{process.pid}/task").iterdir()
+        self.cpu_ns = sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
+
 def snapshot_ms(logger, source, interval_ms):
-    """Returns the CPU time of a snapshot in ms."""
+    """Returns the CPU time of a snapshot in ms, without the start."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        command = [logger, "-x", "-F", "bin", "-d", source, "-s", str(1000 * interval_ms), "-o", f"{folder}/log"]
-        measured = max(3, round(1000 * MEASURED_S / interval_ms))
-        first, all_of_them = (cpu([*command, "-c", str(count)]) for count in (FIRST, FIRST + measured))
-    return 1e3 * (all_of_them - first) / measured
+        log = pathlib.Path(folder) / "log"
+        command = [logger, "-x", "-F", "bin", "-d", source, "-s", str(1000 * interval_ms), "-o", log]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            wait_for(log)
+            time.sleep(max(FIRST_S, FIRST * interval_ms / 1000))
+            first = Progress(process)
+            time.sleep(MEASURED_S)
+            last = Progress(process)
+            process.terminate()
+    return (last.cpu_ns - first.cpu_ns) / 1e6 / (last.snapshots - first.snapshots)
+
+
+def wait_for(log):
+    while not log.exists() or log.stat().st_size == 0:
+        time.sleep(0.01)
 
 
 def snapshots(logger, programs, count):
@@ -84,8 +109,7 @@ class Logger:
             self.folder = tempfile.TemporaryDirectory(dir="/dev/shm")
             log = pathlib.Path(self.folder.name) / "log"
             self.process = subprocess.Popen([*self.command, "-o", log])
-            while not log.exists() or log.stat().st_size == 0:
-                time.sleep(0.01)
+            wait_for(log)
 
     def __exit__(self, *_):
         if self.command:

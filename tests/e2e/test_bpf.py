@@ -4,6 +4,7 @@
 
 import collections
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -17,7 +18,7 @@ import time
 import pytest
 from logger import CsvLog, command, ends, refuse, run, wait_for
 from running import FULL, Running, start, wait_for_end, wait_for_snapshots
-from sockets import Connections, ends_of, exchange, receive
+from sockets import Connections, ends_of, exchange, ip, libc, receive
 
 CHANGES_ONLY = 16
 
@@ -350,6 +351,60 @@ def test_a_connection_that_is_being_opened_is_logged_and_closed_when_it_fails(tm
 
 def rows_to(quiet, address):
     return [row for row in quiet.log().rows if row["faddr"] == address]
+
+
+def test_a_send_that_blocks_is_noticed(tmp_path, link):
+    """Without acknowledgements, nothing is received until the connection fails."""
+    with Connections(link.far4, 1, link.near, link.far) as connections, Quiet(tmp_path, link.near, connections) as quiet:
+        (client,) = connections.clients
+        client.settimeout(3)
+
+        def send():
+            with contextlib.suppress(TimeoutError):
+                client.sendall(bytes(20_000_000))
+
+        thread = threading.Thread(target=send)
+
+        def start_to_send():
+            ip(f"-n {link.far.name} link set veth0 down")
+            thread.start()
+            time.sleep(0.1)
+
+        rows, closed = quiet.after(start_to_send)
+        assert int(rows[ends_of(client)]["snd_cc"]) > 10_000 and closed == []
+        again = wait_for(lambda: [row for row in quiet.log().rows if int(row["total_rto"] or 0)], "a retransmission")
+        assert ends(again[0]) == ends_of(client)
+        thread.join()
+
+
+def test_a_connection_that_moves_to_an_interface_stays_open(tmp_path, alone):
+    with Connections("127.0.0.1", 1, alone, alone) as connections, Quiet(tmp_path, alone, connections) as quiet:
+        client = connections.clients[0]
+
+        def send_and_bind():
+            client.send(b"x")
+            time.sleep(0.05)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+            time.sleep(0.2)
+            client.send(b"x")
+
+        rows, _ = quiet.after(send_and_bind)
+        assert rows[ends_of(client)]["sent_bytes"] == "102" and rows[ends_of(client)]["ifindex"] == "1"
+        assert quiet.log().noted("close") == []
+
+
+def test_a_connection_is_closed_if_its_socket_is_used_again_at_once(tmp_path, alone):
+    with Connections("127.0.0.1", 1, alone, alone) as connections, Quiet(tmp_path, alone, connections) as quiet:
+        client = connections.clients[0]
+        near = ends_of(client)
+
+        def disconnect_and_connect():
+            # connect(2) with AF_UNSPEC.
+            assert libc.connect(client.fileno(), bytes(16), 16) == 0
+            assert client.connect_ex(("127.0.0.1", 1)) == errno.ECONNREFUSED
+
+        quiet.after(disconnect_and_connect)
+        wait_for(lambda: near in [ends(note) for note in quiet.log().noted("close")], "the end of the connection")
 
 
 def test_a_filter_is_applied_to_changes(tmp_path, alone):
