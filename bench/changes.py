@@ -73,6 +73,12 @@ def snapshot_ms(logger, source, interval_ms):
     return (last.cpu_ns - first.cpu_ns) / 1e6 / (last.snapshots - first.snapshots)
 
 
+def dump_ms(programs):
+    """Returns the CPU time of a bare dump in ms."""
+    dumps = scale(5, 50, 20)
+    return 1e3 * cpu([programs / "floor", str(dumps)]) / dumps
+
+
 def wait_for(log):
     while not log.exists() or log.stat().st_size == 0:
         time.sleep(0.01)
@@ -80,14 +86,16 @@ def wait_for(log):
 
 def snapshots(logger, programs, count):
     print(f"{count:,} sockets, logger -x -F bin, CPU ms per snapshot and ratio to floor, median of {REPEATS}")
+    with Sockets(programs / "hold", count):
+        floor, ss = dump_ms(programs), 1e3 * cpu(["ss", "-tinO"], stdout=subprocess.DEVNULL)
+    print(f"  floor {floor:.1f}, ss -tinO {ss:.1f}, ratio {ss / floor:.1f}")
     print(f"  {'active':>8}{'interval':>10}{'floor':>12}{'sock_diag':>12}{'ratio':>8}{'bpf':>12}{'ratio':>8}")
     for per_cent in ACTIVE_PER_CENT:
         for interval_ms in INTERVALS_MS:
             with Sockets(programs / "hold", count, per_cent, interval_ms):
-                floors = scale(5, 50, 20)
                 runs = [
                     (
-                        1e3 * cpu([programs / "floor", str(floors)]) / floors,
+                        dump_ms(programs),
                         snapshot_ms(logger, "sock_diag", interval_ms),
                         snapshot_ms(logger, "bpf", interval_ms),
                     )

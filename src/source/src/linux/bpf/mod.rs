@@ -4,9 +4,9 @@
 //! Snapshots of changes: BPF programs mark the sockets that change, and `sock_diag`(7) is
 //! asked for these sockets only.
 //!
-//! The values come from `sock_diag` alone, which locks a socket while it reads it, so they
-//! are consistent and the same as in a complete snapshot, which is a dump of all sockets.
-//! The programs run when a segment is received in ESTABLISHED, when the application sends
+//! The values come from `sock_diag` alone, which reads `tcp_info` with the socket locked, so
+//! they are the same as in a complete snapshot, which is a dump of all sockets.  The programs
+//! run when a segment is received in ESTABLISHED or sent again, when the application sends
 //! data, and when the state changes.  A socket that can change otherwise is *restless*: it
 //! is requested again for the next snapshot.
 //!
