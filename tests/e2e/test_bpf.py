@@ -31,7 +31,7 @@ WITHOUT_BPF = ["setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin", "--inh-caps
 def why_not():
     """Returns why this machine cannot use the source, or an empty string."""
     done = subprocess.run(command("-x", "-d", "bpf", "-c", 1, "-o", "/dev/null"), capture_output=True, text=True)
-    return done.stderr.strip()
+    return done.stderr.strip() if done.returncode else ""
 
 
 pytestmark = pytest.mark.skipif("why_not()", reason="the source bpf cannot be used here")

@@ -12,8 +12,8 @@
  * sent in the old epoch, the mark has been taken or is among those to be taken,
  * and sock_diag is asked later.  As it waits for the lock that is held while
  * the socket changes, it sees the change.  If a mark of the new epoch has already
- * been taken, the socket will not be marked again until the next snapshot, which
- * therefore asks for it too.
+ * been taken, the socket will not be marked again until the next snapshot.
+ * Therefore each marked socket is asked for once more by the next snapshot.
  *
  * Structures declare only the members that are used; their offsets are
  * relocated to those of the running kernel.
@@ -84,7 +84,7 @@ struct sock {
 struct mark {
 	u64 cookie;
 	u32 ifindex;
-	u32 epoch;
+	u32 pad1;
 	u16 family;
 	/* In host byte order; 0 if the socket has no port at the time. */
 	u16 lport;
@@ -164,7 +164,7 @@ is_of_interest(struct sock *sk)
 }
 
 static inline void
-send(struct sock *sk, u8 state, u32 now, struct counts *counted)
+send(struct sock *sk, u8 state, struct counts *counted)
 {
 	struct mark *mark;
 	u16 family = sk->__sk_common.skc_family;
@@ -177,7 +177,7 @@ send(struct sock *sk, u8 state, u32 now, struct counts *counted)
 	}
 	mark->cookie = bpf_get_socket_cookie(sk);
 	mark->ifindex = sk->__sk_common.skc_bound_dev_if;
-	mark->epoch = now;
+	mark->pad1 = 0;
 	mark->family = family;
 	mark->lport = sk->__sk_common.skc_num;
 	mark->fport = sk->__sk_common.skc_dport;
@@ -231,7 +231,7 @@ mark(struct sock *sk, u8 state, int always)
 	counted = bpf_map_lookup_elem(&counts, &first);
 	if (!counted || !is_of_interest(sk))
 		return;
-	send(sk, state, *now, counted);
+	send(sk, state, counted);
 	/* Keep the other socket if it was sent in this epoch. */
 	if (places->entry[0] >> EPOCH_SHIFT == entry >> EPOCH_SHIFT)
 		places->entry[1] = entry;
@@ -306,7 +306,7 @@ state_changed(u64 *arguments)
 	if (!counted || !is_of_interest(sk))
 		return (0);
 	if (after == TCP_SYN_SENT)
-		send(sk, after, 0, counted);
+		send(sk, after, counted);
 	if (before == TCP_SYN_RECV || before == TCP_LISTEN || after == TCP_LISTEN)
 		count(&counted->listeners);
 	return (0);

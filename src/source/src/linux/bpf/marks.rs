@@ -49,7 +49,7 @@ c_struct! {
     Mark {
         cookie: u64,
         ifindex: u32,
-        epoch: u32,
+        pad1: u32,
         family: u16,
         lport: u16,
         fport: [u8; 2],
@@ -77,13 +77,12 @@ pub struct Marked {
     pub id: SocketId,
     /// Its state.
     pub state: State,
-    /// Whether it was marked in the epoch that has just begun, and will not be marked in it
-    /// again.
+    /// Whether the programs have marked it since the previous snapshot.
     pub is_new: bool,
 }
 
 impl Marked {
-    fn read(bytes: &[u8], epoch: u32) -> Option<Self> {
+    fn read(bytes: &[u8]) -> Option<Self> {
         let bytes = Bytes(bytes);
         let is_ipv4 = bytes.get(Mark::family)? == u16::from(Family::Inet.number());
         let address = |at| -> Option<[u8; 16]> {
@@ -99,8 +98,7 @@ impl Marked {
             faddr: address(Mark::faddr)?,
             is_handshake: false,
         };
-        let is_new = bytes.get(Mark::epoch)? == epoch;
-        Some(Self { id, state: freebsd_state(bytes.get(Mark::state)?), is_new })
+        Some(Self { id, state: freebsd_state(bytes.get(Mark::state)?), is_new: true })
     }
 }
 
@@ -193,7 +191,7 @@ impl Marks {
     /// Takes the next mark.
     pub fn next(&mut self) -> Option<Marked> {
         // All marks have the same size.
-        self.ring.next().and_then(|bytes| Marked::read(&bytes, self.epoch))
+        self.ring.next().and_then(|bytes| Marked::read(&bytes))
     }
 }
 
