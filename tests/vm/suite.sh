@@ -230,7 +230,7 @@ logger_logs_changes() {
 	sleep 0.5
 	echo x | nc -N 127.0.0.1 7006
 	wait
-	is "$(sed -n 's/^# snapshot snapshot=\([0-9]*\) .* flags=\(64\|66\) .*/\1/p' x.log)" 1 || return 1
+	is "$(sed -n -E 's/^# snapshot snapshot=([0-9]+) .* flags=(64|66) .*/\1/p' x.log)" 1 || return 1
 	is "$(grep -c '^[0-9.]*,[0-9]*,\(7006,[1-9][0-9]*\|[1-9][0-9]*,7006\),ENDED$' x.log)" 2 &&
 	    is "$(grep -c '^# open .* lport=7006 .* state=LISTEN' x.log)" 1 && is "$(grep -c '^# close .* lport=7006 .* state=LISTEN' x.log)" 1 &&
 	    is "$(sed -n 's/^# close .* lport=\([0-9]*\) .*/\1/p' x.log)" 7006 &&
