@@ -86,7 +86,7 @@ impl Start {
 }
 
 /// What a snapshot found.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Found {
     seen: u64,
     flags: u32,

@@ -84,14 +84,13 @@ struct sock {
 struct mark {
 	u64 cookie;
 	u32 ifindex;
-	u32 pad1;
 	u16 family;
 	/* In host byte order; 0 if the socket has no port at the time. */
 	u16 lport;
 	/* In network byte order. */
 	u16 fport;
 	u8 state;
-	u8 pad;
+	u8 pad[5];
 	u8 laddr[16];
 	u8 faddr[16];
 };
@@ -177,12 +176,12 @@ send(struct sock *sk, u8 state, struct counts *counted)
 	}
 	mark->cookie = bpf_get_socket_cookie(sk);
 	mark->ifindex = sk->__sk_common.skc_bound_dev_if;
-	mark->pad1 = 0;
 	mark->family = family;
 	mark->lport = sk->__sk_common.skc_num;
 	mark->fport = sk->__sk_common.skc_dport;
 	mark->state = state;
-	mark->pad = 0;
+	for (i = 0; i < 5; i++)
+		mark->pad[i] = 0;
 	if (family == AF_INET6) {
 		for (i = 0; i < 16; i++) {
 			mark->laddr[i] = sk->__sk_common.skc_v6_rcv_saddr.bytes[i];

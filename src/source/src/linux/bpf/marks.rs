@@ -49,12 +49,11 @@ c_struct! {
     Mark {
         cookie: u64,
         ifindex: u32,
-        pad1: u32,
         family: u16,
         lport: u16,
         fport: [u8; 2],
         state: u8,
-        pad: u8,
+        pad: [u8; 5],
         laddr: [u8; 16],
         faddr: [u8; 16],
     }
@@ -77,8 +76,6 @@ pub struct Marked {
     pub id: SocketId,
     /// Its state.
     pub state: State,
-    /// Whether the programs have marked it since the previous snapshot.
-    pub is_new: bool,
 }
 
 impl Marked {
@@ -98,7 +95,7 @@ impl Marked {
             faddr: address(Mark::faddr)?,
             is_handshake: false,
         };
-        Some(Self { id, state: freebsd_state(bytes.get(Mark::state)?), is_new: true })
+        Some(Self { id, state: freebsd_state(bytes.get(Mark::state)?) })
     }
 }
 

@@ -54,8 +54,8 @@ pub struct Bpf {
     opening: Vec<Dump>,
     requests: SocketRequests,
     marks: Marks,
-    /// The sockets that were marked since the previous snapshot, by cookie, and those among
-    /// them that the next snapshot requests again.
+    /// The sockets that were marked since the previous snapshot, by cookie, and those that the
+    /// next snapshot requests again.
     marked: HashMap<u64, Marked>,
     again: Vec<SocketId>,
     /// The next snapshot must be complete.
@@ -105,7 +105,7 @@ impl Changes {
     }
 
     /// Registers a mark; returns the socket if it is to be requested.
-    fn mark(&mut self, Marked { id, state, .. }: Marked) -> Option<SocketId> {
+    fn mark(&mut self, Marked { id, state }: Marked) -> Option<SocketId> {
         let cookie = id.cookie;
         self.missing.remove(&cookie);
         self.opening.remove(&cookie);
@@ -294,17 +294,18 @@ impl Source for Bpf {
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
         let counts = self.marks.begin_epoch()?;
         self.marked.clear();
-        let again = |id: SocketId| Marked { id, state: State::ESTABLISHED, is_new: false };
-        self.marked.extend(self.again.drain(..).map(|id| (id.cookie, again(id))));
         // The last mark of a connection contains its current addresses.
         let marks = std::iter::from_fn(|| self.marks.next()).take(Marks::MAX);
         self.marked.extend(marks.map(|mark| (mark.id.cookie, mark)));
         // The beginning and the end of a connection are always marked.
         let is_connection = |mark: &&Marked| ![State::CLOSED, State::LISTEN, State::SYN_SENT].contains(&mark.state);
         let connections = self.marked.values().filter(is_connection);
-        self.again.extend(connections.clone().filter(|mark| mark.is_new).map(|mark| mark.id));
+        let again = std::mem::replace(&mut self.again, connections.map(|mark| mark.id).collect());
+        for id in again {
+            self.marked.entry(id.cookie).or_insert(Marked { id, state: State::ESTABLISHED });
+        }
         // Some may be in both.
-        let due = self.changes.restless.len().max(connections.count());
+        let due = self.changes.restless.len().max(self.again.len());
         let is_dump_cheaper = due > DUMP_MIN && due * 100 > self.changes.connections * DUMP_ABOVE_PER_CENT;
         self.must_restart |= counts.lost > 0;
         if !self.must_restart && !is_dump_cheaper {
