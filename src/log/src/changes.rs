@@ -7,14 +7,33 @@
 //! may leave out connections that have not changed: then the cost follows the number of
 //! those that have.  The effect of a snapshot can be undone if it could not be written.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use tcpstats::frame::{Frame, FrameError, Header, flag};
-use tcpstats::stream::{SnapshotBuffer, clear, seal};
-use tcpstats::{Compared, Record};
+use foldhash::HashMap;
+use tcpstats::frame::{Header, flag};
+use tcpstats::stream::{SnapshotBuffer, clear};
+use tcpstats::{Compared, Record, key};
 
 use crate::connection_id::ConnectionId;
+
+/// A connection of this host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum HostConnection {
+    /// The number that the kernel gives to it, which stays the same while the addresses
+    /// change, and the network stack in which the number is unique.
+    Numbered(u64, Option<u64>),
+    /// A connection without a number.
+    Ends(Box<ConnectionId>),
+}
+
+impl HostConnection {
+    fn of(record: &Record) -> Self {
+        match record.get(key::gencnt) {
+            Some(gencnt) => Self::Numbered(gencnt, record.get(key::vnet)),
+            None => Self::Ends(Box::new(ConnectionId::of(record))),
+        }
+    }
+}
 
 /// A connection in the log.
 #[derive(Debug)]
@@ -29,11 +48,9 @@ struct Logged {
     is_announced: bool,
 }
 
-/// The part of a snapshot that is logged.
+/// What a log says about connections besides their records.
 #[derive(Debug)]
 pub struct Selected<'a> {
-    /// The records.
-    pub frame: Frame<'a>,
     /// Connections that are new.
     pub opened: &'a [Record],
     /// The last records of connections that are gone, without those that have a final
@@ -50,9 +67,8 @@ pub struct Changes {
     /// `None` if the next snapshot is a keyframe.
     keyframe_due_ns: Option<u64>,
     /// `None` before the first snapshot, whose connections are not new.
-    logged: Option<HashMap<ConnectionId, Logged>>,
+    logged: Option<HashMap<HostConnection, Logged>>,
     snapshots: u64,
-    selected: SnapshotBuffer,
     opened: Vec<Record>,
     closed: Vec<Record>,
     undo: Undo,
@@ -63,9 +79,9 @@ pub struct Changes {
 struct Undo {
     /// Connections whose current records were not in the log, and those that it did not
     /// contain at all.
-    changed: Vec<ConnectionId>,
-    added: Vec<ConnectionId>,
-    removed: Vec<(ConnectionId, Logged)>,
+    changed: Vec<HostConnection>,
+    added: Vec<HostConnection>,
+    removed: Vec<(HostConnection, Logged)>,
     keyframe_due_ns: Option<u64>,
 }
 
@@ -79,7 +95,6 @@ impl Changes {
             keyframe_due_ns: None,
             logged: None,
             snapshots: 0,
-            selected: SnapshotBuffer::new(),
             opened: Vec::new(),
             closed: Vec::new(),
             undo: Undo::default(),
@@ -105,72 +120,64 @@ impl Changes {
         self.keyframe_due_ns.is_some_and(|due_ns| header.mono_ns >= due_ns)
     }
 
-    /// Selects the part of a snapshot to be logged.  In a complete snapshot, connections
+    /// Removes what is not logged from a snapshot.  In a complete snapshot, connections
     /// that are missing are gone.  In one of changes they are unchanged, unless they are
-    /// among `gone`, which may contain others.
-    ///
-    /// # Errors
-    /// Returns an error if the selected records do not fit in a frame.
+    /// among `gone`, which may contain others: the fields gencnt and vnet.
     pub fn select(
         &mut self,
-        frame: &Frame<'_>,
-        gone: impl IntoIterator<Item = ConnectionId>,
-    ) -> Result<Selected<'_>, FrameError> {
-        let now_ns = frame.header.mono_ns;
-        let is_complete = frame.header.flags & flag::CHANGED_ONLY == 0;
-        let is_keyframe = self.keyframe_due_ns.is_none() || (is_complete && self.is_overdue(&frame.header));
+        snapshot: &mut SnapshotBuffer,
+        gone: impl IntoIterator<Item = (u64, Option<u64>)>,
+    ) -> Selected<'_> {
+        let before = *snapshot.header();
+        let is_complete = before.flags & flag::CHANGED_ONLY == 0;
+        let is_keyframe = self.keyframe_due_ns.is_none() || (is_complete && self.is_overdue(&before));
         self.undo.keyframe_due_ns = self.keyframe_due_ns;
         clear(&mut self.undo.changed);
         clear(&mut self.undo.added);
         clear(&mut self.undo.removed);
         if is_keyframe {
             let every_ns = u64::try_from(self.keyframe_every.as_nanos()).unwrap_or(u64::MAX);
-            self.keyframe_due_ns = Some(now_ns.saturating_add(every_ns));
+            self.keyframe_due_ns = Some(before.mono_ns.saturating_add(every_ns));
         }
         self.snapshots += 1;
-        self.selected.clear();
         clear(&mut self.opened);
         clear(&mut self.closed);
         let is_first = self.logged.is_none();
         let logged = self.logged.get_or_insert_default();
-        for record in frame.records() {
-            let connection = ConnectionId::of_this_host(&record);
+        snapshot.retain(|record| {
+            let connection = HostConnection::of(record);
             if record.is_final() {
-                self.selected.push(&record);
                 self.undo.removed.extend(logged.remove(&connection).map(|before| (connection, before)));
-                continue;
+                return true;
             }
             let Some(before) = logged.get_mut(&connection) else {
-                self.selected.push(&record);
                 if !is_first {
                     self.opened.push(record.clone());
-                    self.undo.added.push(connection);
+                    self.undo.added.push(connection.clone());
                 }
-                self.undo.changed.push(connection);
-                let record = Box::new(record);
+                self.undo.changed.push(connection.clone());
+                let record = Box::new(record.clone());
                 let logged_now = Logged { record, snapshot: self.snapshots, in_log: true, is_announced: true };
                 logged.insert(connection, logged_now);
-                continue;
+                return true;
             };
             if !before.is_announced {
                 before.is_announced = true;
                 self.opened.push(record.clone());
-                self.undo.added.push(connection);
+                self.undo.added.push(connection.clone());
             }
             before.snapshot = self.snapshots;
-            let is_same = before.in_log && self.compared.same(&before.record, &record);
-            if is_keyframe || !is_same {
-                self.selected.push(&record);
-            }
+            let is_same = before.in_log && self.compared.same(&before.record, record);
             if !is_same {
                 before.in_log = true;
                 self.undo.changed.push(connection);
             }
             // If a later snapshot leaves out the connection, this is still its current record.
             if !is_same || is_keyframe || !is_complete {
-                *before.record = record;
+                *before.record = record.clone();
             }
-        }
+            is_keyframe || !is_same
+        });
         let mut close = |connection, gone: Logged| {
             if gone.is_announced {
                 self.closed.push((*gone.record).clone());
@@ -182,7 +189,8 @@ impl Changes {
                 .extract_if(|_, before| before.snapshot != self.snapshots)
                 .for_each(|(connection, gone)| close(connection, gone));
         } else {
-            for connection in gone {
+            for (gencnt, vnet) in gone {
+                let connection = HostConnection::Numbered(gencnt, vnet);
                 if let Some(gone) = logged.remove(&connection) {
                     close(connection, gone);
                 }
@@ -192,35 +200,29 @@ impl Changes {
             for (connection, left_out) in logged.iter_mut().filter(|(_, left)| left.snapshot != self.snapshots) {
                 if !left_out.in_log {
                     left_out.in_log = true;
-                    self.undo.changed.push(*connection);
+                    self.undo.changed.push(connection.clone());
                 }
                 if !left_out.is_announced {
                     left_out.is_announced = true;
                     self.opened.push((*left_out.record).clone());
-                    self.undo.added.push(*connection);
+                    self.undo.added.push(connection.clone());
                 }
                 let mut record = (*left_out.record).clone();
                 record.at_ns = 0;
                 record.forget_moving();
-                self.selected.push(&record);
+                snapshot.push(&record);
             }
         }
         let changed_only = if is_keyframe { 0 } else { flag::CHANGED_ONLY };
-        let flags = frame.header.flags & !flag::CHANGED_ONLY | changed_only;
-        let mut header = Header { flags, ..frame.header };
+        let flags = before.flags & !flag::CHANGED_ONLY | changed_only;
+        let mut header = Header { flags, ..before };
         if !is_complete {
             // Those that the source has left out still exist.
             header.matched = logged.len() as u64;
             header.seen = header.seen.max(header.matched);
         }
-        self.selected.finish(&header);
-        Ok(Selected { frame: Frame::parse(self.selected.bytes())?, opened: &self.opened, closed: &self.closed })
-    }
-
-    /// Returns the last selected frame, sealed for a log of frames.
-    pub fn sealed(&mut self) -> &[u8] {
-        seal(self.selected.bytes_mut());
-        self.selected.bytes()
+        snapshot.finish(&header);
+        Selected { opened: &self.opened, closed: &self.closed }
     }
 
     /// Undoes the last snapshot, which was not written.
@@ -246,7 +248,8 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use tcpstats::{State, key};
+    use tcpstats::State;
+    use tcpstats::frame::Frame;
 
     use super::*;
 
@@ -287,11 +290,11 @@ mod tests {
         }
         let flags = if gone.is_some() { flag::CHANGED_ONLY } else { 0 };
         snapshot.finish(&Header { mono_ns: at_s * 1_000_000_000, flags, ..Header::default() });
-        let gone = gone.unwrap_or_default().iter().map(|gencnt| ConnectionId::numbered(*gencnt, None));
-        let selected = changes.select(&Frame::parse(snapshot.bytes()).unwrap(), gone).unwrap();
+        let gone = gone.unwrap_or_default().iter().map(|gencnt| (*gencnt, None));
+        let selected = changes.select(&mut snapshot, gone);
         let numbers = |records: &[Record]| records.iter().filter_map(|record| record.get(key::gencnt)).collect();
-        let logged: Vec<_> = selected.frame.records().collect();
-        let is_keyframe = selected.frame.header.flags & flag::CHANGED_ONLY == 0;
+        let logged: Vec<_> = Frame::parse(snapshot.bytes()).unwrap().records().collect();
+        let is_keyframe = snapshot.header().flags & flag::CHANGED_ONLY == 0;
         (numbers(&logged), numbers(selected.opened), numbers(selected.closed), is_keyframe)
     }
 
@@ -304,6 +307,30 @@ mod tests {
         assert_eq!(select(&mut changes, 60, &[record(2, 20), record(3, 10)]), (vec![2, 3], vec![], vec![], true));
         changes.keyframe(Compared::by_all());
         assert_eq!(select(&mut changes, 61, &[record(2, 20)]), (vec![2], vec![], vec![3], true));
+    }
+
+    #[test]
+    fn a_connection_is_the_same_when_its_addresses_change_if_it_has_a_number() {
+        let ends = |fport| {
+            let mut record = Record::new();
+            record.set(key::lport, 22);
+            record.set(key::fport, fport);
+            record
+        };
+        let numbered = |fport| {
+            let mut record = ends(fport);
+            record.set(key::gencnt, 7);
+            record
+        };
+        let mut changes = Changes::new(Compared::by_all(), EVERY);
+        select(&mut changes, 0, &[numbered(1), ends(1)]);
+        let (_, opened, closed, _) = select(&mut changes, 1, &[numbered(2), ends(1)]);
+        assert!(opened.is_empty() && closed.is_empty());
+        let mut snapshot = SnapshotBuffer::new();
+        snapshot.push(&numbered(2));
+        snapshot.push(&ends(2));
+        let Selected { opened, closed } = changes.select(&mut snapshot, []);
+        assert_eq!((opened, closed), (&[ends(2)][..], &[ends(1)][..]));
     }
 
     #[test]
@@ -362,10 +389,10 @@ mod tests {
         snapshot.push(&with(2, 20, 7, 300));
         let header = Header { mono_ns: 2_000_000_000, flags: flag::CHANGED_ONLY, ..Header::default() };
         snapshot.finish(&header);
-        let selected = changes.select(&Frame::parse(snapshot.bytes()).unwrap(), []).unwrap();
-        let header = selected.frame.header;
+        changes.select(&mut snapshot, []);
+        let header = snapshot.header();
         assert_eq!((header.flags, header.matched, header.written), (0, 2, 2));
-        let found: Vec<_> = selected.frame.records().collect();
+        let found: Vec<_> = Frame::parse(snapshot.bytes()).unwrap().records().collect();
         let values = |record: &Record| (record.get(key::gencnt), record.get(key::srtt), record.get(key::idle_snd));
         assert_eq!(
             found.iter().map(values).collect::<Vec<_>>(),

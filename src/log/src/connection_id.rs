@@ -103,27 +103,6 @@ impl ConnectionId {
         }
     }
 
-    /// Returns the ID of a record's connection on this host: the number if the
-    /// kernel provides one, which stays the same while the addresses change, and
-    /// the addresses otherwise.
-    #[must_use]
-    pub fn of_this_host(record: &Record) -> Self {
-        match record.get(key::gencnt) {
-            Some(gencnt) => Self::numbered(gencnt, record.get(key::vnet)),
-            None => Self {
-                local: End::new(record.get(key::lport), record.get(key::laddr), None),
-                foreign: End::new(record.get(key::fport), record.get(key::faddr), None),
-                ..Self::default()
-            },
-        }
-    }
-
-    /// Returns the ID of the connection with this number on this host.
-    #[must_use]
-    pub fn numbered(gencnt: u64, vnet: Option<u64>) -> Self {
-        Self { gencnt: Some(gencnt), vnet, ..Self::default() }
-    }
-
     /// Returns whether both ends are known, which is enough to distinguish the
     /// connections of one snapshot.  Listening sockets have no foreign end and
     /// may share the local one.
@@ -185,18 +164,6 @@ mod tests {
         let jail = ConnectionId::of(&record);
         record.set(key::vnet, 4);
         assert!(host != jail && jail != ConnectionId::of(&record), "the jail was restarted");
-    }
-
-    #[test]
-    fn a_connection_of_this_host_keeps_its_id_when_its_addresses_change() {
-        let mut record = Record::new();
-        record.set(key::lport, 22);
-        let unnumbered = ConnectionId::of_this_host(&record);
-        record.set(key::gencnt, 7);
-        let before = ConnectionId::of_this_host(&record);
-        record.set(key::fport, 443);
-        assert_eq!(before, ConnectionId::of_this_host(&record));
-        assert!(before != unnumbered && ConnectionId::of(&record) != before);
     }
 
     #[test]

@@ -67,6 +67,25 @@ impl SnapshotBuffer {
         }
     }
 
+    /// Keeps the records for which `is_kept` returns true, in their order.
+    pub fn retain(&mut self, mut is_kept: impl FnMut(&Record) -> bool) {
+        let mut end = HEADER_LEN;
+        for start in (HEADER_LEN..self.bytes.len()).step_by(RECORD_LEN) {
+            let Some(bytes) = self.bytes.get(start..start + RECORD_LEN) else {
+                break;
+            };
+            if !is_kept(&Record::from_bytes(bytes, false)) {
+                self.header.written -= 1;
+                continue;
+            }
+            if start != end {
+                self.bytes.copy_within(start..start + RECORD_LEN, end);
+            }
+            end += RECORD_LEN;
+        }
+        self.bytes.truncate(end);
+    }
+
     /// Returns the number of records so far.
     #[must_use]
     pub fn written(&self) -> u64 {

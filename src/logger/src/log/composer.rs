@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tcpstats::frame::Frame;
-use tcpstats::{Columns, Compared, Field, FieldSet, Record};
+use tcpstats::{Columns, Compared, Field, FieldSet, Header, Record};
 use tcpstats_log::{
     Batch, ConnectionFields, ConnectionNote, EncodeError, Encoder, Expected, LogNote, Note, Totals, compared,
 };
@@ -187,10 +187,10 @@ impl Composer {
     }
 
     /// Appends the note of a connection that opened or closed.
-    pub fn connection(&mut self, frame: &Frame<'_>, record: &Record, is_open: bool) {
+    pub fn connection(&mut self, header: &Header, record: &Record, is_open: bool) {
         let note = ConnectionNote {
-            time_ns: Some(frame.header.wall_ns),
-            snapshot: Some(frame.header.sequence),
+            time_ns: Some(header.wall_ns),
+            snapshot: Some(header.sequence),
             fields: ConnectionFields::Record(record),
         };
         self.note(&if is_open { Note::Open(note) } else { Note::Close(note) });

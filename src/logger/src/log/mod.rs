@@ -22,7 +22,7 @@ use anyhow::{Context, Error, Result, anyhow};
 use tcpstats::frame::Frame;
 use tcpstats::stream::seal;
 use tcpstats::{Field, FieldSet};
-use tcpstats_log::{Changes, ConnectionId, Note, Selected};
+use tcpstats_log::{Changes, Note, Selected};
 use tcpstats_source::system::wall_ns;
 use tcpstats_source::{AnchoredPath, InUse, report, system_error};
 
@@ -180,11 +180,7 @@ impl Log {
         let mut changes = self.changes.take();
         let records = self.compose_snapshot(taken, changes.as_mut())?;
         // A frame is written without being copied.
-        let frame = match &mut changes {
-            _ if !self.composer.is_frames() => &[],
-            Some(changes) => changes.sealed(),
-            None => taken.snapshot.bytes(),
-        };
+        let frame = if self.composer.is_frames() { taken.snapshot.bytes() } else { &[] };
         let appended = self.append(frame);
         self.changes = changes;
         if let Err(error) = appended {
@@ -200,29 +196,25 @@ impl Log {
     /// returns the number of records.
     fn compose_snapshot(&mut self, taken: &mut Taken, changes: Option<&mut Changes>) -> Result<u64> {
         let composer = &mut self.composer;
-        if composer.is_frames() && changes.is_none() {
+        if let Some(changes) = changes {
+            let header = *taken.snapshot.header();
+            if changes.awaits_complete(&header) {
+                self.restart.store(true, Relaxed);
+            }
+            let gone = taken.gone.iter().map(|gone| (gone.gencnt, gone.vnet));
+            let Selected { opened, closed } = changes.select(&mut taken.snapshot, gone);
+            for (records, is_open) in [(closed, false), (opened, true)] {
+                for record in records {
+                    composer.connection(&header, record, is_open);
+                }
+            }
+        }
+        if composer.is_frames() {
             seal(taken.snapshot.bytes_mut());
             return Ok(taken.snapshot.written());
         }
-        let invalid = "cannot read back a snapshot";
-        let frame = Frame::parse(taken.snapshot.bytes()).context(invalid)?;
-        let composed = match changes {
-            None => composer.frame(&frame),
-            Some(changes) => {
-                if changes.awaits_complete(&frame.header) {
-                    self.restart.store(true, Relaxed);
-                }
-                let gone = taken.gone.iter().map(|gone| ConnectionId::numbered(gone.gencnt, gone.vnet));
-                let Selected { frame, opened, closed } = changes.select(&frame, gone).context(invalid)?;
-                for (records, is_open) in [(closed, false), (opened, true)] {
-                    for record in records {
-                        composer.connection(&frame, record, is_open);
-                    }
-                }
-                if composer.is_frames() { Ok(frame.header.written) } else { composer.frame(&frame) }
-            }
-        };
-        composed.context("cannot log a snapshot")
+        let frame = Frame::parse(taken.snapshot.bytes()).context("cannot read back a snapshot")?;
+        composer.frame(&frame).context("cannot log a snapshot")
     }
 
     /// Counts a snapshot that could not be written.

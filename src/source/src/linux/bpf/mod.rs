@@ -16,9 +16,9 @@
 mod marks;
 mod requests;
 
-use std::collections::{HashMap, HashSet};
 use std::mem::take;
 
+use foldhash::{HashMap, HashSet};
 use tcpstats::filter::Verdict;
 use tcpstats::frame::flag;
 use tcpstats::stream::SnapshotBuffer;
@@ -190,7 +190,7 @@ impl Bpf {
             opening: Vec::new(),
             requests: SocketRequests::new(&|_| true),
             marks,
-            marked: HashMap::new(),
+            marked: HashMap::default(),
             again: Vec::new(),
             must_restart: true,
             changes: Changes::default(),
