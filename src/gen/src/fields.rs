@@ -57,10 +57,10 @@ fn item(text: &mut String, field: &Field) {
         ("", linux) => format!("Linux:\n{}", source(linux)),
         (freebsd, linux) => format!(".Fx :\n{}Linux:\n{}", source(freebsd), source(linux)),
     };
-    // The module's part may grow, so offsets in the Linux part are relative to its own start.
+    // The module's part may grow, so offsets in the other part are relative to its own start.
     let place = match field.part {
         Part::Module => format!("{}", PREAMBLE_LEN + field.offset),
-        Part::Linux => format!("L+{}", field.offset - MODULE_BODY_LEN),
+        Part::Other => format!("M+{}", field.offset - MODULE_BODY_LEN),
     };
     _ = write!(
         text,

@@ -6,7 +6,7 @@
 use crate::field::Field;
 use crate::mask::FieldSet;
 use crate::record::Record;
-use crate::table::{BODY_LEN, FIELDS};
+use crate::table::{BODY_LEN, BODY_LEN_UNJOINED, FIELDS};
 
 /// Fields that change even on an idle connection: the time since an event, and
 /// the time until a timer expires.
@@ -69,9 +69,25 @@ impl Compared {
     #[must_use]
     pub fn same(&self, one: &Record, other: &Record) -> bool {
         let mask = self.present.words.iter().zip(one.present.words.iter().zip(&other.present.words));
-        let body = self.body.iter().zip(one.body.iter().zip(&other.body));
         mask.fold(0, |differ, (mask, (one, other))| differ | (mask & (one ^ other))) == 0
-            && body.fold(0, |differ, (mask, (one, other))| differ | (mask & (one ^ other))) == 0
+            // The end of most records is empty.
+            && if one.present.has_joined() {
+                self.has_same_bytes::<BODY_LEN>(one, other)
+            } else {
+                self.has_same_bytes::<BODY_LEN_UNJOINED>(one, other)
+            }
+    }
+
+    /// Returns whether the compared fields in the first `LEN` bytes have the same values.
+    #[inline]
+    fn has_same_bytes<const LEN: usize>(&self, one: &Record, other: &Record) -> bool {
+        let (Some(mask), Some(one), Some(other)) =
+            (self.body.first_chunk::<LEN>(), one.body.first_chunk::<LEN>(), other.body.first_chunk::<LEN>())
+        else {
+            return false;
+        };
+        let bytes = mask.iter().zip(one.iter().zip(other));
+        bytes.fold(0, |differ, (mask, (one, other))| differ | (mask & (one ^ other))) == 0
     }
 }
 
@@ -96,6 +112,27 @@ mod tests {
         let mut with_zero = Record::new();
         with_zero.set(key::srtt, 0);
         assert!(!Compared::by_all().same(&Record::new(), &with_zero));
+    }
+
+    #[test]
+    fn another_owner_is_a_change() {
+        let mut before = Record::new();
+        before.set(key::pid, 812);
+        before.set(key::container, crate::name(b"0123456789ab"));
+        let changes: [fn(&mut Record); 7] = [
+            |record| record.set(key::pid, 813),
+            |record| record.set(key::processes, 2),
+            |record| record.set(key::command, crate::name(b"nginx")),
+            |record| record.set(key::container, crate::name(b"0123456789ac")),
+            |record| record.set(key::jail, crate::name(b"www")),
+            |record| record.set(key::netns, crate::name(b"blue")),
+            |record| record.set_if(key::pid, None),
+        ];
+        for change in changes {
+            let mut after = before.clone();
+            change(&mut after);
+            assert!(!Compared::by_all().same(&before, &after) && Compared::by_all().same(&after, &after));
+        }
     }
 
     #[test]

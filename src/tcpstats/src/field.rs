@@ -125,8 +125,9 @@ pub enum Part {
     /// Fields that the kernel module can send, including those that Linux has
     /// too.
     Module,
-    /// Fields that only Linux has.
-    Linux,
+    /// Fields that the kernel module does not send: those that only Linux has, and those that
+    /// are joined to the records.
+    Other,
 }
 
 impl Part {
@@ -134,7 +135,7 @@ impl Part {
     pub(crate) const fn first_bit(self) -> usize {
         match self {
             Self::Module => 0,
-            Self::Linux => 128,
+            Self::Other => 128,
         }
     }
 }
@@ -192,7 +193,26 @@ impl Field {
     /// before any statistic has been read.
     #[must_use]
     pub const fn is_identity(&self) -> bool {
-        matches!(self.group, Group::Identity)
+        matches!(self.group, Group::Identity) && !self.is_joined()
+    }
+
+    /// Returns whether the programs join the field to the records of a kernel, which does
+    /// not report it with the connection.
+    ///
+    /// ```
+    /// use tcpstats::key;
+    /// assert!(key::command.field().is_joined() && !key::uid.field().is_joined());
+    /// ```
+    #[must_use]
+    pub const fn is_joined(&self) -> bool {
+        self.is_of_owner() || self.index == key::netns.index
+    }
+
+    /// Returns whether the field describes the processes that have the socket open, or
+    /// their container or jail.
+    #[must_use]
+    pub const fn is_of_owner(&self) -> bool {
+        self.index >= key::pid.index && self.index <= key::jail.index
     }
 
     /// Returns whether the field never changes while the connection exists.
@@ -209,6 +229,8 @@ impl Field {
             key::zone.index,
             key::uid.index,
             key::jid.index,
+            key::jail.index,
+            key::netns.index,
         ]
         .contains(&self.index)
     }

@@ -9,9 +9,9 @@
 //! recognizes by the magic.
 //!
 //! A record is a preamble of 40 bytes, then the module's part of `module_len`
-//! bytes, then the Linux part.  The preamble is the time and a mask of the
+//! bytes, then the other part.  The preamble is the time and a mask of the
 //! fields that are present: bits 0 to 127 for the module's part, 128 to 255 for
-//! the Linux part.
+//! the other part, which is shorter if no record has the last fields.
 //!
 //! [`HEADER_MEMBERS`] lists the members of the header with their offsets.
 //!

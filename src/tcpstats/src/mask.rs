@@ -4,6 +4,7 @@
 //! A set of fields, in the form of the presence mask of a record.
 
 use crate::field::Field;
+use crate::table::key;
 
 /// Number of words in the presence mask: 128 bits for each part of a record.
 pub(crate) const MASK_WORDS: usize = 4;
@@ -69,6 +70,15 @@ impl FieldSet {
         if let Some(word) = self.words.get_mut(bit / 64) {
             *word &= !(1 << (bit % 64));
         }
+    }
+
+    /// Returns whether the set contains fields that are joined, or fields after these.
+    #[inline]
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        const FIRST: usize = key::pid.bit;
+        const _: () = assert!(FIRST / 64 == MASK_WORDS - 1, "they are in the last word");
+        self.words[FIRST / 64] >> (FIRST % 64) != 0
     }
 
     /// Removes all bits of a part except those of its first `count` fields.

@@ -6,10 +6,14 @@
 use crate::field::{Field, Key, Kind, Part};
 use crate::mask::{FieldSet, PREAMBLE_LEN};
 use crate::state::State;
-use crate::table::{BODY_LEN, FIELDS, MODULE_BODY_LEN, key};
+use crate::table::{BODY_LEN, BODY_LEN_UNJOINED, FIELDS, MODULE_BODY_LEN, key};
 
 /// Length in bytes of a complete record, as this version writes it.
 pub const RECORD_LEN: usize = PREAMBLE_LEN + BODY_LEN;
+
+/// Length in bytes of a record in a snapshot without the fields that are joined (see
+/// [`Field::is_joined`]).
+pub const RECORD_LEN_UNJOINED: usize = PREAMBLE_LEN + BODY_LEN_UNJOINED;
 
 const _: () = assert!(size_of::<Record>() == RECORD_LEN);
 
@@ -82,7 +86,7 @@ impl Record {
     }
 
     /// Reads a record of any version.  The first `module_len` bytes of its body
-    /// are the module's part, the rest is the Linux part.  Fields that only one
+    /// are the module's part, the rest is the other part.  Fields that only one
     /// of the two versions has are absent.
     #[must_use]
     pub fn from_parts(bytes: &[u8], module_len: usize, swapped: bool) -> Self {
@@ -94,29 +98,30 @@ impl Record {
             if swapped { word.swap_bytes() } else { word }
         };
         let mut present = FieldSet { words: core::array::from_fn(|i| word(1 + i)) };
-        // Records of this version, with or without the Linux part, are copied as one block.
-        let body = match (sent.first_chunk(), sent.first_chunk::<MODULE_BODY_LEN>()) {
-            (Some(own), _) if module_len == MODULE_BODY_LEN => {
-                present.keep_first(0, Part::Module.fields().len());
-                present.keep_first(128, Part::Linux.fields().len());
-                *own
+        // Records of the lengths that this version and its module write are copied as one block.
+        let mut keep = |fit| {
+            present.keep_first(Part::Module.first_bit(), Part::Module.fields().len());
+            present.keep_first(Part::Other.first_bit(), fit);
+        };
+        let body = match (sent.first_chunk(), sent.first_chunk(), sent.first_chunk()) {
+            (Some(all), ..) if module_len == MODULE_BODY_LEN => {
+                keep(FIT_ALL);
+                *all
             }
-            (None, Some(module)) if sent.len() == module.len() && module_len == MODULE_BODY_LEN => {
-                let mut body = [0; BODY_LEN];
-                if let Some(to) = body.first_chunk_mut() {
-                    *to = *module;
-                }
-                present.keep_first(0, Part::Module.fields().len());
-                present.keep_first(128, 0);
-                body
+            (_, Some(start), _) if sent.len() == BODY_LEN_UNJOINED && module_len == MODULE_BODY_LEN => {
+                keep(FIT_UNJOINED);
+                padded::<BODY_LEN_UNJOINED>(start)
+            }
+            (.., Some(start)) if sent.len() == MODULE_BODY_LEN && module_len == MODULE_BODY_LEN => {
+                keep(0);
+                padded::<MODULE_BODY_LEN>(start)
             }
             _ => {
-                let (module, linux) = sent.split_at(module_len.min(sent.len()));
+                let (module, other) = sent.split_at(module_len.min(sent.len()));
                 let mut body = [0; BODY_LEN];
-                for (part, start, sent) in [(Part::Module, 0, module), (Part::Linux, MODULE_BODY_LEN, linux)] {
-                    // Rows are in order, so those that fit come first.
+                for (part, start, sent) in [(Part::Module, 0, module), (Part::Other, MODULE_BODY_LEN, other)] {
                     let fields = part.fields();
-                    let fit = fields.partition_point(|field| field.end() - start <= sent.len());
+                    let fit = fit(part, start + sent.len());
                     let len = fit.checked_sub(1).and_then(|last| fields.get(last)).map_or(0, |last| last.end() - start);
                     if let (Some(to), Some(from)) = (body.get_mut(start..start + len), sent.get(..len)) {
                         to.copy_from_slice(from);
@@ -288,6 +293,32 @@ impl<const BODY: usize> core::fmt::Debug for Record<BODY> {
         }
         map.finish()
     }
+}
+
+/// Returns the number of fields of a part that end in the first `len` bytes of a body.
+const fn fit(part: Part, len: usize) -> usize {
+    // Rows are in order, so those that fit come first.
+    let fields = part.fields();
+    let mut fit = 0;
+    while fit < fields.len() && fields[fit].end() <= len {
+        fit += 1;
+    }
+    fit
+}
+
+/// Numbers of fields in the other part: all, and those that fit in a record without the fields
+/// that are joined.
+const FIT_ALL: usize = fit(Part::Other, BODY_LEN);
+const FIT_UNJOINED: usize = fit(Part::Other, BODY_LEN_UNJOINED);
+
+/// Returns a body that starts with these bytes.
+#[inline]
+fn padded<const LEN: usize>(start: &[u8; LEN]) -> [u8; BODY_LEN] {
+    let mut body = [0; BODY_LEN];
+    if let Some(to) = body.first_chunk_mut() {
+        *to = *start;
+    }
+    body
 }
 
 /// A type that the value of a field can have.

@@ -7,15 +7,21 @@ use std::io::{self, Read};
 
 use crate::frame::{CRC_OFFSET, Frame, FrameError, FrameKind, HEADER_LEN, Header, MAGIC, flag, header_bytes};
 use crate::note::Note;
-use crate::record::{RECORD_LEN, Record};
+use crate::record::{RECORD_LEN, RECORD_LEN_UNJOINED, Record};
+use crate::table::{BODY_LEN, BODY_LEN_UNJOINED};
 use crate::text::Text;
 
 /// A snapshot under construction: a frame that grows in a buffer, which is
 /// reused for the next snapshot.
+///
+/// All records of a frame have the same length.  They are short unless one of them has fields
+/// that are joined (see [`Field::is_joined`](crate::Field::is_joined)).
 #[derive(Debug, Default)]
 pub struct SnapshotBuffer {
     bytes: Vec<u8>,
     header: Header,
+    /// Whether the records have room for the fields that are joined.
+    is_joined: bool,
 }
 
 impl SnapshotBuffer {
@@ -37,6 +43,7 @@ impl SnapshotBuffer {
         clear(&mut self.bytes);
         self.bytes.resize(HEADER_LEN, 0);
         self.header = Header::default();
+        self.is_joined = false;
     }
 
     /// Appends a record.
@@ -49,18 +56,41 @@ impl SnapshotBuffer {
         if self.bytes.is_empty() {
             self.clear();
         }
+        if record.present.has_joined() && !self.is_joined {
+            self.lengthen();
+        }
         // Appends the parts directly, without assembling the record's bytes first.
         self.bytes.extend_from_slice(&at_ns.to_ne_bytes());
         self.bytes.extend(record.present.words.iter().flat_map(|word| word.to_ne_bytes()));
-        self.bytes.extend_from_slice(&record.body);
+        let body_len = if self.is_joined { BODY_LEN } else { BODY_LEN_UNJOINED };
+        self.bytes.extend_from_slice(record.body.get(..body_len).unwrap_or_default());
         self.header.written += 1;
+    }
+
+    /// Extends the records so far, which are short, to their full length.
+    #[cold]
+    fn lengthen(&mut self) {
+        self.is_joined = true;
+        let records = (self.bytes.len() - HEADER_LEN) / RECORD_LEN_UNJOINED;
+        self.bytes.resize(HEADER_LEN + records * RECORD_LEN, 0);
+        for at in (0..records).rev() {
+            let from = HEADER_LEN + at * RECORD_LEN_UNJOINED;
+            let to = HEADER_LEN + at * RECORD_LEN;
+            self.bytes.copy_within(from..from + RECORD_LEN_UNJOINED, to);
+            self.bytes[to + RECORD_LEN_UNJOINED..to + RECORD_LEN].fill(0);
+        }
+    }
+
+    fn record_len(&self) -> usize {
+        if self.is_joined { RECORD_LEN } else { RECORD_LEN_UNJOINED }
     }
 
     /// Converts the times of the records from times since an epoch to times
     /// since `start_ns`, for a source that learns the start of a snapshot only
     /// after its records.
     pub fn rebase(&mut self, start_ns: u64) {
-        for record in self.bytes.get_mut(HEADER_LEN..).unwrap_or_default().chunks_exact_mut(RECORD_LEN) {
+        let record_len = self.record_len();
+        for record in self.bytes.get_mut(HEADER_LEN..).unwrap_or_default().chunks_exact_mut(record_len) {
             if let Some(at_ns) = record.first_chunk_mut() {
                 *at_ns = u64::from_ne_bytes(*at_ns).wrapping_sub(start_ns).to_ne_bytes();
             }
@@ -69,9 +99,9 @@ impl SnapshotBuffer {
 
     /// Keeps the records for which `is_kept` returns true, in their order.
     pub fn retain(&mut self, mut is_kept: impl FnMut(&Record) -> bool) {
-        let mut end = HEADER_LEN;
-        for start in (HEADER_LEN..self.bytes.len()).step_by(RECORD_LEN) {
-            let Some(bytes) = self.bytes.get(start..start + RECORD_LEN) else {
+        let (mut end, record_len) = (HEADER_LEN, self.record_len());
+        for start in (HEADER_LEN..self.bytes.len()).step_by(record_len) {
+            let Some(bytes) = self.bytes.get(start..start + record_len) else {
                 break;
             };
             if !is_kept(&Record::from_bytes(bytes, false)) {
@@ -79,9 +109,9 @@ impl SnapshotBuffer {
                 continue;
             }
             if start != end {
-                self.bytes.copy_within(start..start + RECORD_LEN, end);
+                self.bytes.copy_within(start..start + record_len, end);
             }
-            end += RECORD_LEN;
+            end += record_len;
         }
         self.bytes.truncate(end);
     }
@@ -100,7 +130,7 @@ impl SnapshotBuffer {
         }
         self.header = Header { written: self.written(), ..*header };
         let payload_len = (self.bytes.len() - HEADER_LEN) as u64;
-        let record_len = u32::try_from(RECORD_LEN).unwrap_or_default();
+        let record_len = u32::try_from(self.record_len()).unwrap_or_default();
         let head = header_bytes(FrameKind::Snapshot, &self.header, record_len, payload_len);
         self.bytes[..HEADER_LEN].copy_from_slice(&head);
     }
@@ -350,9 +380,17 @@ mod tests {
     use crate::note::Pair;
     use crate::{FIELDS, PREAMBLE_LEN, key};
 
-    /// Records with any subset of the fields and any bytes in them.
+    /// Records with any subset of the fields and any bytes in them, with or without those that
+    /// are joined.
     fn any_record() -> impl Strategy<Value = Record> {
-        prop::collection::vec(any::<u8>(), RECORD_LEN).prop_map(|bytes| Record::from_bytes(&bytes, false))
+        (prop::collection::vec(any::<u8>(), RECORD_LEN), any::<bool>(), any::<u32>()).prop_map(
+            |(bytes, is_joined, pid)| {
+                let len = if is_joined { RECORD_LEN } else { RECORD_LEN_UNJOINED };
+                let mut record = Record::from_bytes(&bytes[..len], false);
+                record.set_if(key::pid, is_joined.then_some(pid));
+                record
+            },
+        )
     }
 
     fn snapshot(records: &[Record], header: &Header) -> Vec<u8> {
@@ -389,6 +427,43 @@ mod tests {
         }
         let frame = Frame::parse(&note).unwrap();
         assert_eq!(frame.note(), Some("missed ticks=3"));
+    }
+
+    #[test]
+    fn records_have_room_for_owners_only_in_a_snapshot_that_has_them() {
+        let record = |gencnt: u64, pid: Option<u32>| {
+            let mut record = Record::new();
+            record.at_ns = 100 + gencnt;
+            record.set(key::gencnt, gencnt);
+            record.set(key::vegas_minrtt, 7);
+            record.set_if(key::pid, pid);
+            record.set_if(key::netns, pid.map(|_| crate::name(b"blue")));
+            record
+        };
+        let without = vec![record(1, None), record(2, None)];
+        let with = vec![record(1, None), record(2, None), record(3, Some(812)), record(4, None)];
+        let mut buffer = SnapshotBuffer::new();
+        for (records, record_len) in
+            [(&without, RECORD_LEN_UNJOINED), (&with, RECORD_LEN), (&without, RECORD_LEN_UNJOINED)]
+        {
+            buffer.clear();
+            for record in records {
+                buffer.push(record);
+            }
+            buffer.rebase(100);
+            buffer.finish(&Header::default());
+            let frame = Frame::parse(buffer.bytes()).unwrap();
+            assert_eq!((frame.record_len, frame.header.written), (record_len, records.len() as u64));
+            let since_100 = |record: &Record| Record { at_ns: record.at_ns - 100, ..record.clone() };
+            let records: Vec<_> = records.iter().map(since_100).collect();
+            assert_eq!(frame.records().collect::<Vec<_>>(), records);
+            // Records can be removed and added afterwards.
+            buffer.retain(|record| record.get(key::gencnt) != Some(1));
+            buffer.push(&record(5, Some(813)));
+            buffer.finish(&Header::default());
+            let expected = [&records[1..], &[record(5, Some(813))]].concat();
+            assert_eq!(Frame::parse(buffer.bytes()).unwrap().records().collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]

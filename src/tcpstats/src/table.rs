@@ -8,8 +8,8 @@
 //! page are derived from it.
 //!
 //! The table has two parts.  The module's part contains the statistics that the
-//! kernel module can send; the Linux part contains those that only Linux has.
-//! Each part of a record has its own bytes and presence bits (see
+//! kernel module can send; the other part contains those that it does not send,
+//! because only Linux has them or because the programs find them elsewhere.  Each part of a record has its own bytes and presence bits (see
 //! [`crate::frame`]), so a new row is appended to its part and no existing field
 //! moves.
 
@@ -337,7 +337,7 @@ Module {
         "t_state, so_error" "";
 }
 
-Linux {
+Other {
     received_bytes  U64 Bytes          Totals basic
         "Payload received in order (RFC 4898 ThruOctetsReceived)"
         "" "tcpi_bytes_received";
@@ -545,6 +545,24 @@ Linux {
     vegas_minrtt    U32 Microseconds   Time more
         "Vegas family: minimum round-trip time"
         "" "tcpv_minrtt of INET_DIAG_VEGASINFO";
+    pid             U32 None           Identity more
+        "Process that has the socket open: its creator if known, else the lowest ID"
+        "kern.file" "/proc/pid/fd";
+    processes       U32 Count          Identity more
+        "Number of processes that have the socket open"
+        "kern.file" "/proc/pid/fd";
+    command         Name16 None        Identity more
+        "Name of the process, without its path and arguments"
+        "ki_comm of kern.proc" "/proc/pid/comm";
+    container       Name64 None        Identity more
+        "Container of the process: its short ID, or the end of the cgroup's path"
+        "" "/proc/pid/cgroup";
+    jail            Name64 None        Identity more
+        "Name of the jail of the socket's creator"
+        "jail_get()" "";
+    netns           Name64 None        Identity more
+        "Network namespace: its name in /run/netns, or its inode number"
+        "" "/run/netns, /proc/pid/ns/net";
 }
 }
 
@@ -554,7 +572,7 @@ pub static FIELDS: [Field; Row::Count as usize] = ROWS;
 /// Number of fields in the table.
 pub const FIELD_COUNT: usize = ROWS.len();
 
-/// Number of rows in the module's part; those of the Linux part follow.
+/// Number of rows in the module's part; those of the other part follow.
 const MODULE_FIELDS: usize = {
     let mut count = 0;
     while count < FIELD_COUNT && matches!(ROWS[count].part, Part::Module) {
@@ -565,11 +583,11 @@ const MODULE_FIELDS: usize = {
 
 impl Part {
     /// Returns the rows of the part, in order.
-    pub(crate) fn fields(self) -> &'static [Field] {
-        let (module, linux) = FIELDS.split_at(MODULE_FIELDS);
+    pub(crate) const fn fields(self) -> &'static [Field] {
+        let (module, other) = FIELDS.split_at(MODULE_FIELDS);
         match self {
             Self::Module => module,
-            Self::Linux => linux,
+            Self::Other => other,
         }
     }
 }
@@ -581,10 +599,14 @@ const fn end_of(field: &Field) -> usize {
 /// Bytes of the fields in a record, a multiple of eight.
 pub const BODY_LEN: usize = end_of(&ROWS[FIELD_COUNT - 1]);
 
+/// Bytes of the fields in a record without those that are joined, which are the last (see
+/// [`Field::is_joined`]): a multiple of eight.
+pub const BODY_LEN_UNJOINED: usize = end_of(&ROWS[Row::pid as usize - 1]);
+
 /// Bytes of the fields in the module's part of a record, a multiple of eight.
 pub const MODULE_BODY_LEN: usize = end_of(&ROWS[MODULE_FIELDS - 1]);
 
-/// Bytes of a record as the kernel module sends it: without the Linux part.
+/// Bytes of a record as the kernel module sends it: without the other part.
 pub const MODULE_RECORD_LEN: usize = PREAMBLE_LEN + MODULE_BODY_LEN;
 
 #[cfg(test)]
@@ -624,15 +646,15 @@ mod tests {
     }
 
     #[test]
-    fn each_part_has_the_rows_of_its_platform_and_room_for_40_more() {
-        for (part, first_bit) in [(Part::Module, 0), (Part::Linux, 128)] {
+    fn each_part_has_the_rows_of_its_sources_and_room_for_40_more() {
+        for (part, first_bit) in [(Part::Module, 0), (Part::Other, 128)] {
             let fields = part.fields();
             assert!(fields.iter().all(|field| field.part == part));
-            assert!(fields.iter().all(|field| field.freebsd.is_empty() == (part == Part::Linux)));
+            assert!(fields.iter().all(|field| field.is_joined() || field.freebsd.is_empty() == (part == Part::Other)));
             assert!(fields.iter().enumerate().all(|(i, field)| field.bit == first_bit + i));
             assert!(fields.len() + 40 <= 128, "{} rows", fields.len());
         }
-        assert_eq!(Part::Module.fields().len() + Part::Linux.fields().len(), FIELD_COUNT);
+        assert_eq!(Part::Module.fields().len() + Part::Other.fields().len(), FIELD_COUNT);
     }
 
     #[test]
@@ -642,5 +664,6 @@ mod tests {
         assert_eq!(at("log_id"), Some((75, 403)));
         assert_eq!(at("received_bytes"), Some((128, MODULE_BODY_LEN)));
         assert_eq!(at("fastopen_client_fail").map(|(bit, _)| bit), Some(179));
+        assert_eq!(at("pid"), Some((197, MODULE_BODY_LEN + 308)));
     }
 }

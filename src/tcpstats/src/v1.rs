@@ -20,7 +20,7 @@ const LINUX_FIELDS: usize = 53;
 /// Returns the rows in the order of version 1.  `pacing_rate` is now in the
 /// module's part.
 fn fields() -> impl Iterator<Item = &'static Field> {
-    let linux = Part::Linux.fields();
+    let linux = Part::Other.fields();
     let (first, rest) = linux.split_at(2.min(linux.len()));
     let moved = [key::pacing_rate.field()];
     Part::Module.fields().iter().take(MODULE_FIELDS).chain(first).chain(moved).chain(rest.iter().take(LINUX_FIELDS - 3))

@@ -160,27 +160,43 @@ fn siftr_has_not_changed() {
     golden("v2.siftr", lines.as_bytes());
 }
 
-#[test]
-fn bin_has_not_changed_and_can_be_read() {
+/// Compares a snapshot of these records with a golden file, and reads the file.
+fn bin(file: &str, records: &[Record]) {
     let mut buffer = SnapshotBuffer::new();
-    for record in &records() {
+    for record in records {
         buffer.push(record);
     }
     buffer.finish(&header());
     seal(buffer.bytes_mut());
     let note = note_frame(&Note { name: "end", pairs: &[("snapshots", Pair::Number(1))] });
     if cfg!(target_endian = "little") {
-        golden("v2.bin", &[buffer.bytes(), &note].concat());
+        golden(file, &[buffer.bytes(), &note].concat());
     }
 
-    let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v2.bin")).unwrap();
-    let mut frames = FrameReader::new(file);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    let mut frames = FrameReader::new(std::fs::File::open(path).unwrap());
     let frame = frames.next_frame().unwrap().unwrap();
     assert_eq!(frame.header, Header { flags: flag::TRUNCATED | flag::LEDGER | flag::CRC, ..header() });
-    assert_eq!(frame.records().collect::<Vec<_>>(), records());
+    assert_eq!(frame.records().collect::<Vec<_>>(), records);
     assert_eq!(frames.next_frame().unwrap().unwrap().note(), Some("end snapshots=1"));
     assert!(frames.next_frame().unwrap().is_none());
     assert!(is_intact(&Frame::parse(buffer.bytes()).unwrap()));
+}
+
+#[test]
+fn bin_has_not_changed_and_can_be_read() {
+    bin("v2.bin", &records());
+}
+
+#[test]
+fn bin_without_owners_is_as_before_there_were_owners() {
+    let mut others = FieldSet::EMPTY;
+    FIELDS.iter().filter(|field| !field.is_joined()).for_each(|field| others.insert(field));
+    let mut records = records();
+    for record in &mut records {
+        record.keep(&others);
+    }
+    bin("v2-without-owners.bin", &records);
 }
 
 #[test]

@@ -28,10 +28,10 @@ fn copy_with_rows(from: &Path, to: &Path) {
             let mut table = fs::read_to_string(entry.path()).unwrap();
             for (last, row) in [
                 (
-                    "\n}\n\nLinux {",
+                    "\n}\n\nOther {",
                     "    grown_module U64 Count Totals more\n        \"A new field\" \"t_new\" \"tcpi_new\";",
                 ),
-                ("\n}\n}\n", "    grown_linux U32 Count Totals more\n        \"Another\" \"\" \"tcpi_other\";"),
+                ("\n}\n}\n", "    grown_other U32 Count Totals more\n        \"Another\" \"\" \"tcpi_other\";"),
             ] {
                 let end = table.find(last).expect("the end of a part");
                 table.insert_str(end, &format!("\n{row}"));

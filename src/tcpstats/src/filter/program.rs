@@ -91,7 +91,7 @@ pub(super) enum Op {
 /// Returns the field with this presence bit.
 pub(super) fn field_at(bit: u8) -> Option<&'static Field> {
     let bit = usize::from(bit);
-    let part = if bit < Part::Linux.first_bit() { Part::Module } else { Part::Linux };
+    let part = if bit < Part::Other.first_bit() { Part::Module } else { Part::Other };
     part.fields().get(bit - part.first_bit())
 }
 

@@ -32,13 +32,13 @@ fn main() {
     record.set(key::grown_module, 1);
     record.set(key::received_bytes, 123_456);
     record.set(key::fastopen_client_fail, 3);
-    record.set(key::grown_linux, 2);
+    record.set(key::grown_other, 2);
     let header = Header { sequence: 9, written: 1, ..Header::default() };
     let head = header_bytes(FrameKind::Snapshot, &header, u32::try_from(RECORD_LEN).unwrap(), RECORD_LEN as u64);
     std::fs::write(&paths[2], [&head[..], &record.to_bytes()].concat()).unwrap();
 
     // Fields keep their numbers in compiled filters too.
-    let filter = Filter::parse("grown_linux 2 and received_bytes = 123456").unwrap();
+    let filter = Filter::parse("grown_other 2 and received_bytes = 123456").unwrap();
     assert!(filter.matches(&record));
     let old = Filter::parse("received_bytes = 123456").unwrap();
     std::fs::write(format!("{}.filter", paths[2]), old.to_bytes()).unwrap();
