@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 use tcpstats::filter::{Ends, Expected, Verdict};
-use tcpstats::{Filter, Record, State, ipv4, key, name, option};
+use tcpstats::{Field, Filter, Record, State, ipv4, key, name, option};
 
 /// The values of a record.
 #[derive(Clone, Debug)]
@@ -289,6 +289,27 @@ proptest! {
     }
 
     #[test]
+    fn a_filter_without_some_fields_matches_whatever_the_complete_one_matches(
+        tree in tree(),
+        facts in facts(),
+        unknown in prop::collection::vec(prop::sample::select(&["uid", "lport", "srtt", "laddr", "cc", "state", "idle_rcv"][..]), 0..4),
+    ) {
+        let Ok(filter) = Filter::parse(&tree.text()) else { return Ok(()) };
+        let is_unknown = |field: &Field| unknown.contains(&field.name);
+        let weaker = filter.without(is_unknown);
+        prop_assert!(!weaker.as_ref().is_some_and(|weaker| weaker.compares(is_unknown)));
+        let mut record = Record::new();
+        facts.fill_identity(&mut record);
+        facts.fill_rest(&mut record);
+        let weaker_matches = weaker.as_ref().is_none_or(|weaker| weaker.matches(&record));
+        prop_assert!(weaker_matches || !filter.matches(&record), "{} without {:?}", tree.text(), unknown);
+        // It is no weaker than it has to be.
+        let by_known = filter.verdict_by(&record, filter.comparisons(|field| !is_unknown(field)));
+        prop_assert!(!weaker_matches || by_known != Verdict::NoMatch, "{} without {:?}", tree.text(), unknown);
+        prop_assert_eq!(filter.without(|_| false), Some(filter));
+    }
+
+    #[test]
     fn addresses_ports_and_state_exclude_no_record_that_matches(tree in tree(), facts in facts(), state in 0..=10_u8) {
         let Ok(filter) = Filter::parse(&tree.text()) else { return Ok(()) };
         let mut record = Record::new();
@@ -345,6 +366,43 @@ proptest! {
         let mapped = format!("net {}/{}", network.to_ipv6_mapped(), 96 + len);
         prop_assert_eq!(Filter::parse(&mapped).unwrap(), Filter::parse(&plain).unwrap());
     }
+}
+
+#[test]
+fn owners_decide_nothing_before_they_are_joined() {
+    let mut record = Record::new();
+    record.set(key::lport, 443);
+    let joined = {
+        let mut record = record.clone();
+        record.set(key::pid, 812);
+        record.set(key::processes, 3);
+        record.set(key::command, name(b"nginx"));
+        record.set(key::container, name(b"0123456789ab"));
+        record.set(key::jail, name(b"www"));
+        record.set(key::netns, name(b"blue"));
+        record
+    };
+    for (text, matches, needs_owners) in [
+        ("pid 812", true, true),
+        ("pid > 811 and pid != 813", true, true),
+        ("processes >= 3", true, true),
+        ("command nginx", true, true),
+        ("not command nginx", false, true),
+        ("container = 0123456789ab", true, true),
+        ("jail www and port 443", true, true),
+        ("jail != www", false, true),
+        ("netns blue", true, false),
+        ("not netns blue or port 22", false, false),
+    ] {
+        let filter = Filter::parse(text).unwrap();
+        assert_eq!(filter.matches(&joined), matches, "{text}");
+        assert_eq!(filter.needs_owners(), needs_owners, "{text}");
+        assert!(filter.compares(Field::is_joined), "{text}");
+        assert_eq!(filter.verdict_by_identity(&record), Verdict::Unknown, "{text}");
+        assert_eq!(filter.verdict_by_constants(&record), Verdict::Unknown, "{text}");
+        assert!(filter.without(Field::is_joined).is_none_or(|before| before.matches(&record)), "{text}");
+    }
+    assert_eq!(Filter::parse("port 22 and pid 812").unwrap().verdict_by_identity(&record), Verdict::NoMatch);
 }
 
 #[test]

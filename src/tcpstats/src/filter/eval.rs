@@ -163,7 +163,7 @@ fn in_network(address: [u8; 16], len: u8, network: [u8; 16]) -> bool {
 
 impl Op {
     /// Returns the field that is compared, if there is exactly one.
-    fn field(self) -> Option<&'static Field> {
+    pub(super) fn field(self) -> Option<&'static Field> {
         match self {
             Self::Number { field, .. }
             | Self::Options { field, .. }
@@ -225,10 +225,10 @@ impl Filter {
     }
 
     /// Returns what is decided by the fields that never change while the connection exists,
-    /// see [`Field::is_constant`].  They must be set.
+    /// see [`Field::is_constant`], without those that are joined later.  They must be set.
     #[must_use]
     pub fn verdict_by_constants<const BODY: usize>(&self, record: &Record<BODY>) -> Verdict {
-        self.verdict_by(record, self.comparisons(Field::is_constant))
+        self.verdict_by(record, self.comparisons(|field| field.is_constant() && !field.is_joined()))
     }
 
     /// Returns the comparisons with one of these fields.

@@ -35,10 +35,19 @@ pub enum Condition {
     Other,
 }
 
+/// Operations that leave one truth value, or `None` for a constant.
+type Program = Option<Vec<Op>>;
+
 /// The bounds of an empty range of ports.
 const NONE: (u16, u16) = (u16::MAX, 0);
 
 impl Op {
+    /// Returns the fields that are compared.
+    fn fields(self) -> impl Iterator<Item = &'static Field> {
+        let idle = [key::idle_snd.field(), key::idle_rcv.field()];
+        self.field().into_iter().chain(idle.into_iter().filter(move |_| matches!(self, Self::Idle { .. })))
+    }
+
     /// Returns what the comparison requires, and whether it must hold (`true`)
     /// or must not hold (`false`).
     fn condition(self) -> (Condition, bool) {
@@ -97,6 +106,72 @@ impl Filter {
             stack.push(value);
         }
         stack.pop()
+    }
+
+    /// Returns whether the filter compares one of these fields.
+    #[must_use]
+    pub fn compares(&self, is_of: impl Fn(&Field) -> bool) -> bool {
+        self.ops().iter().any(|op| op.fields().any(&is_of))
+    }
+
+    /// Returns whether the filter compares a field of a socket's owner, so that it can only be
+    /// applied after the owners have been joined to the records.
+    ///
+    /// ```
+    /// use tcpstats::Filter;
+    /// assert!(Filter::parse("port 443 and not command nginx").unwrap().needs_owners());
+    /// assert!(!Filter::parse("port 443 and uid 80").unwrap().needs_owners());
+    /// ```
+    #[must_use]
+    pub fn needs_owners(&self) -> bool {
+        self.compares(Field::is_of_owner)
+    }
+
+    /// Returns the strictest filter that does not compare these fields and matches every record
+    /// that this filter matches, whatever their values are.  `None` is the filter that matches
+    /// everything.
+    ///
+    /// ```
+    /// use tcpstats::{Field, Filter};
+    /// let without = |text| Filter::parse(text).unwrap().without(Field::is_joined);
+    /// assert_eq!(without("port 443 and not pid 812"), Filter::parse("port 443").ok());
+    /// assert_eq!(without("port 443 or not pid 812"), None);
+    /// ```
+    #[must_use]
+    pub fn without(&self, is_unknown: impl Fn(&Field) -> bool) -> Option<Self> {
+        // For each operand, a program that holds whenever the operand can hold, and one that
+        // holds only if the operand must hold.  `None` always holds or never holds, respectively.
+        let mut stack: Vec<(Program, Program)> = Vec::new();
+        let both =
+            |one: Program, other: Program, op| one.zip(other).map(|(one, other)| [one, other, vec![op]].concat());
+        let either = |one: Program, other: Program, op| match (one, other) {
+            (Some(one), Some(other)) => Some([one, other, vec![op]].concat()),
+            (one, other) => one.or(other),
+        };
+        for &op in self.ops() {
+            let program = match op {
+                Op::Not => {
+                    let (most, least) = stack.pop()?;
+                    let not = |program: Program| program.map(|program| [program, vec![op]].concat());
+                    (not(least), not(most))
+                }
+                Op::And | Op::Or => {
+                    let ((right_most, right_least), (left_most, left_least)) = (stack.pop()?, stack.pop()?);
+                    if op == Op::And {
+                        (either(left_most, right_most, op), both(left_least, right_least, op))
+                    } else {
+                        (both(left_most, right_most, op), either(left_least, right_least, op))
+                    }
+                }
+                _ if op.fields().any(&is_unknown) => (None, None),
+                _ => (Some(vec![op]), Some(vec![op])),
+            };
+            stack.push(program);
+        }
+        let (most, _) = stack.pop()?;
+        let mut filter = Self::everything();
+        // There are not more operations than before.
+        most?.into_iter().all(|op| filter.push(op)).then_some(filter)
     }
 
     /// Returns whether the filter asks only for ports and networks, so that it matches
