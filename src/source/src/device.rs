@@ -27,6 +27,8 @@ pub struct Device {
     file: Option<FileId>,
     frames: FrameReader<File>,
     filter: Option<Filter>,
+    /// The part of the filter that a kernel can apply.
+    filter_of_kernel: Option<Filter>,
     /// The device adds final records.
     has_ledger: bool,
     is_kernel: bool,
@@ -87,8 +89,10 @@ impl Device {
         if kind.is_dir() {
             return Err(Error::Directory { name });
         }
+        // A kernel does not know the fields that are joined to its records.
+        let filter_of_kernel = filter.as_ref().and_then(|filter| filter.without(Field::is_joined));
         if kind.is_char_device() {
-            set_up(&file, filter.as_ref()).map_err(failed)?;
+            set_up(&file, filter_of_kernel.as_ref()).map_err(failed)?;
         } else if kind.is_file() {
             match first_frame(&file).map_err(failed)? {
                 Ok(()) | Err(FrameError::Short { .. }) => (),
@@ -103,6 +107,7 @@ impl Device {
             file: id,
             frames: FrameReader::new(file),
             filter,
+            filter_of_kernel,
             has_ledger: false,
             is_kernel,
             of_changes,
@@ -123,7 +128,8 @@ impl Device {
             snapshot.clear();
             let is_of_changes = frame.header.flags & flag::CHANGED_ONLY != 0;
             // A device has already filtered the records of a complete snapshot.
-            let filter = self.filter.as_ref().filter(|_| !self.is_kernel || is_of_changes);
+            let is_filtered = self.is_kernel && !is_of_changes && self.filter == self.filter_of_kernel;
+            let filter = self.filter.as_ref().filter(|_| !is_filtered);
             let mut missing = self.changes.as_mut().map(|changes| changes.begin(is_of_changes)).unwrap_or_default();
             let mut unique = UniqueConnections::of(&frame.header);
             let (mut dropped, mut ended) = (0, 0);
@@ -232,7 +238,7 @@ impl Source for Device {
     fn reopen(&mut self) -> Result<(), Error> {
         let open = || {
             let file = self.path.open(OFlag::O_RDONLY, Mode::empty())?;
-            set_up(&file, self.filter.as_ref())?;
+            set_up(&file, self.filter_of_kernel.as_ref())?;
             if self.has_ledger {
                 set_switch(&file, ioctl::SET_LEDGER)?;
             }
@@ -319,6 +325,38 @@ mod tests {
         // A complete snapshot itself shows what is gone.
         assert_eq!(snapshot(true, &[(6, State::LISTEN, true)]), HashSet::new());
         assert_eq!(snapshot(false, &[]), HashSet::new());
+    }
+
+    #[test]
+    fn a_kernel_applies_the_filter_without_owners_and_the_rest_is_applied_to_its_records() {
+        let mut snapshot = SnapshotBuffer::new();
+        for (gencnt, pid) in [(1, Some(812)), (2, Some(813)), (3, None)] {
+            let mut record = Record::new();
+            record.set(key::gencnt, gencnt);
+            record.set(key::lport, 443);
+            record.set_if(key::pid, pid);
+            snapshot.push(&record);
+        }
+        snapshot.finish(&Header { seen: 3, matched: 3, ..Header::default() });
+        let path = std::env::temp_dir().join(format!("siftr_cdev-owners-{}.bin", std::process::id()));
+        std::fs::write(&path, snapshot.bytes()).unwrap();
+        for (text, of_kernel, expected) in [
+            ("lport 443", Some("lport 443"), vec![1, 2, 3]),
+            ("lport 443 and pid 812", Some("lport 443"), vec![1]),
+            ("lport 443 and not pid 812", Some("lport 443"), vec![2, 3]),
+            ("pid 813 or lport 22", None, vec![2]),
+        ] {
+            let mut device = Device::open(&path, Some(Filter::parse(text).unwrap()), false).unwrap();
+            assert_eq!(device.filter_of_kernel, of_kernel.map(|text| Filter::parse(text).unwrap()), "{text}");
+            device.is_kernel = true;
+            let mut filtered = SnapshotBuffer::new();
+            device.next(&mut filtered).unwrap();
+            let found: Vec<_> =
+                Frame::parse(filtered.bytes()).unwrap().records().map(|each| each.get(key::gencnt)).collect();
+            assert_eq!(found, expected.iter().copied().map(Some).collect::<Vec<_>>(), "{text}");
+            assert_eq!(filtered.header().matched, expected.len() as u64, "{text}");
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

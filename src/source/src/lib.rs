@@ -129,6 +129,10 @@ impl Opened {
 
 /// Opens the source with this name, whose snapshots are complete.
 ///
+/// The source applies the filter to its own records, in which fields that are joined later are
+/// absent.  If fields are joined, open the source with [`Filter::without`] these fields, and
+/// apply the complete filter afterwards.
+///
 /// # Errors
 /// Returns the error of the system, or an error if the source is not available
 /// on this platform.

@@ -303,7 +303,7 @@ proptest! {
         facts.fill_rest(&mut record);
         let weaker_matches = weaker.as_ref().is_none_or(|weaker| weaker.matches(&record));
         prop_assert!(weaker_matches || !filter.matches(&record), "{} without {:?}", tree.text(), unknown);
-        // It is no weaker than it has to be.
+        // It is not weaker than necessary.
         let by_known = filter.verdict_by(&record, filter.comparisons(|field| !is_unknown(field)));
         prop_assert!(!weaker_matches || by_known != Verdict::NoMatch, "{} without {:?}", tree.text(), unknown);
         prop_assert_eq!(filter.without(|_| false), Some(filter));

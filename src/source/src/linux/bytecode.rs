@@ -335,7 +335,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_socket_that_the_filter_matches_is_accepted(
-            text in any_filter([EXACT.to_vec(), OTHERS.to_vec()].concat(), vec!["srtt > 5", "uid 0", "state listen", "ip6"]),
+            text in any_filter([EXACT.to_vec(), OTHERS.to_vec()].concat(), vec!["srtt > 5", "uid 0", "state listen", "ip6", "not pid 7"]),
             socket in any_socket(),
         ) {
             let filter = Filter::parse(&text).unwrap();
