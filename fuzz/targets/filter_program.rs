@@ -11,7 +11,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tcpstats::filter::{Ends, FILTER_LEN, Verdict};
-use tcpstats::{Filter, PREAMBLE_LEN, RECORD_LEN, Record, key};
+use tcpstats::{Field, Filter, PREAMBLE_LEN, RECORD_LEN, Record, key};
 
 /// Returns addresses, ports and state if all are present.
 fn ends(record: &Record) -> Option<Ends> {
@@ -46,6 +46,10 @@ fuzz_target!(|input: &[u8]| {
         let by_identity = filter.verdict_by_identity(&record);
         assert!([Verdict::Unknown, verdict].contains(&by_identity));
         assert!([Verdict::Unknown, by_identity].contains(&filter.verdict_by_constants(&record)));
+        for is_unknown in [Field::is_joined, Field::is_constant] {
+            let without = filter.without(is_unknown);
+            assert!(verdict == Verdict::NoMatch || without.is_none_or(|weaker| weaker.matches(&record)));
+        }
         if let Some(ends) = ends(&record) {
             let comparisons = filter.comparisons(Ends::has);
             let by_ends = filter.verdict_by_ends(&ends, comparisons);

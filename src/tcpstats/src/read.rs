@@ -12,7 +12,7 @@ use crate::mask::FieldSet;
 use crate::record::{Record, ipv4, is_scoped, name};
 use crate::state::{State, option};
 use crate::table::FIELDS;
-use crate::text::longest;
+use crate::text::{is_plain, longest};
 
 /// Where a row is wrong, and what was expected there.
 #[derive(Clone, Copy, Debug)]
@@ -164,7 +164,7 @@ fn options(text: &[u8]) -> Option<u16> {
 /// Returns whether [`Text::name`](crate::text::Text::name) writes the text
 /// unchanged.
 fn is_name(text: &[u8]) -> bool {
-    text.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b',' | b'"' | b'\\'))
+    text.iter().all(|byte| is_plain(*byte))
 }
 
 impl Record {

@@ -225,12 +225,11 @@ impl<'a> Text<'a> {
     }
 
     /// Appends the name in a field, up to its first zero.  Bytes that are not
-    /// graphic ASCII, or that a format would have to quote, become `?`.
+    /// printable ASCII, or that a format would have to quote, become `?`.
     #[inline]
     pub fn name(&mut self, name: &[u8]) -> &mut Self {
         for &byte in name.iter().take_while(|byte| **byte != 0) {
-            let plain = byte.is_ascii_graphic() && !matches!(byte, b',' | b'"' | b'\\');
-            self.char(if plain { byte } else { b'?' });
+            self.char(if is_plain(byte) { byte } else { b'?' });
         }
         self
     }
@@ -282,6 +281,16 @@ impl<'a> Text<'a> {
             Kind::Name16 | Kind::Name32 | Kind::Name64 => self.name(bytes.get(..field.kind.size()).unwrap_or_default()),
         }
     }
+}
+
+/// Returns whether a byte of a name can be written in every format.
+pub(crate) const fn is_plain(byte: u8) -> bool {
+    is_printable(byte) && !matches!(byte, b',' | b'"' | b'\\')
+}
+
+/// Returns whether a byte is a printable ASCII character.
+pub(crate) const fn is_printable(byte: u8) -> bool {
+    byte.is_ascii_graphic() || byte == b' '
 }
 
 /// Returns the maximum length of a value as text, in bytes.
@@ -364,6 +373,7 @@ mod tests {
     #[test]
     fn names_cannot_break_a_line() {
         assert_eq!(text(|t| _ = t.name(b"cu\"b,ic\n\xff\0rest")), "cu?b?ic??");
+        assert_eq!(text(|t| _ = t.name(b"tmux: server\0")), "tmux: server");
     }
 
     #[test]

@@ -10,13 +10,15 @@ use super::program::Comparison;
 pub(super) enum Symbol {
     /// A keyword, a name, a number, an address.
     Word,
+    /// A name in double quotes.
+    Quoted,
     And,
     Or,
     Not,
     Open,
     Close,
     Compare(Comparison),
-    /// A single `&` or `|`.
+    /// A single `&` or `|`, or a quote that is not closed.
     Stray,
     End,
 }
@@ -66,7 +68,7 @@ const SIGNS: [(&str, Symbol); 14] = [
 
 /// Returns whether the character ends a word.
 fn ends_word(char: char) -> bool {
-    char.is_whitespace() || matches!(char, '&' | '|' | '=' | '!' | '<' | '>' | '(' | ')')
+    char.is_whitespace() || matches!(char, '&' | '|' | '=' | '!' | '<' | '>' | '(' | ')' | '"')
 }
 
 impl<'a> Lexer<'a> {
@@ -87,6 +89,10 @@ impl<'a> Lexer<'a> {
         let (symbol, len) = match sign {
             Some((sign, symbol)) => (*symbol, sign.len()),
             None if rest.is_empty() => (Symbol::End, 0),
+            None if rest.starts_with('"') => match rest.match_indices('"').nth(1) {
+                Some((end, _)) => (Symbol::Quoted, end.saturating_add(1)),
+                None => (Symbol::Stray, rest.len()),
+            },
             None => (Symbol::Word, rest.find(ends_word).unwrap_or(rest.len())),
         };
         let (text, rest) = rest.split_at_checked(len).unwrap_or((rest, ""));
@@ -119,6 +125,7 @@ mod tests {
         assert_eq!(texts("net fe80::/10&&srtt>=1.5ms"), ["net", "fe80::/10", "&&", "srtt", ">=", "1.5ms"]);
         assert_eq!(texts("!(uid!=0)"), ["!", "(", "uid", "!=", "0", ")"]);
         assert_eq!(texts(" \t\n"), [""; 0]);
+        assert_eq!(texts(r#"command "a (b) c"or"d"#), ["command", r#""a (b) c""#, "or", r#""d"#]);
     }
 
     #[test]

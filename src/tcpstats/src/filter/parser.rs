@@ -13,6 +13,7 @@ use crate::field::{Field, Kind, Unit};
 use crate::record::{ipv4, is_scoped, name};
 use crate::state::{State, option};
 use crate::table::key;
+use crate::text::is_printable;
 
 /// Maximum length of a name in a condition, in bytes.
 const NAME_MAX: usize = 32;
@@ -241,11 +242,7 @@ impl<'a> Parser<'a> {
             Kind::Options => Op::Options { field, comparison, bits: self.value(Expected::Option, option::by_name)? },
             Kind::Name16 | Kind::Name32 | Kind::Name64 => {
                 let longest = of.kind.size().min(NAME_MAX);
-                let name = self.value(Expected::Name { longest }, |text| {
-                    (text.len() <= longest && text.bytes().all(|byte| byte.is_ascii_graphic()))
-                        .then(|| name(text.as_bytes()))
-                })?;
-                Op::Name { field, comparison, name }
+                Op::Name { field, comparison, name: self.name(longest)? }
             }
         };
         self.push(op)
@@ -286,6 +283,20 @@ impl<'a> Parser<'a> {
         let value = value.ok_or_else(|| self.wrong(at, expected))?;
         self.advance();
         Ok(value)
+    }
+
+    /// Parses a name, which may be in quotes.
+    fn name(&mut self, longest: usize) -> Parsed<'a, [u8; 32]> {
+        let at = self.token;
+        let text = match at.symbol {
+            Symbol::Word => Some(at.text),
+            Symbol::Quoted => at.text.strip_prefix('"').and_then(|text| text.strip_suffix('"')),
+            _ => None,
+        };
+        let is_name = |text: &&str| (1..=longest).contains(&text.len()) && text.bytes().all(is_printable);
+        let text = text.filter(is_name).ok_or_else(|| self.wrong(at, Expected::Name { longest }))?;
+        self.advance();
+        Ok(name(text.as_bytes()))
     }
 
     /// Parses an address, which may be followed by `%` and its zone: a number

@@ -6,6 +6,7 @@
 use crate::field::{Field, Kind, Part};
 use crate::mask::MASK_WORDS;
 use crate::record::Value;
+use crate::text::is_printable;
 
 /// Maximum number of operations in a filter.
 pub const MAX_OPS: usize = 64;
@@ -148,7 +149,7 @@ impl Op {
                     && first_bits(address, len) == u128::from_be_bytes(address)
             }
             Self::Name { field, comparison, name } => kind(field).is_some_and(|kind| {
-                let len = name.iter().take_while(|byte| byte.is_ascii_graphic()).count();
+                let len = name.iter().take_while(|byte| is_printable(**byte)).count();
                 matches!(kind, Kind::Name16 | Kind::Name32 | Kind::Name64)
                     && comparison.is_equality()
                     && (1..=kind.size()).contains(&len)

@@ -36,6 +36,9 @@ fn errors_report_the_position_and_what_was_expected() {
         ("ip and", "at position 7 (the end): expected a condition, such as port 443 or srtt > 100ms"),
         ("é rtt", "at position 1 (\"é\"): expected a condition, such as port 443 or srtt > 100ms"),
         ("cc é", "at position 4 (\"é\"): expected a name of at most 16 ASCII characters"),
+        ("cc \"\"", "at position 4 (\"\\\"\\\"\"): expected a name of at most 16 ASCII characters"),
+        ("cc \"a", "at position 4 (\"\\\"a\"): expected a name of at most 16 ASCII characters"),
+        ("\"cc\" a", "at position 1 (\"\\\"cc\\\"\"): expected a condition, such as port 443 or srtt > 100ms"),
         ("ip ip6", "at position 4 (\"ip6\"): expected and, or, or the end of the filter"),
         ("(ip", "at position 4 (the end): expected and, or, or )"),
         ("port < 5", "at position 6 (\"<\"): expected = or !=, because values of port have no order"),
@@ -64,6 +67,24 @@ fn errors_report_the_position_and_what_was_expected() {
         ("options x", "at position 9 (\"x\"): expected an option, one of ts sack wscale ecn accecn tfo toe"),
     ] {
         assert_eq!(message(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_name_in_quotes_can_contain_spaces_and_operators() {
+    let matches = |text: &str, command: &[u8]| {
+        let mut record = crate::Record::new();
+        record.set(key::command, name(command));
+        Filter::parse(text).unwrap().matches(&record)
+    };
+    for (text, command) in [
+        ("command \"tmux: server\"", &b"tmux: server"[..]),
+        ("command=\"(sd-pam)\"", b"(sd-pam)"),
+        ("(command \"and\" or pid 1)", b"and"),
+        ("command \"nginx\"", b"nginx"),
+        ("not command != \"a=b\"", b"a=b"),
+    ] {
+        assert!(matches(text, command) && !matches(text, b"other"), "{text}");
     }
 }
 
@@ -115,7 +136,7 @@ proptest! {
     #[test]
     fn the_parser_does_not_panic_on_any_tokens(tokens in prop::collection::vec(prop::sample::select(&[
         "and", "or", "not", "(", ")", "!", "<", "=", "!=", "port", "22", "srtt", "100ms", "1.", "0x", "s", "k",
-        "host", "net", "::/0", "fe80::1%1", "10.0.0.0/8", "10.0.0.1/", "cc", "cubic", "é", "&", "idle", "ip", "state", "listen",
+        "host", "net", "::/0", "fe80::1%1", "10.0.0.0/8", "10.0.0.1/", "cc", "cubic", "\"", "\"a b\"", "é", "&", "idle", "ip", "state", "listen",
     ][..]), 0..60), space: bool) {
         check(&tokens.join(if space { " " } else { "" }));
     }
