@@ -58,7 +58,7 @@ pub enum Command {
     #[cfg(feature = "convert")]
     #[command(long_about = convert::LONG_ABOUT, override_usage = "tcpstats convert [OPTIONS] <IN>... <OUT>")]
     Convert(convert::Args),
-    /// Summarize a log by connection, prefix or port
+    /// Summarize a log by connection, prefix, port or owner
     #[command(long_about = summary::LONG_ABOUT)]
     Summary(summary::Args),
     /// Plot connections over time, as an image or an interactive page

@@ -13,6 +13,7 @@ mod log;
 mod manual;
 mod output;
 mod replay;
+mod shown;
 mod table;
 mod units;
 

@@ -13,13 +13,13 @@ use anyhow::{Context, Result, anyhow};
 use clap::ValueHint;
 use tcpstats::frame::flag;
 use tcpstats::text::Text;
-use tcpstats::{Columns, Field, Header, Record, json, key};
+use tcpstats::{Columns, Header, Record, json, key};
 use tcpstats_log::Snapshot;
 
 use crate::live::{Live, LiveArgs};
 use crate::output::{self, STANDARD_OUTPUT, Stdout};
-use crate::table::{ABSENT, Align, Table};
-use crate::units;
+use crate::shown::Shown;
+use crate::table::{ABSENT, Table};
 
 /// The arguments of `tcpstats show`.
 #[derive(clap::Args)]
@@ -27,7 +27,8 @@ pub struct Args {
     /// The source and the filter.
     #[command(flatten)]
     pub live: LiveArgs,
-    /// Show COLUMNS: basic, all, or a comma-separated list of fields
+    /// Show COLUMNS: basic, all, or a comma-separated list of fields, in which process combines command, pid and
+    /// processes
     #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS", value_hint = ValueHint::Other)]
     pub columns: Option<String>,
     /// Show the final records of connections that have ended: all of them if the source is a log, otherwise those of
@@ -43,11 +44,10 @@ pub struct Args {
 }
 
 /// The default columns of the table.
-const COLUMNS: &str = "state,laddr,lport,faddr,fport,srtt,snd_cwnd,inflight,snd_cc,rcv_cc,rexmit_packs,cc";
+const COLUMNS: &str = "state,laddr,lport,faddr,fport,srtt,snd_cwnd,inflight,snd_cc,rcv_cc,rexmit_packs,cc,process";
 
 /// The default columns of the table of connections that have ended.
-const ENDED_COLUMNS: &str =
-    "ending,laddr,lport,faddr,fport,duration,sent_bytes,received_bytes,rexmit_bytes,rexmit_packs,srtt,rttmin,cc";
+const ENDED_COLUMNS: &str = "ending,laddr,lport,faddr,fport,duration,sent_bytes,received_bytes,rexmit_bytes,rexmit_packs,srtt,rttmin,cc,process";
 
 /// How long `--ended` collects the final records of a kernel.
 const ENDED_WITHIN: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let filter = args.live.filter()?;
     let columns = match &args.columns {
         Some(list) => columns(list)?,
-        None if args.json => Columns::all(),
+        None if args.json => columns("all")?,
         None => columns(if args.ended { ENDED_COLUMNS } else { COLUMNS })?,
     };
     let mut live = Live::open(args.live.source.as_deref(), filter)?;
@@ -76,10 +76,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         if let Some(warning) = &warning {
             output::print_error(warning);
         }
-        write_json(&mut to, &columns, &snapshot)
+        write_json(&mut to, &Shown::fields(&columns), &snapshot)
     } else {
-        let shown: Vec<_> = columns.fields().filter(|field| is_shown(field, args, &snapshot)).collect();
-        let cell = if args.numbers { units::exact } else { units::readable };
+        let shown: Vec<_> = columns.into_iter().filter(|column| is_shown(*column, args, &snapshot)).collect();
+        let cell = if args.numbers { Shown::exact } else { Shown::readable };
         let written = write_table(&mut to, &shown, cell, &snapshot);
         written.and_then(|()| warning.map_or(Ok(()), |warning| writeln!(to, "{warning}")))
     };
@@ -90,15 +90,20 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 ///
 /// # Errors
 /// Returns an error that names the column.
-pub fn columns(list: &str) -> Result<Columns> {
-    Columns::parse(list).map_err(|unknown| anyhow!("-o \"{list}\": {unknown}"))
+pub fn columns(list: &str) -> Result<Vec<Shown>> {
+    Shown::parse(list).map_err(|unknown| anyhow!("-o \"{list}\": {unknown}"))
 }
 
 /// Returns whether a column is shown.  One that is empty for all connections is
 /// shown only if it was named.
-fn is_shown(field: &Field, args: &Args, snapshot: &Snapshot) -> bool {
+fn is_shown(column: Shown, args: &Args, snapshot: &Snapshot) -> bool {
     let named = args.columns.as_ref().is_some_and(|list| list != "basic" && list != "all");
-    named || snapshot.records.is_empty() || snapshot.records.iter().any(|record| record.has(field))
+    let is_known = match column {
+        Shown::Field(_) => snapshot.records.is_empty(),
+        // Most sources have no owners.
+        Shown::Process => false,
+    };
+    named || is_known || snapshot.records.iter().any(|record| column.is_in(record))
 }
 
 /// Returns the key by which connections are sorted.
@@ -110,14 +115,13 @@ fn sort_key(record: &Record) -> impl Ord + use<> {
 
 fn write_table(
     to: &mut impl Write,
-    fields: &[&Field],
-    cell: fn(&Record, &Field) -> Option<String>,
+    columns: &[Shown],
+    cell: fn(Shown, &Record) -> Option<String>,
     snapshot: &Snapshot,
 ) -> io::Result<()> {
-    let align = |field: &Field| if field.kind.is_text() { Align::Left } else { Align::Right };
-    let mut table = Table::new(fields.iter().map(|field| (field.name.to_owned(), align(field))));
+    let mut table = Table::new(columns.iter().map(|column| (column.name().to_owned(), column.align())));
     for record in &snapshot.records {
-        table.push(fields.iter().map(|field| cell(record, field).unwrap_or_else(|| ABSENT.into())).collect());
+        table.push(columns.iter().map(|column| cell(*column, record).unwrap_or_else(|| ABSENT.into())).collect());
     }
     table.write(to)
 }
@@ -202,9 +206,8 @@ mod tests {
             ended: Vec::new(),
             boot: Boot::Same,
         };
-        let fields: Vec<_> = ["state", "lport", "srtt"].iter().filter_map(|name| Field::by_name(name)).collect();
         let mut text = Vec::new();
-        write_table(&mut text, &fields, units::readable, &snapshot).unwrap();
+        write_table(&mut text, &columns("state,lport,srtt").unwrap(), Shown::readable, &snapshot).unwrap();
         assert_eq!(String::from_utf8(text).unwrap(), "state   lport  srtt\nLISTEN     22     -\n");
     }
 }

@@ -35,6 +35,9 @@ where it agrees with the logger's ticks.  Connections of different hosts, and fr
 kept apart.  If the log does not show whether the host was rebooted between two runs of the logger, a reboot is assumed \
 if a total decreases.
 
+The owner of a connection is the last one that the log contains, and connections without an owner are in one row.  \
+Processes with the same name have separate rows.  Logs contain owners only if the logger has recorded them.
+
 If the log is damaged, the part before the damage is summarized and the exit status is 1.";
 
 /// The arguments of `tcpstats summary`.
@@ -44,8 +47,8 @@ pub struct Args {
     /// content and read as one log
     #[arg(required = true, value_name = "LOG")]
     pub logs: Vec<PathBuf>,
-    /// Print one row for each connection, for each prefix of foreign addresses, or for each service port (the lower
-    /// port of a connection)
+    /// Print one row for each connection, for each prefix of foreign addresses, for each service port (the lower
+    /// port of a connection), or for each process, container, jail or network namespace
     #[arg(long, value_enum, default_value_t = By::Connection, value_name = "WHAT")]
     pub by: By,
     /// Length of IPv4 prefixes, in bits
@@ -54,9 +57,10 @@ pub struct Args {
     /// Length of IPv6 prefixes, in bits
     #[arg(long, default_value_t = 48, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=128))]
     pub prefix6: u8,
-    /// Sort rows by MEASURE, in descending order
-    #[arg(short, long, value_enum, default_value_t = Measure::RexmitBytes, value_name = "MEASURE")]
-    pub worst: Measure,
+    /// Sort rows by MEASURE, in descending order (default: rexmit-bytes, or bytes if rows are processes, containers,
+    /// jails or network namespaces)
+    #[arg(short, long, value_enum, value_name = "MEASURE")]
+    pub worst: Option<Measure>,
     /// Print at most ROWS rows (default: 10, or all with --json and --csv)
     #[arg(short = 'n', long, value_name = "ROWS")]
     pub count: Option<usize>,
@@ -71,6 +75,14 @@ pub struct Args {
     pub csv: bool,
 }
 
+impl Args {
+    /// Returns the measure by which rows are sorted.
+    pub fn measure(&self) -> Measure {
+        let default = if self.by.owner_field().is_some() { Measure::Bytes } else { Measure::RexmitBytes };
+        self.worst.unwrap_or(default)
+    }
+}
+
 /// The subject of a row of a summary.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum By {
@@ -80,6 +92,14 @@ pub enum By {
     Prefix,
     /// All connections of one service port
     Port,
+    /// All connections of one process
+    Process,
+    /// All connections of the processes in one container
+    Container,
+    /// All connections of one jail
+    Jail,
+    /// All connections of one network namespace
+    Netns,
 }
 
 /// The measure by which rows are sorted.
@@ -107,6 +127,8 @@ pub enum Measure {
     ReceiverLimited,
     /// Fraction of time limited by the send buffer
     BufferLimited,
+    /// Bytes sent and received
+    Bytes,
     /// Bytes sent
     Sent,
     /// Bytes received

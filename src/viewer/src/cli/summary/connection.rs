@@ -6,6 +6,7 @@
 use tcpstats::{Record, State, key};
 use tcpstats_log::ByteCounter;
 
+use super::owner::OwnerId;
 use super::roundtrips::RoundTrips;
 use super::sample::{End, Limits, Sample};
 
@@ -196,6 +197,8 @@ pub struct Connection {
     pub receiver_limited: TimeSpent,
     /// Time limited by the send buffer.
     pub buffer_limited: TimeSpent,
+    /// Its last known owner.
+    pub owner: Option<OwnerId>,
     last: Option<LastRecord>,
     /// Whether it began in the log, and not before it.
     began: bool,
@@ -232,6 +235,7 @@ impl Connection {
             cwnd_limited: TimeSpent::default(),
             receiver_limited: TimeSpent::default(),
             buffer_limited: TimeSpent::default(),
+            owner: None,
             last: None,
             began,
             is_duration_unknown: false,
@@ -244,6 +248,7 @@ impl Connection {
 
         self.last_ns = self.last_ns.max(time_ns);
         self.wall_ns.1 = wall_ns;
+        self.owner = sample.owner.or(self.owner);
         let marks = &sample.marks;
         self.sent.add(marks.sent_bytes);
         self.rexmit_bytes.add(marks.rexmit_bytes);

@@ -5,6 +5,7 @@
 
 mod args;
 mod connection;
+mod owner;
 mod reader;
 mod roundtrips;
 mod rows;
@@ -15,10 +16,13 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use tcpstats::Columns;
 
+use self::args::By;
 pub use self::args::{Args, LONG_ABOUT};
+use self::owner::Owners;
 use self::reader::LogSummary;
 use crate::log::Log;
 use crate::output;
+use crate::shown::PROCESS_FIELDS;
 
 /// The fields from which a summary is computed.
 const FIELDS: &str = "gencnt,vnet,zone,age,iss,irs,inode,laddr,lport,faddr,fport,state,jid,snd_cwnd,snd_ssthresh,\
@@ -30,9 +34,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let filter = args.filter.as_deref().map(tcpstats_source::parse_filter).transpose()?;
     let mut log = Log::open_all(&args.logs)?.warning();
     if filter.is_none() {
-        log = log.only(&Columns::named(FIELDS).map_err(|unknown| anyhow!("{unknown}"))?);
+        let owner = match args.by {
+            By::Process => Some(PROCESS_FIELDS),
+            by => by.owner_field().map(|field| field.name),
+        };
+        let fields = [Some(FIELDS), owner].into_iter().flatten().collect::<Vec<_>>().join(",");
+        log = log.only(&Columns::named(&fields).map_err(|unknown| anyhow!("{unknown}"))?);
     }
     let mut summary = LogSummary::default();
+    summary.owners = Owners::new(args.by);
     // If the log is damaged, the part before the damage is summarized.
     let result = summary.read(&mut log, filter.as_ref());
     drop(log);

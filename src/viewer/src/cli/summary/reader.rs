@@ -9,6 +9,7 @@ use tcpstats::{Columns, Filter, Record};
 use tcpstats_log::{Boot, ConnectionId, Entry, Lifetimes, Moment, Note, Timeline};
 
 use super::connection::{Connection, LogContext, is_live};
+use super::owner::Owners;
 use super::sample::Sample;
 use crate::log::{Item, Log};
 
@@ -20,6 +21,8 @@ pub struct LogSummary {
     pub timeline: Timeline<Sample>,
     /// The connections.
     pub connections: Lifetimes<Connection>,
+    /// The owners of the connections.
+    pub owners: Owners,
     /// The position in the log.
     pub context: LogContext,
     is_linux: bool,
@@ -69,7 +72,7 @@ impl LogSummary {
 
     fn record(&mut self, wall_ns: u64, record: &Record, filter: Option<&Filter>) {
         let is_wanted = is_live(record) && filter.is_none_or(|filter| filter.matches(record));
-        let sample = is_wanted.then(|| Sample::of(record, self.is_linux));
+        let sample = is_wanted.then(|| Sample { owner: self.owners.of(record), ..Sample::of(record, self.is_linux) });
         self.timeline.add(wall_ns, ConnectionId::of(record), sample);
     }
 

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! The rows of a summary, for connections, prefixes or ports.
+//! The rows of a summary, for connections or groups of connections.
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
+use std::rc::Rc;
 use tcpstats_log::{ConnectionId, End};
 
 use anyhow::{Context, Result};
 
 use super::args::{Args, By, Measure};
 use super::connection::{Connection, TimeSpent, per_second};
+use super::owner::{Owner, Owners};
 use super::reader::LogSummary;
 use super::roundtrips::RoundTrips;
 use crate::output::{self, STANDARD_OUTPUT, Stdout, seconds};
@@ -48,22 +50,22 @@ struct Row {
 }
 
 /// The subject of a row.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Subject {
     Connection(ConnectionId),
     /// A prefix of foreign addresses, and its length in bits.
     Prefix(IpAddr, u8),
     Port(u16),
+    /// An owner, and the field of its name.  All connections without an owner are one subject.
+    Owner(Option<Rc<Owner>>, &'static str),
 }
 
 impl Subject {
-    fn of(identity: &ConnectionId, args: &Args) -> Self {
+    fn of(identity: &ConnectionId, connection: &Connection, owners: &Owners, args: &Args) -> Self {
+        if let Some(field) = args.by.owner_field() {
+            return Self::Owner(connection.owner.and_then(|owner| owners.get(owner)), field.name);
+        }
         match args.by {
-            By::Connection => Self::Connection(*identity),
-            // The lower port is that of the service; ephemeral ports are higher.
-            By::Port => {
-                Self::Port(identity.local.port.unwrap_or_default().min(identity.foreign.port.unwrap_or_default()))
-            }
             By::Prefix => match identity.foreign.ip().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) {
                 IpAddr::V4(address) => {
                     let mask = u32::MAX.checked_shl(32 - u32::from(args.prefix4)).unwrap_or(0);
@@ -74,6 +76,11 @@ impl Subject {
                     Self::Prefix(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask)), args.prefix6)
                 }
             },
+            // The lower port is that of the service; ephemeral ports are higher.
+            By::Port => {
+                Self::Port(identity.local.port.unwrap_or_default().min(identity.foreign.port.unwrap_or_default()))
+            }
+            _ => Self::Connection(*identity),
         }
     }
 }
@@ -84,6 +91,8 @@ impl std::fmt::Display for Subject {
             Self::Connection(ConnectionId { local, foreign, .. }) => write!(f, "{local} {foreign}"),
             Self::Prefix(address, len) => write!(f, "{address}/{len}"),
             Self::Port(port) => write!(f, "{port}"),
+            Self::Owner(Some(owner), _) => owner.fmt(f),
+            Self::Owner(None, _) => f.write_str(ABSENT),
         }
     }
 }
@@ -175,6 +184,10 @@ impl Row {
             Measure::CwndLimited => share(self.cwnd_limited),
             Measure::ReceiverLimited => share(self.receiver_limited),
             Measure::BufferLimited => share(self.buffer_limited),
+            Measure::Bytes => {
+                let bytes = [self.sent, self.received].into_iter().flatten().reduce(u64::saturating_add);
+                number(bytes)
+            }
             Measure::Sent => number(self.sent),
             Measure::Received => number(self.received),
             Measure::Duration => number(self.duration_ns),
@@ -199,7 +212,7 @@ pub fn write(mut summary: LogSummary, args: &Args) -> Result<ExitCode> {
     let rows = collect(&mut summary, args);
     let all = rows.len();
     // Rows are large, so their indices are sorted.
-    let mut order: Vec<_> = rows.iter().map(|row| row.value_of(args.worst)).zip(0..).collect();
+    let mut order: Vec<_> = rows.iter().map(|row| row.value_of(args.measure())).zip(0..).collect();
     order.sort_by(|(one_value, one), (other_value, other)| {
         let of = |value: &Option<f64>| value.unwrap_or(f64::NEG_INFINITY);
         let (one, other): (&Row, &Row) = (&rows[*one], &rows[*other]);
@@ -225,7 +238,11 @@ pub fn write(mut summary: LogSummary, args: &Args) -> Result<ExitCode> {
 /// Returns the rows in any order.
 fn collect(summary: &mut LogSummary, args: &Args) -> Vec<Row> {
     let connections = std::mem::take(&mut summary.connections).into_all();
-    let rows = connections.map(|(identity, connection)| Row::of(Subject::of(&identity, args), connection));
+    let owners = std::mem::take(&mut summary.owners);
+    let rows = connections.map(|(identity, connection)| {
+        let subject = Subject::of(&identity, &connection, &owners, args);
+        Row::of(subject, connection)
+    });
     if args.by == By::Connection {
         // Two rows of the same name are different connections.
         return rows.collect();
@@ -234,7 +251,7 @@ fn collect(summary: &mut LogSummary, args: &Args) -> Vec<Row> {
     for row in rows {
         match groups.get_mut(&row.subject) {
             Some(group) => group.merge(&row),
-            None => _ = groups.insert(row.subject, row),
+            None => _ = groups.insert(row.subject.clone(), row),
         }
     }
     groups.into_values().collect()
@@ -272,12 +289,28 @@ fn address(end: End) -> Option<Cell> {
 fn identity<T>(row: &Row, get: impl FnOnce(&ConnectionId) -> Option<T>) -> Option<T> {
     match &row.subject {
         Subject::Connection(identity) => get(identity),
-        Subject::Prefix(..) | Subject::Port(_) => None,
+        Subject::Prefix(..) | Subject::Port(_) | Subject::Owner(..) => None,
+    }
+}
+
+/// Returns the name of the owner, if this field contains it.
+fn owner(row: &Row, field: &str) -> Option<Cell> {
+    match &row.subject {
+        Subject::Owner(Some(owner), of) if *of == field => owner.name.clone().map(Cell::Text),
+        _ => None,
+    }
+}
+
+/// Returns the process ID of the owner.
+fn pid(row: &Row) -> Option<Cell> {
+    match &row.subject {
+        Subject::Owner(Some(owner), _) => integer(owner.pid.map(u64::from)),
+        _ => None,
     }
 }
 
 /// The columns in JSON and CSV, in this order: names with units, and values.
-const CELLS: [(&str, CellOf); 29] = [
+const CELLS: [(&str, CellOf); 34] = [
     ("gencnt", |row| identity(row, |identity| integer(identity.gencnt))),
     ("vnet", |row| identity(row, |identity| integer(identity.vnet))),
     ("laddr", |row| identity(row, |identity| address(identity.local))),
@@ -286,6 +319,11 @@ const CELLS: [(&str, CellOf); 29] = [
     ("fport", |row| identity(row, |identity| integer(identity.foreign.port.map(u64::from)))),
     ("prefix", |row| matches!(row.subject, Subject::Prefix(..)).then(|| Cell::Text(row.subject.to_string()))),
     ("port", |row| matches!(row.subject, Subject::Port(_)).then(|| Cell::Number(row.subject.to_string()))),
+    ("pid", pid),
+    ("command", |row| owner(row, "command")),
+    ("container", |row| owner(row, "container")),
+    ("jail", |row| owner(row, "jail")),
+    ("netns", |row| owner(row, "netns")),
     ("connections", |row| integer(Some(row.connections))),
     ("first", |row| Some(Cell::Number(output::seconds9(row.wall_ns.0)))),
     ("last", |row| Some(Cell::Number(output::seconds9(row.wall_ns.1)))),
@@ -341,11 +379,15 @@ fn write_table(
         By::Connection => "connections",
         By::Prefix => "prefixes",
         By::Port => "ports",
+        By::Process => "processes",
+        By::Container => "containers",
+        By::Jail => "jails",
+        By::Netns => "network namespaces",
     };
     let (records, snapshots) = (summary.records, summary.context.snapshots);
     let time = seconds(summary.end_ns - summary.start_ns.unwrap_or(summary.end_ns));
     let shown = match rows.len() {
-        count if count < all => format!("; the {count} worst by {}", name_of(args.worst)),
+        count if count < all => format!("; the {count} worst by {}", name_of(args.measure())),
         _ => String::new(),
     };
     writeln!(out, "{all} {what}, {records} records in {snapshots} snapshots over {time} s{shown}")?;
@@ -357,6 +399,10 @@ fn write_table(
         By::Connection => &[("LOCAL", Align::Left), ("FOREIGN", Align::Left)],
         By::Prefix => &[("PREFIX", Align::Left), ("CONNS", Align::Right)],
         By::Port => &[("PORT", Align::Right), ("CONNS", Align::Right)],
+        By::Process => &[("PROCESS", Align::Left), ("CONNS", Align::Right)],
+        By::Container => &[("CONTAINER", Align::Left), ("CONNS", Align::Right)],
+        By::Jail => &[("JAIL", Align::Left), ("CONNS", Align::Right)],
+        By::Netns => &[("NETNS", Align::Left), ("CONNS", Align::Right)],
     };
     let titles = first.iter().copied().chain(TITLES.map(|title| (title, Align::Right)));
     let mut table = Table::new(titles.map(|(title, align)| (title.to_owned(), align)));

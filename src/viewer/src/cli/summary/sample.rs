@@ -6,6 +6,8 @@
 use tcpstats::{Ending, Record, key, name};
 use tcpstats_log::Monotone;
 
+use super::owner::OwnerId;
+
 /// The values of a record that a summary needs.
 #[derive(Clone, Copy, Default)]
 pub struct Sample {
@@ -20,6 +22,8 @@ pub struct Sample {
     pub limited_us: Option<(u64, u64)>,
     /// The totals of a final record.
     pub end: Option<End>,
+    /// The owner, if connections are grouped by owner.
+    pub owner: Option<OwnerId>,
 }
 
 /// The totals of a connection that has ended, `None` if the log lacks them.
@@ -58,6 +62,7 @@ impl Sample {
             limits: Limits::of(record, is_linux),
             limited_us: record.get(key::rwnd_limited).zip(record.get(key::sndbuf_limited)),
             end: record.is_final().then(|| End::of(record)),
+            owner: None,
         }
     }
 }

@@ -22,7 +22,8 @@ pub struct Args {
     /// Exit after COUNT samples
     #[arg(short = 'c', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
-    /// Show COLUMNS in addition to the rates: basic, all, or a comma-separated list of fields
+    /// Show COLUMNS in addition to the rates: basic, all, or a comma-separated list of fields, in which process
+    /// combines command, pid and processes
     #[arg(short = 'o', visible_short_alias = 'O', long, value_name = "COLUMNS", value_hint = ValueHint::Other)]
     pub columns: Option<String>,
 }

@@ -6,9 +6,10 @@
 use std::cmp::Ordering;
 
 use tcpstats::text::longest;
-use tcpstats::{Columns, Field, Kind, State, Unit, key};
+use tcpstats::{Field, Kind, State, Unit, key};
 
 use super::tracker::{Row, Trend};
+use crate::shown::{PROCESS, Shown, process};
 use crate::table::{ABSENT, Align};
 use crate::units;
 
@@ -27,6 +28,8 @@ pub enum Column {
     Rexmit,
     /// The smoothed round-trip time and its trend.
     Srtt,
+    /// The process that has the socket open.
+    Process,
     /// A field.
     Field(&'static Field),
 }
@@ -38,6 +41,8 @@ pub enum SortKey<'a> {
     Number(f64),
     /// Bytes.
     Bytes(&'a [u8]),
+    /// A name and a number.
+    Numbered(&'a [u8], u32),
     /// No value.
     Absent,
 }
@@ -49,22 +54,29 @@ impl SortKey<'_> {
         match (self, other) {
             (Self::Number(one), Self::Number(other)) => directed(one.total_cmp(&other)),
             (Self::Bytes(one), Self::Bytes(other)) => directed(one.cmp(other)),
+            (Self::Numbered(one, number), Self::Numbered(other, other_number)) => {
+                directed(one.cmp(other).then(number.cmp(&other_number)))
+            }
             (Self::Absent, Self::Absent) => Ordering::Equal,
-            // No column has both numbers and bytes.
-            (Self::Absent, _) | (Self::Bytes(_), Self::Number(_)) => Ordering::Greater,
-            (_, Self::Absent) | (Self::Number(_), Self::Bytes(_)) => Ordering::Less,
+            (Self::Absent, _) => Ordering::Greater,
+            (_, Self::Absent) => Ordering::Less,
+            // No column has values of several kinds.
+            _ => Ordering::Equal,
         }
     }
 }
 
 /// Returns the columns in the order of their importance, because a narrow terminal
 /// shows only the first: the connection and its rates, then the requested fields.
-pub fn columns(fields: Option<&Columns>) -> Vec<Column> {
+pub fn columns(shown: Option<&[Shown]>) -> Vec<Column> {
     let mut columns = vec![Column::Local, Column::Foreign, Column::Field(key::state.field())];
     columns.extend([Column::Send, Column::Receive, Column::Rexmit, Column::Srtt]);
-    let field = |field: &'static Field| (field.index != key::srtt.field().index).then_some(Column::Field(field));
-    match fields {
-        Some(fields) => columns.extend(fields.fields().filter_map(field)),
+    let column = |shown: &Shown| match shown {
+        Shown::Field(field) => (field.index != key::srtt.field().index).then_some(Column::Field(field)),
+        Shown::Process => Some(Column::Process),
+    };
+    match shown {
+        Some(shown) => columns.extend(shown.iter().filter_map(column)),
         None => columns.extend(
             [key::snd_cwnd, key::inflight, key::snd_ssthresh, key::rttmin, key::snd_wnd, key::snd_cc, key::rcv_cc]
                 .map(|key| Column::Field(key.field()))
@@ -86,6 +98,7 @@ impl Column {
             Self::Receive => "recv b/s",
             Self::Rexmit => "rexm/s",
             Self::Srtt => "srtt",
+            Self::Process => PROCESS,
             Self::Field(field) => field.name,
         }
     }
@@ -96,11 +109,13 @@ impl Column {
             Self::Local if !wide => 5,
             Self::Local | Self::Foreign => 21,
             Self::Srtt => 8,
+            Self::Process => 15,
             Self::Field(field) if field.kind == Kind::State => 6,
             Self::Field(field) => field.name.len().max(match (field.kind, field.unit) {
                 (_, Unit::Bytes | Unit::Microseconds) => 6,
                 (_, Unit::BytesPerSecond) => 7,
-                (Kind::Name16 | Kind::Name32 | Kind::Name64, _) => 8,
+                (Kind::Name16 | Kind::Name32, _) => 8,
+                (Kind::Name64, _) => 12,
                 (Kind::Options, _) => 18,
                 (kind, _) => longest(kind),
             }),
@@ -108,10 +123,20 @@ impl Column {
         }
     }
 
+    /// Returns whether values that are wider than the column are common.
+    pub fn grows(self, wide: bool) -> bool {
+        match self {
+            Self::Local => wide,
+            Self::Foreign | Self::Process => true,
+            Self::Field(field) => field.kind == Kind::Name64,
+            _ => false,
+        }
+    }
+
     /// Returns the alignment.
     pub fn align(self) -> Align {
         match self {
-            Self::Local | Self::Foreign => Align::Left,
+            Self::Local | Self::Foreign | Self::Process => Align::Left,
             Self::Field(field) if field.kind.is_text() => Align::Left,
             _ => Align::Right,
         }
@@ -133,6 +158,7 @@ impl Column {
             Self::Receive => rate(row.rates.receive),
             Self::Rexmit => row.rates.rexmit.map(per_second),
             Self::Srtt => units::readable(&row.record, key::srtt.field()).map(|srtt| srtt + trend(row.trend)),
+            Self::Process => process(&row.record),
             Self::Field(field) if field.kind == Kind::State => row.record.get(key::state).map(short),
             Self::Field(field) => units::readable(&row.record, field),
         };
@@ -149,6 +175,10 @@ impl Column {
             Self::Receive => rate(row.rates.receive),
             Self::Rexmit => rate(row.rates.rexmit),
             Self::Srtt => field_key(row, key::srtt.field()),
+            Self::Process => match (row.record.bytes(key::command.field()), row.record.get(key::pid)) {
+                (None, None) => SortKey::Absent,
+                (command, pid) => SortKey::Numbered(command.unwrap_or_default(), pid.unwrap_or_default()),
+            },
             Self::Field(field) => field_key(row, field),
         }
     }
@@ -216,8 +246,8 @@ mod tests {
 
     #[test]
     fn srtt_has_only_one_column() {
-        let fields = Columns::parse("cc,srtt,uid").unwrap();
-        let titles: Vec<_> = columns(Some(&fields)).iter().map(|column| column.title(true)).collect();
-        assert_eq!(titles[6..], ["srtt", "cc", "uid"]);
+        let shown = Shown::parse("cc,srtt,process,uid").unwrap();
+        let titles: Vec<_> = columns(Some(&shown)).iter().map(|column| column.title(true)).collect();
+        assert_eq!(titles[6..], ["srtt", "cc", "process", "uid"]);
     }
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tcpstats::{Header, Record, State, ipv4, key};
+use tcpstats::{Header, Record, State, ipv4, key, name};
 use tcpstats_log::{Boot, Snapshot};
 
 use super::action::Action;
@@ -45,6 +45,17 @@ pub fn snapshot(second: u64, count: u16) -> Snapshot {
         ..Header::default()
     };
     Snapshot { header, records: (0..count).map(record).collect(), ended: Vec::new(), boot: Boot::Same }
+}
+
+/// Sets the owners of all connections except the first.
+pub fn add_owners(snapshot: &mut Snapshot) {
+    for (number, record) in (0..).zip(&mut snapshot.records).skip(1) {
+        record.set(key::pid, 800 + number / 2);
+        record.set(key::command, name(if number % 4 < 2 { b"nginx" } else { b"postgres" }));
+        record.set(key::processes, if number == 2 { 3 } else { 1 });
+        record.set(key::container, name(b"0123456789ab"));
+        record.set(key::netns, name(b"a-network-namespace"));
+    }
 }
 
 /// Returns the model of a host with `count` connections, after `seconds` seconds.

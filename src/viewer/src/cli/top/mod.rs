@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Without a ledger, connections that have ended are just not shown.
     live.start_ledger()?;
     let (first, samples) = sampler::start(live, interval)?;
-    let mut model = Model::new(interval, columns.as_ref(), FilterLine::new(text, filter), first);
+    let mut model = Model::new(interval, columns.as_deref(), FilterLine::new(text, filter), first);
     model.host = System::this().host;
     let signals = signals().context("cannot handle signals")?;
     let mut screen = Screen::take().context(TERMINAL)?;

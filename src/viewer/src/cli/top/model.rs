@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
-use tcpstats::{Columns, Header, State, key};
+use tcpstats::{Header, Kind, State, key};
 use tcpstats_log::ConnectionId;
 
 use super::action::{Action, Request};
 use super::column::{Column, columns};
 use super::filter_line::FilterLine;
 use super::tracker::{Row, TrackedSnapshot};
+use crate::shown::{Shown, has_process};
 
 /// The main area of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct Model {
     pub summary: Summary,
     /// The columns.
     pub columns: Vec<Column>,
+    /// Whether the process becomes a column as soon as one is known.
+    may_add_process: bool,
     /// The index of the column by which the list is sorted.
     pub sort: usize,
     /// Whether the order is descending.
@@ -81,8 +84,8 @@ pub struct Model {
 
 impl Model {
     /// Returns a model with a first snapshot.
-    pub fn new(interval: Duration, fields: Option<&Columns>, filter: FilterLine, first: TrackedSnapshot) -> Self {
-        let columns = columns(fields);
+    pub fn new(interval: Duration, shown: Option<&[Shown]>, filter: FilterLine, first: TrackedSnapshot) -> Self {
+        let columns = columns(shown);
         let sort = columns.iter().position(|column| matches!(column, Column::Send)).unwrap_or(0);
         let mut model = Self {
             host: String::new(),
@@ -91,6 +94,7 @@ impl Model {
             shown: Vec::new(),
             summary: Summary::default(),
             columns,
+            may_add_process: shown.is_none(),
             sort,
             descending: true,
             filter,
@@ -254,8 +258,23 @@ impl Model {
         self.sort();
     }
 
+    /// Adds the column of the process, after those that every source has.
+    fn add_process(&mut self) {
+        if self.may_add_process && self.snapshot.rows.iter().any(|row| has_process(&row.record)) {
+            self.may_add_process = false;
+            let at = self
+                .columns
+                .iter()
+                .position(|column| matches!(column, Column::Field(field) if field.kind != Kind::State));
+            let at = at.unwrap_or(self.columns.len());
+            self.columns.insert(at, Column::Process);
+            self.sort += usize::from(self.sort >= at);
+        }
+    }
+
     /// Applies the filter to the current snapshot.
     fn filter_rows(&mut self) {
+        self.add_process();
         let is_shown = |row: &Row| !(self.hides_ended && row.record.is_final()) && self.filter.matches(&row.record);
         let matching = |(at, row): (usize, &Row)| is_shown(row).then_some(at);
         self.shown = self.snapshot.rows.iter().enumerate().filter_map(matching).collect();

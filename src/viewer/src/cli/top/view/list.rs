@@ -18,7 +18,7 @@ use crate::table::Align;
 /// The minimum width at which the local address is shown, and not only its port.
 const WIDE: u16 = 104;
 
-/// The maximum width of an address and a port.
+/// The maximum width of an address and a port, or a name.
 const END_MAX: usize = 47;
 
 /// A column on the screen, and its width.
@@ -61,7 +61,8 @@ fn layout(model: &Model, width: usize, wide: bool) -> Vec<VisibleColumn> {
         let next = of(at);
         let reserved = if at < sorted { of(sorted).width + 1 } else { 0 };
         if at != sorted && next.width + 1 + reserved > left {
-            if at > sorted {
+            // The process is wider than the columns after it.
+            if at > sorted && !matches!(next.column, Column::Process) {
                 break;
             }
             continue;
@@ -69,11 +70,8 @@ fn layout(model: &Model, width: usize, wide: bool) -> Vec<VisibleColumn> {
         left = left.saturating_sub(next.width + 1);
         shown.push(next);
     }
-    // The remaining width is used for long addresses.
-    for each in shown
-        .iter_mut()
-        .filter(|each| matches!(each.column, Column::Foreign) || wide && matches!(each.column, Column::Local))
-    {
+    // The remaining width is used for long addresses and names.
+    for each in shown.iter_mut().filter(|each| each.column.grows(wide)) {
         let longest = model.visible().map(|row| each.column.text(row, wide).chars().count()).max().unwrap_or(0);
         let more = longest.min(END_MAX).saturating_sub(each.width).min(left);
         (each.width, left) = (each.width + more, left - more);

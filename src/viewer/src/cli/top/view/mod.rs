@@ -97,15 +97,19 @@ fn to_ascii(buffer: &mut Buffer) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
     use ratatui::style::Color;
 
     use super::super::action::{Action, Request};
-    use super::super::fixtures::{any_action, model, snapshot};
+    use super::super::filter_line::FilterLine;
+    use super::super::fixtures::{add_owners, any_action, model, snapshot};
     use super::super::tracker::Tracker;
     use super::*;
+    use crate::shown::Shown;
 
     const PLAIN: Capabilities = Capabilities { colour: false, unicode: true };
 
@@ -144,6 +148,38 @@ mod tests {
     #[test]
     fn the_list_on_a_wide_terminal() {
         assert_screen("list-160x12", &screen(&mut model(30, 12), 160, 12, PLAIN));
+    }
+
+    #[test]
+    fn the_process_is_shown_if_the_source_has_owners_and_the_terminal_is_wide_enough() {
+        let mut model = model(4, 1);
+        let mut with_owners = snapshot(2, 4);
+        add_owners(&mut with_owners);
+        let (is_shown, sorted) = (|text: &str| text.contains(" process "), model.sort);
+        assert!(!is_shown(&screen(&mut model, 160, 12, PLAIN)));
+        model.take(Tracker::default().track(with_owners));
+        assert!(!is_shown(&screen(&mut model, 80, 12, PLAIN)));
+        assert_screen("owners-100x8", &screen(&mut model, 100, 8, PLAIN));
+        assert_screen("owners-160x8", &screen(&mut model, 160, 8, PLAIN));
+        assert_eq!(model.sort, sorted);
+        // It stays, so that the columns do not change all the time.
+        model.take(Tracker::default().track(snapshot(3, 4)));
+        assert!(is_shown(&screen(&mut model, 100, 12, PLAIN)));
+    }
+
+    #[test]
+    fn the_list_can_be_sorted_by_process_and_filtered_by_owner() {
+        let mut with_owners = snapshot(1, 9);
+        add_owners(&mut with_owners);
+        let first = Tracker::default().track(with_owners);
+        let shown = Shown::parse("process,container,netns").unwrap();
+        let mut model = Model::new(Duration::from_secs(1), Some(&shown), FilterLine::default(), first);
+        model.host = "lab".into();
+        press(&mut model, [Action::SortBy(4)]);
+        assert_screen("owners-sorted-130x14", &screen(&mut model, 130, 14, PLAIN));
+        press(&mut model, [Action::Filter]);
+        press(&mut model, "command postgres and pid > 801".chars().map(Action::Type));
+        assert_screen("owners-filter-130x10", &screen(&mut model, 130, 10, PLAIN));
     }
 
     #[test]
