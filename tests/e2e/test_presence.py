@@ -155,13 +155,16 @@ def test_every_field_is_in_the_table_or_has_its_own_test():
     """A new field cannot be forgotten."""
     lines = run("-c", 1, "-O", "all", "-o", "-", "-e", "port 1").splitlines()
     names = set(lines[1].split(",")[2:])
-    # Fields of FreeBSD, of final records, of accurate ECN, of an algorithm, of an interface, and timers that no state of the table has.
+    # Fields of FreeBSD, of final records, of accurate ECN, of an algorithm, of an interface, of owners, and timers that no state of the
+    # table has.
     module = "fib jid vnet flowid flowtype stack t_flags t_flags2 age snd_una snd_nxt snd_max rcv_nxt rcv_adv segq_len"
     module += " dsack_bytes tlp_bytes zerowin dupacks sack_blocks tlp_packs tt_delack iss irs max_sndwnd softerror"
     module += " incqlen encaps_port log_id ending"
     ecn = "delivered_ce delivered_e1_bytes delivered_e0_bytes delivered_ce_bytes"
     algorithms = [name for name in names if name.startswith(ALGORITHMS)]
-    elsewhere = {*module.split(), *ecn.split(), *algorithms, *"zone ifindex ulp max_pacing_rate tt_keep tt_persist duration".split()}
+    owners = "pid processes command container jail netns"
+    others = "zone ifindex ulp max_pacing_rate tt_keep tt_persist duration"
+    elsewhere = {*algorithms, *" ".join([module, ecn, owners, others]).split()}
     present, either = table()
     listed = set().union(*present.values(), *either.values())
     assert listed & elsewhere == set() and names == listed | elsewhere

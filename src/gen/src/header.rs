@@ -125,7 +125,7 @@ struct tcpstats_field {{
 \tuint8_t\t\tkind;
 \tuint8_t\t\tunit;
 \tuint8_t\t\tbasic;\t\t/* 1 if text contains it by default */
-\tuint8_t\t\tfilled;\t\t/* 1 if FreeBSD supports it */
+\tuint8_t\t\tfilled;\t\t/* 1 if the module sends it */
 \tchar\t\tname[{name_len}];
 \tchar\t\tmeaning[{meaning_len}];
 \tuint8_t\t\tzero[{field_rest}];

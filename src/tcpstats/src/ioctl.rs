@@ -6,7 +6,7 @@
 //! Settings take effect with the next snapshot: the rest of the snapshot that
 //! is being read is dropped, so the next read(2) starts a new one.
 
-use crate::field::{Field, Kind, Unit};
+use crate::field::{Field, Kind, Part, Unit};
 use crate::filter::{FILTER_LEN, MAX_OPS};
 use crate::frame::{HEADER_LEN, VERSION};
 use crate::mask::PREAMBLE_LEN;
@@ -130,7 +130,7 @@ pub fn info(version: &str) -> [u8; INFO_LEN] {
 /// It starts with 32-bit numbers in native byte order: the number of the row,
 /// its bit in the presence mask, its offset in a record and its length in
 /// bytes.  It continues with one byte each for the kind, the unit, whether the
-/// field is basic and whether FreeBSD fills it.  The name is at byte 20 and the
+/// field is basic and whether the module sends it.  The name is at byte 20 and the
 /// meaning at byte 52, both terminated by zeros.
 #[must_use]
 pub fn field(request: &[u8]) -> Option<[u8; FIELD_LEN]> {
@@ -149,7 +149,7 @@ pub fn field(request: &[u8]) -> Option<[u8; FIELD_LEN]> {
 }
 
 fn is_filled(field: &Field) -> bool {
-    !field.freebsd.is_empty()
+    matches!(field.part, Part::Module)
 }
 
 /// Returns the number of a kind in the result of [`GET_FIELD`].

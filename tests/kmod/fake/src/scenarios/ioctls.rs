@@ -5,7 +5,7 @@
 
 use tcpstats::filter::{FILTER_LEN, MAX_OPS};
 use tcpstats::frame::HEADER_LEN;
-use tcpstats::{Columns, FIELD_COUNT, FIELDS, Filter, MODULE_RECORD_LEN, PREAMBLE_LEN, ioctl};
+use tcpstats::{Columns, FIELD_COUNT, FIELDS, Filter, MODULE_RECORD_LEN, PREAMBLE_LEN, Part, ioctl};
 
 use crate::help::{
     COMMANDS, connections, frame, list, loaded, open, open_binary, read_to_end, set_binary, set_columns, snapshot,
@@ -106,7 +106,7 @@ scenarios! {
                 assert_eq!(number(4), field.bit);
                 assert_eq!(number(8), PREAMBLE_LEN + field.offset);
                 assert_eq!(number(12), field.kind.size());
-                assert_eq!(bytes[18..20], [field.basic.into(), (!field.freebsd.is_empty()).into()]);
+                assert_eq!(bytes[18..20], [field.basic.into(), (field.part == Part::Module).into()]);
                 let name = std::ffi::CStr::from_bytes_until_nul(&bytes[20..]).unwrap();
                 assert_eq!(name.to_str().unwrap(), field.name);
             }
