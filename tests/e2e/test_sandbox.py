@@ -110,6 +110,7 @@ def test_as_nobody_in_the_sandbox_it_can_only_log_and_rotate(daemon):
         "remove_log": "EACCES",
         "execute": "EACCES",
         "become_root": "EPERM",
+        "enter_namespace": "EPERM",
         "connect": "EACCES",
     }
     wait_for_snapshots(made.log, 5)
@@ -127,8 +128,8 @@ def test_root_is_confined_too(daemon):
     assert set(state["Uid"]) == {"0"} and set(state["Groups"]) == {"0", "4", "24"}
     assert state["NoNewPrivs"] == ["1"]
     results = made.results()
-    # Landlock does not restrict setuid(2), and the process already is root.
-    assert results.pop("become_root") == "done"
+    # Landlock does not restrict setuid(2) and setns(2), and the process already is root in this namespace.
+    assert results.pop("become_root") == results.pop("enter_namespace") == "done"
     assert set(results.values()) == {"EACCES"} and len(results) == 9
     made.rotate()
 

@@ -164,6 +164,28 @@ vnet_jail_sees_its_own() {
 	case $refused in *'Operation not permitted'*) ;; *) echo "in the jail: $refused"; return 1 ;; esac
 }
 
+# logged_ports OPTION ...: logs one snapshot of the listeners on port 7007, and prints their network stacks in CSV.
+logged_ports() {
+	./siftr_cdev_logger -o - -c 1 -O lport,vnet -e 'lport 7007' "$@" | sed -n 's/^[0-9.]*,[0-9]*,7007,//p'
+}
+
+logger_reads_all_vnets() {
+	jail -c name=v vnet persist path=/ && jexec v ifconfig lo0 127.0.0.1/8 up || return 1
+	jexec v nc -l 127.0.0.1 7007 &
+	nc -l 127.0.0.1 7007 &
+	eventually listens_everywhere 7007 || return 1
+	sleep 0.5
+	own=$(logged_ports)
+	all=$(logged_ports --all-vnets | sort)
+	changes=$(logged_ports --all-vnets -x | sort)
+	jail -r v
+	pkill -f 'nc -l 127.0.0.1 7007'
+	is "$own" 0 && is "$(echo "$all" | grep -c .)" 2 && is "$(echo "$all" | head -1)" 0 && is "$changes" "$all" &&
+	    fails_with 'cannot be combined with -u' ./siftr_cdev_logger --all-vnets -u nobody -o - -c 1 &&
+	    fails_with 'available on Linux only' ./siftr_cdev_logger --netns all -o - -c 1 &&
+	    fails_with 'requires a device' ./siftr_cdev_logger --all-vnets -d /etc/motd -o - -c 1
+}
+
 vnets_are_created_and_destroyed() {
 	./vmsuite churn-everywhere 10 > churn.txt 2>&1 &
 	pid=$!
@@ -457,6 +479,7 @@ test_that 'a user in wheel sees the connections of other users' others_are_visib
 test_that 'see_other_uids=0 hides the connections of other users' others_are_hidden
 test_that 'a jail sees its own connections' jail_sees_its_own
 test_that 'a vnet jail sees its own connections, and root on the host can read all' vnet_jail_sees_its_own
+test_that 'the logger reads all network stacks with --all-vnets' logger_reads_all_vnets
 test_that 'all network stacks can be read while some are created and destroyed' vnets_are_created_and_destroyed
 test_that 'a jail that is created again has a new network stack' recreated_jail_has_new_vnet
 for format in csv json siftr bin; do

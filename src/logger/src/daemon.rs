@@ -84,7 +84,7 @@ fn close_inherited() {
 }
 
 /// Returns all descriptors that may be open.
-fn open_descriptors() -> Vec<c_int> {
+pub fn open_descriptors() -> Vec<c_int> {
     // On FreeBSD /dev/fd lists only the first three, unless fdescfs(5) is mounted.
     if cfg!(target_os = "linux")
         && let Ok(entries) = std::fs::read_dir("/proc/self/fd")

@@ -7,6 +7,8 @@
 mod daemon;
 mod diagnostics;
 mod gap;
+#[cfg(target_os = "linux")]
+mod helper;
 mod log;
 mod options;
 mod pidfile;

@@ -75,14 +75,19 @@ impl Identity {
     }
 }
 
-/// Drops the capabilities for loading BPF programs, which are needed only to open the source.
+/// Drops the capabilities that are needed only to open the source: for loading BPF programs
+/// and, if a helper process enters network namespaces, those for that.
 ///
 /// # Errors
 /// Returns the error of the system; then the process must exit.
 #[cfg(target_os = "linux")]
-pub fn drop_capabilities() -> Result<()> {
+pub fn drop_capabilities(has_helper: bool) -> Result<()> {
     use caps::{CapSet, Capability, drop, has_cap};
-    for capability in [Capability::CAP_BPF, Capability::CAP_PERFMON] {
+    let mut needless = vec![Capability::CAP_BPF, Capability::CAP_PERFMON];
+    if has_helper {
+        needless.extend([Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE]);
+    }
+    for capability in needless {
         for set in [CapSet::Effective, CapSet::Inheritable, CapSet::Permitted] {
             let dropped =
                 has_cap(None, set, capability).and_then(|has| if has { drop(None, set, capability) } else { Ok(()) });
@@ -93,6 +98,6 @@ pub fn drop_capabilities() -> Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn drop_capabilities() -> Result<()> {
+pub fn drop_capabilities(_has_helper: bool) -> Result<()> {
     Ok(())
 }

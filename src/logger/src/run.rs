@@ -19,9 +19,11 @@ use nix::sys::stat::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use tcpstats::{FIELDS, Field, FieldSet};
-use tcpstats_source::{FileId, InUse, Opened, open_for_changes, refuse_in_use, report};
+use tcpstats_source::{FileId, InUse, Opened, Source, open_for_changes, refuse_in_use, report};
 
 use crate::daemon::Start;
+#[cfg(target_os = "linux")]
+use crate::helper::{self, Helper};
 use crate::log::Log;
 use crate::options::{Options, Output};
 use crate::pidfile::Pidfile;
@@ -57,7 +59,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     let counters = Arc::new(Counters::new());
     let open = if options.keyframe_every.is_some() { open_for_changes } else { tcpstats_source::open };
-    let Opened { mut source, name, passed_over } = open(&options.source, options.filter.clone())?;
+    let Opened { mut source, name, passed_over } = open(&options.source, options.filter.clone(), &options.stacks)?;
     if let Some(why) = passed_over {
         log::info!("{}; using {}", report(&why), name.display());
     }
@@ -78,6 +80,7 @@ pub fn run(options: &Options) -> Result<()> {
     let start = if options.background { Start::background()? } else { Start::Foreground };
     // The fork has changed the mask.
     umask(!options.mode);
+    let has_helper = start_helper(options, source.as_mut())?;
     let signals = signals()?;
     if let Some(pidfile) = &mut pidfile {
         pidfile.write()?;
@@ -86,7 +89,7 @@ pub fn run(options: &Options) -> Result<()> {
         log.give_to(identity)?;
         identity.assume()?;
     }
-    drop_capabilities()?;
+    drop_capabilities(has_helper)?;
     let confined = if options.sandbox {
         sandbox::confine(&sandbox::Needs {
             log: log.place(),
@@ -142,6 +145,24 @@ pub fn run(options: &Options) -> Result<()> {
     // The writer has exited because the sampler has, or because the reader of standard output has gone.
     let _ = main.stop.try_send(());
     sampled.recv().unwrap_or(Ok(()))
+}
+
+/// Starts the process that keeps the privileges that the source needs, if it needs any.
+#[cfg_attr(not(target_os = "linux"), allow(clippy::unnecessary_wraps, reason = "helpers exist on Linux only"))]
+fn start_helper(options: &Options, source: &mut dyn Source) -> Result<bool> {
+    #[cfg(target_os = "linux")]
+    if let Some(watcher) = source.watcher() {
+        let helper = Helper {
+            name: c"siftr-netns",
+            needs: helper::namespaces::needs(),
+            identity: options.identity.as_ref(),
+            sandbox: options.sandbox,
+        };
+        source.connect(helper.start(|socket| watcher.run(socket))?);
+        return Ok(true);
+    }
+    _ = (options, source);
+    Ok(false)
 }
 
 /// Returns the files to which the log must not be written.

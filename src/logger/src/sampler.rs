@@ -91,7 +91,9 @@ impl Sampler {
             if self.restart.swap(false, Relaxed) {
                 self.source.restart_changes();
             }
-            match self.source.sample(&mut snapshot) {
+            let sampled = self.source.sample(&mut snapshot);
+            self.source.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+            match sampled {
                 Ok(Sample::Taken) => {
                     taken += 1;
                     if let Some(start) = self.start.take() {

@@ -17,9 +17,10 @@ use tcpstats::frame::{Frame, FrameError, FrameKind, HEADER_LEN, flag};
 use tcpstats::stream::{FrameReader, SnapshotBuffer};
 use tcpstats::{Field, Filter, Header, Record, State, ioctl, key};
 
-use crate::{AnchoredPath, Error, FileId, Numbered, Sample, Source};
+use crate::{AnchoredPath, Error, FileId, Numbered, Sample, Source, Stacks};
 
 /// An open device or file of frames.
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Device {
     name: String,
     path: AnchoredPath,
@@ -34,6 +35,8 @@ pub struct Device {
     is_kernel: bool,
     /// The reader needs only changes.
     of_changes: bool,
+    /// The device returns the connections of all virtual network stacks.
+    all_vnets: bool,
     changes: Option<Changes>,
 }
 
@@ -79,9 +82,10 @@ impl Device {
     ///
     /// # Errors
     /// Returns the error of the system, or an error if the path is neither a
-    /// device nor a file of frames.
-    pub fn open(path: &Path, filter: Option<Filter>, of_changes: bool) -> Result<Self, Error> {
+    /// device nor a file of frames, or is not a device that has the stacks.
+    pub fn open(path: &Path, filter: Option<Filter>, of_changes: bool, stacks: &Stacks) -> Result<Self, Error> {
         let name = path.display().to_string();
+        let all_vnets = *stacks == Stacks::AllVnets;
         let failed = |cause| Error::System { name: name.clone(), cause };
         let anchored = AnchoredPath::of(path).map_err(failed)?;
         let file = anchored.open(OFlag::O_RDONLY, Mode::empty()).map_err(failed)?;
@@ -93,6 +97,11 @@ impl Device {
         let filter_of_kernel = filter.as_ref().and_then(|filter| filter.without(Field::is_joined));
         if kind.is_char_device() {
             set_up(&file, filter_of_kernel.as_ref()).map_err(failed)?;
+            if all_vnets {
+                set_all_vnets(&file, &name)?;
+            }
+        } else if all_vnets {
+            return Err(Error::AllVnetsSource { name });
         } else if kind.is_file() {
             match first_frame(&file).map_err(failed)? {
                 Ok(()) | Err(FrameError::Short { .. }) => (),
@@ -111,6 +120,7 @@ impl Device {
             has_ledger: false,
             is_kernel,
             of_changes,
+            all_vnets,
             changes: None,
         })
     }
@@ -239,6 +249,10 @@ impl Source for Device {
         let open = || {
             let file = self.path.open(OFlag::O_RDONLY, Mode::empty())?;
             set_up(&file, self.filter_of_kernel.as_ref())?;
+            // Before the ledger is turned on, so that it has all of them, too.
+            if self.all_vnets {
+                set(&file, ioctl::SET_ALL_VNETS, &1_u32.to_ne_bytes())?;
+            }
             if self.has_ledger {
                 set_switch(&file, ioctl::SET_LEDGER)?;
             }
@@ -274,6 +288,15 @@ fn first_frame(mut file: &File) -> std::io::Result<Result<(), FrameError>> {
 fn set_up(file: &File, filter: Option<&Filter>) -> std::io::Result<()> {
     set(file, ioctl::SET_FORMAT, &ioctl::BINARY.to_ne_bytes())?;
     filter.map_or(Ok(()), |filter| set(file, ioctl::SET_FILTER, &filter.to_bytes()))
+}
+
+/// Selects the connections of all virtual network stacks.
+fn set_all_vnets(file: &File, name: &str) -> Result<(), Error> {
+    let name = || name.to_owned();
+    set(file, ioctl::SET_ALL_VNETS, &1_u32.to_ne_bytes()).map_err(|cause| match cause.raw_os_error() {
+        Some(libc::EPERM) => Error::AllVnetsNotAllowed { name: name() },
+        _ => Error::System { name: name(), cause },
+    })
 }
 
 /// Turns on a feature by its ioctl; returns whether the device has the feature.
@@ -346,7 +369,7 @@ mod tests {
             ("lport 443 and not pid 812", Some("lport 443"), vec![2, 3]),
             ("pid 813 or lport 22", None, vec![2]),
         ] {
-            let mut device = Device::open(&path, Some(Filter::parse(text).unwrap()), false).unwrap();
+            let mut device = Device::open(&path, Some(Filter::parse(text).unwrap()), false, &Stacks::Own).unwrap();
             assert_eq!(device.filter_of_kernel, of_kernel.map(|text| Filter::parse(text).unwrap()), "{text}");
             device.is_kernel = true;
             let mut filtered = SnapshotBuffer::new();
@@ -383,7 +406,7 @@ mod tests {
         });
         let path = std::env::temp_dir().join(format!("siftr_cdev-device-{}.bin", std::process::id()));
         std::fs::write(&path, snapshot.bytes()).unwrap();
-        let mut device = Device::open(&path, Some(Filter::parse("lport 1").unwrap()), false).unwrap();
+        let mut device = Device::open(&path, Some(Filter::parse("lport 1").unwrap()), false, &Stacks::Own).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(!device.start_ledger().unwrap(), "a file has no ledger to turn on");
         let mut filtered = SnapshotBuffer::new();

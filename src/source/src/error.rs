@@ -63,6 +63,59 @@ pub enum Error {
         /// The source.
         name: String,
     },
+    /// The option selects network namespaces, which only Linux has.
+    #[error("--netns: available on Linux only; use --all-vnets")]
+    NetnsLinuxOnly,
+    /// The option selects virtual network stacks, which only FreeBSD has.
+    #[error("--all-vnets: available on FreeBSD only; use --netns all")]
+    AllVnetsFreebsdOnly,
+    /// The source has no virtual network stacks.
+    #[error("--all-vnets: requires a device as the source, not {name}")]
+    AllVnetsSource {
+        /// The source.
+        name: String,
+    },
+    /// The device does not allow this process to read all virtual network stacks.
+    #[error("source {name}: only root on the host can read all network stacks (--all-vnets)")]
+    AllVnetsNotAllowed {
+        /// The source.
+        name: String,
+    },
+    /// The list of network namespaces is empty or has an empty name.
+    #[error("--netns \"{given}\": expected all, or a comma-separated list of network namespaces")]
+    NetnsList {
+        /// The argument.
+        given: String,
+    },
+    /// A network namespace does not exist.
+    #[error("--netns: unknown network namespace \"{name}\"; expected all, an inode number, or one of: {expected}")]
+    NetnsUnknown {
+        /// The name or number.
+        name: String,
+        /// The names that exist.
+        expected: String,
+    },
+    /// The source has only the network namespace of the process.
+    #[error("--netns: requires the source sock_diag, not {name}")]
+    NetnsSource {
+        /// The source.
+        name: String,
+    },
+    /// The BPF programs mark the sockets of one network namespace.
+    #[error("source bpf: for one network namespace only; use sock_diag with --netns")]
+    BpfOneNetns,
+    /// This process cannot enter network namespaces.
+    #[error("--netns: entering network namespaces requires CAP_SYS_ADMIN")]
+    NetnsNotAllowed,
+    /// The numbers of sockets are not unique in this kernel.
+    #[error("--netns: requires Linux 5.4 or later, where socket cookies are unique in all network namespaces")]
+    NetnsKernel,
+    /// The network namespaces cannot be listed or watched.
+    #[error("network namespaces cannot be found")]
+    NetnsFind(#[source] io::Error),
+    /// The process or thread that opens network namespaces has ended.
+    #[error("source sock_diag: the process that opens network namespaces has exited")]
+    NetnsUnwatched,
     /// The program was built without the source.
     #[error("source bpf: this program was built without it; building it requires clang")]
     BpfNotBuilt,

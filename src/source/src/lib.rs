@@ -11,9 +11,12 @@ mod filter;
 #[cfg(target_os = "linux")]
 mod linux;
 mod output;
+mod stacks;
 pub mod system;
+mod watcher;
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use tcpstats::stream::SnapshotBuffer;
@@ -23,6 +26,8 @@ pub use crate::anchored_path::{AnchoredPath, DirectoryState, FileId};
 pub use crate::error::{Error, report, system_error};
 pub use crate::filter::{FilterError, parse_filter};
 pub use crate::output::{InUse, SameFile, is_standard_output, refuse_in_use};
+pub use crate::stacks::Stacks;
+pub use crate::watcher::Watcher;
 
 /// The source that is used without `-d`.
 pub const DEFAULT: &str = if cfg!(target_os = "linux") { AUTO } else { "/dev/tcpstats" };
@@ -46,7 +51,7 @@ pub enum Sample {
 pub struct Numbered {
     /// The number: the field gencnt.
     pub gencnt: u64,
-    /// The network stack: the field vnet.
+    /// The network stack: the field vnet.  On Linux, numbers are unique in all of them.
     pub vnet: Option<u64>,
 }
 
@@ -99,6 +104,22 @@ pub trait Source {
     /// not reopened from a file.
     fn reopen_path(&self) -> Option<&AnchoredPath>;
 
+    /// Returns the part of the source that needs privileges for as long as the source is
+    /// used, if there is one, for a process that keeps them.  Without such a process, the
+    /// source runs it in a thread from the first snapshot.
+    fn watcher(&mut self) -> Option<Watcher> {
+        None
+    }
+
+    /// Connects the source to its [watcher](Source::watcher), by the other end of the
+    /// socket pair whose one end the watcher has.
+    fn connect(&mut self, _watcher: OwnedFd) {}
+
+    /// Returns what users must know about the last snapshots, although they were taken.
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns the file that is read, or `None` for a kernel.
     fn file(&self) -> Option<FileId> {
         None
@@ -127,7 +148,8 @@ impl Opened {
     }
 }
 
-/// Opens the source with this name, whose snapshots are complete.
+/// Opens the source with this name, whose snapshots are complete and have the connections
+/// of these network stacks.
 ///
 /// The source applies the filter to its own records, in which fields that are joined later are
 /// absent.  If fields are joined, open the source with [`Filter::without`] these fields, and
@@ -136,8 +158,8 @@ impl Opened {
 /// # Errors
 /// Returns the error of the system, or an error if the source is not available
 /// on this platform.
-pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Opened, Error> {
-    open_source(name.as_ref(), filter, false)
+pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>, stacks: &Stacks) -> Result<Opened, Error> {
+    open_source(name.as_ref(), filter, false, stacks)
 }
 
 /// Opens the source with this name for a reader that needs only the changes between
@@ -145,18 +167,18 @@ pub fn open(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Opened, E
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_for_changes(name: impl AsRef<OsStr>, filter: Option<Filter>) -> Result<Opened, Error> {
-    open_source(name.as_ref(), filter, true)
+pub fn open_for_changes(name: impl AsRef<OsStr>, filter: Option<Filter>, stacks: &Stacks) -> Result<Opened, Error> {
+    open_source(name.as_ref(), filter, true, stacks)
 }
 
-fn open_source(name: &OsStr, filter: Option<Filter>, of_changes: bool) -> Result<Opened, Error> {
+fn open_source(name: &OsStr, filter: Option<Filter>, of_changes: bool, stacks: &Stacks) -> Result<Opened, Error> {
     #[cfg(target_os = "linux")]
-    if let Some(opened) = linux::open(name, filter.as_ref(), of_changes) {
+    if let Some(opened) = linux::open(name, filter.as_ref(), of_changes, stacks) {
         return opened;
     }
     #[cfg(not(target_os = "linux"))]
     if [AUTO, BPF, SOCK_DIAG].iter().any(|linux| name == *linux) {
         return Err(Error::LinuxOnly { name: name.to_string_lossy().into_owned() });
     }
-    Ok(Opened::new(name, device::Device::open(Path::new(name), filter, of_changes)?))
+    Ok(Opened::new(name, device::Device::open(Path::new(name), filter, of_changes, stacks)?))
 }

@@ -57,7 +57,8 @@ pub mod flag {
     /// Connections are missing because memory ran out or a limit was reached; `missed`
     /// is their number.
     pub const TRUNCATED: u32 = 1 << 0;
-    /// The snapshot contains connections of all virtual network stacks.
+    /// The snapshot contains connections of all virtual network stacks or, on Linux, of all
+    /// network namespaces.
     pub const ALL_VNETS: u32 = 1 << 1;
     /// The kernel reported that its tables changed during the walk in a way
     /// that may have hidden or duplicated connections.

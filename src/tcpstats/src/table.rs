@@ -562,7 +562,7 @@ Other {
         "jail_get()" "";
     netns           Name64 None        Identity more
         "Network namespace: its name in /run/netns, or its inode number"
-        "" "/run/netns, /proc/pid/ns/net";
+        "" "/run/netns, or the inode of /proc/pid/ns/net; with --netns only";
 }
 }
 

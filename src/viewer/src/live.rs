@@ -17,7 +17,7 @@ use tcpstats::Filter;
 use tcpstats::frame::Frame;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats_log::Snapshot;
-use tcpstats_source::{Opened, Sample, Source};
+use tcpstats_source::{Opened, Sample, Source, Stacks};
 
 use crate::replay::Replay;
 use crate::units;
@@ -31,6 +31,13 @@ pub struct LiveArgs {
     /// Read from SOURCE: sock_diag, a device, or a log in any format (- for standard input)
     #[arg(short = 'd', long, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub source: Option<String>,
+    /// Show the connections of the network namespaces NAMES: all, or a comma-separated list of names in /run/netns and
+    /// of inode numbers (Linux)
+    #[arg(long, value_name = "NAMES", value_hint = ValueHint::Other)]
+    pub netns: Option<String>,
+    /// Show the connections of all virtual network stacks, see vnet(9); only root on the host may do this
+    #[arg(long)]
+    pub all_vnets: bool,
 }
 
 impl LiveArgs {
@@ -40,6 +47,15 @@ impl LiveArgs {
     /// Returns an error that shows the position of the mistake.
     pub fn filter(&self) -> Result<Option<Filter>> {
         Ok(self.filter.as_deref().map(tcpstats_source::parse_filter).transpose()?)
+    }
+
+    /// Opens the source, whose snapshots contain the connections that the filter matches.
+    ///
+    /// # Errors
+    /// Returns an error that names the source.
+    pub fn open(&self, filter: Option<Filter>) -> Result<Live> {
+        let stacks = Stacks::of_options(self.netns.as_deref(), self.all_vnets)?;
+        Live::open(self.source.as_deref(), filter, &stacks)
     }
 }
 
@@ -58,18 +74,20 @@ pub enum Live {
 
 impl Live {
     /// Opens the source with this name, or the default source of the system.
-    ///
-    /// # Errors
-    /// Returns an error that names the source.
-    pub fn open(name: Option<&str>, filter: Option<Filter>) -> Result<Self> {
+    fn open(name: Option<&str>, filter: Option<Filter>, stacks: &Stacks) -> Result<Self> {
         match name {
             Some(name) if is_log(name) => {
+                if *stacks != Stacks::Own {
+                    let option = if *stacks == Stacks::AllVnets { "--all-vnets" } else { "--netns" };
+                    bail!("{option}: for live statistics only; select connections of a log with -e");
+                }
                 let replay = Replay::open(Path::new(name), filter)?;
                 Ok(Self::Log(Box::new(replay)))
             }
             name => {
                 units::name_zones();
-                let Opened { source, .. } = tcpstats_source::open(name.unwrap_or(tcpstats_source::DEFAULT), filter)?;
+                let Opened { source, .. } =
+                    tcpstats_source::open(name.unwrap_or(tcpstats_source::DEFAULT), filter, stacks)?;
                 Ok(Self::Kernel { source, buffer: SnapshotBuffer::new() })
             }
         }
@@ -94,6 +112,14 @@ impl Live {
                 Sample::End => Ok(None),
                 Sample::Taken => Ok(Some(Snapshot::of(&Frame::parse(buffer.bytes())?))),
             },
+        }
+    }
+
+    /// Returns what users must know about the last snapshots.
+    pub fn warnings(&mut self) -> Vec<String> {
+        match self {
+            Self::Kernel { source, .. } => source.warnings(),
+            Self::Log(_) => Vec::new(),
         }
     }
 

@@ -16,6 +16,7 @@ use log::LevelFilter;
 use nix::sys::stat::Mode;
 use tcpstats::{Columns, Field, FieldSet, Filter};
 use tcpstats_log::{Encoder, EncoderOptions, FORMATS, Format, Pairs, names};
+use tcpstats_source::Stacks;
 
 use crate::privileges::Identity;
 use crate::syslog::Target;
@@ -49,6 +50,8 @@ pub struct Options {
     pub has_columns: bool,
     /// The source of the statistics.
     pub source: OsString,
+    /// The network stacks whose connections are logged.
+    pub stacks: Stacks,
     /// The connections to log; `None` logs all of them.
     pub filter: Option<Filter>,
     /// The argument of `-e`, or an empty string.
@@ -117,7 +120,7 @@ impl Layout {
 }
 
 /// The options that take a value.
-const WITH_VALUE: [&str; 15] = ["o", "s", "c", "t", "F", "O", "d", "e", "k", "q", "y", "m", "l", "p", "u"];
+const WITH_VALUE: [&str; 16] = ["o", "s", "c", "t", "F", "O", "d", "e", "k", "q", "y", "m", "l", "p", "u", "netns"];
 
 fn getopts() -> Getopts {
     let format = format!("write FORMAT: {} (default: {})", names(" or ", Format::is_appendable), FORMATS[0].name());
@@ -160,6 +163,13 @@ fn getopts() -> Getopts {
         .optflag("b", "background", "run in the background")
         .optopt("p", "pidfile", "write the process ID to FILE and lock it", "FILE")
         .optopt("u", "user", "drop root privileges and run as USER", "USER[:GROUP]")
+        .optopt(
+            "",
+            "netns",
+            "log the connections of the network namespaces NAMES: all, or a comma-separated list (Linux)",
+            "NAMES",
+        )
+        .optflag("", "all-vnets", "log the connections of all virtual network stacks (FreeBSD)")
         .optflag("", "no-ledger", "do not log the final records of connections that have ended")
         .optflag("", "no-sandbox", "do not enter the sandbox")
         .optflag("v", "verbose", "also log informational messages")
@@ -174,7 +184,7 @@ fn usage() -> String {
         "usage: siftr_cdev_logger [-bhVvx] [-o FILE] [-s USEC] [-c COUNT] [-t SECONDS]\n    \
          [-F FORMAT] [-O COLUMNS] [-d SOURCE] [-e FILTER] [-k SECONDS] [-q SNAPSHOTS]\n    \
          [-y SECONDS] [-m MODE] [-l FACILITY[.LEVEL][@HOST]] [-p FILE] [-u USER[:GROUP]]\n    \
-         [--no-ledger] [--no-sandbox] [--quiet]\n\n\
+         [--netns NAMES] [--all-vnets] [--no-ledger] [--no-sandbox] [--quiet]\n\n\
          Log the statistics of every TCP connection. The default source is {}.",
         tcpstats_source::DEFAULT
     );
@@ -218,6 +228,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Request> {
         has_columns: matches.opt_present("O"),
         columns_text: matches.opt_str("O").unwrap_or_else(|| "basic".into()),
         source: values::path(&matches, "d").unwrap_or_else(|| tcpstats_source::DEFAULT.into()).into(),
+        stacks: Stacks::of_options(matches.opt_str("netns").as_deref(), matches.opt_present("all-vnets"))?,
         filter,
         filter_text,
         keyframe_every: keyframe_every(&matches)?,
@@ -256,6 +267,9 @@ fn level(matches: &Matches) -> Result<LevelFilter> {
 
 /// Checks that the given options can be combined.
 fn agree(matches: &Matches, options: &Options) -> Result<()> {
+    if options.stacks == Stacks::AllVnets && options.identity.as_ref().is_some_and(|identity| !identity.uid.is_root()) {
+        bail!("--all-vnets cannot be combined with -u, because only root can read all network stacks");
+    }
     let Output::File(path) = &options.output else {
         return match ["o", "m", "y"].into_iter().find(|flag| matches.opt_present(flag)) {
             Some(flag) => bail!("-{flag} cannot be combined with -l, which sends records to syslog instead of a file"),

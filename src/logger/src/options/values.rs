@@ -34,7 +34,8 @@ pub fn path(matches: &Matches, flag: &str) -> Option<PathBuf> {
 pub fn text_only(matches: &Matches) -> Result<()> {
     for flag in super::WITH_VALUE.into_iter().filter(|flag| !PATHS.contains(flag)) {
         if let Some(text) = matches.opt_str(flag).filter(|text| !bytes::is_text(text)) {
-            bail!("-{flag} \"{}\": expected text in UTF-8", bytes::display(&text));
+            let dash = if flag.len() > 1 { "--" } else { "-" };
+            bail!("{dash}{flag} \"{}\": expected text in UTF-8", bytes::display(&text));
         }
     }
     Ok(())

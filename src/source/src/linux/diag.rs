@@ -6,12 +6,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockProtocol, SockType};
 
 use super::bytecode::Family;
-use super::inet_diag::{Dump, SOCK_DIAG_BY_FAMILY};
+use super::inet_diag::{Dump, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK};
 use super::layout::Bytes;
 use super::netlink::{DumpError, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
 use crate::system::mono_ns;
@@ -23,6 +24,12 @@ const REPLY_MAX: usize = 128 * 1024;
 /// What is done with the message of a socket, given with the time of the monotonic
 /// clock at which it was received.
 type Each<'a> = &'a mut dyn FnMut(&[u8], u64) -> Result<(), DumpError>;
+
+/// Opens a netlink socket, which belongs to the network namespace of this thread.
+pub fn socket() -> nix::Result<OwnedFd> {
+    let protocol = SockProtocol::NetlinkSockDiag;
+    socket::socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)
+}
 
 /// An open netlink socket.
 pub struct Diag {
@@ -38,9 +45,7 @@ impl Diag {
     /// # Errors
     /// Returns the error of the kernel.
     pub fn open() -> Result<Self, Error> {
-        let protocol = SockProtocol::NetlinkSockDiag;
-        let opened = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol);
-        opened.map(|socket| Self::on(socket.into())).map_err(|errno| match errno {
+        socket().map(|socket| Self::on(socket.into())).map_err(|errno| match errno {
             Errno::EPROTONOSUPPORT => Error::NoDiagnostics(errno.into()),
             Errno::EAFNOSUPPORT | Errno::EPERM | Errno::EACCES => Error::NotAllowed(errno.into()),
             _ => Error::System { name: SOCK_DIAG.into(), cause: errno.into() },
@@ -48,7 +53,12 @@ impl Diag {
     }
 
     pub fn on(socket: File) -> Self {
-        Self { socket, buffer: vec![0; REPLY_MAX], request: 0 }
+        Self { socket, buffer: Self::buffer(), request: 0 }
+    }
+
+    /// Returns a buffer for replies.
+    pub fn buffer() -> Vec<u8> {
+        vec![0; REPLY_MAX]
     }
 
     /// Makes several dumps, and returns whether the kernel reported that one was
@@ -89,7 +99,7 @@ impl Diag {
                 interrupted |= message.flags & NLM_F_DUMP_INTR != 0;
                 match message.kind {
                     NLMSG_DONE | NLMSG_ERROR => return result_of(&message).map(|()| interrupted).map_err(Into::into),
-                    SOCK_DIAG_BY_FAMILY => each(message.payload, now_ns)?,
+                    SOCK_DIAG_BY_FAMILY | TCPDIAG_GETSOCK => each(message.payload, now_ns)?,
                     _ => (),
                 }
             }

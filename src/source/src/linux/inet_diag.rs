@@ -18,6 +18,7 @@ const IPPROTO_TCP: u8 = 6;
 
 // Constants in linux/sock_diag.h and linux/inet_diag.h.
 pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
+pub const TCPDIAG_GETSOCK: u16 = 18;
 pub const INET_DIAG_INFO: u16 = 2;
 const INET_DIAG_VEGASINFO: u16 = 3;
 const INET_DIAG_CONG: u16 = 4;
@@ -54,6 +55,24 @@ c_struct! {
 }
 
 c_struct! {
+    /// `struct inet_diag_req`, with the members of its `id`: the request before Linux 3.3.
+    FirstRequest {
+        family: u8,
+        src_len: u8,
+        dst_len: u8,
+        ext: u8,
+        sport: [u8; 2],
+        dport: [u8; 2],
+        src: [u8; 16],
+        dst: [u8; 16],
+        interface: u32,
+        cookie: [u8; 8],
+        states: u32,
+        dbs: u32,
+    }
+}
+
+c_struct! {
     /// `struct inet_diag_msg`, with the members of its `id` and without the prefix
     /// `idiag_`.  Ports are in network byte order.
     DiagMessage {
@@ -75,7 +94,7 @@ c_struct! {
     }
 }
 
-const _: () = assert!(DiagRequest::LEN == 56 && DiagMessage::LEN == 72);
+const _: () = assert!(DiagRequest::LEN == 56 && FirstRequest::LEN == 60 && DiagMessage::LEN == 72);
 
 /// The connections that a dump returns.
 #[derive(Clone, Copy)]
@@ -102,6 +121,31 @@ impl Dump {
     pub fn all(scope: Scope<'_>, is_wanted: &dyn Fn(&Field) -> bool) -> Vec<Self> {
         let families = [Family::Inet, Family::Inet6];
         families.into_iter().filter_map(|family| Self::of(family, scope, is_wanted)).collect()
+    }
+
+    /// As [`Dump::all`], but with a single dump of both families if one program selects their
+    /// sockets.  The kernel walks over its tables for each dump, however few sockets a
+    /// namespace has.
+    pub fn few(scope: Scope<'_>, is_wanted: &dyn Fn(&Field) -> bool) -> Vec<Self> {
+        let dumps = Self::all(scope, is_wanted);
+        match dumps.as_slice() {
+            [four, six] if four.request[REQUEST_LEN..] == six.request[REQUEST_LEN..] => vec![Self::both(six)],
+            _ => dumps,
+        }
+    }
+
+    /// Returns a dump of the sockets of both families, of which this is the dump of IPv6.
+    /// Only the first form of the request ignores the family.
+    fn both(six: &Self) -> Self {
+        let (head, attributes) = six.request.split_at(REQUEST_LEN);
+        let mut request = [&head[..MessageHeader::LEN], &[0; FirstRequest::LEN], attributes].concat();
+        let len = u32::try_from(request.len()).unwrap_or(u32::MAX);
+        put(&mut request, MessageHeader::len, len);
+        put(&mut request, MessageHeader::kind, TCPDIAG_GETSOCK);
+        let (from, (_, to)) = (Bytes(&head[MessageHeader::LEN..]), request.split_at_mut(MessageHeader::LEN));
+        put(to, FirstRequest::ext, from.get(DiagRequest::ext).unwrap_or_default());
+        put(to, FirstRequest::states, from.get(DiagRequest::states).unwrap_or_default());
+        Self { family: Family::Inet, request }
     }
 
     fn of(family: Family, scope: Scope<'_>, is_wanted: &dyn Fn(&Field) -> bool) -> Option<Self> {

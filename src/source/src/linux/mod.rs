@@ -15,6 +15,7 @@ mod diag;
 mod inet_diag;
 mod layout;
 mod ledger;
+mod namespaces;
 mod netlink;
 mod state;
 mod tcp_info;
@@ -28,12 +29,22 @@ use tcpstats::{Field, Filter, Header, Record};
 use self::diag::Diag;
 use self::inet_diag::{Dump, KernelTraits, Scope, fill};
 use self::ledger::Ledger;
+use self::namespaces::Namespaces;
+pub use self::namespaces::Watcher;
 use self::netlink::DumpError;
 use crate::system::{System, mono_ns, wall_ns};
-use crate::{AUTO, AnchoredPath, BPF, Error, Opened, SOCK_DIAG, Sample, Source};
+use crate::{AUTO, AnchoredPath, BPF, Error, Opened, SOCK_DIAG, Sample, Source, Stacks};
 
 /// Opens a source that only Linux has; returns `None` if the name is not one.
-pub fn open(name: &OsStr, filter: Option<&Filter>, of_changes: bool) -> Option<Result<Opened, Error>> {
+pub fn open(name: &OsStr, filter: Option<&Filter>, of_changes: bool, stacks: &Stacks) -> Option<Result<Opened, Error>> {
+    if *stacks != Stacks::Own {
+        let opened = || Namespaces::open(stacks, filter.cloned()).map(|source| Opened::new(SOCK_DIAG, source));
+        return Some(match name.to_str() {
+            Some(AUTO | SOCK_DIAG) => opened(),
+            Some(BPF) => Err(Error::BpfOneNetns),
+            _ => Err(Error::NetnsSource { name: name.to_string_lossy().into_owned() }),
+        });
+    }
     let sock_diag = || SockDiag::open(filter.cloned()).map(|source| Opened::new(SOCK_DIAG, source));
     match name.to_str()? {
         BPF if of_changes => Some(open_bpf(filter.cloned())),
@@ -117,30 +128,61 @@ impl SockDiag {
     /// Adds the final records, and the header.
     fn finish(&mut self, start: Start, found: Found, snapshot: &mut SnapshotBuffer) -> Result<(), Error> {
         self.sequence += 1;
-        let matched = snapshot.written();
-        let mut flags = found.flags;
-        let (mut ended, mut ended_lost) = (0, 0);
-        if let Some(ledger) = &mut self.ledger {
-            flags |= flag::LEDGER;
-            (ended, ended_lost) =
-                ledger.take(start.mono_ns, self.filter.as_ref(), snapshot).map_err(|error| match error {
-                    DumpError::Io(error) => Error::Ledger(error),
-                    DumpError::Malformed(what) => Error::Malformed(what),
-                })?;
+        finish(self.sequence, self.ledger.as_mut(), self.filter.as_ref(), start, found, snapshot)
+    }
+}
+
+/// Adds the final records and the header to a snapshot.
+fn finish(
+    sequence: u64,
+    ledger: Option<&mut Ledger>,
+    filter: Option<&Filter>,
+    start: Start,
+    found: Found,
+    snapshot: &mut SnapshotBuffer,
+) -> Result<(), Error> {
+    let matched = snapshot.written();
+    let mut flags = found.flags;
+    let (mut ended, mut ended_lost) = (0, 0);
+    if let Some(ledger) = ledger {
+        flags |= flag::LEDGER;
+        (ended, ended_lost) = ledger.take(start.mono_ns, filter, snapshot).map_err(|error| match error {
+            DumpError::Io(error) => Error::Ledger(error),
+            DumpError::Malformed(what) => Error::Malformed(what),
+        })?;
+    }
+    snapshot.finish(&Header {
+        sequence,
+        wall_ns: start.wall_ns,
+        mono_ns: start.mono_ns,
+        walk_ns: mono_ns().saturating_sub(start.mono_ns),
+        seen: found.seen,
+        matched,
+        flags,
+        ended,
+        ended_lost,
+        ..Header::default()
+    });
+    Ok(())
+}
+
+/// A walk over sockets, which adds records to a snapshot that was started at a time, and
+/// counts the sockets that it sees.  Returns whether it was interrupted.
+type Walk<'a> = &'a mut dyn FnMut(&mut SnapshotBuffer, Start, &mut u64) -> Result<bool, DumpError>;
+
+/// Repeats a walk that was interrupted.
+fn repeat(snapshot: &mut SnapshotBuffer, walk: Walk<'_>) -> Result<(Start, Found), Error> {
+    let mut tries = 0;
+    loop {
+        snapshot.clear();
+        let (start, mut seen) = (Start::now(), 0);
+        let interrupted = walk(snapshot, start, &mut seen).map_err(dump_failed)?;
+        if interrupted && tries < RETRIES {
+            tries += 1;
+            continue;
         }
-        snapshot.finish(&Header {
-            sequence: self.sequence,
-            wall_ns: start.wall_ns,
-            mono_ns: start.mono_ns,
-            walk_ns: mono_ns().saturating_sub(start.mono_ns),
-            seen: found.seen,
-            matched,
-            flags,
-            ended,
-            ended_lost,
-            ..Header::default()
-        });
-        Ok(())
+        let flags = if interrupted { flag::INTERRUPTED } else { 0 };
+        return Ok((start, Found { seen, flags }));
     }
 }
 
@@ -156,25 +198,14 @@ fn dump(
     snapshot: &mut SnapshotBuffer,
     each: Each<'_>,
 ) -> Result<(Start, Found), Error> {
-    let mut tries = 0;
-    loop {
-        snapshot.clear();
-        let (start, mut seen) = (Start::now(), 0);
-        let interrupted = diag
-            .dump_all(dumps, &mut |payload, now_ns| {
-                seen += 1;
-                record.clear();
-                record.at_ns = now_ns.saturating_sub(start.mono_ns);
-                each(record, payload, snapshot)
-            })
-            .map_err(dump_failed)?;
-        if interrupted && tries < RETRIES {
-            tries += 1;
-            continue;
-        }
-        let flags = if interrupted { flag::INTERRUPTED } else { 0 };
-        return Ok((start, Found { seen, flags }));
-    }
+    repeat(snapshot, &mut |snapshot, start, seen| {
+        diag.dump_all(dumps, &mut |payload, now_ns| {
+            *seen += 1;
+            record.clear();
+            record.at_ns = now_ns.saturating_sub(start.mono_ns);
+            each(record, payload, snapshot)
+        })
+    })
 }
 
 fn dump_failed(error: DumpError) -> Error {

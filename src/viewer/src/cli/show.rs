@@ -16,7 +16,7 @@ use tcpstats::text::Text;
 use tcpstats::{Columns, Header, Record, json, key};
 use tcpstats_log::Snapshot;
 
-use crate::live::{Live, LiveArgs};
+use crate::live::LiveArgs;
 use crate::output::{self, STANDARD_OUTPUT, Stdout};
 use crate::shown::Shown;
 use crate::table::{ABSENT, Table};
@@ -58,10 +58,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let columns = match &args.columns {
         Some(list) => columns(list)?,
         None if args.json => columns("all")?,
-        None => columns(if args.ended { ENDED_COLUMNS } else { COLUMNS })?,
+        None => columns(&with_stack(&args.live, if args.ended { ENDED_COLUMNS } else { COLUMNS }))?,
     };
-    let mut live = Live::open(args.live.source.as_deref(), filter)?;
+    let mut live = args.live.open(filter)?;
     let taken = if args.ended { live.ended(ENDED_WITHIN)? } else { live.last()? };
+    live.warnings().iter().for_each(|warning| output::warn(warning));
     let mut snapshot = taken.context("the source has no complete snapshot")?;
     if args.ended {
         snapshot.records = std::mem::take(&mut snapshot.ended);
@@ -84,6 +85,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         written.and_then(|()| warning.map_or(Ok(()), |warning| writeln!(to, "{warning}")))
     };
     output::end(written.and_then(|()| to.flush()))
+}
+
+/// Returns the columns after one that names the network stack, if several are shown.
+fn with_stack(live: &LiveArgs, columns: &str) -> String {
+    match (&live.netns, live.all_vnets) {
+        (Some(_), _) => format!("netns,{columns}"),
+        (None, true) => format!("vnet,{columns}"),
+        (None, false) => columns.into(),
+    }
 }
 
 /// Parses the value of `-o`.

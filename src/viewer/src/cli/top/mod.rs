@@ -41,7 +41,6 @@ use self::model::Model;
 use self::sampler::Sample;
 use self::screen::Screen;
 use super::show;
-use crate::live::Live;
 use crate::units::has_cursor;
 
 /// The time to wait for SIGHUP after an error of the terminal.
@@ -58,7 +57,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let columns = args.columns.as_deref().map(show::columns).transpose()?;
     let interval = Duration::from_micros(args.interval);
     // The filter can be edited, so the source must return all connections.
-    let mut live = Live::open(args.live.source.as_deref(), None)?;
+    let mut live = args.live.open(None)?;
     live.quiet();
     // Without a ledger, connections that have ended are just not shown.
     live.start_ledger()?;
@@ -120,6 +119,7 @@ fn event_loop(
                         remaining = remaining.map(|remaining| remaining - 1);
                         model.take(snapshot);
                     }
+                    Ok(Sample::Warning(text)) => model.show_error(text),
                     Ok(Sample::Failed(error)) => model.show_error(report(error.as_ref())),
                     Ok(Sample::End) => {
                         model.show_error("the source has no more snapshots".into());

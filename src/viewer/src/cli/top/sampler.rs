@@ -16,6 +16,8 @@ use crate::live::Live;
 pub enum Sample {
     /// A snapshot.
     Taken(TrackedSnapshot),
+    /// Something that users must know about the last snapshot.
+    Warning(String),
     /// The source failed.  Sampling is retried if the source may work again.
     Failed(Error),
     /// The source has no more snapshots.
@@ -35,6 +37,11 @@ pub fn start(mut live: Live, interval: Duration) -> Result<(TrackedSnapshot, Rec
     let run = move || {
         let mut next = Instant::now() + interval;
         loop {
+            for text in live.warnings() {
+                if sender.send(Sample::Warning(text)).is_err() {
+                    return;
+                }
+            }
             thread::sleep(next.saturating_duration_since(Instant::now()));
             // Ticks that have passed in the meantime are skipped.
             next = (next + interval).max(Instant::now());
