@@ -154,6 +154,12 @@ pub enum Error {
     /// The messages about destroyed sockets cannot be received.
     #[error("source sock_diag: the kernel's messages about closed connections cannot be received")]
     Ledger(#[source] io::Error),
+    /// This system cannot report which processes have a socket open.
+    #[error("owners of connections: not available on this system (expected Linux or FreeBSD)")]
+    NoOwners,
+    /// The processes cannot be read.
+    #[error("owners of connections: /proc cannot be read")]
+    Proc(#[source] io::Error),
     /// The reply violates the protocol.
     #[error("source sock_diag: the kernel's reply is malformed: {0}")]
     Malformed(&'static str),

@@ -11,6 +11,7 @@ mod filter;
 #[cfg(target_os = "linux")]
 mod linux;
 mod output;
+pub mod owners;
 mod stacks;
 pub mod system;
 mod watcher;
