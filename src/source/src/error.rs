@@ -51,6 +51,18 @@ pub enum Error {
         #[source]
         cause: StreamError,
     },
+    /// The process that finds the owners of sockets has exited.
+    #[error("the process that finds the owners of connections has exited")]
+    OwnersGone,
+    /// The process that finds the owners of sockets does not reply.
+    #[error("the process that finds the owners of connections has not replied for {seconds} s")]
+    OwnersSlow {
+        /// The time in seconds.
+        seconds: u64,
+    },
+    /// The process that finds the owners of sockets cannot be reached.
+    #[error("the process that finds the owners of connections")]
+    OwnersLost(#[source] io::Error),
     /// A device returned the end of a snapshot twice.
     #[error("source {name}: the device returned no snapshot")]
     NoSnapshot {
@@ -154,12 +166,24 @@ pub enum Error {
     /// The messages about destroyed sockets cannot be received.
     #[error("source sock_diag: the kernel's messages about closed connections cannot be received")]
     Ledger(#[source] io::Error),
-    /// This system cannot report which processes have a socket open.
-    #[error("owners of connections: not available on this system (expected Linux or FreeBSD)")]
-    NoOwners,
     /// The processes cannot be read.
     #[error("owners of connections: /proc cannot be read")]
     Proc(#[source] io::Error),
+    /// A table from which the owners of connections are derived cannot be read.
+    #[error("owners of connections: {table}")]
+    Owners {
+        /// The table.
+        table: &'static str,
+        /// The error of the system.
+        #[source]
+        cause: io::Error,
+    },
+    /// Such a table has another layout than in the kernels that are supported.
+    #[error("owners of connections: {table}: the layout is not that of FreeBSD 14 or 15")]
+    OwnersLayout {
+        /// The table.
+        table: &'static str,
+    },
     /// The reply violates the protocol.
     #[error("source sock_diag: the kernel's reply is malformed: {0}")]
     Malformed(&'static str),

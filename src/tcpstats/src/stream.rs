@@ -97,19 +97,24 @@ impl SnapshotBuffer {
         }
     }
 
+    /// Returns the records so far.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        let records = self.bytes.get(HEADER_LEN..).unwrap_or_default().chunks_exact(self.record_len());
+        records.map(|bytes| Record::from_bytes(bytes, false))
+    }
+
     /// Keeps the records for which `is_kept` returns true, in their order.
     pub fn retain(&mut self, mut is_kept: impl FnMut(&Record) -> bool) {
-        let (mut end, record_len) = (HEADER_LEN, self.record_len());
+        let record_len = self.record_len();
+        let mut end = HEADER_LEN;
         for start in (HEADER_LEN..self.bytes.len()).step_by(record_len) {
-            let Some(bytes) = self.bytes.get(start..start + record_len) else {
-                break;
-            };
-            if !is_kept(&Record::from_bytes(bytes, false)) {
+            let record = start..start + record_len;
+            if !is_kept(&Record::from_bytes(self.bytes.get(record.clone()).unwrap_or_default(), false)) {
                 self.header.written -= 1;
                 continue;
             }
             if start != end {
-                self.bytes.copy_within(start..start + record_len, end);
+                self.bytes.copy_within(record, end);
             }
             end += record_len;
         }

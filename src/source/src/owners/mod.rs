@@ -6,13 +6,23 @@
 //! A kernel does not record which processes have a socket open, but which files each process
 //! has open.  A [`Finder`] reads those, and remembers what it has read.
 
-#[cfg_attr(target_os = "linux", path = "linux/mod.rs")]
-#[cfg_attr(not(target_os = "linux"), path = "unsupported.rs")]
-mod platform;
+#[cfg(any(target_os = "freebsd", test))]
+mod freebsd;
+mod join;
+#[cfg(target_os = "linux")]
+mod linux;
+mod remote;
+
+use tcpstats::{Field, key};
 
 use crate::Numbered;
 
-pub use self::platform::Finder;
+#[cfg(target_os = "freebsd")]
+pub use self::freebsd::Finder;
+pub use self::join::{FindOwners, WithOwners};
+#[cfg(target_os = "linux")]
+pub use self::linux::Finder;
+pub use self::remote::{Remote, answer};
 
 /// A socket, by the numbers in its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,8 +35,16 @@ pub struct Socket {
     pub jid: Option<u32>,
 }
 
+/// Returns whether the field is needed to find owners.
+#[must_use]
+pub fn is_needed(field: &Field) -> bool {
+    [key::gencnt.field(), key::vnet.field(), key::inode.field(), key::jid.field()]
+        .iter()
+        .any(|needed| needed.index == field.index)
+}
+
 /// A process that has a socket open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
     /// Its number.  If several processes have the socket open, this is the one that created or
     /// accepted it, if known, and otherwise the one with the lowest number.
@@ -38,12 +56,12 @@ pub struct Process {
 }
 
 /// What is known about the owner of a socket.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// The process.
     pub process: Option<Process>,
     /// The container or control group of the process, on Linux, padded with zeros.
     pub container: Option<[u8; 64]>,
-    /// The name of the jail of the process, on FreeBSD, padded with zeros.
+    /// The name of the jail of the socket's creator, on FreeBSD, padded with zeros.
     pub jail: Option<[u8; 64]>,
 }

@@ -245,8 +245,14 @@ impl Finder {
         wanted.sort_unstable();
         wanted.dedup();
         let is_repeated = wanted.iter().any(|inode| self.sockets.was_searched(*inode));
-        let found_all = |finder: &Self, wanted: &mut Vec<u32>| {
-            wanted.retain(|inode| finder.sockets.is_unowned(*inode));
+        let mut last = None;
+        let mut found_all = |finder: &Self, wanted: &mut Vec<u32>| {
+            // There may be as many sockets as processes, so compare them only if one was found.
+            let found = Some(finder.sockets.found());
+            if last != found {
+                wanted.retain(|inode| finder.sockets.is_unowned(*inode));
+                last = found;
+            }
             wanted.is_empty()
         };
         if found_all(self, &mut wanted) {
@@ -273,7 +279,7 @@ impl Finder {
         if is_repeated {
             self.read_oldest(SEARCH * self.budget);
         }
-        wanted.retain(|inode| self.sockets.is_unowned(*inode));
+        found_all(self, &mut wanted);
         for inode in wanted {
             self.sockets.not_found(inode);
         }

@@ -86,6 +86,8 @@ pub struct Sockets {
     listed: Vec<Option<usize>>,
     /// The number of different sockets in this call.
     distinct: usize,
+    /// How often the first process of a socket was found.
+    found: u64,
 }
 
 /// What a call shows before any process is read.
@@ -212,6 +214,11 @@ impl Sockets {
         }
     }
 
+    /// Returns a number that changes when the first process of a socket is found.
+    pub fn found(&self) -> u64 {
+        self.found
+    }
+
     /// Adds a process that has a socket open.  Returns the others that have, if the socket was in
     /// any call and they are known since an earlier call.
     pub fn add(&mut self, inode: u32, pid: u32) -> impl Iterator<Item = u32> {
@@ -219,6 +226,7 @@ impl Sockets {
         let known = &mut self.known[at];
         if known.lowest == 0 {
             known.owned_since = call;
+            self.found += 1;
         }
         known.tries = 0;
         known.add(pid);

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
+
+//! A source whose records name the owners of their sockets.
+
+use std::mem::take;
+use std::os::fd::OwnedFd;
+
+use foldhash::HashMap;
+use tcpstats::frame::flag;
+use tcpstats::stream::SnapshotBuffer;
+use tcpstats::{Field, Filter, Header, Record, key};
+
+use super::{Finder, Owner, Socket, is_needed};
+use crate::{AnchoredPath, Error, FileId, Numbered, Sample, Source, Watcher, report};
+
+/// Something that finds the owners of sockets, in this process or in another one.
+pub trait FindOwners {
+    /// Returns the owner of each of these sockets, in their order.
+    ///
+    /// # Errors
+    /// Returns an error after which no owners can be found any more.
+    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error>;
+}
+
+impl FindOwners for Finder {
+    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error> {
+        Finder::find(self, sockets)
+    }
+}
+
+/// The source.
+///
+/// A final record has the owner that its connection had in the last snapshot: its socket is no
+/// longer open.
+pub struct WithOwners {
+    source: Box<dyn Source + Send>,
+    /// `None` after it has failed.
+    finder: Option<Box<dyn FindOwners + Send>>,
+    /// The filter, if the source cannot apply all of it.
+    filter: Option<Filter>,
+    /// The records of the source.
+    plain: SnapshotBuffer,
+    /// The owners that connections had last, and the last snapshot with the connection.
+    last: HashMap<Numbered, (Owner, u64)>,
+    snapshots: u64,
+    /// Connections that the filter no longer matches.
+    gone: Vec<Numbered>,
+    warning: Option<String>,
+}
+
+impl WithOwners {
+    /// Finds owners for the records of a source, which was opened with
+    /// [the part](Self::filter_of_source) of the filter that it can apply.
+    #[must_use]
+    pub fn new(source: Box<dyn Source + Send>, finder: Box<dyn FindOwners + Send>, filter: Option<&Filter>) -> Self {
+        Self {
+            source,
+            finder: Some(finder),
+            filter: filter.filter(|filter| filter.needs_owners()).cloned(),
+            plain: SnapshotBuffer::new(),
+            last: HashMap::default(),
+            snapshots: 0,
+            gone: Vec::new(),
+            warning: None,
+        }
+    }
+
+    /// Returns the part of a filter that can be applied before the owners are known.
+    #[must_use]
+    pub fn filter_of_source(filter: &Filter) -> Option<Filter> {
+        filter.without(Field::is_of_owner)
+    }
+
+    /// Finds the owners of the sockets of connections that exist.
+    fn find(&mut self, sockets: &[Socket]) -> Vec<Owner> {
+        let Some(finder) = &mut self.finder else {
+            return Vec::new();
+        };
+        match finder.find(sockets) {
+            Ok(owners) => owners,
+            Err(error) => {
+                self.finder = None;
+                self.warning = Some(format!("{}; continuing without owners", report(&error)));
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Returns the socket of a connection that exists, if it has a number.
+fn socket_of(record: &Record) -> Option<Socket> {
+    if record.is_final() {
+        return None;
+    }
+    Some(Socket { id: id_of(record)?, inode: record.get(key::inode), jid: record.get(key::jid) })
+}
+
+fn id_of(record: &Record) -> Option<Numbered> {
+    Some(Numbered { gencnt: record.get(key::gencnt)?, vnet: record.get(key::vnet) })
+}
+
+/// Sets the fields of the owner.
+fn set_owner(record: &mut Record, owner: &Owner) {
+    let process = owner.process.as_ref();
+    record.set_if(key::pid, process.map(|process| process.pid));
+    record.set_if(key::processes, process.map(|process| process.processes));
+    record.set_if(key::command, process.map(|process| process.command));
+    record.set_if(key::container, owner.container);
+    record.set_if(key::jail, owner.jail);
+}
+
+impl Source for WithOwners {
+    fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
+        let mut plain = take(&mut self.plain);
+        let sampled = self.source.sample(&mut plain);
+        if !matches!(sampled, Ok(Sample::Taken)) {
+            self.plain = plain;
+            return sampled;
+        }
+        let header = *plain.header();
+        let sockets: Vec<_> = plain.records().filter_map(|record| socket_of(&record)).collect();
+        let mut owners = self.find(&sockets).into_iter();
+        self.snapshots += 1;
+        snapshot.clear();
+        let is_of_changes = header.flags & flag::CHANGED_ONLY != 0;
+        let (mut matched, mut ended) = (header.matched, header.ended);
+        for mut record in plain.records() {
+            let id = id_of(&record);
+            if record.is_final() {
+                let last = id.and_then(|id| self.last.remove(&id));
+                set_owner(&mut record, &last.map(|(owner, _)| owner).unwrap_or_default());
+            } else if let Some(id) = id {
+                let owner = owners.next().unwrap_or_default();
+                set_owner(&mut record, &owner);
+                if owner != Owner::default() {
+                    self.last.insert(id, (owner, self.snapshots));
+                } else if let Some((_, snapshot)) = self.last.get_mut(&id) {
+                    *snapshot = self.snapshots;
+                }
+            }
+            if self.filter.as_ref().is_none_or(|filter| filter.matches(&record)) {
+                snapshot.push(&record);
+            } else if record.is_final() {
+                ended = ended.saturating_sub(1);
+            } else {
+                matched = matched.saturating_sub(1);
+                self.gone.extend(id.filter(|_| is_of_changes));
+            }
+        }
+        if !is_of_changes {
+            // The final record of a connection can be in the snapshot after the first that lacks it.
+            self.last.retain(|_, (_, snapshot)| *snapshot + 1 >= self.snapshots);
+            self.gone.clear();
+        }
+        snapshot.finish(&Header { matched, ended, ..header });
+        self.plain = plain;
+        Ok(Sample::Taken)
+    }
+
+    fn gone(&mut self) -> Vec<Numbered> {
+        let mut gone = self.source.gone();
+        gone.append(&mut self.gone);
+        gone
+    }
+
+    fn restart_changes(&mut self) {
+        self.source.restart_changes();
+    }
+
+    fn want(&mut self, is_wanted: &dyn Fn(&Field) -> bool) {
+        self.source.want(&|field| is_wanted(field) || is_needed(field));
+    }
+
+    fn start_ledger(&mut self) -> Result<bool, Error> {
+        self.source.start_ledger()
+    }
+
+    fn comes_back(&self) -> bool {
+        self.source.comes_back()
+    }
+
+    fn reopen(&mut self) -> Result<(), Error> {
+        self.source.reopen()
+    }
+
+    fn reopen_path(&self) -> Option<&AnchoredPath> {
+        self.source.reopen_path()
+    }
+
+    fn watcher(&mut self) -> Option<Watcher> {
+        self.source.watcher()
+    }
+
+    fn connect(&mut self, watcher: OwnedFd) {
+        self.source.connect(watcher);
+    }
+
+    fn warnings(&mut self) -> Vec<String> {
+        let mut warnings = self.source.warnings();
+        warnings.extend(self.warning.take());
+        warnings
+    }
+
+    fn file(&self) -> Option<FileId> {
+        self.source.file()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use tcpstats::{State, name};
+
+    use super::super::Process;
+    use super::*;
+
+    /// A source of prepared snapshots: their flags and their records.
+    struct Prepared(VecDeque<(u32, Vec<Record>)>);
+
+    impl Source for Prepared {
+        fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
+            snapshot.clear();
+            let Some((flags, records)) = self.0.pop_front() else {
+                return Ok(Sample::End);
+            };
+            for record in &records {
+                snapshot.push(record);
+            }
+            let ended = records.iter().filter(|record| record.is_final()).count() as u64;
+            let matched = snapshot.written() - ended;
+            snapshot.finish(&Header { matched, ended, flags, ..Header::default() });
+            Ok(Sample::Taken)
+        }
+
+        fn want(&mut self, _is_wanted: &dyn Fn(&Field) -> bool) {}
+
+        fn start_ledger(&mut self) -> Result<bool, Error> {
+            Ok(true)
+        }
+
+        fn comes_back(&self) -> bool {
+            true
+        }
+
+        fn reopen(&mut self) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn reopen_path(&self) -> Option<&AnchoredPath> {
+            None
+        }
+    }
+
+    /// Finds an owner for each socket: the process with the number of its inode.  Fails if
+    /// there are none.
+    struct ByInode;
+
+    impl FindOwners for ByInode {
+        fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error> {
+            let process = |pid| Process { pid, command: name(b"nginx"), processes: 2 };
+            let owner = |socket: &Socket| Owner { process: socket.inode.map(process), ..Owner::default() };
+            if sockets.is_empty() { Err(Error::OwnersGone) } else { Ok(sockets.iter().map(owner).collect()) }
+        }
+    }
+
+    fn record(gencnt: u64, inode: Option<u32>) -> Record {
+        let mut record = Record::new();
+        record.set(key::gencnt, gencnt);
+        record.set_if(key::inode, inode);
+        record
+    }
+
+    fn ended(gencnt: u64) -> Record {
+        let mut record = record(gencnt, None);
+        record.set(key::state, State::ENDED);
+        record
+    }
+
+    /// The number and the pid of a record, and whether it is final.
+    type Found = (u64, Option<u32>, bool);
+
+    /// Returns the records of the next snapshot, and the numbers of matching and of ended
+    /// connections.
+    fn next(source: &mut WithOwners) -> (Vec<Found>, u64, u64) {
+        let mut snapshot = SnapshotBuffer::new();
+        assert_eq!(source.sample(&mut snapshot).unwrap(), Sample::Taken);
+        let found = snapshot
+            .records()
+            .map(|record| (record.get(key::gencnt).unwrap(), record.get(key::pid), record.is_final()))
+            .collect();
+        (found, snapshot.header().matched, snapshot.header().ended)
+    }
+
+    fn source(filter: Option<&str>, snapshots: Vec<(u32, Vec<Record>)>) -> WithOwners {
+        let filter = filter.map(|text| Filter::parse(text).unwrap());
+        WithOwners::new(Box::new(Prepared(snapshots.into())), Box::new(ByInode), filter.as_ref())
+    }
+
+    #[test]
+    fn records_have_the_owners_of_their_sockets_and_final_records_the_last_ones() {
+        let mut source = source(
+            None,
+            vec![
+                (0, vec![record(1, Some(10)), record(2, Some(20)), record(3, None)]),
+                // The process has closed the first, and the second has ended.
+                (0, vec![record(1, None), ended(2), ended(3)]),
+                // The final record of the first is late, and nobody has seen the fourth.
+                (0, vec![record(5, Some(50))]),
+                (0, vec![record(5, Some(50)), ended(1), ended(4)]),
+                (0, vec![ended(5)]),
+            ],
+        );
+        assert_eq!(next(&mut source).0, [(1, Some(10), false), (2, Some(20), false), (3, None, false)]);
+        assert_eq!(next(&mut source).0, [(1, None, false), (2, Some(20), true), (3, None, true)]);
+        assert_eq!(next(&mut source).0, [(5, Some(50), false)]);
+        assert_eq!(next(&mut source).0, [(5, Some(50), false), (1, Some(10), true), (4, None, true)]);
+        // The finder has nothing to find here, and fails.
+        assert_eq!(next(&mut source).0, [(5, Some(50), true)]);
+    }
+
+    #[test]
+    fn a_filter_is_applied_with_owners() {
+        let all = || vec![record(1, Some(10)), record(2, Some(20)), ended(3)];
+        let mut complete = source(Some("pid 10"), vec![(0, all())]);
+        assert_eq!(next(&mut complete), (vec![(1, Some(10), false)], 1, 0));
+        assert!(complete.gone().is_empty());
+        let mut source = source(Some("command nginx and not pid 10"), vec![(0, all()), (flag::CHANGED_ONLY, all())]);
+        assert_eq!(next(&mut source), (vec![(2, Some(20), false)], 1, 0));
+        assert_eq!(next(&mut source), (vec![(2, Some(20), false)], 1, 0));
+        assert_eq!(source.gone(), [Numbered { gencnt: 1, vnet: None }]);
+    }
+
+    #[test]
+    fn without_the_finder_the_source_continues_without_owners() {
+        let mut source =
+            source(None, vec![(0, vec![record(1, Some(10))]), (0, vec![]), (0, vec![record(1, Some(10))])]);
+        assert_eq!(next(&mut source).0, [(1, Some(10), false)]);
+        assert_eq!(next(&mut source).0, []);
+        assert_eq!(next(&mut source).0, [(1, None, false)]);
+        let warning = "the process that finds the owners of connections has exited; continuing without owners";
+        assert_eq!((source.warnings(), source.warnings()), (vec![warning.to_owned()], vec![]));
+    }
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
+
+//! Finding owners in another process, which keeps the privileges for that.
+//!
+//! The processes are connected by a socket pair that keeps packets apart.  A request contains
+//! sockets, and its reply their owners.  Each is a message: its length, and its bytes in one or
+//! several packets.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use foldhash::HashMap;
+use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
+use nix::sys::time::TimeVal;
+
+use super::{FindOwners, Finder, Owner, Process, Socket};
+use crate::{Error, Numbered};
+
+/// Length of the largest packet in bytes; the default buffer of a socket holds several.
+const PACKET_MAX: usize = 32 * 1024;
+
+/// Length of the longest message in bytes, for 10 million sockets.
+const MESSAGE_MAX: u32 = 10_000_000 * 32;
+
+/// How long a reply may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Lengths of a socket and of an owner in bytes.
+const SOCKET_LEN: usize = 32;
+const OWNER_LEN: usize = 160;
+
+/// Bits for the members of a socket or an owner that are present.
+const HAS_VNET: u8 = 1;
+const HAS_INODE: u8 = 2;
+const HAS_JID: u8 = 4;
+const HAS_PROCESS: u8 = 1;
+const HAS_CONTAINER: u8 = 2;
+const HAS_JAIL: u8 = 4;
+
+/// The other process, as the one that asks sees it.
+pub struct Remote {
+    socket: std::fs::File,
+}
+
+impl Remote {
+    /// Uses the process at the other end, which [answers](answer).
+    ///
+    /// # Errors
+    /// Returns the error of the system.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        setsockopt(&socket, ReceiveTimeout, &TimeVal::new(PATIENCE.as_secs().cast_signed(), 0))?;
+        Ok(Self { socket: socket.into() })
+    }
+
+    fn ask(&mut self, sockets: &[Socket]) -> io::Result<Vec<Owner>> {
+        let request: Vec<u8> = sockets.iter().flat_map(encode_socket).collect();
+        send(&mut self.socket, &request)?;
+        let reply = receive(&mut self.socket)?.ok_or(ErrorKind::UnexpectedEof)?;
+        decode_owners(&reply, sockets.len()).ok_or_else(|| ErrorKind::InvalidData.into())
+    }
+}
+
+impl FindOwners for Remote {
+    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error> {
+        self.ask(sockets).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Error::OwnersGone,
+            ErrorKind::WouldBlock => Error::OwnersSlow { seconds: PATIENCE.as_secs() },
+            _ => Error::OwnersLost(error),
+        })
+    }
+}
+
+/// Answers requests until the other end is closed, or the finder fails.
+pub fn answer(mut finder: Finder, socket: OwnedFd) {
+    let mut socket = socket.into();
+    // The other process notices any error when this end is closed.
+    while let Ok(Some(request)) = receive(&mut socket) {
+        let sockets: Vec<_> = request.chunks_exact(SOCKET_LEN).filter_map(decode_socket).collect();
+        let Ok(owners) = finder.find(&sockets) else {
+            return;
+        };
+        if send(&mut socket, &encode_owners(&owners)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Sends a message.
+fn send(socket: &mut std::fs::File, message: &[u8]) -> io::Result<()> {
+    let too_long = |_| io::Error::from(ErrorKind::InvalidInput);
+    socket.write_all(&u32::try_from(message.len()).map_err(too_long)?.to_ne_bytes())?;
+    message.chunks(PACKET_MAX).try_for_each(|packet| socket.write_all(packet))
+}
+
+/// Receives a message; returns `None` at the end.
+fn receive(socket: &mut std::fs::File) -> io::Result<Option<Vec<u8>>> {
+    let mut packet = vec![0; PACKET_MAX];
+    let mut next = |packet: &mut [u8]| loop {
+        match socket.read(packet) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => (),
+            other => return other,
+        }
+    };
+    let head = next(&mut packet)?;
+    if head == 0 {
+        return Ok(None);
+    }
+    let len = packet.get(..head).and_then(|head| Some(u32::from_ne_bytes(head.try_into().ok()?)));
+    let Some(len) = len.filter(|len| *len <= MESSAGE_MAX) else {
+        return Err(ErrorKind::InvalidData.into());
+    };
+    let mut message = Vec::new();
+    while message.len() < len as usize {
+        match next(&mut packet)? {
+            0 => return Ok(None),
+            received => message.extend_from_slice(&packet[..received]),
+        }
+    }
+    Ok(Some(message))
+}
+
+fn encode_socket(socket: &Socket) -> [u8; SOCKET_LEN] {
+    let Socket { id: Numbered { gencnt, vnet }, inode, jid } = *socket;
+    let bit = |is_present, bit| if is_present { bit } else { 0 };
+    let mut bytes = [0; SOCKET_LEN];
+    put(&mut bytes, 0, gencnt.to_ne_bytes());
+    put(&mut bytes, 8, vnet.unwrap_or(0).to_ne_bytes());
+    put(&mut bytes, 16, inode.unwrap_or(0).to_ne_bytes());
+    put(&mut bytes, 20, jid.unwrap_or(0).to_ne_bytes());
+    put(
+        &mut bytes,
+        24,
+        [bit(vnet.is_some(), HAS_VNET) | bit(inode.is_some(), HAS_INODE) | bit(jid.is_some(), HAS_JID)],
+    );
+    bytes
+}
+
+fn decode_socket(bytes: &[u8]) -> Option<Socket> {
+    let [has] = take(bytes, 24)?;
+    let id = Numbered {
+        gencnt: u64::from_ne_bytes(take(bytes, 0)?),
+        vnet: Some(u64::from_ne_bytes(take(bytes, 8)?)).filter(|_| has & HAS_VNET != 0),
+    };
+    Some(Socket {
+        id,
+        inode: Some(u32::from_ne_bytes(take(bytes, 16)?)).filter(|_| has & HAS_INODE != 0),
+        jid: Some(u32::from_ne_bytes(take(bytes, 20)?)).filter(|_| has & HAS_JID != 0),
+    })
+}
+
+/// Encodes owners: the number of different ones, those, and the place of each owner among them.
+fn encode_owners(owners: &[Owner]) -> Vec<u8> {
+    let mut different: Vec<&Owner> = Vec::new();
+    let mut place_of: HashMap<&Owner, u32> = HashMap::default();
+    let mut places = Vec::with_capacity(4 * owners.len());
+    for owner in owners {
+        let place = *place_of.entry(owner).or_insert_with(|| {
+            different.push(owner);
+            u32::try_from(different.len() - 1).unwrap_or(u32::MAX)
+        });
+        places.extend(place.to_ne_bytes());
+    }
+    let mut bytes = u32::try_from(different.len()).unwrap_or(u32::MAX).to_ne_bytes().to_vec();
+    bytes.extend(different.into_iter().flat_map(encode_owner));
+    bytes.append(&mut places);
+    bytes
+}
+
+/// Decodes this number of owners.
+fn decode_owners(bytes: &[u8], count: usize) -> Option<Vec<Owner>> {
+    let different = u32::from_ne_bytes(take(bytes, 0)?) as usize;
+    let (table, places) = bytes.get(4..)?.split_at_checked(different.checked_mul(OWNER_LEN)?)?;
+    let different: Vec<_> = table.chunks_exact(OWNER_LEN).map(decode_owner).collect::<Option<_>>()?;
+    let (places, []) = places.as_chunks() else {
+        return None;
+    };
+    if places.len() != count {
+        return None;
+    }
+    places.iter().map(|place| different.get(u32::from_ne_bytes(*place) as usize).cloned()).collect()
+}
+
+fn encode_owner(owner: &Owner) -> [u8; OWNER_LEN] {
+    let mut bytes = [0; OWNER_LEN];
+    let mut has = 0;
+    if let Some(Process { pid, command, processes }) = &owner.process {
+        has |= HAS_PROCESS;
+        put(&mut bytes, 4, pid.to_ne_bytes());
+        put(&mut bytes, 8, processes.to_ne_bytes());
+        put(&mut bytes, 16, *command);
+    }
+    if let Some(container) = owner.container {
+        has |= HAS_CONTAINER;
+        put(&mut bytes, 32, container);
+    }
+    if let Some(jail) = owner.jail {
+        has |= HAS_JAIL;
+        put(&mut bytes, 96, jail);
+    }
+    put(&mut bytes, 0, [has]);
+    bytes
+}
+
+fn decode_owner(bytes: &[u8]) -> Option<Owner> {
+    let [has] = take(bytes, 0)?;
+    let process = Process {
+        pid: u32::from_ne_bytes(take(bytes, 4)?),
+        processes: u32::from_ne_bytes(take(bytes, 8)?),
+        command: take(bytes, 16)?,
+    };
+    Some(Owner {
+        process: Some(process).filter(|_| has & HAS_PROCESS != 0),
+        container: Some(take(bytes, 32)?).filter(|_| has & HAS_CONTAINER != 0),
+        jail: Some(take(bytes, 96)?).filter(|_| has & HAS_JAIL != 0),
+    })
+}
+
+/// Writes bytes at this position of a longer array.
+fn put<const LEN: usize>(bytes: &mut [u8], at: usize, value: [u8; LEN]) {
+    bytes[at..at + LEN].copy_from_slice(&value);
+}
+
+fn take<const LEN: usize>(bytes: &[u8], at: usize) -> Option<[u8; LEN]> {
+    bytes.get(at..at + LEN)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_socket() -> impl Strategy<Value = Socket> {
+        (any::<u64>(), any::<Option<u64>>(), any::<Option<u32>>(), any::<Option<u32>>())
+            .prop_map(|(gencnt, vnet, inode, jid)| Socket { id: Numbered { gencnt, vnet }, inode, jid })
+    }
+
+    fn any_owner() -> impl Strategy<Value = Owner> {
+        let process = (any::<u32>(), any::<[u8; 16]>(), any::<u32>());
+        let name = || prop::option::of(prop::array::uniform32(any::<u8>()));
+        (prop::option::of(process), name(), name()).prop_map(|(process, container, jail)| {
+            let long = |name: [u8; 32]| {
+                let mut long = [0; 64];
+                long[..32].copy_from_slice(&name);
+                long
+            };
+            Owner {
+                process: process.map(|(pid, command, processes)| Process { pid, command, processes }),
+                container: container.map(long),
+                jail: jail.map(long),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn sockets_and_owners_arrive_unchanged(sockets: Vec<u8>, socket in any_socket(), owners in prop::collection::vec(any_owner(), 0..20)) {
+            prop_assert_eq!(decode_socket(&encode_socket(&socket)), Some(socket));
+            prop_assert_eq!(decode_owners(&encode_owners(&owners), owners.len()), Some(owners.clone()));
+            prop_assert_eq!(decode_owners(&encode_owners(&owners), owners.len() + 1), None);
+            // Any bytes are decoded or refused.
+            _ = decode_socket(&sockets);
+            _ = decode_owners(&sockets, 3);
+        }
+    }
+
+    fn pair() -> (std::fs::File, std::fs::File) {
+        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+        (pair.0.into(), pair.1.into())
+    }
+
+    #[test]
+    fn messages_of_any_length_arrive() {
+        let (mut one, mut other) = pair();
+        for len in [0, 1, PACKET_MAX, PACKET_MAX + 1, 40 * PACKET_MAX + 5] {
+            let message: Vec<u8> = (0..=250).cycle().take(len).collect();
+            let sent = message.clone();
+            let mut sender = one.try_clone().unwrap();
+            let thread = std::thread::spawn(move || send(&mut sender, &sent).unwrap());
+            assert!(receive(&mut other).unwrap().unwrap() == message, "{len} bytes");
+            thread.join().unwrap();
+        }
+        send(&mut one, &[1; 8]).unwrap();
+        drop(one);
+        assert_eq!(receive(&mut other).unwrap(), Some(vec![1; 8]));
+        assert_eq!(receive(&mut other).unwrap(), None);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_reported() {
+        let (ours, theirs) = pair();
+        let mut remote = Remote::new(ours.into()).unwrap();
+        drop(theirs);
+        assert!(matches!(remote.find(&[]), Err(Error::OwnersGone)));
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_or_malformed_is_refused() {
+        for head in [&(MESSAGE_MAX + 1).to_ne_bytes()[..], b"abc", b"abcde"] {
+            let (mut one, mut other) = pair();
+            one.write_all(head).unwrap();
+            assert_eq!(receive(&mut other).unwrap_err().kind(), ErrorKind::InvalidData);
+        }
+    }
+}
