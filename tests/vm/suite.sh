@@ -494,6 +494,7 @@ test_that 'vmsuite passes' ./vmsuite
 test_that 'byte counters are exact with packet loss' ./vmsuite values 10
 test_that 'every connection that ends has one final record' ./vmsuite ledger 20
 test_that 'every change is in the changes' ./vmsuite changes 10
+test_that 'owners of connections match sockstat' ./vmsuite owners 10
 test_that "final records are exact for $churn_s s while readers open and close the device" ledger_against_churn
 test_that "reading works for $churn_s s while connections are opened and closed" readers_against_churn
 hold

@@ -23,22 +23,26 @@ const ROUNDS: usize = 9;
 /// Longer than any delayed acknowledgement.
 const SETTLE: Duration = Duration::from_millis(500);
 
+/// Allows this process and the host to have this number of files open.
+pub fn allow_files(files: u64) {
+    for limit in ["kern.maxfiles", "kern.maxfilesperproc", "kern.ipc.maxsockets"] {
+        run_command(&format!("[ $(sysctl -n {limit}) -ge {files} ] || sysctl {limit}={files}"));
+    }
+    // SAFETY: the call only sets a limit.
+    let result = unsafe {
+        let limit = libc::rlimit { rlim_cur: files.cast_signed(), rlim_max: files.cast_signed() };
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit)
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
 /// Both ends of connections over the loopback interface.
 struct Pairs(Vec<(TcpStream, TcpStream)>);
 
 impl Pairs {
     /// Opens connections until there are `count` ends.
     fn open(count: u64) -> Self {
-        let files = count + 10_000;
-        for limit in ["kern.maxfiles", "kern.maxfilesperproc", "kern.ipc.maxsockets"] {
-            run_command(&format!("[ $(sysctl -n {limit}) -ge {files} ] || sysctl {limit}={files}"));
-        }
-        // SAFETY: the call only sets a limit.
-        let result = unsafe {
-            let limit = libc::rlimit { rlim_cur: files.cast_signed(), rlim_max: files.cast_signed() };
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit)
-        };
-        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+        allow_files(count + 10_000);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let pair = |_| (TcpStream::connect(address).unwrap(), listener.accept().unwrap().0);
@@ -75,7 +79,7 @@ fn read(device: &mut Device, buffer: &mut [u8]) -> (Header, u64) {
 }
 
 /// Runs a loop of a known number of instructions; returns the nanoseconds for 1000.
-fn ns_of_1000_instructions() -> u64 {
+pub fn ns_of_1000_instructions() -> u64 {
     const LOOPS: u64 = 50_000_000;
     let start = Instant::now();
     let mut left = LOOPS;

@@ -19,6 +19,8 @@
 //! vmsuite identities PORT    print the network stack and number of each connection of a local port
 //! vmsuite churn-everywhere SECONDS     read all network stacks
 //! vmsuite cost COUNT         print the cost per connection of snapshots of COUNT connections
+//! vmsuite owners SECONDS     compare the owners of connections with sockstat(1), then also while processes exchange them
+//! vmsuite owners-cost COUNT  print the cost per connection of finding the owners of COUNT connections
 //! vmsuite speed COUNT [DEVICE...]      print the time per record of the device, net.inet.tcp.pcblist and other devices
 //! ```
 
@@ -38,6 +40,8 @@ mod device;
 mod ledger;
 #[cfg(target_os = "freebsd")]
 mod mirror;
+#[cfg(target_os = "freebsd")]
+mod owners;
 #[cfg(target_os = "freebsd")]
 mod presence;
 #[cfg(target_os = "freebsd")]
@@ -79,6 +83,8 @@ fn main() -> std::process::ExitCode {
         ["visible-everywhere", ..] => suite::visible(&arguments[1..], true),
         ["churn-everywhere", _] => churn::everywhere(number(&arguments[1])),
         ["cost", _] => cost::run(number(&arguments[1])),
+        ["owners", _] => owners::run(number(&arguments[1])),
+        ["owners-cost", _] => owners::cost(number(&arguments[1])),
         ["speed", _, ..] => speed::run(number(&arguments[1]), &arguments[2..]),
         _ => panic!("unknown arguments; see the top of main.rs"),
     };
