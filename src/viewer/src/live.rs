@@ -17,7 +17,8 @@ use tcpstats::Filter;
 use tcpstats::frame::Frame;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats_log::Snapshot;
-use tcpstats_source::{Opened, Sample, Source, Stacks};
+use tcpstats_source::owners::{Finder, WithOwners};
+use tcpstats_source::{Sample, Source, Stacks, report};
 
 use crate::replay::Replay;
 use crate::units;
@@ -38,6 +39,9 @@ pub struct LiveArgs {
     /// Show the connections of all virtual network stacks, see vnet(9); only root on the host may do this
     #[arg(long)]
     pub all_vnets: bool,
+    /// Do not look for the processes that have the connections open
+    #[arg(long)]
+    pub no_owners: bool,
 }
 
 impl LiveArgs {
@@ -49,13 +53,44 @@ impl LiveArgs {
         Ok(self.filter.as_deref().map(tcpstats_source::parse_filter).transpose()?)
     }
 
-    /// Opens the source, whose snapshots contain the connections that the filter matches.
+    /// Opens the source, whose snapshots contain the connections that the filter matches,
+    /// with their owners if these are shown.
     ///
     /// # Errors
     /// Returns an error that names the source.
-    pub fn open(&self, filter: Option<Filter>) -> Result<Live> {
+    pub fn open(&self, filter: Option<Filter>, shows_owners: bool) -> Result<Live> {
         let stacks = Stacks::of_options(self.netns.as_deref(), self.all_vnets)?;
-        Live::open(self.source.as_deref(), filter, &stacks)
+        let name = match self.source.as_deref() {
+            Some(name) if is_log(name) => {
+                if stacks != Stacks::Own {
+                    let option = if stacks == Stacks::AllVnets { "--all-vnets" } else { "--netns" };
+                    bail!("{option}: for live statistics only; select connections of a log with -e");
+                }
+                return Ok(Live::Log(Box::new(Replay::open(Path::new(name), filter)?)));
+            }
+            name => name.unwrap_or(tcpstats_source::DEFAULT),
+        };
+        units::name_zones();
+        let needs_owners = filter.as_ref().is_some_and(Filter::needs_owners);
+        if needs_owners && self.no_owners {
+            bail!("--no-owners cannot be combined with a filter that compares owners");
+        }
+        let finder = (needs_owners || shows_owners && !self.no_owners).then(Finder::open);
+        let (source, warning) = match finder {
+            None => (tcpstats_source::open(name, filter, &stacks)?.source, None),
+            Some(Err(error)) if needs_owners => return Err(error.into()),
+            Some(Err(error)) => (
+                tcpstats_source::open(name, filter, &stacks)?.source,
+                Some(format!("{}; continuing without owners", report(&error))),
+            ),
+            Some(Ok(finder)) => {
+                let of_source = filter.as_ref().and_then(WithOwners::filter_of_source);
+                let source = tcpstats_source::open(name, of_source, &stacks)?.source;
+                let source = WithOwners::new(source, Box::new(finder), filter.as_ref());
+                (Box::new(source) as Box<dyn Source + Send>, None)
+            }
+        };
+        Ok(Live::Kernel { source, buffer: SnapshotBuffer::new(), warning })
     }
 }
 
@@ -67,32 +102,14 @@ pub enum Live {
         source: Box<dyn Source + Send>,
         /// Memory for a snapshot.
         buffer: SnapshotBuffer,
+        /// What is missing from the start.
+        warning: Option<String>,
     },
     /// A log.
     Log(Box<Replay>),
 }
 
 impl Live {
-    /// Opens the source with this name, or the default source of the system.
-    fn open(name: Option<&str>, filter: Option<Filter>, stacks: &Stacks) -> Result<Self> {
-        match name {
-            Some(name) if is_log(name) => {
-                if *stacks != Stacks::Own {
-                    let option = if *stacks == Stacks::AllVnets { "--all-vnets" } else { "--netns" };
-                    bail!("{option}: for live statistics only; select connections of a log with -e");
-                }
-                let replay = Replay::open(Path::new(name), filter)?;
-                Ok(Self::Log(Box::new(replay)))
-            }
-            name => {
-                units::name_zones();
-                let Opened { source, .. } =
-                    tcpstats_source::open(name.unwrap_or(tcpstats_source::DEFAULT), filter, stacks)?;
-                Ok(Self::Kernel { source, buffer: SnapshotBuffer::new() })
-            }
-        }
-    }
-
     /// Shows no progress while a log is read.
     #[cfg(feature = "top")]
     pub fn quiet(&mut self) {
@@ -108,7 +125,7 @@ impl Live {
     pub fn sample(&mut self) -> Result<Option<Snapshot>> {
         match self {
             Self::Log(replay) => Ok(replay.next()?),
-            Self::Kernel { source, buffer } => match source.sample(buffer)? {
+            Self::Kernel { source, buffer, .. } => match source.sample(buffer)? {
                 Sample::End => Ok(None),
                 Sample::Taken => Ok(Some(Snapshot::of(&Frame::parse(buffer.bytes())?))),
             },
@@ -118,7 +135,7 @@ impl Live {
     /// Returns what users must know about the last snapshots.
     pub fn warnings(&mut self) -> Vec<String> {
         match self {
-            Self::Kernel { source, .. } => source.warnings(),
+            Self::Kernel { source, warning, .. } => warning.take().into_iter().chain(source.warnings()).collect(),
             Self::Log(_) => Vec::new(),
         }
     }
@@ -158,6 +175,8 @@ impl Live {
         if !self.start_ledger()? {
             bail!("the source has no final records of connections that have ended");
         }
+        // For the owners, which the final records no longer have.
+        self.sample()?;
         thread::sleep(within);
         self.sample()
     }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::ValueHint;
 use tcpstats::frame::flag;
 use tcpstats::text::Text;
-use tcpstats::{Columns, Header, Record, json, key};
+use tcpstats::{Columns, Field, Header, Record, json, key};
 use tcpstats_log::Snapshot;
 
 use crate::live::LiveArgs;
@@ -60,7 +60,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         None if args.json => columns("all")?,
         None => columns(&with_stack(&args.live, if args.ended { ENDED_COLUMNS } else { COLUMNS }))?,
     };
-    let mut live = args.live.open(filter)?;
+    let shows_owners = Shown::fields(&columns).fields().any(Field::is_of_owner);
+    let mut live = args.live.open(filter, shows_owners)?;
     let taken = if args.ended { live.ended(ENDED_WITHIN)? } else { live.last()? };
     live.warnings().iter().for_each(|warning| output::warn(warning));
     let mut snapshot = taken.context("the source has no complete snapshot")?;

@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let columns = args.columns.as_deref().map(show::columns).transpose()?;
     let interval = Duration::from_micros(args.interval);
     // The filter can be edited, so the source must return all connections.
-    let mut live = args.live.open(None)?;
+    let mut live = args.live.open(None, true)?;
     live.quiet();
     // Without a ledger, connections that have ended are just not shown.
     live.start_ledger()?;
