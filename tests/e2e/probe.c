@@ -82,15 +82,29 @@ probe_helper(void)
 	append(shared, "helper_diag_socket", socket(AF_NETLINK, SOCK_RAW, 4));
 }
 
-int
-poll(struct pollfd *descriptors, nfds_t count, int timeout)
+static void
+probe_if_helper(void)
 {
-	struct timespec time = { .tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000L };
 	char name[16] = "";
 
 	if (prctl(PR_GET_NAME, name) == -1 && shared[0] == '\0')
 		probe_helper();
+}
+
+int
+poll(struct pollfd *descriptors, nfds_t count, int timeout)
+{
+	struct timespec time = { .tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000L };
+
+	probe_if_helper();
 	return (ppoll(descriptors, count, timeout < 0 ? NULL : &time, NULL));
+}
+
+ssize_t
+read(int descriptor, void *buffer, size_t size)
+{
+	probe_if_helper();
+	return (syscall(SYS_read, descriptor, buffer, size));
 }
 
 static void
@@ -115,6 +129,7 @@ probe(int signal)
 	record("execute", execl("/bin/true", "true", (char *)NULL));
 	record("become_root", setuid(0));
 	/* Landlock does not restrict opening the files of namespaces. */
+	record("list_descriptors", open("/proc/1/fd", O_RDONLY | O_DIRECTORY));
 	file = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	record("enter_namespace", setns(file, CLONE_NEWNET));
 	close(file);

@@ -7,7 +7,6 @@
 mod daemon;
 mod diagnostics;
 mod gap;
-#[cfg(target_os = "linux")]
 mod helper;
 mod log;
 mod options;

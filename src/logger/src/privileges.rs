@@ -85,7 +85,7 @@ pub fn drop_capabilities(has_helper: bool) -> Result<()> {
     use caps::{CapSet, Capability, drop, has_cap};
     let mut needless = vec![Capability::CAP_BPF, Capability::CAP_PERFMON];
     if has_helper {
-        needless.extend([Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE]);
+        needless.extend([Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH]);
     }
     for capability in needless {
         for set in [CapSet::Effective, CapSet::Inheritable, CapSet::Permitted] {
@@ -98,6 +98,7 @@ pub fn drop_capabilities(has_helper: bool) -> Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
+#[allow(clippy::unnecessary_wraps, reason = "only Linux has capabilities")]
 pub fn drop_capabilities(_has_helper: bool) -> Result<()> {
     Ok(())
 }

@@ -19,10 +19,12 @@ use nix::sys::stat::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use tcpstats::{FIELDS, Field, FieldSet};
+#[cfg(target_os = "linux")]
+use tcpstats_source::Watcher;
+use tcpstats_source::owners::{Finder, Remote, WithOwners, answer, is_needed};
 use tcpstats_source::{FileId, InUse, Opened, Source, open_for_changes, refuse_in_use, report};
 
 use crate::daemon::Start;
-#[cfg(target_os = "linux")]
 use crate::helper::{self, Helper};
 use crate::log::Log;
 use crate::options::{Options, Output};
@@ -59,7 +61,18 @@ pub fn run(options: &Options) -> Result<()> {
     let mut pidfile = options.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     let counters = Arc::new(Counters::new());
     let open = if options.keyframe_every.is_some() { open_for_changes } else { tcpstats_source::open };
-    let Opened { mut source, name, passed_over } = open(&options.source, options.filter.clone(), &options.stacks)?;
+    let filter = match &options.filter {
+        Some(filter) if options.owners => WithOwners::filter_of_source(filter),
+        filter => filter.clone(),
+    };
+    let Opened { mut source, name, passed_over } = open(&options.source, filter, &options.stacks)?;
+    if let Some(filter) = &options.filter
+        && filter.needs_owners()
+        && !options.owners
+        && source.file().is_none()
+    {
+        bail!("-e \"{}\": the owners of connections are known only with -P", options.filter_text);
+    }
     if let Some(why) = passed_over {
         log::info!("{}; using {}", report(&why), name.display());
     }
@@ -72,7 +85,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut log = Log::open(options, &name, source.comes_back(), in_use, Arc::clone(&counters))?;
     // A log that is continued may have other columns.
     let wants = |field: &Field| options.wants(field) || log.shows(field);
-    source.want(&wants);
+    source.want(&|field| wants(field) || (options.owners && is_needed(field)));
     let mut sampled = FieldSet::EMPTY;
     FIELDS.iter().filter(|field| wants(field)).for_each(|field| sampled.insert(field));
     log.sampled(sampled);
@@ -80,7 +93,7 @@ pub fn run(options: &Options) -> Result<()> {
     let start = if options.background { Start::background()? } else { Start::Foreground };
     // The fork has changed the mask.
     umask(!options.mode);
-    let has_helper = start_helper(options, source.as_mut())?;
+    let (source, has_helper) = start_helpers(options, source)?;
     let signals = signals()?;
     if let Some(pidfile) = &mut pidfile {
         pidfile.write()?;
@@ -147,22 +160,28 @@ pub fn run(options: &Options) -> Result<()> {
     sampled.recv().unwrap_or(Ok(()))
 }
 
-/// Starts the process that keeps the privileges that the source needs, if it needs any.
-#[cfg_attr(not(target_os = "linux"), allow(clippy::unnecessary_wraps, reason = "helpers exist on Linux only"))]
-fn start_helper(options: &Options, source: &mut dyn Source) -> Result<bool> {
+/// Starts the processes that keep the privileges that the source needs, if it needs any, and
+/// those for finding owners.  Returns the source that uses them, and whether there are any.
+fn start_helpers(options: &Options, mut source: Box<dyn Source + Send>) -> Result<(Box<dyn Source + Send>, bool)> {
+    let helper = |name, needs| Helper { name, needs, identity: options.identity.as_ref(), sandbox: options.sandbox };
+    let mut has_helper = false;
     #[cfg(target_os = "linux")]
     if let Some(watcher) = source.watcher() {
-        let helper = Helper {
-            name: c"siftr-netns",
-            needs: helper::namespaces::needs(),
-            identity: options.identity.as_ref(),
-            sandbox: options.sandbox,
-        };
-        source.connect(helper.start(|socket| watcher.run(socket))?);
-        return Ok(true);
+        let helper = helper(c"siftr-netns", helper::namespaces::needs());
+        source.connect(helper.start(|| Ok(watcher), Watcher::run)?);
+        has_helper = true;
     }
-    _ = (options, source);
-    Ok(false)
+    if options.owners {
+        if source.file().is_some() {
+            let name = options.source.display();
+            bail!("-P: {name}: a file has the owners that were logged; -P is for live statistics");
+        }
+        let helper = helper(c"siftr-owners", helper::owners::needs());
+        let finder = Remote::new(helper.start(|| Finder::open().context("-P"), answer)?).context("-P")?;
+        source = Box::new(WithOwners::new(source, Box::new(finder), options.filter.as_ref()));
+        has_helper = true;
+    }
+    Ok((source, has_helper))
 }
 
 /// Returns the files to which the log must not be written.

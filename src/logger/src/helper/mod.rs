@@ -8,8 +8,12 @@
 //! task, and exits with the logger.  If it exits first, the logger reads the end of the socket
 //! pair, and continues without it.
 
+#[cfg_attr(target_os = "freebsd", path = "freebsd.rs")]
+#[cfg_attr(target_os = "linux", path = "linux.rs")]
 mod confine;
+#[cfg(target_os = "linux")]
 pub mod namespaces;
+pub mod owners;
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -22,7 +26,9 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork};
 use tcpstats_source::report;
 
-pub use self::confine::{Needs, Rule};
+pub use self::confine::Needs;
+#[cfg(target_os = "linux")]
+pub use self::confine::Rule;
 use crate::daemon::open_descriptors;
 use crate::privileges::Identity;
 
@@ -45,12 +51,12 @@ const READY: &[u8] = b"\0";
 const ERROR_MAX: usize = 1024;
 
 impl Helper<'_> {
-    /// Forks, and runs the work in the helper, with its end of the socket pair.  Returns the
-    /// other end.
+    /// Forks, and runs the work in the helper, with what `begin` returns there before the
+    /// helper is confined, and with its end of the socket pair.  Returns the other end.
     ///
     /// # Errors
-    /// Returns the error of the system, also if the helper cannot be confined.
-    pub fn start(&self, work: impl FnOnce(OwnedFd)) -> Result<OwnedFd> {
+    /// Returns the error of `begin` or of the system, also if the helper cannot be confined.
+    pub fn start<T>(&self, begin: impl FnOnce() -> Result<T>, work: impl FnOnce(T, OwnedFd)) -> Result<OwnedFd> {
         let about = || format!("cannot start the process {}", self.name.to_string_lossy());
         if !is_single_threaded() {
             bail!("{}: other threads are running", about());
@@ -72,9 +78,9 @@ impl Helper<'_> {
             ForkResult::Child => {
                 // Exits even if something panics.
                 let exit = Exit;
-                match self.prepare(&theirs) {
-                    Ok(()) if write(&theirs, READY).is_ok() => work(theirs),
-                    Ok(()) => (),
+                match self.prepare(&theirs, begin) {
+                    Ok(begun) if write(&theirs, READY).is_ok() => work(begun, theirs),
+                    Ok(_) => (),
                     Err(error) => _ = write(&theirs, report(error.as_ref()).as_bytes()),
                 }
                 drop(exit);
@@ -84,7 +90,7 @@ impl Helper<'_> {
     }
 
     /// Drops everything that the helper does not need.
-    fn prepare(&self, socket: &OwnedFd) -> Result<()> {
+    fn prepare<T>(&self, socket: &OwnedFd, begin: impl FnOnce() -> Result<T>) -> Result<T> {
         // Those of a terminal or of timeout(1) are for the logger, with which the helper ends.
         SigSet::all().thread_set_mask()?;
         let null = File::options().read(true).write(true).open("/dev/null").context("/dev/null")?;
@@ -93,7 +99,9 @@ impl Helper<'_> {
         dup2_stderr(&null)?;
         drop(null);
         close_others(socket);
-        confine::confine(self)
+        let begun = begin()?;
+        confine::confine(self)?;
+        Ok(begun)
     }
 }
 
@@ -118,9 +126,9 @@ fn close_others(keep: &OwnedFd) {
     }
 }
 
-/// Returns whether this process has only one thread.
+/// Returns whether this process has only one thread, as far as the system reports.
 fn is_single_threaded() -> bool {
-    std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
+    cfg!(not(target_os = "linux")) || std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
 }
 
 fn write(socket: &OwnedFd, packet: &[u8]) -> io::Result<()> {

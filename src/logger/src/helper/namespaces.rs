@@ -5,10 +5,8 @@
 
 use caps::Capability;
 
+use super::confine::only_for_reading;
 use super::{Needs, Rule};
-
-/// The bits of open(2)'s flags with which something could be written or created.
-const WRITING: libc::c_int = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_TMPFILE & !libc::O_DIRECTORY;
 
 /// Returns what the helper may do: list directories, enter network namespaces, and open
 /// netlink sockets of `sock_diag`(7).
@@ -23,7 +21,7 @@ pub fn needs() -> Needs {
             Capability::CAP_NET_ADMIN,
         ],
         calls: vec![
-            (libc::SYS_openat, vec![Rule { argument: 2, mask: bits(WRITING), value: bits(libc::O_RDONLY) }]),
+            (libc::SYS_openat, only_for_reading()),
             (libc::SYS_getdents64, Vec::new()),
             (libc::SYS_newfstatat, Vec::new()),
             (libc::SYS_statx, Vec::new()),

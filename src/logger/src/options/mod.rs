@@ -52,6 +52,8 @@ pub struct Options {
     pub source: OsString,
     /// The network stacks whose connections are logged.
     pub stacks: Stacks,
+    /// Find the processes that have the sockets open.
+    pub owners: bool,
     /// The connections to log; `None` logs all of them.
     pub filter: Option<Filter>,
     /// The argument of `-e`, or an empty string.
@@ -144,6 +146,7 @@ fn getopts() -> Getopts {
         )
         .optopt("d", "source", "read from SOURCE: auto, bpf, sock_diag, a device, or a file of binary frames", "SOURCE")
         .optopt("e", "filter", "log only connections that match FILTER", "FILTER")
+        .optflag("P", "owners", "log the processes that have the connections open, and their containers or jails")
         .optflag("x", "changed-only", "log only records that changed since they were last written")
         .optopt("k", "keyframe", "with -x, log all records every SECONDS seconds (default: 60)", "SECONDS")
         .optopt("q", "queue", "queue up to SNAPSHOTS snapshots for a slow log (default: 64)", "SNAPSHOTS")
@@ -181,7 +184,7 @@ fn getopts() -> Getopts {
 
 fn usage() -> String {
     let brief = format!(
-        "usage: siftr_cdev_logger [-bhVvx] [-o FILE] [-s USEC] [-c COUNT] [-t SECONDS]\n    \
+        "usage: siftr_cdev_logger [-bhPVvx] [-o FILE] [-s USEC] [-c COUNT] [-t SECONDS]\n    \
          [-F FORMAT] [-O COLUMNS] [-d SOURCE] [-e FILTER] [-k SECONDS] [-q SNAPSHOTS]\n    \
          [-y SECONDS] [-m MODE] [-l FACILITY[.LEVEL][@HOST]] [-p FILE] [-u USER[:GROUP]]\n    \
          [--netns NAMES] [--all-vnets] [--no-ledger] [--no-sandbox] [--quiet]\n\n\
@@ -226,9 +229,10 @@ pub fn parse(arguments: &[OsString]) -> Result<Request> {
         duration: values::seconds(&matches, "t")?,
         layout: values::layout(&matches)?,
         has_columns: matches.opt_present("O"),
-        columns_text: matches.opt_str("O").unwrap_or_else(|| "basic".into()),
+        columns_text: values::columns(&matches),
         source: values::path(&matches, "d").unwrap_or_else(|| tcpstats_source::DEFAULT.into()).into(),
         stacks: Stacks::of_options(matches.opt_str("netns").as_deref(), matches.opt_present("all-vnets"))?,
+        owners: matches.opt_present("P"),
         filter,
         filter_text,
         keyframe_every: keyframe_every(&matches)?,

@@ -89,13 +89,24 @@ pub fn mode(matches: &Matches) -> Result<Option<Mode>> {
     }
 }
 
+/// Returns the list of columns, by default those of `basic`, and with `-P` those of owners.
+pub fn columns(matches: &Matches) -> String {
+    const OF_OWNERS: &str =
+        if cfg!(target_os = "linux") { "pid,processes,command,container" } else { "pid,processes,command,jail" };
+    match matches.opt_str("O") {
+        Some(list) => list,
+        None if matches.opt_present("P") => {
+            let basic: Vec<_> = Columns::basic().fields().map(|field| field.name).collect();
+            format!("{},{OF_OWNERS}", basic.join(","))
+        }
+        None => "basic".into(),
+    }
+}
+
 /// Returns the format and the columns of the log.
 pub fn layout(matches: &Matches) -> Result<Layout> {
-    let list = matches.opt_str("O");
-    let columns = || {
-        let list = list.as_deref().unwrap_or("basic");
-        Columns::parse(list).map_err(|error| anyhow!("-O \"{list}\": {error}"))
-    };
+    let list = columns(matches);
+    let columns = || Columns::parse(&list).map_err(|error| anyhow!("-O \"{list}\": {error}"));
     let name = matches.opt_str("F");
     if matches.opt_present("l") {
         return match name {
@@ -109,7 +120,7 @@ pub fn layout(matches: &Matches) -> Result<Layout> {
             .filter(|format| format.is_appendable())
             .ok_or_else(|| anyhow!("-F \"{name}\": expected {}", names(" or ", Format::is_appendable)))?,
     };
-    if list.is_some() && !format.has_columns() {
+    if matches.opt_present("O") && !format.has_columns() {
         let suitable = names(" or ", |format| format.is_appendable() && format.has_columns());
         bail!("-O requires {suitable}; the columns of {} cannot be chosen", format.name());
     }

@@ -37,6 +37,18 @@ pub struct Rule {
     pub value: u64,
 }
 
+/// The bits of open(2)'s flags with which something could be written or created.
+const WRITING: libc::c_int = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_TMPFILE & !libc::O_DIRECTORY;
+
+/// Returns the condition for openat(2) that a file is opened only for reading.
+pub fn only_for_reading() -> Vec<Rule> {
+    vec![Rule {
+        argument: 2,
+        mask: u64::from(WRITING.cast_unsigned()),
+        value: u64::from(libc::O_RDONLY.cast_unsigned()),
+    }]
+}
+
 /// Calls of the runtime: memory, time, descriptors, and the end of the process.
 const ALWAYS: [libc::c_long; 23] = [
     libc::SYS_brk,
