@@ -6,7 +6,12 @@ import collections
 import csv
 import io
 import json
+import os
+import pathlib
+import socket
 import struct
+import subprocess
+import time
 
 import duckdb
 import logger
@@ -15,7 +20,7 @@ from handmade import ENDS, CsvLog
 from logs import frames, real  # noqa: F401
 from sockets import Connections
 from terminal import Terminal
-from viewer import refuse, run
+from viewer import TCPSTATS, refuse, run
 
 FIELDS = ["pid", "processes", "command", "container", "jail", "netns"]
 TOTALS = ["connections", "sent_bytes", "received_bytes", "rexmit_bytes", "rexmit_packs"]
@@ -148,7 +153,7 @@ def test_show_has_a_column_for_the_process_if_the_source_has_owners(owned, real)
     titles, *lines = run("show", "-d", owned / "all.bin").decode().splitlines()
     assert titles.split()[-1] == "process"
     assert {"nginx/812+2", "nginx/813"} <= {line.split()[-1] for line in lines}
-    assert "process" not in run("show", "-d", real / "all.bin").decode().split()
+    assert b"process" not in run("show", "-d", real / "all.bin").decode().split()
     titles, *lines = run("show", "-d", owned / "all.bin", "-o", "process,jail,netns", "-e", "command sshd").decode().splitlines()
     assert titles.split() == ["process", "jail", "netns"] and lines[0].split() == ["sshd/70001", "www.example", "-"]
     row = objects("show", "--json", "-o", "lport,process", "-d", owned / "all.bin", "-e", "pid 812")[0]
@@ -205,3 +210,36 @@ def test_a_kernel_decides_nothing_about_owners():
         count = lambda text: len(objects("show", "--json", "-d", "sock_diag", "-e", f"{ports} and {text}"))  # noqa: E731
         assert count("not netns nowhere") == count("not (jail nowhere or uid 4000000000)") == everything
         assert count("jail nowhere") == 0
+
+
+OWN = pathlib.Path("/proc/self/comm").read_text().strip()
+
+
+def test_live_connections_have_the_owners_that_ss_shows():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)), server.accept()[0]:
+            line = subprocess.run(["ss", "-tnHp", f"sport = {port}"], capture_output=True, text=True, check=True).stdout
+            assert f'"{OWN}",pid={os.getpid()},' in line
+            shown = run("show", "-e", f"port {port} and pid {os.getpid()}", "-o", "state,process")
+            words = sorted(line.split() for line in shown.decode().splitlines()[1:])
+            assert words == [[state, f"{OWN}/{os.getpid()}"] for state in ["ESTABLISHED", "ESTABLISHED", "LISTEN"]]
+            (one,) = objects("show", "--json", "-e", f"lport {port} and state listen")
+            assert (one["pid"], one["processes"], one["command"]) == (os.getpid(), 1, OWN)
+            assert b"process" not in run("show", "--no-owners", "-e", f"port {port}")
+            assert run("show", "-e", f"port {port} and pid 1", "-o", "lport").splitlines()[1:] == []
+    assert refuse("show", "--no-owners", "-e", "pid 1") == "--no-owners cannot be combined with a filter that compares owners"
+
+
+def test_live_connections_that_end_have_their_last_owner():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        client, accepted = socket.create_connection(("127.0.0.1", port)), server.accept()[0]
+        line = [TCPSTATS, "show", "--ended", "-e", f"port {port}", "-o", "lport,process"]
+        with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as viewer:
+            # In the second between its two snapshots.
+            time.sleep(0.5)
+            client.close()
+            accepted.close()
+            output = viewer.stdout.read()
+    assert [line.split()[1] for line in output.splitlines()[1:]] == [f"{OWN}/{os.getpid()}"] * 2

@@ -259,6 +259,44 @@ logger_logs_changes() {
 	    is "$(awk -F , '/^[0-9]/ && $2 > 1 && $3 != 7006 && $4 != 7006' x.log)" ''
 }
 
+# As nobody, the logger logs the owners that sockstat(1) prints, and continues without them if its helper is killed.
+logger_logs_owners() {
+	rm -f x.log
+	nc -l 127.0.0.1 7011 > /dev/null &
+	sleep 1
+	sleep 60 | nc 127.0.0.1 7011 &
+	sleep 1
+	./siftr_cdev_logger -P -u nobody -o - -c 1 -O pid,command,lport,fport -e 'port 7011 and command nc' |
+	    sed -n 's/^[0-9.]*,[0-9]*,//p' | sort > owners.txt
+	sockstat -4q -P tcp -p 7011 |
+	    sed -E 's/^[^ ]+ +([^ ]+) +([0-9]+) .*:([0-9]+) +[^ ]*:([0-9]+) *$/\2,\1,\3,\4/' | sort > expected.txt
+	./siftr_cdev_logger -P -u nobody -s 200000 -o x.log -O pid,lport -e 'port 7011' 2> messages.txt &
+	logger=$!
+	eventually contains '^# snapshot snapshot=3 ' x.log || return 1
+	helper=$(pgrep -P $logger)
+	user=$(ps -o user= -p "$helper")
+	open=$(procstat -h files "$helper" | awk '$3 ~ /^[0-9]+$/' | wc -l)
+	kill -9 "$helper"
+	eventually contains 'continuing without owners' messages.txt || return 1
+	at=$(grep -c '^# snapshot ' x.log)
+	eventually contains "^# snapshot snapshot=$((at + 3)) " x.log || return 1
+	kill $logger
+	wait $logger || return 1
+	pkill -f 'nc .*127.0.0.1 7011'
+	is "$(diff owners.txt expected.txt)" '' && is "$(grep -c . expected.txt)" 2 && is "$user $((open))" 'nobody 4' &&
+	    is "$(tail -1 x.log | cut -c 1-5)" '# end' && is "$(grep '^[0-9]' x.log | head -1 | grep -c ',[0-9]*,[0-9][0-9]*,')" 1
+}
+
+# The helper of a logger that is killed exits.
+helper_ends_with_logger() {
+	./siftr_cdev_logger -P -s 200000 -o x.log &
+	logger=$!
+	sleep 2
+	helper=$(pgrep -P $logger)
+	kill -9 $logger
+	eventually eval "! kill -0 $helper 2> /dev/null"
+}
+
 # Connections stay in TIME_WAIT for 10 s instead of 60 s, so that they are gone before the service logs all connections.
 readers_against_churn() {
 	msl=$(sysctl -n net.inet.tcp.msl)
@@ -486,6 +524,8 @@ for format in csv json siftr bin; do
 	test_that "the logger logs $format from the device" logger_logs $format
 done
 test_that "the logger logs changes from the device" logger_logs_changes
+test_that 'the logger logs the owners of connections as nobody' logger_logs_owners
+test_that 'a helper process exits if its logger is killed' helper_ends_with_logger
 test_that 'the DTrace probes fire' probes_fire
 test_that 'a DTrace script counts how connections end' probe_reports_ends
 let_go
