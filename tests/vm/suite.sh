@@ -183,7 +183,7 @@ logger_reads_all_vnets() {
 	is "$own" 0 && is "$(echo "$all" | grep -c .)" 2 && is "$(echo "$all" | head -1)" 0 && is "$changes" "$all" &&
 	    fails_with 'cannot be combined with -u' ./siftr_cdev_logger --all-vnets -u nobody -o - -c 1 &&
 	    fails_with 'available on Linux only' ./siftr_cdev_logger --netns all -o - -c 1 &&
-	    fails_with 'requires a device' ./siftr_cdev_logger --all-vnets -d /etc/motd -o - -c 1
+	    fails_with 'requires a device' ./siftr_cdev_logger --all-vnets -d /etc/passwd -o - -c 1
 }
 
 vnets_are_created_and_destroyed() {
@@ -264,7 +264,7 @@ logger_logs_owners() {
 	rm -f x.log
 	nc -l 127.0.0.1 7011 > /dev/null &
 	sleep 1
-	sleep 60 | nc 127.0.0.1 7011 &
+	nc -d 127.0.0.1 7011 > /dev/null &
 	sleep 1
 	./siftr_cdev_logger -P -u nobody -o - -c 1 -O pid,command,lport,fport -e 'port 7011 and command nc' |
 	    sed -n 's/^[0-9.]*,[0-9]*,//p' | sort > owners.txt
@@ -294,7 +294,7 @@ helper_ends_with_logger() {
 	sleep 2
 	helper=$(pgrep -P $logger)
 	kill -9 $logger
-	eventually eval "! kill -0 $helper 2> /dev/null"
+	[ -n "$helper" ] && eventually eval "! kill -0 $helper 2> /dev/null"
 }
 
 # Connections stay in TIME_WAIT for 10 s instead of 60 s, so that they are gone before the service logs all connections.

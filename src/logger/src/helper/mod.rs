@@ -17,13 +17,13 @@ pub mod owners;
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork};
+use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, read, write};
 use tcpstats_source::report;
 
 pub use self::confine::Needs;
@@ -79,9 +79,9 @@ impl Helper<'_> {
                 // Exits even if something panics.
                 let exit = Exit;
                 match self.prepare(&theirs, begin) {
-                    Ok(begun) if write(&theirs, READY).is_ok() => work(begun, theirs),
+                    Ok(begun) if send(&theirs, READY).is_ok() => work(begun, theirs),
                     Ok(_) => (),
-                    Err(error) => _ = write(&theirs, report(error.as_ref()).as_bytes()),
+                    Err(error) => _ = send(&theirs, report(error.as_ref()).as_bytes()),
                 }
                 drop(exit);
                 unreachable!("the process has exited");
@@ -131,17 +131,17 @@ fn is_single_threaded() -> bool {
     cfg!(not(target_os = "linux")) || std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
 }
 
-fn write(socket: &OwnedFd, packet: &[u8]) -> io::Result<()> {
-    File::from(socket.try_clone()?).write_all(packet.get(..ERROR_MAX).unwrap_or(packet))
+/// Sends a packet.  A confined helper may not be able to duplicate the descriptor.
+fn send(socket: &OwnedFd, packet: &[u8]) -> nix::Result<usize> {
+    write(socket, packet.get(..ERROR_MAX).unwrap_or(packet))
 }
 
 /// Returns the first packet; an empty one is the end.
-fn first_packet(socket: &OwnedFd) -> io::Result<Vec<u8>> {
+fn first_packet(socket: &OwnedFd) -> nix::Result<Vec<u8>> {
     let mut packet = [0; ERROR_MAX];
-    let mut socket = File::from(socket.try_clone()?);
     loop {
-        match socket.read(&mut packet) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+        match read(socket, &mut packet) {
+            Err(Errno::EINTR) => (),
             len => return Ok(packet[..len?].to_vec()),
         }
     }
