@@ -269,7 +269,7 @@ logger_logs_owners() {
 	./siftr_cdev_logger -P -u nobody -o - -c 1 -O pid,command,lport,fport -e 'port 7011 and command nc' |
 	    sed -n 's/^[0-9.]*,[0-9]*,//p' | sort > owners.txt
 	sockstat -4q -P tcp -p 7011 |
-	    sed -E 's/^[^ ]+ +([^ ]+) +([0-9]+) .*:([0-9]+) +[^ ]*:([0-9]+) *$/\2,\1,\3,\4/' | sort > expected.txt
+	    sed -E -e 's/\*$/0/' -e 's/^[^ ]+ +([^ ]+) +([0-9]+) .*:([0-9]+) +[^ ]*:([0-9]+) *$/\2,\1,\3,\4/' | sort > expected.txt
 	./siftr_cdev_logger -P -u nobody -s 200000 -o x.log -O pid,lport -e 'port 7011' 2> messages.txt &
 	logger=$!
 	eventually contains '^# snapshot snapshot=3 ' x.log || return 1
@@ -283,7 +283,7 @@ logger_logs_owners() {
 	kill $logger
 	wait $logger || return 1
 	pkill -f 'nc .*127.0.0.1 7011'
-	is "$(diff owners.txt expected.txt)" '' && is "$(grep -c . expected.txt)" 2 && is "$user $((open))" 'nobody 4' &&
+	is "$(diff owners.txt expected.txt)" '' && [ "$(grep -c . expected.txt)" -ge 2 ] && is "$user $((open))" 'nobody 4' &&
 	    is "$(tail -1 x.log | cut -c 1-5)" '# end' && is "$(grep '^[0-9]' x.log | head -1 | grep -c ',[0-9]*,[0-9][0-9]*,')" 1
 }
 

@@ -81,14 +81,21 @@ impl Columns {
         Self::choose(|_| true)
     }
 
-    /// Parses `basic`, `all` or comma-separated names.
+    /// Parses `basic`, `all` or comma-separated names, of which the first can be `basic`.
     ///
     /// # Errors
     /// Returns the first name that is not a field or is repeated.
+    ///
+    /// ```
+    /// use tcpstats::Columns;
+    /// let columns = Columns::parse("basic,pid").unwrap();
+    /// assert_eq!(columns.len(), Columns::basic().len() + 1);
+    /// ```
     pub fn parse(list: &str) -> Result<Self, UnknownColumn<'_>> {
-        match list {
-            "basic" => Ok(Self::basic()),
-            "all" => Ok(Self::all()),
+        match (list, list.split_once(',')) {
+            ("basic", _) => Ok(Self::basic()),
+            ("all", _) => Ok(Self::all()),
+            (_, Some(("basic", names))) => Self::basic().and(names),
             _ => Self::named(list),
         }
     }
@@ -98,15 +105,19 @@ impl Columns {
     /// # Errors
     /// Returns the first name that is not a field or is repeated.
     pub fn named(names: &str) -> Result<Self, UnknownColumn<'_>> {
-        let mut columns = Self::none();
+        Self::none().and(names)
+    }
+
+    /// Appends comma-separated names.
+    fn and(mut self, names: &str) -> Result<Self, UnknownColumn<'_>> {
         for name in names.split(',') {
             let field = Field::by_name(name).ok_or(UnknownColumn { name, repeated: false })?;
-            if columns.fields().any(|other| other.index == field.index) {
+            if self.fields().any(|other| other.index == field.index) {
                 return Err(UnknownColumn { name, repeated: true });
             }
-            columns.push(field);
+            self.push(field);
         }
-        Ok(columns)
+        Ok(self)
     }
 
     /// Writes the columns as a list that [`Columns::parse`] accepts.
@@ -180,5 +191,7 @@ mod tests {
         assert_eq!(Columns::parse("srtt,rtt").unwrap_err().name, "rtt");
         assert_eq!(Columns::parse("").unwrap_err().name, "");
         assert!(Columns::parse("srtt,srtt").unwrap_err().repeated);
+        assert!(Columns::parse("basic,srtt,laddr").unwrap_err().repeated);
+        assert_eq!(Columns::parse("srtt,basic").unwrap_err().name, "basic");
     }
 }

@@ -25,7 +25,8 @@ pub const PROCESS: &str = "process";
 pub const PROCESS_FIELDS: &str = "pid,processes,command";
 
 impl Shown {
-    /// Parses `basic`, `all`, or comma-separated names of columns.
+    /// Parses `basic`, `all`, or comma-separated names of columns, of which the first can be
+    /// `basic`.
     ///
     /// # Errors
     /// Returns the first name that is unknown or repeated.
@@ -33,8 +34,11 @@ impl Shown {
         if let "basic" | "all" = list {
             return Ok(Columns::parse(list)?.fields().map(Self::Field).collect());
         }
-        let mut columns: Vec<Self> = Vec::new();
-        for name in list.split(',') {
+        let (mut columns, names) = match list.strip_prefix("basic,") {
+            Some(names) => (Self::parse("basic")?, names),
+            None => (Vec::new(), list),
+        };
+        for name in names.split(',') {
             if columns.iter().any(|column| column.name() == name) {
                 return Err(UnknownColumn { name, repeated: true });
             }

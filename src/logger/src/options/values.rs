@@ -95,10 +95,7 @@ pub fn columns(matches: &Matches) -> String {
         if cfg!(target_os = "linux") { "pid,processes,command,container" } else { "pid,processes,command,jail" };
     match matches.opt_str("O") {
         Some(list) => list,
-        None if matches.opt_present("P") => {
-            let basic: Vec<_> = Columns::basic().fields().map(|field| field.name).collect();
-            format!("{},{OF_OWNERS}", basic.join(","))
-        }
+        None if matches.opt_present("P") => format!("basic,{OF_OWNERS}"),
         None => "basic".into(),
     }
 }
