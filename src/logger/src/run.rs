@@ -163,11 +163,12 @@ pub fn run(options: &Options) -> Result<()> {
 /// Starts the processes that keep the privileges that the source needs, if it needs any, and
 /// those for finding owners.  Returns the source that uses them, and whether there are any.
 fn start_helpers(options: &Options, mut source: Box<dyn Source + Send>) -> Result<(Box<dyn Source + Send>, bool)> {
-    let helper = |name, needs| Helper { name, needs, identity: options.identity.as_ref(), sandbox: options.sandbox };
+    let (identity, sandbox) = (options.identity.as_ref(), options.sandbox);
     let mut has_helper = false;
     #[cfg(target_os = "linux")]
     if let Some(watcher) = source.watcher() {
-        let helper = helper(c"siftr-netns", helper::namespaces::needs());
+        let needs = helper::namespaces::needs();
+        let helper = Helper { name: c"siftr-netns", needs, identity, has_packets: true, sandbox };
         source.connect(helper.start(|| Ok(watcher), Watcher::run)?);
         has_helper = true;
     }
@@ -176,7 +177,8 @@ fn start_helpers(options: &Options, mut source: Box<dyn Source + Send>) -> Resul
             let name = options.source.display();
             bail!("-P: {name}: a file has the owners that were logged; -P is for live statistics");
         }
-        let helper = helper(c"siftr-owners", helper::owners::needs());
+        let needs = helper::owners::needs();
+        let helper = Helper { name: c"siftr-owners", needs, identity, has_packets: false, sandbox };
         let finder = Remote::new(helper.start(|| Finder::open().context("-P"), answer)?).context("-P")?;
         source = Box::new(WithOwners::new(source, Box::new(finder), options.filter.as_ref()));
         has_helper = true;

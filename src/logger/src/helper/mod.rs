@@ -40,6 +40,8 @@ pub struct Helper<'a> {
     pub needs: Needs,
     /// The user to run as; `None` for that of the logger.
     pub identity: Option<&'a Identity>,
+    /// Whether the socket pair keeps packets apart.  It never does so on FreeBSD 15.
+    pub has_packets: bool,
     /// Whether it is confined to its needs.
     pub sandbox: bool,
 }
@@ -61,7 +63,8 @@ impl Helper<'_> {
         if !is_single_threaded() {
             bail!("{}: other threads are running", about());
         }
-        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
+        let kind = if self.has_packets { SockType::SeqPacket } else { SockType::Stream };
+        let pair = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC);
         let (ours, theirs) = pair.with_context(about)?;
         // SAFETY: this is the only thread, so no other one can hold a lock that the child
         // needs.

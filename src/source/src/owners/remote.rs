@@ -3,10 +3,10 @@
 
 //! Finding owners in another process, which keeps the privileges for that.
 //!
-//! The processes are connected by a socket pair that keeps packets apart.  A request contains
-//! sockets, and its reply their owners.  Each is a message: its length, and its bytes in one or
-//! several packets.
+//! The processes are connected by a stream in both directions.  A request contains sockets, and
+//! its reply their owners.  Each is preceded by its length.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -17,9 +17,6 @@ use nix::sys::time::TimeVal;
 
 use super::{FindOwners, Finder, Owner, Process, Socket};
 use crate::{Error, Numbered};
-
-/// Length of the largest packet in bytes; the default buffer of a socket holds several.
-const PACKET_MAX: usize = 32 * 1024;
 
 /// Length of the longest message in bytes, for 10 million sockets.
 const MESSAGE_MAX: u32 = 10_000_000 * 32;
@@ -41,7 +38,7 @@ const HAS_JAIL: u8 = 4;
 
 /// The other process, as the one that asks sees it.
 pub struct Remote {
-    socket: std::fs::File,
+    socket: File,
 }
 
 impl Remote {
@@ -57,7 +54,7 @@ impl Remote {
     fn ask(&mut self, sockets: &[Socket]) -> io::Result<Vec<Owner>> {
         let request: Vec<u8> = sockets.iter().flat_map(encode_socket).collect();
         send(&mut self.socket, &request)?;
-        let reply = receive(&mut self.socket)?.ok_or(ErrorKind::UnexpectedEof)?;
+        let reply = receive(&mut self.socket)?;
         decode_owners(&reply, sockets.len()).ok_or_else(|| ErrorKind::InvalidData.into())
     }
 }
@@ -76,7 +73,7 @@ impl FindOwners for Remote {
 pub fn answer(mut finder: Finder, socket: OwnedFd) {
     let mut socket = socket.into();
     // The other process notices any error when this end is closed.
-    while let Ok(Some(request)) = receive(&mut socket) {
+    while let Ok(request) = receive(&mut socket) {
         let sockets: Vec<_> = request.chunks_exact(SOCKET_LEN).filter_map(decode_socket).collect();
         let Ok(owners) = finder.find(&sockets) else {
             return;
@@ -88,37 +85,24 @@ pub fn answer(mut finder: Finder, socket: OwnedFd) {
 }
 
 /// Sends a message.
-fn send(socket: &mut std::fs::File, message: &[u8]) -> io::Result<()> {
+fn send(socket: &mut File, message: &[u8]) -> io::Result<()> {
     let too_long = |_| io::Error::from(ErrorKind::InvalidInput);
     socket.write_all(&u32::try_from(message.len()).map_err(too_long)?.to_ne_bytes())?;
-    message.chunks(PACKET_MAX).try_for_each(|packet| socket.write_all(packet))
+    socket.write_all(message)
 }
 
-/// Receives a message; returns `None` at the end.
-fn receive(socket: &mut std::fs::File) -> io::Result<Option<Vec<u8>>> {
-    let mut packet = vec![0; PACKET_MAX];
-    let mut next = |packet: &mut [u8]| loop {
-        match socket.read(packet) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => (),
-            other => return other,
-        }
-    };
-    let head = next(&mut packet)?;
-    if head == 0 {
-        return Ok(None);
-    }
-    let len = packet.get(..head).and_then(|head| Some(u32::from_ne_bytes(head.try_into().ok()?)));
-    let Some(len) = len.filter(|len| *len <= MESSAGE_MAX) else {
+/// Receives a message.
+fn receive(socket: &mut File) -> io::Result<Vec<u8>> {
+    let mut len = [0; 4];
+    socket.read_exact(&mut len)?;
+    let len = u32::from_ne_bytes(len);
+    if len > MESSAGE_MAX {
         return Err(ErrorKind::InvalidData.into());
-    };
-    let mut message = Vec::new();
-    while message.len() < len as usize {
-        match next(&mut packet)? {
-            0 => return Ok(None),
-            received => message.extend_from_slice(&packet[..received]),
-        }
     }
-    Ok(Some(message))
+    // Memory is used only for what has arrived.
+    let mut message = Vec::new();
+    socket.take(len.into()).read_to_end(&mut message)?;
+    if message.len() < len as usize { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(message) }
 }
 
 fn encode_socket(socket: &Socket) -> [u8; SOCKET_LEN] {
@@ -267,26 +251,25 @@ mod tests {
         }
     }
 
-    fn pair() -> (std::fs::File, std::fs::File) {
-        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+    fn pair() -> (File, File) {
+        let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).unwrap();
         (pair.0.into(), pair.1.into())
     }
 
     #[test]
     fn messages_of_any_length_arrive() {
         let (mut one, mut other) = pair();
-        for len in [0, 1, PACKET_MAX, PACKET_MAX + 1, 40 * PACKET_MAX + 5] {
+        for len in [0, 1, 1_000_000] {
             let message: Vec<u8> = (0..=250).cycle().take(len).collect();
-            let sent = message.clone();
-            let mut sender = one.try_clone().unwrap();
-            let thread = std::thread::spawn(move || send(&mut sender, &sent).unwrap());
-            assert!(receive(&mut other).unwrap().unwrap() == message, "{len} bytes");
-            thread.join().unwrap();
+            let (sent, mut sender) = (message.clone(), one.try_clone().unwrap());
+            let thread = std::thread::spawn(move || send(&mut sender, &sent).and_then(|()| send(&mut sender, &[7])));
+            assert!(receive(&mut other).unwrap() == message, "{len} bytes");
+            assert_eq!(receive(&mut other).unwrap(), [7]);
+            thread.join().unwrap().unwrap();
         }
-        send(&mut one, &[1; 8]).unwrap();
+        one.write_all(&[3, 0, 0, 0, 1]).unwrap();
         drop(one);
-        assert_eq!(receive(&mut other).unwrap(), Some(vec![1; 8]));
-        assert_eq!(receive(&mut other).unwrap(), None);
+        assert_eq!(receive(&mut other).unwrap_err().kind(), ErrorKind::UnexpectedEof);
     }
 
     #[test]
@@ -298,11 +281,9 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_too_long_or_malformed_is_refused() {
-        for head in [&(MESSAGE_MAX + 1).to_ne_bytes()[..], b"abc", b"abcde"] {
-            let (mut one, mut other) = pair();
-            one.write_all(head).unwrap();
-            assert_eq!(receive(&mut other).unwrap_err().kind(), ErrorKind::InvalidData);
-        }
+    fn a_message_that_is_too_long_is_refused() {
+        let (mut one, mut other) = pair();
+        one.write_all(&(MESSAGE_MAX + 1).to_ne_bytes()).unwrap();
+        assert_eq!(receive(&mut other).unwrap_err().kind(), ErrorKind::InvalidData);
     }
 }
