@@ -12,7 +12,8 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use foldhash::HashMap;
-use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{ReceiveTimeout, SendTimeout};
 use nix::sys::time::TimeVal;
 
 use super::{FindOwners, Finder, Owner, Process, Socket};
@@ -21,7 +22,7 @@ use crate::{Error, Numbered};
 /// Length of the longest message in bytes, for 10 million sockets.
 const MESSAGE_MAX: u32 = 10_000_000 * 32;
 
-/// How long a reply may take.
+/// How long the other process may take to receive a part of a request, and to reply.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Lengths of a socket and of an owner in bytes.
@@ -47,7 +48,10 @@ impl Remote {
     /// # Errors
     /// Returns the error of the system.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
-        setsockopt(&socket, ReceiveTimeout, &TimeVal::new(PATIENCE.as_secs().cast_signed(), 0))?;
+        let patience = TimeVal::new(PATIENCE.as_secs().cast_signed(), 0);
+        setsockopt(&socket, ReceiveTimeout, &patience)?;
+        // A process that is stopped does not receive a request that is longer than its buffer.
+        setsockopt(&socket, SendTimeout, &patience)?;
         Ok(Self { socket: socket.into() })
     }
 
@@ -278,6 +282,16 @@ mod tests {
         let mut remote = Remote::new(ours.into()).unwrap();
         drop(theirs);
         assert!(matches!(remote.find(&[]), Err(Error::OwnersGone)));
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_is_reported() {
+        let (ours, _theirs) = pair();
+        let mut remote = Remote::new(ours.into()).unwrap();
+        setsockopt(&remote.socket, SendTimeout, &TimeVal::new(0, 100_000)).unwrap();
+        // More than fits into the buffers.
+        let socket = Socket { id: Numbered { gencnt: 1, vnet: None }, inode: Some(7), jid: None };
+        assert!(matches!(remote.find(&vec![socket; 100_000]), Err(Error::OwnersSlow { .. })));
     }
 
     #[test]
