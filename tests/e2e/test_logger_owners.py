@@ -118,8 +118,10 @@ def test_the_logger_continues_without_owners_if_the_helper_is_killed(tmp_path):
         arguments = ["-P", "-s", 50_000, "-o", path, "-O", COLUMNS, "-e", f"lport {port} and state established"]
         with Running(tmp_path, *arguments) as logger:
             wait_for_snapshots(path, 3)
-            os.kill(helper_of(logger.pid), signal.SIGKILL)
+            helper = helper_of(logger.pid)
+            os.kill(helper, signal.SIGKILL)
             wait_for(logger.messages, "the message")
+            wait_for(lambda: not pathlib.Path(f"/proc/{helper}").exists(), "the end of the helper, which is not a zombie")
             wait_for_snapshots(path, path.read_bytes().count(b"\n# snapshot ") + 5)
             logger.stop()
     assert logger.messages() == (
@@ -128,6 +130,24 @@ def test_the_logger_continues_without_owners_if_the_helper_is_killed(tmp_path):
     read = CsvLog(path.read_text())
     assert read.rows[0]["pid"] == str(os.getpid()) and read.rows[-1]["pid"] == ""
     assert read.numbers() == list(range(1, len(read.numbers()) + 1)), "no snapshot is missing"
+
+
+@pytest.mark.parametrize("connections", [1, 5000])
+def test_the_logger_continues_without_owners_if_the_helper_is_stopped(tmp_path, connections):
+    """Also if the numbers of the sockets do not fit into the buffer."""
+    path = tmp_path / "x.csv"
+    with Namespace() as space, Puppet(enter=space.enter) as puppet:
+        puppet.do(f"result = len(pairs({connections}))")
+        with Running(tmp_path, "-P", "-s", 200_000, "-o", path, "-O", COLUMNS, enter=space.enter) as logger:
+            wait_for_snapshots(path, 3)
+            os.kill(helper_of(logger.pid), signal.SIGSTOP)
+            wait_for(logger.messages, "the message")
+            wait_for_snapshots(path, path.read_bytes().count(b"\n# snapshot ") + 3)
+            logger.stop()
+    slow = "the process that finds the owners of connections has not replied for 10 s; continuing without owners"
+    assert logger.messages() == f"siftr_cdev_logger: {slow}\n"
+    read = CsvLog(path.read_text())
+    assert read.rows[0]["pid"] == str(puppet.pid) and len(read.noted("end")) == 1
 
 
 def test_the_logger_and_its_helper_are_confined(reachable, probe):  # noqa: F811

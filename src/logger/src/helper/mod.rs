@@ -21,7 +21,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, read, write};
 use tcpstats_source::report;
@@ -71,6 +71,9 @@ impl Helper<'_> {
         match unsafe { fork() }.with_context(about)? {
             ForkResult::Parent { .. } => {
                 drop(theirs);
+                // The system removes a helper that exits first, so that it is not a zombie.
+                // SAFETY: no handler is installed.
+                unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.with_context(about)?;
                 let answer = first_packet(&ours).with_context(about)?;
                 match answer.as_slice() {
                     READY => Ok(ours),
