@@ -26,6 +26,8 @@
 //! read within two calls, for some time.  Until then, such a socket has the owner that it had
 //! before.  The number of processes that have a socket open can be late in the same way.
 //!
+//! A call that has read processes for [`TIME_MAX`] leaves the others to the next calls.
+//!
 //! A process that is still on a CPU without interruption counts as having run after the next
 //! tick of the timer.  The command is that of the call, the container that of the last complete
 //! reading.
@@ -37,6 +39,7 @@ mod procfs;
 mod sockets;
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -46,6 +49,11 @@ use self::procfs::Proc;
 use self::sockets::Sockets;
 use super::{Owner, Process, Socket};
 use crate::Error;
+
+/// How long a call reads processes.  After that, it completes only the process that it is
+/// reading, and leaves the others to the next calls: any user can create processes with more
+/// descriptors than can be read in the time that the caller waits.
+const TIME_MAX: Duration = Duration::from_secs(3);
 
 /// For how many calls a process is assumed to exchange descriptors after it has.
 const EXCHANGES_FOR: u64 = 64;
@@ -72,6 +80,8 @@ pub struct Finder {
     budget: i64,
     /// What is left of it.
     credit: i64,
+    /// Until when this call reads processes.
+    until: Instant,
     /// Up to this call, any process is assumed to exchange descriptors.
     exchanges_until: u64,
 }
@@ -91,6 +101,7 @@ impl Finder {
             wanted: Vec::new(),
             budget: 0,
             credit: 0,
+            until: Instant::now(),
             exchanges_until: 0,
         })
     }
@@ -101,6 +112,7 @@ impl Finder {
     /// Returns the error of the system if /proc cannot be read.
     pub fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error> {
         self.call += 1;
+        self.until = Instant::now() + TIME_MAX;
         let noted = self.sockets.note(sockets, self.call);
         self.wanted = noted.wanted;
         for (inode, pid) in noted.reused {
@@ -161,22 +173,23 @@ impl Finder {
         wanted.extend(inodes.into_iter().filter(|inode| sockets.remove(*inode, pid)));
     }
 
-    /// Returns the processes that may have changed and fulfil a condition.
+    /// Returns the processes that may have changed and fulfil a condition, those with the fewest
+    /// descriptors first.
     fn stale(&self, condition: impl Fn(u32, &Known) -> bool) -> Vec<u32> {
         let stale = self.processes.iter().filter(|(pid, known)| known.is_stale(self.call) && condition(**pid, known));
-        let mut pids: Vec<u32> = stale.map(|(pid, _)| *pid).collect();
+        let mut pids: Vec<(u64, u32)> = stale.map(|(pid, known)| (known.cost(), *pid)).collect();
         pids.sort_unstable();
-        pids
+        pids.into_iter().map(|(_, pid)| pid).collect()
     }
 
     /// Reads a process, and completely those from which it may have received a socket.  Returns
     /// the cost in descriptors.
     fn read(&mut self, pid: u32, extent: Extent) -> u64 {
         let (mut pending, mut cost) = (vec![(pid, extent)], 0);
-        while let Some((pid, extent)) = pending.pop() {
+        while let Some((pid, extent)) = pending.pop().filter(|_| Instant::now() < self.until) {
             let Some(known) = self.processes.get_mut(&pid).filter(|known| known.is_stale(self.call)) else { continue };
             let is_present = |inode| self.sockets.is_present(inode);
-            let Ok(reading) = known.read(&mut self.proc, pid, extent, is_present, self.call) else {
+            let Ok(reading) = known.read(&mut self.proc, pid, extent, is_present, self.call, self.until) else {
                 self.remove(pid);
                 continue;
             };

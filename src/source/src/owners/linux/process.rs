@@ -3,6 +3,9 @@
 
 //! What is remembered about each process: which sockets it has open.
 
+use std::cmp::Ordering;
+use std::time::Instant;
+
 use rustix::io::Errno;
 
 use super::parse::{Activity, Stat};
@@ -194,7 +197,8 @@ impl Known {
         self.read_number = None;
     }
 
-    /// Reads its descriptors.  `is_present` returns whether a socket is still in use.
+    /// Reads its descriptors.  `is_present` returns whether a socket is still in use.  Those that
+    /// only other threads than the first have are read until the time `until`.
     ///
     /// # Errors
     /// Returns an error if the process is gone.
@@ -205,6 +209,7 @@ impl Known {
         extent: Extent,
         is_present: impl Fn(u32) -> bool,
         call: u64,
+        until: Instant,
     ) -> Result<Reading, Errno> {
         let process = proc.process(pid)?;
         let stat = proc.stat_of(&process)?;
@@ -234,6 +239,9 @@ impl Known {
                 let threads = proc.threads_of(&process)?;
                 cost += threads.len() as u64;
                 for thread in separate(&process, pid, &threads, self.counted.number) {
+                    if Instant::now() >= until {
+                        break;
+                    }
                     let of_thread = read_descriptors(proc, &process, Some(thread), &[], |_| false).unwrap_or_default();
                     cost += of_thread.len() as u64;
                     self.further.extend(of_thread.iter().map(|(_, inode)| *inode));
@@ -244,6 +252,8 @@ impl Known {
         inodes.extend(&self.further);
         inodes.sort_unstable();
         inodes.dedup();
+        // A process can have a socket open any number of times.
+        inodes.shrink_to_fit();
         let was_known = self.read_number.is_some();
         self.descriptors = descriptors;
         self.read_number = Some(self.counted.number);
@@ -281,28 +291,38 @@ fn read_descriptors(
 /// Returns threads that have descriptors of their own, which are not those of the first thread:
 /// because they called `unshare(CLONE_FILES)`, or because the first thread has exited.
 fn separate(process: &ProcessDirectory, pid: u32, threads: &[u32], count: u64) -> Vec<u32> {
+    // One thread for each set of descriptors, in the order of kcmp(2).
     let mut separate = vec![pid];
     for thread in threads.iter().copied().filter(|thread| *thread != pid) {
-        let is_shared = separate.iter().any(|other| {
-            shares_descriptors(*other, thread)
-                .unwrap_or_else(|| process.descriptors(thread).is_ok_and(|number| number == count))
+        let mut is_known = true;
+        let found = separate.binary_search_by(|other| {
+            compare_descriptors(*other, thread).unwrap_or_else(|| {
+                is_known = false;
+                Ordering::Equal
+            })
         });
-        if !is_shared {
-            separate.push(thread);
+        match found {
+            Ok(_) if is_known || process.descriptors(thread).is_ok_and(|number| number == count) => (),
+            Ok(at) | Err(at) => separate.insert(at, thread),
         }
     }
-    separate.split_off(1)
+    separate.retain(|thread| *thread != pid);
+    separate
 }
 
-/// Returns whether two threads have the same descriptors, `None` if the kernel does not allow
-/// to know.
-fn shares_descriptors(thread: u32, other: u32) -> Option<bool> {
+/// Compares the descriptors of two threads, which are equal if they are shared, in an order that
+/// does not change.  Returns `None` if the kernel does not allow to compare them.
+fn compare_descriptors(thread: u32, other: u32) -> Option<Ordering> {
     /// `KCMP_FILES` of linux/kcmp.h.
     const FILES: libc::c_int = 2;
     let [thread, other] = [thread, other].map(u32::cast_signed);
     // SAFETY: kcmp(2) takes two thread numbers and no pointer.
-    let order = unsafe { libc::syscall(libc::SYS_kcmp, thread, other, FILES, 0_u64, 0_u64) };
-    (order >= 0).then_some(order == 0)
+    match unsafe { libc::syscall(libc::SYS_kcmp, thread, other, FILES, 0_u64, 0_u64) } {
+        0 => Some(Ordering::Equal),
+        1 => Some(Ordering::Less),
+        2 => Some(Ordering::Greater),
+        _ => None,
+    }
 }
 
 /// Returns the elements of a sorted list that are not in another one.
