@@ -185,9 +185,10 @@ def test_the_helper_ends_with_a_logger_that_is_killed(tmp_path):
     wait_for(lambda: not is_running(helper), "the helper to exit")
 
 
-def test_what_cannot_be_combined_is_refused(frames):
+def test_what_cannot_be_combined_is_refused(frames, tmp_path):
     only = "the owners of connections are known only with -P"
     assert refuse("-e", "pid 1", "-c", 1) == f'-e "pid 1": {only}'
     assert refuse("-e", "not command sshd", "-c", 1) == f'-e "not command sshd": {only}'
-    message = refuse("-P", "-d", frames, "-c", 1)
+    message = refuse("-P", "-d", frames, "-c", 1, cwd=tmp_path)
     assert message == f"-P: {frames}: a file has the owners that were logged; -P is for live statistics"
+    assert not (tmp_path / "tcpstats.log").exists()

@@ -73,6 +73,10 @@ pub fn run(options: &Options) -> Result<()> {
     {
         bail!("-e \"{}\": the owners of connections are known only with -P", options.filter_text);
     }
+    if options.owners && source.file().is_some() {
+        let name = options.source.display();
+        bail!("-P: {name}: a file has the owners that were logged; -P is for live statistics");
+    }
     if let Some(why) = passed_over {
         log::info!("{}; using {}", report(&why), name.display());
     }
@@ -173,10 +177,6 @@ fn start_helpers(options: &Options, mut source: Box<dyn Source + Send>) -> Resul
         has_helper = true;
     }
     if options.owners {
-        if source.file().is_some() {
-            let name = options.source.display();
-            bail!("-P: {name}: a file has the owners that were logged; -P is for live statistics");
-        }
         let needs = helper::owners::needs();
         let helper = Helper { name: c"siftr-owners", needs, identity, has_packets: false, sandbox };
         let finder = Remote::new(helper.start(|| Finder::open().context("-P"), answer)?).context("-P")?;
