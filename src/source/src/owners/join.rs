@@ -46,6 +46,8 @@ pub struct WithOwners {
     snapshots: u64,
     /// Connections that the filter no longer matches.
     gone: Vec<Numbered>,
+    /// Connections that the source has reported as gone, and the last snapshot then.
+    closed: Vec<(Numbered, u64)>,
     warning: Option<String>,
 }
 
@@ -62,6 +64,7 @@ impl WithOwners {
             last: HashMap::default(),
             snapshots: 0,
             gone: Vec::new(),
+            closed: Vec::new(),
             warning: None,
         }
     }
@@ -148,10 +151,17 @@ impl Source for WithOwners {
                 self.gone.extend(id.filter(|_| is_of_changes));
             }
         }
-        if !is_of_changes {
-            // The final record of a connection can be in the snapshot after the first that lacks it.
+        // The final record of a connection can be in the snapshot after the first that lacks it.
+        if is_of_changes {
+            for (id, at) in self.closed.extract_if(.., |(_, at)| *at + 1 < self.snapshots) {
+                if self.last.get(&id).is_some_and(|(_, snapshot)| *snapshot <= at) {
+                    self.last.remove(&id);
+                }
+            }
+        } else {
             self.last.retain(|_, (_, snapshot)| *snapshot + 1 >= self.snapshots);
             self.gone.clear();
+            self.closed.clear();
         }
         snapshot.finish(&Header { matched, ended, ..header });
         self.plain = plain;
@@ -160,6 +170,7 @@ impl Source for WithOwners {
 
     fn gone(&mut self) -> Vec<Numbered> {
         let mut gone = self.source.gone();
+        self.closed.extend(gone.iter().map(|id| (*id, self.snapshots)));
         gone.append(&mut self.gone);
         gone
     }
@@ -216,8 +227,9 @@ mod tests {
     use super::super::Process;
     use super::*;
 
-    /// A source of prepared snapshots: their flags and their records.
-    struct Prepared(VecDeque<(u32, Vec<Record>)>);
+    /// A source of prepared snapshots: their flags and their records.  The first connection is gone
+    /// after a snapshot of changes.
+    struct Prepared(VecDeque<(u32, Vec<Record>)>, bool);
 
     impl Source for Prepared {
         fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
@@ -228,10 +240,15 @@ mod tests {
             for record in &records {
                 snapshot.push(record);
             }
+            self.1 = flags & flag::CHANGED_ONLY != 0;
             let ended = records.iter().filter(|record| record.is_final()).count() as u64;
             let matched = snapshot.written() - ended;
             snapshot.finish(&Header { matched, ended, flags, ..Header::default() });
             Ok(Sample::Taken)
+        }
+
+        fn gone(&mut self) -> Vec<Numbered> {
+            if self.1 { vec![Numbered { gencnt: 1, vnet: None }] } else { vec![] }
         }
 
         fn want(&mut self, _is_wanted: &dyn Fn(&Field) -> bool) {}
@@ -295,7 +312,7 @@ mod tests {
 
     fn source(filter: Option<&str>, snapshots: Vec<(u32, Vec<Record>)>) -> WithOwners {
         let filter = filter.map(|text| Filter::parse(text).unwrap());
-        WithOwners::new(Box::new(Prepared(snapshots.into())), Box::new(ByInode), filter.as_ref())
+        WithOwners::new(Box::new(Prepared(snapshots.into(), false)), Box::new(ByInode), filter.as_ref())
     }
 
     #[test]
@@ -321,6 +338,31 @@ mod tests {
     }
 
     #[test]
+    fn the_owner_of_a_connection_that_is_gone_without_a_final_record_is_forgotten() {
+        let changes = |records| (flag::CHANGED_ONLY, records);
+        let mut source = source(
+            None,
+            vec![
+                (0, vec![record(1, Some(10)), record(2, Some(20))]),
+                changes(vec![record(2, Some(20))]),
+                // Its final record may be late.
+                changes(vec![record(2, Some(20))]),
+                changes(vec![record(2, Some(20))]),
+                changes(vec![ended(1), ended(2)]),
+            ],
+        );
+        let remembered: Vec<_> = (0..4)
+            .map(|_| {
+                next(&mut source);
+                assert!(source.gone().len() <= 1);
+                source.last.len()
+            })
+            .collect();
+        assert_eq!(remembered, [2, 2, 2, 1]);
+        assert_eq!(next(&mut source).0, [(1, None, true), (2, Some(20), true)]);
+    }
+
+    #[test]
     fn a_filter_is_applied_with_owners() {
         let all = || vec![record(1, Some(10)), record(2, Some(20)), ended(3)];
         let mut complete = source(Some("pid 10"), vec![(0, all())]);
@@ -329,7 +371,7 @@ mod tests {
         let mut source = source(Some("command nginx and not pid 10"), vec![(0, all()), (flag::CHANGED_ONLY, all())]);
         assert_eq!(next(&mut source), (vec![(2, Some(20), false)], 1, 0));
         assert_eq!(next(&mut source), (vec![(2, Some(20), false)], 1, 0));
-        assert_eq!(source.gone(), [Numbered { gencnt: 1, vnet: None }]);
+        assert_eq!(source.gone(), [Numbered { gencnt: 1, vnet: None }; 2], "of the source, and of the filter");
     }
 
     #[test]
