@@ -216,11 +216,12 @@ def calls_in(groups):
     return found
 
 
-def test_the_unit_allows_every_system_call_of_the_logger(tmp_path):
+@pytest.mark.parametrize("options", [(), ("-P", "--netns", "all")])
+def test_the_unit_allows_every_system_call_of_the_logger(tmp_path, options):
     allowed = calls_in(" ".join(re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE)).split())
     log, trace = tmp_path / "x.csv", tmp_path / "trace"
     strace = ["strace", "-f", "-qq", "-o", trace]
-    with Running(tmp_path, "-o", log, "-s", 5000, "-t", 2, "-x", enter=strace) as logger:
+    with Running(tmp_path, "-o", log, "-s", 5000, "-t", 2, "-x", *options, enter=strace) as logger:
         wait_for_snapshots(log, 10)
         (child,) = pathlib.Path(f"/proc/{logger.pid}/task/{logger.pid}/children").read_text().split()
         log.rename(tmp_path / "old")
