@@ -61,7 +61,7 @@ pub enum Error {
         seconds: u64,
     },
     /// The process that finds the owners of sockets cannot be reached.
-    #[error("the process that finds the owners of connections")]
+    #[error("cannot communicate with the process that finds the owners of connections")]
     OwnersLost(#[source] io::Error),
     /// A device returned the end of a snapshot twice.
     #[error("source {name}: the device returned no snapshot")]

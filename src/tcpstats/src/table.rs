@@ -546,7 +546,7 @@ Other {
         "Vegas family: minimum round-trip time"
         "" "tcpv_minrtt of INET_DIAG_VEGASINFO";
     pid             U32 None           Identity more
-        "Process that has the socket open: its creator if known, else the lowest ID"
+        "Process that has the socket open: the one with the lowest ID"
         "kern.file" "/proc/pid/fd";
     processes       U32 Count          Identity more
         "Number of processes that have the socket open"

@@ -46,8 +46,7 @@ pub fn is_needed(field: &Field) -> bool {
 /// A process that has a socket open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
-    /// Its number.  If several processes have the socket open, this is the one that created or
-    /// accepted it, if known, and otherwise the one with the lowest number.
+    /// Its ID.  If several processes have the socket open, this is the lowest one.
     pub pid: u32,
     /// Its command, padded with zeros.
     pub command: [u8; 16],
