@@ -351,6 +351,26 @@ def test_the_logger_and_its_helper_are_confined(reachable, probe):  # noqa: F811
         made.end()
 
 
+def test_namespaces_do_not_use_up_the_descriptors(tmp_path, namespaces):
+    """Any user can create as many as the kernel allows."""
+    path = tmp_path / "x.csv"
+    first = namespaces(1)
+    limited = ["prlimit", "--nofile=80:80"]
+    with Running(tmp_path, "--netns", "all", "-s", 50_000, "-o", path, enter=limited) as logger:
+        wait_for_snapshots(path, 2)
+        more = namespaces(12)
+        wait_for(logger.messages, "the warning")
+        path.rename(tmp_path / "old")
+        logger.send(signal.SIGHUP)
+        wait_for_snapshots(path, 2)
+        assert len(os.listdir(f"/proc/{logger.pid}/fd")) < 40
+        assert is_running(helper_of(logger.pid)), [*first, *more]
+        logger.stop()
+    assert logger.messages() == (
+        "siftr_cdev_logger: only 8 network namespaces can be open, because of the limit of open files; ignoring others\n"
+    )
+
+
 def test_root_cannot_enter_namespaces_after_the_start(reachable, probe):  # noqa: F811
     made = Daemon(reachable, probe, "--netns", "all")
     try:

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::find::Finder;
@@ -24,6 +25,9 @@ const INTERVAL_MS: u16 = 1000;
 
 /// The namespace of this thread.
 const HERE: &str = "/proc/thread-self/ns/net";
+
+/// The number of descriptors that are left for everything except the sockets of namespaces.
+const RESERVED: u64 = 64;
 
 /// Why a search failed.
 pub enum ScanError {
@@ -45,6 +49,11 @@ pub struct Watcher {
     open: BTreeMap<u64, String>,
     /// Those that could not be opened.
     failed: HashSet<u64>,
+    /// How many can be open.  Any user can create namespaces, which must not use up the
+    /// descriptors.
+    max: usize,
+    /// Whether it was reported that there are more.
+    has_reported_more: bool,
     /// Whether it was reported that processes cannot be read.
     has_warned: bool,
 }
@@ -53,7 +62,17 @@ impl Watcher {
     /// Creates a watcher of these namespaces.
     pub(super) fn new(stacks: Stacks) -> io::Result<Self> {
         let finder = Finder::new(stacks)?;
-        Ok(Self { finder, has_ledger: false, open: BTreeMap::new(), failed: HashSet::new(), has_warned: false })
+        let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        Ok(Self {
+            finder,
+            has_ledger: false,
+            open: BTreeMap::new(),
+            failed: HashSet::new(),
+            // Each has two sockets.
+            max: usize::try_from(descriptors.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX).max(1),
+            has_reported_more: false,
+            has_warned: false,
+        })
     }
 
     /// Sets whether the sockets for final records are opened.
@@ -133,6 +152,15 @@ impl Watcher {
                 if *name != each.name {
                     name.clone_from(&each.name);
                     events.push(Event::Renamed(inode, each.name));
+                }
+                continue;
+            }
+            if self.open.len() >= self.max {
+                if !std::mem::replace(&mut self.has_reported_more, true) {
+                    let max = self.max;
+                    events.push(Event::Warning(format!(
+                        "only {max} network namespaces can be open, because of the limit of open files; ignoring others"
+                    )));
                 }
                 continue;
             }
