@@ -115,7 +115,8 @@ impl Column {
                 (_, Unit::Bytes | Unit::Microseconds) => 6,
                 (_, Unit::BytesPerSecond) => 7,
                 (Kind::Name16 | Kind::Name32, _) => 8,
-                (Kind::Name64, _) => 12,
+                // It fits into 80 characters, and grows.
+                (Kind::Name64, _) => 11,
                 (Kind::Options, _) => 18,
                 (kind, _) => longest(kind),
             }),
