@@ -102,6 +102,12 @@ def test_the_logger_exits_with_an_error_when_the_fifo_or_terminal_is_closed(tmp_
         assert error_message(logger.wait(), logger.messages().splitlines(keepends=True)[-1]) == f"log {name}: {message}"
 
 
+def take_terminal():
+    """Makes standard input the controlling terminal, whose closing is not ignored even if the tests run under nohup(1)."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Session:
     """A logger in the foreground of its own terminal, which a test can close."""
 
@@ -111,7 +117,7 @@ class Session:
         line = command("-o", self.log, "-s", 2000, "-e", "port 1", *arguments, enter=enter)
         self.process = subprocess.Popen(
             line, cwd=directory, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=take_terminal,
         )  # fmt: skip
         os.close(slave)
         wait_for_snapshots(self.log, 3)
