@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use nix::sys::socket::setsockopt;
@@ -92,7 +92,17 @@ pub fn answer(mut finder: Finder, socket: OwnedFd) {
 fn send(socket: &mut File, message: &[u8]) -> io::Result<()> {
     let too_long = |_| io::Error::from(ErrorKind::InvalidInput);
     socket.write_all(&u32::try_from(message.len()).map_err(too_long)?.to_ne_bytes())?;
-    socket.write_all(message)
+    let (begin, mut rest) = (Instant::now(), message);
+    while !rest.is_empty() {
+        match socket.write(rest) {
+            // After the timeout, write(2) first reports what fitted into the buffer.
+            Ok(len) if len < rest.len() && begin.elapsed() >= PATIENCE => return Err(ErrorKind::WouldBlock.into()),
+            Ok(len) => rest = rest.get(len..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => (),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Receives a message.
