@@ -124,7 +124,7 @@ def test_the_list_can_be_sorted_by_any_column_in_both_directions(connections, te
     screen = terminal.wait_for(lambda screen: "by local, descending" in screen, "the reverse order")
     assert local_ports(screen) == sorted(local_ports(screen), reverse=True)
     # This column does not fit on the screen, but is shown because the list is sorted by it.
-    terminal.press(*[">"] * 13)
+    terminal.press(*[">"] * 14)
     screen = terminal.wait_for(lambda screen: "by rcv_cc" in screen, "by a column on the right")
     assert "rcv_cc" in screen.splitlines()[4]
 
