@@ -132,6 +132,12 @@ impl Record {
             }
         };
         let mut record = Self { at_ns: word(0), present, body };
+        if !record.present.has_joined()
+            && let Some(joined) = record.body.get_mut(BODY_LEN_UNJOINED..)
+        {
+            // They are not written, so that the record would differ when it is read again.
+            joined.fill(0);
+        }
         if swapped {
             record.swap_fields();
         }
