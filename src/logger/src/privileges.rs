@@ -76,7 +76,7 @@ impl Identity {
 }
 
 /// Drops the capabilities that are needed only to open the source: for loading BPF programs
-/// and, if a helper process enters network namespaces, those for that.
+/// and, if helper processes enter network namespaces or find owners, those that they keep.
 ///
 /// # Errors
 /// Returns the error of the system; then the process must exit.

@@ -75,21 +75,22 @@ impl LiveArgs {
         if needs_owners && self.no_owners {
             bail!("--no-owners cannot be combined with a filter that compares owners");
         }
-        let finder = (needs_owners || shows_owners && !self.no_owners).then(Finder::open);
-        let (source, warning) = match finder {
-            None => (tcpstats_source::open(name, filter, &stacks)?.source, None),
-            Some(Err(error)) if needs_owners => return Err(error.into()),
-            Some(Err(error)) => (
-                tcpstats_source::open(name, filter, &stacks)?.source,
-                Some(format!("{}; continuing without owners", report(&error))),
-            ),
-            Some(Ok(finder)) => {
-                let of_source = filter.as_ref().and_then(WithOwners::filter_of_source);
-                let source = tcpstats_source::open(name, of_source, &stacks)?.source;
-                let source = WithOwners::new(source, Box::new(finder), filter.as_ref());
-                (Box::new(source) as Box<dyn Source + Send>, None)
+        let mut warning = None;
+        let finder = match (needs_owners || shows_owners && !self.no_owners).then(Finder::open) {
+            Some(Err(error)) if !needs_owners => {
+                warning = Some(format!("{}; continuing without owners", report(&error)));
+                None
             }
+            finder => finder.transpose()?,
         };
+        let of_source = match &filter {
+            Some(filter) if finder.is_some() => WithOwners::filter_of_source(filter),
+            filter => filter.clone(),
+        };
+        let mut source = tcpstats_source::open(name, of_source, &stacks)?.source;
+        if let Some(finder) = finder {
+            source = Box::new(WithOwners::new(source, Box::new(finder), filter.as_ref()));
+        }
         Ok(Live::Kernel { source, buffer: SnapshotBuffer::new(), warning })
     }
 }

@@ -17,6 +17,7 @@ pub mod owners;
 
 use std::ffi::CStr;
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context as _, Result, bail};
@@ -60,7 +61,7 @@ impl Helper<'_> {
     /// Returns the error of `begin` or of the system, also if the helper cannot be confined.
     pub fn start<T>(&self, begin: impl FnOnce() -> Result<T>, work: impl FnOnce(T, OwnedFd)) -> Result<OwnedFd> {
         let about = || format!("cannot start the process {}", self.name.to_string_lossy());
-        if !is_single_threaded() {
+        if !is_single_threaded().context("/proc/self/task").with_context(about)? {
             bail!("{}: other threads are running", about());
         }
         let kind = if self.has_packets { SockType::SeqPacket } else { SockType::Stream };
@@ -133,8 +134,8 @@ fn close_others(keep: &OwnedFd) {
 }
 
 /// Returns whether this process has only one thread, as far as the system reports.
-fn is_single_threaded() -> bool {
-    cfg!(not(target_os = "linux")) || std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
+fn is_single_threaded() -> io::Result<bool> {
+    Ok(cfg!(not(target_os = "linux")) || std::fs::read_dir("/proc/self/task")?.count() == 1)
 }
 
 /// Sends a packet.  A confined helper may not be able to duplicate the descriptor.
