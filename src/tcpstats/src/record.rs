@@ -43,6 +43,22 @@ pub struct Record<const BODY: usize = BODY_LEN> {
     pub(crate) body: [u8; BODY],
 }
 
+/// A record of this version in a buffer, of which single fields are read without copying it.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordBytes<'a>(pub(crate) &'a [u8]);
+
+impl RecordBytes<'_> {
+    /// Returns the value of a field, or `None` if the field is absent.
+    #[inline]
+    #[must_use]
+    pub fn get<T: Value>(self, key: Key<T>) -> Option<T> {
+        // The mask of the present fields follows the time.
+        let word = u64::take(self.0.get(8 * (1 + key.bit / 64)..)?);
+        let at = PREAMBLE_LEN + key.offset;
+        if word >> (key.bit % 64) & 1 == 0 { None } else { Some(T::take(self.0.get(at..at + T::LEN)?)) }
+    }
+}
+
 impl Default for Record {
     fn default() -> Self {
         Self::new()

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use crate::frame::{CRC_OFFSET, Frame, FrameError, FrameKind, HEADER_LEN, Header, MAGIC, flag, header_bytes};
 use crate::note::Note;
-use crate::record::{RECORD_LEN, RECORD_LEN_UNJOINED, Record};
+use crate::record::{RECORD_LEN, RECORD_LEN_UNJOINED, Record, RecordBytes};
 use crate::table::{BODY_LEN, BODY_LEN_UNJOINED};
 use crate::text::Text;
 
@@ -97,10 +97,15 @@ impl SnapshotBuffer {
         }
     }
 
+    /// Returns the records so far, without copying them.
+    pub fn record_bytes(&self) -> impl Iterator<Item = RecordBytes<'_>> {
+        let records = self.bytes.get(HEADER_LEN..).unwrap_or_default().chunks_exact(self.record_len());
+        records.map(RecordBytes)
+    }
+
     /// Returns the records so far.
     pub fn records(&self) -> impl Iterator<Item = Record> {
-        let records = self.bytes.get(HEADER_LEN..).unwrap_or_default().chunks_exact(self.record_len());
-        records.map(|bytes| Record::from_bytes(bytes, false))
+        self.record_bytes().map(|record| Record::from_bytes(record.0, false))
     }
 
     /// Keeps the records for which `is_kept` returns true, in their order.
@@ -459,6 +464,11 @@ mod tests {
             buffer.finish(&Header::default());
             let frame = Frame::parse(buffer.bytes()).unwrap();
             assert_eq!((frame.record_len, frame.header.written), (record_len, records.len() as u64));
+            for (bytes, record) in buffer.record_bytes().zip(records) {
+                assert_eq!(bytes.get(key::gencnt), record.get(key::gencnt));
+                assert_eq!(bytes.get(key::pid), record.get(key::pid));
+                assert_eq!((bytes.get(key::srtt), bytes.get(key::vegas_minrtt)), (None, Some(7)));
+            }
             let since_100 = |record: &Record| Record { at_ns: record.at_ns - 100, ..record.clone() };
             let records: Vec<_> = records.iter().map(since_100).collect();
             assert_eq!(frame.records().collect::<Vec<_>>(), records);

@@ -5,11 +5,12 @@
 
 use std::mem::take;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use foldhash::HashMap;
 use tcpstats::frame::flag;
 use tcpstats::stream::SnapshotBuffer;
-use tcpstats::{Field, Filter, Header, Record, key};
+use tcpstats::{Field, Filter, Header, Record, RecordBytes, State, key};
 
 use super::{Finder, Owner, Socket, is_needed};
 use crate::{AnchoredPath, Error, FileId, Numbered, Sample, Source, Watcher, report};
@@ -20,12 +21,12 @@ pub trait FindOwners {
     ///
     /// # Errors
     /// Returns an error after which no owners can be found any more.
-    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error>;
+    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Arc<Owner>>, Error>;
 }
 
 impl FindOwners for Finder {
-    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error> {
-        Finder::find(self, sockets)
+    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Arc<Owner>>, Error> {
+        Ok(Finder::find(self, sockets)?.into_iter().map(Arc::new).collect())
     }
 }
 
@@ -42,7 +43,7 @@ pub struct WithOwners {
     /// The records of the source.
     plain: SnapshotBuffer,
     /// The owners that connections had last, and the last snapshot with the connection.
-    last: HashMap<Numbered, (Owner, u64)>,
+    last: HashMap<Numbered, (Arc<Owner>, u64)>,
     snapshots: u64,
     /// Connections that the filter no longer matches.
     gone: Vec<Numbered>,
@@ -76,7 +77,7 @@ impl WithOwners {
     }
 
     /// Finds the owners of the sockets of connections that exist.
-    fn find(&mut self, sockets: &[Socket]) -> Vec<Owner> {
+    fn find(&mut self, sockets: &[Socket]) -> Vec<Arc<Owner>> {
         let Some(finder) = &mut self.finder else {
             return Vec::new();
         };
@@ -92,25 +93,31 @@ impl WithOwners {
 }
 
 /// Returns the socket of a connection that exists, if it has a number.
-fn socket_of(record: &Record) -> Option<Socket> {
-    if record.is_final() {
+fn socket_of(record: RecordBytes<'_>) -> Option<Socket> {
+    if record.get(key::state) == Some(State::ENDED) {
         return None;
     }
-    Some(Socket { id: id_of(record)?, inode: record.get(key::inode), jid: record.get(key::jid) })
+    let id = Numbered { gencnt: record.get(key::gencnt)?, vnet: record.get(key::vnet) };
+    Some(Socket { id, inode: record.get(key::inode), jid: record.get(key::jid) })
 }
 
 fn id_of(record: &Record) -> Option<Numbered> {
     Some(Numbered { gencnt: record.get(key::gencnt)?, vnet: record.get(key::vnet) })
 }
 
-/// Sets the fields of the owner.
+/// Sets the fields of the owner, which are absent in the records of the source.
 fn set_owner(record: &mut Record, owner: &Owner) {
-    let process = owner.process.as_ref();
-    record.set_if(key::pid, process.map(|process| process.pid));
-    record.set_if(key::processes, process.map(|process| process.processes));
-    record.set_if(key::command, process.map(|process| process.command));
-    record.set_if(key::container, owner.container);
-    record.set_if(key::jail, owner.jail);
+    if let Some(process) = &owner.process {
+        record.set(key::pid, process.pid);
+        record.set(key::processes, process.processes);
+        record.set(key::command, process.command);
+    }
+    if let Some(container) = owner.container {
+        record.set(key::container, container);
+    }
+    if let Some(jail) = owner.jail {
+        record.set(key::jail, jail);
+    }
 }
 
 impl Source for WithOwners {
@@ -122,7 +129,7 @@ impl Source for WithOwners {
             return sampled;
         }
         let header = *plain.header();
-        let sockets: Vec<_> = plain.records().filter_map(|record| socket_of(&record)).collect();
+        let sockets: Vec<_> = plain.record_bytes().filter_map(socket_of).collect();
         let mut owners = self.find(&sockets).into_iter();
         self.snapshots += 1;
         snapshot.clear();
@@ -136,7 +143,7 @@ impl Source for WithOwners {
             } else if let Some(id) = id {
                 let owner = owners.next().unwrap_or_default();
                 set_owner(&mut record, &owner);
-                if owner != Owner::default() {
+                if *owner != Owner::default() {
                     self.last.insert(id, (owner, self.snapshots));
                 } else if let Some((_, snapshot)) = self.last.get_mut(&id) {
                     *snapshot = self.snapshots;
@@ -222,7 +229,7 @@ impl Source for WithOwners {
 mod tests {
     use std::collections::VecDeque;
 
-    use tcpstats::{State, name};
+    use tcpstats::name;
 
     use super::super::Process;
     use super::*;
@@ -275,9 +282,9 @@ mod tests {
     struct ByInode;
 
     impl FindOwners for ByInode {
-        fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error> {
+        fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Arc<Owner>>, Error> {
             let process = |pid| Process { pid, command: name(b"nginx"), processes: 2 };
-            let owner = |socket: &Socket| Owner { process: socket.inode.map(process), ..Owner::default() };
+            let owner = |socket: &Socket| Arc::new(Owner { process: socket.inode.map(process), ..Owner::default() });
             if sockets.is_empty() { Err(Error::OwnersGone) } else { Ok(sockets.iter().map(owner).collect()) }
         }
     }

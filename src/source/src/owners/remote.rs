@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
@@ -55,7 +56,7 @@ impl Remote {
         Ok(Self { socket: socket.into() })
     }
 
-    fn ask(&mut self, sockets: &[Socket]) -> io::Result<Vec<Owner>> {
+    fn ask(&mut self, sockets: &[Socket]) -> io::Result<Vec<Arc<Owner>>> {
         let request: Vec<u8> = sockets.iter().flat_map(encode_socket).collect();
         send(&mut self.socket, &request)?;
         let reply = receive(&mut self.socket)?;
@@ -64,7 +65,7 @@ impl Remote {
 }
 
 impl FindOwners for Remote {
-    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error> {
+    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Arc<Owner>>, Error> {
         self.ask(sockets).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Error::OwnersGone,
             ErrorKind::WouldBlock => Error::OwnersSlow { seconds: PATIENCE.as_secs() },
@@ -167,10 +168,11 @@ fn encode_owners(owners: &[Owner]) -> Vec<u8> {
 }
 
 /// Decodes this number of owners.
-fn decode_owners(bytes: &[u8], count: usize) -> Option<Vec<Owner>> {
+fn decode_owners(bytes: &[u8], count: usize) -> Option<Vec<Arc<Owner>>> {
     let different = u32::from_ne_bytes(take(bytes, 0)?) as usize;
     let (table, places) = bytes.get(4..)?.split_at_checked(different.checked_mul(OWNER_LEN)?)?;
-    let different: Vec<_> = table.chunks_exact(OWNER_LEN).map(decode_owner).collect::<Option<_>>()?;
+    let different: Vec<_> =
+        table.chunks_exact(OWNER_LEN).map(|bytes| decode_owner(bytes).map(Arc::new)).collect::<Option<_>>()?;
     let (places, []) = places.as_chunks() else {
         return None;
     };
@@ -257,7 +259,8 @@ mod tests {
         #[test]
         fn sockets_and_owners_arrive_unchanged(sockets: Vec<u8>, socket in any_socket(), owners in prop::collection::vec(any_owner(), 0..20)) {
             prop_assert_eq!(decode_socket(&encode_socket(&socket)), Some(socket));
-            prop_assert_eq!(decode_owners(&encode_owners(&owners), owners.len()), Some(owners.clone()));
+            let shared: Vec<_> = owners.iter().cloned().map(Arc::new).collect();
+            prop_assert_eq!(decode_owners(&encode_owners(&owners), owners.len()), Some(shared));
             prop_assert_eq!(decode_owners(&encode_owners(&owners), owners.len() + 1), None);
             // Any bytes are decoded or refused.
             _ = decode_socket(&sockets);
