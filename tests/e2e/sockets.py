@@ -122,15 +122,42 @@ class Link:
         ip(f"-n {self.near.name} neighbour replace {self.cut4} {nobody} dev veth0")
 
 
+def ports_in_use():
+    """Returns the local and foreign ports of all TCP sockets in the namespace of this thread, TIME_WAIT included."""
+    lines = []
+    for table in "tcp", "tcp6":
+        with open(f"/proc/thread-self/net/{table}") as file:
+            lines += file.readlines()[1:]
+    return {int(end.rpartition(":")[2], 16) for line in lines for end in line.split()[1:3]}
+
+
+def listen(host, backlog=64):
+    """Returns a listener on a port that no other socket has, so that a filter by the port finds its connections only.
+
+    The kernel selects a port that is free for the address.  Connections to another address, or connections that
+    an earlier test closed first, may still have it.
+    """
+    used, rejected = ports_in_use(), []
+    try:
+        while True:
+            listener = socket.socket(family_of(host))
+            listener.bind((host, 0))
+            if listener.getsockname()[1] not in used:
+                listener.listen(backlog)
+                return listener
+            rejected.append(listener)
+    finally:
+        for each in rejected:
+            each.close()
+
+
 class Connections:
     """A listener on a host in `far`, and `count` connections to it from `near`."""
 
     def __init__(self, host, count, near=ThisNamespace, far=ThisNamespace, backlog=64):
         self.host, self.near = host, near
         with far.inside():
-            self.listener = socket.socket(family_of(host))
-        self.listener.bind((host, 0))
-        self.listener.listen(backlog)
+            self.listener = listen(host, backlog)
         self.port = self.listener.getsockname()[1]
         self.clients, self.servers = [], []
         for _ in range(count):

@@ -6,14 +6,13 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 
 import pytest
 from logger import CsvLog, log, refuse, run, wait_for
 from puppets import Puppet, command_of
 from running import Running, start, wait_for_end, wait_for_snapshots
-from sockets import Connections, Namespace, ends_of, exchange
+from sockets import Connections, Namespace, ends_of, exchange, listen
 from test_netns import is_running, status_of
 from test_sandbox import NOBODY, Daemon, probe  # noqa: F401
 
@@ -68,7 +67,7 @@ def test_owners_are_those_that_ss_shows(reachable, options):
 
 
 def test_the_default_columns_contain_the_owner():
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with listen("127.0.0.1") as server:
         port = server.getsockname()[1]
         (row,) = log("-P", "-c", 1, "-e", f"lport {port} and pid {os.getpid()}").rows
     assert (row["pid"], row["processes"], row["command"]) == (str(os.getpid()), "1", command_of(os.getpid()))

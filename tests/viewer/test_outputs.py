@@ -146,8 +146,10 @@ def test_an_interrupted_run_leaves_no_temporary_file(log, tmp_path, number, old)
     out = tmp_path / "out.csv"
     if old:
         out.write_text(old)
+    # The tests themselves may have been started with the signal ignored.
+    default = lambda: signal.signal(number, signal.SIG_DFL)
     with endless(log) as source:
-        convert = subprocess.Popen([TCPSTATS, "convert", "-f", "-", out], stdin=source.stdout)
+        convert = subprocess.Popen([TCPSTATS, "convert", "-f", "-", out], stdin=source.stdout, preexec_fn=default)
         source.stdout.close()
         wait_for(lambda: any((tmp_path / name).stat().st_size > 0 for name in leftovers(tmp_path)), "the temporary file")
         assert not out.exists() or out.read_text() == old

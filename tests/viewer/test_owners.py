@@ -18,7 +18,7 @@ import logger
 import pytest
 from handmade import ENDS, CsvLog
 from logs import frames, real  # noqa: F401
-from sockets import Connections
+from sockets import Connections, listen
 from terminal import Terminal
 from viewer import TCPSTATS, refuse, run
 
@@ -216,7 +216,7 @@ OWN = pathlib.Path("/proc/self/comm").read_text().strip()
 
 
 def test_live_connections_have_the_owners_that_ss_shows():
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with listen("127.0.0.1") as server:
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)), server.accept()[0]:
             line = subprocess.run(["ss", "-tnHp", f"sport = {port}"], capture_output=True, text=True, check=True).stdout
@@ -232,7 +232,7 @@ def test_live_connections_have_the_owners_that_ss_shows():
 
 
 def test_live_connections_that_end_have_their_last_owner():
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with listen("127.0.0.1") as server:
         port = server.getsockname()[1]
         client, accepted = socket.create_connection(("127.0.0.1", port)), server.accept()[0]
         line = [TCPSTATS, "show", "--ended", "-e", f"port {port}", "-o", "lport,process"]
