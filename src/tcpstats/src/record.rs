@@ -122,7 +122,9 @@ impl Record {
         let body = match (sent.first_chunk(), sent.first_chunk(), sent.first_chunk()) {
             (Some(all), ..) if module_len == MODULE_BODY_LEN => {
                 keep(FIT_ALL);
-                *all
+                let mut body = *all;
+                clear_absent_joined(&mut body, &present);
+                body
             }
             (_, Some(start), _) if sent.len() == BODY_LEN_UNJOINED && module_len == MODULE_BODY_LEN => {
                 keep(FIT_UNJOINED);
@@ -144,16 +146,11 @@ impl Record {
                     }
                     present.keep_first(part.first_bit(), fit);
                 }
+                clear_absent_joined(&mut body, &present);
                 body
             }
         };
         let mut record = Self { at_ns: word(0), present, body };
-        if !record.present.has_joined()
-            && let Some(joined) = record.body.get_mut(BODY_LEN_UNJOINED..)
-        {
-            // They are not written, so that the record would differ when it is read again.
-            joined.fill(0);
-        }
         if swapped {
             record.swap_fields();
         }
@@ -332,6 +329,17 @@ const fn fit(part: Part, len: usize) -> usize {
 /// that are joined.
 const FIT_ALL: usize = fit(Part::Other, BODY_LEN);
 const FIT_UNJOINED: usize = fit(Part::Other, BODY_LEN_UNJOINED);
+
+/// Clears the fields that are joined, if all are absent: they are not written then, so the record would differ when it
+/// is read again.
+#[inline]
+fn clear_absent_joined(body: &mut [u8; BODY_LEN], present: &FieldSet) {
+    if !present.has_joined()
+        && let Some(joined) = body.get_mut(BODY_LEN_UNJOINED..)
+    {
+        joined.fill(0);
+    }
+}
 
 /// Returns a body that starts with these bytes.
 #[inline]
