@@ -30,11 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             |inode: u32| Socket { id: Numbered { gencnt: inode.into(), vnet: None }, inode: Some(inode), jid: None };
         let sockets: Vec<Socket> = inodes.into_iter().map(socket).collect();
         let mut reply = String::new();
-        for owner in finder.find(&sockets)? {
-            let container = owner.container.map_or_else(|| "-".into(), |container| text(&container));
-            match owner.process {
+        for owner in finder.find(&sockets)?.iter() {
+            let container = owner.container.as_ref().map_or_else(|| "-".into(), |container| text(container));
+            match &owner.process {
                 Some(Process { pid, command, processes }) => {
-                    writeln!(reply, "{pid} {processes} {container} {}", text(&command))?;
+                    writeln!(reply, "{pid} {processes} {container} {}", text(command))?;
                 }
                 None => reply.push_str("-\n"),
             }

@@ -52,6 +52,8 @@ pub use field::{Field, Group, Key, Kind, Part, Unit};
 pub use filter::Filter;
 pub use frame::Header;
 pub use mask::{FieldSet, PREAMBLE_LEN};
-pub use record::{RECORD_LEN, RECORD_LEN_UNJOINED, Record, RecordBytes, Value, ipv4, is_scoped, mapped_ipv4, name};
+pub use record::{
+    RECORD_LEN, RECORD_LEN_UNJOINED, Record, RecordBytes, RecordBytesMut, Value, ipv4, is_scoped, mapped_ipv4, name,
+};
 pub use state::{Ending, SSTHRESH_INFINITE, State, option};
 pub use table::{BODY_LEN, BODY_LEN_UNJOINED, FIELD_COUNT, FIELDS, MODULE_BODY_LEN, MODULE_RECORD_LEN, key};

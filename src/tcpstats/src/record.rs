@@ -59,6 +59,32 @@ impl RecordBytes<'_> {
     }
 }
 
+/// A record of this version in a buffer, of which single fields are set in place.
+#[derive(Debug)]
+pub struct RecordBytesMut<'a>(pub(crate) &'a mut [u8]);
+
+impl RecordBytesMut<'_> {
+    /// Returns the record to read it.
+    #[inline]
+    #[must_use]
+    pub fn read(&self) -> RecordBytes<'_> {
+        RecordBytes(self.0)
+    }
+
+    /// Sets a field and marks it as present, if the record has room for it.
+    #[inline]
+    pub fn set<T: Value>(&mut self, key: Key<T>, value: T) {
+        let at = PREAMBLE_LEN + key.offset;
+        if let Some(bytes) = self.0.get_mut(at..at + T::LEN) {
+            value.put(bytes);
+            let word_at = 8 * (1 + key.bit / 64);
+            if let Some(word) = self.0.get_mut(word_at..word_at + 8) {
+                (u64::take(word) | 1 << (key.bit % 64)).put(word);
+            }
+        }
+    }
+}
+
 impl Default for Record {
     fn default() -> Self {
         Self::new()

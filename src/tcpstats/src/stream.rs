@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use crate::frame::{CRC_OFFSET, Frame, FrameError, FrameKind, HEADER_LEN, Header, MAGIC, flag, header_bytes};
 use crate::note::Note;
-use crate::record::{RECORD_LEN, RECORD_LEN_UNJOINED, Record, RecordBytes};
+use crate::record::{RECORD_LEN, RECORD_LEN_UNJOINED, Record, RecordBytes, RecordBytesMut};
 use crate::table::{BODY_LEN, BODY_LEN_UNJOINED};
 use crate::text::Text;
 
@@ -15,13 +15,16 @@ use crate::text::Text;
 /// reused for the next snapshot.
 ///
 /// All records of a frame have the same length.  They are short unless one of them has fields
-/// that are joined (see [`Field::is_joined`](crate::Field::is_joined)).
+/// that are joined (see [`Field::is_joined`](crate::Field::is_joined)), or
+/// [room for those](SnapshotBuffer::make_room_to_join) was requested.
 #[derive(Debug, Default)]
 pub struct SnapshotBuffer {
     bytes: Vec<u8>,
     header: Header,
     /// Whether the records have room for the fields that are joined.
     is_joined: bool,
+    /// Whether that is the case in every snapshot.
+    is_always_joined: bool,
 }
 
 impl SnapshotBuffer {
@@ -43,7 +46,13 @@ impl SnapshotBuffer {
         clear(&mut self.bytes);
         self.bytes.resize(HEADER_LEN, 0);
         self.header = Header::default();
-        self.is_joined = false;
+        self.is_joined = self.is_always_joined;
+    }
+
+    /// From the next [`SnapshotBuffer::clear`] on, all records have room for the fields that are
+    /// joined, so that these can be set in [`SnapshotBuffer::records_mut`].
+    pub fn make_room_to_join(&mut self) {
+        self.is_always_joined = true;
     }
 
     /// Appends a record.
@@ -101,6 +110,13 @@ impl SnapshotBuffer {
     pub fn record_bytes(&self) -> impl Iterator<Item = RecordBytes<'_>> {
         let records = self.bytes.get(HEADER_LEN..).unwrap_or_default().chunks_exact(self.record_len());
         records.map(RecordBytes)
+    }
+
+    /// Returns the records so far, to change them in place.
+    pub fn records_mut(&mut self) -> impl Iterator<Item = RecordBytesMut<'_>> {
+        let record_len = self.record_len();
+        let records = self.bytes.get_mut(HEADER_LEN..).unwrap_or_default().chunks_exact_mut(record_len);
+        records.map(RecordBytesMut)
     }
 
     /// Returns the records so far.

@@ -20,7 +20,7 @@ mod finder {
     use super::join::Join;
     use super::sysctl::System;
     use crate::Error;
-    use crate::owners::{Owner, Socket};
+    use crate::owners::{Owners, Socket};
 
     /// Finds the owners of sockets.
     ///
@@ -71,7 +71,7 @@ mod finder {
         ///
         /// # Errors
         /// Returns the error of the system, or an error if the kernel has other structures.
-        pub fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error> {
+        pub fn find(&mut self, sockets: &[Socket]) -> Result<Owners, Error> {
             self.0.find(sockets)
         }
     }

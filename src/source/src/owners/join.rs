@@ -3,16 +3,15 @@
 
 //! A source whose records name the owners of their sockets.
 
-use std::mem::take;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use foldhash::HashMap;
 use tcpstats::frame::flag;
-use tcpstats::stream::SnapshotBuffer;
-use tcpstats::{Field, Filter, Header, Record, RecordBytes, State, key};
+use tcpstats::stream::{SnapshotBuffer, clear};
+use tcpstats::{Field, Filter, Header, RecordBytes, RecordBytesMut, State, key};
 
-use super::{Finder, Owner, Socket, is_needed};
+use super::{Finder, Owner, Owners, Socket, is_needed};
 use crate::{AnchoredPath, Error, FileId, Numbered, Sample, Source, Watcher, report};
 
 /// Something that finds the owners of sockets, in this process or in another one.
@@ -21,12 +20,12 @@ pub trait FindOwners {
     ///
     /// # Errors
     /// Returns an error after which no owners can be found any more.
-    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Arc<Owner>>, Error>;
+    fn find(&mut self, sockets: &[Socket]) -> Result<Owners, Error>;
 }
 
 impl FindOwners for Finder {
-    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Arc<Owner>>, Error> {
-        Ok(Finder::find(self, sockets)?.into_iter().map(Arc::new).collect())
+    fn find(&mut self, sockets: &[Socket]) -> Result<Owners, Error> {
+        Finder::find(self, sockets)
     }
 }
 
@@ -40,8 +39,8 @@ pub struct WithOwners {
     finder: Option<Box<dyn FindOwners + Send>>,
     /// The filter, if the source cannot apply all of it.
     filter: Option<Filter>,
-    /// The records of the source.
-    plain: SnapshotBuffer,
+    /// The sockets of the last snapshot.
+    sockets: Vec<Socket>,
     /// The owners that connections had last, and the last snapshot with the connection.
     last: HashMap<Numbered, (Arc<Owner>, u64)>,
     snapshots: u64,
@@ -61,7 +60,7 @@ impl WithOwners {
             source,
             finder: Some(finder),
             filter: filter.filter(|filter| filter.needs_owners()).cloned(),
-            plain: SnapshotBuffer::new(),
+            sockets: Vec::new(),
             last: HashMap::default(),
             snapshots: 0,
             gone: Vec::new(),
@@ -77,36 +76,87 @@ impl WithOwners {
     }
 
     /// Finds the owners of the sockets of connections that exist.
-    fn find(&mut self, sockets: &[Socket]) -> Vec<Arc<Owner>> {
+    fn find(&mut self) -> Owners {
         let Some(finder) = &mut self.finder else {
-            return Vec::new();
+            return Owners::default();
         };
-        match finder.find(sockets) {
+        match finder.find(&self.sockets) {
             Ok(owners) => owners,
             Err(error) => {
                 self.finder = None;
                 self.warning = Some(format!("{}; continuing without owners", report(&error)));
-                Vec::new()
+                Owners::default()
             }
         }
+    }
+
+    /// Sets the owners in the records of a snapshot.
+    fn join(&mut self, snapshot: &mut SnapshotBuffer) {
+        let owners = self.find();
+        let mut owners = owners.iter();
+        for mut record in snapshot.records_mut() {
+            let Some(id) = id_of(record.read()) else { continue };
+            if is_final(record.read()) {
+                if let Some((owner, _)) = self.last.remove(&id) {
+                    set_owner(&mut record, &owner);
+                }
+                continue;
+            }
+            match owners.next().filter(|owner| ***owner != Owner::default()) {
+                Some(owner) => {
+                    set_owner(&mut record, owner);
+                    self.last.insert(id, (Arc::clone(owner), self.snapshots));
+                }
+                None => {
+                    if let Some((_, snapshot)) = self.last.get_mut(&id) {
+                        *snapshot = self.snapshots;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Removes the records that the filter excludes, and returns the header for the others.
+    fn exclude(&mut self, snapshot: &mut SnapshotBuffer) -> Header {
+        let mut header = *snapshot.header();
+        let Some(filter) = &self.filter else {
+            return header;
+        };
+        let is_of_changes = header.flags & flag::CHANGED_ONLY != 0;
+        let gone = &mut self.gone;
+        snapshot.retain(|record| {
+            if filter.matches(record) {
+                return true;
+            }
+            if record.is_final() {
+                header.ended = header.ended.saturating_sub(1);
+                return false;
+            }
+            header.matched = header.matched.saturating_sub(1);
+            let id = record.get(key::gencnt).map(|gencnt| Numbered { gencnt, vnet: record.get(key::vnet) });
+            gone.extend(id.filter(|_| is_of_changes));
+            false
+        });
+        header
     }
 }
 
 /// Returns the socket of a connection that exists, if it has a number.
 fn socket_of(record: RecordBytes<'_>) -> Option<Socket> {
-    if record.get(key::state) == Some(State::ENDED) {
-        return None;
-    }
-    let id = Numbered { gencnt: record.get(key::gencnt)?, vnet: record.get(key::vnet) };
+    let id = id_of(record).filter(|_| !is_final(record))?;
     Some(Socket { id, inode: record.get(key::inode), jid: record.get(key::jid) })
 }
 
-fn id_of(record: &Record) -> Option<Numbered> {
+fn is_final(record: RecordBytes<'_>) -> bool {
+    record.get(key::state) == Some(State::ENDED)
+}
+
+fn id_of(record: RecordBytes<'_>) -> Option<Numbered> {
     Some(Numbered { gencnt: record.get(key::gencnt)?, vnet: record.get(key::vnet) })
 }
 
 /// Sets the fields of the owner, which are absent in the records of the source.
-fn set_owner(record: &mut Record, owner: &Owner) {
+fn set_owner(record: &mut RecordBytesMut<'_>, owner: &Owner) {
     if let Some(process) = &owner.process {
         record.set(key::pid, process.pid);
         record.set(key::processes, process.processes);
@@ -122,44 +172,18 @@ fn set_owner(record: &mut Record, owner: &Owner) {
 
 impl Source for WithOwners {
     fn sample(&mut self, snapshot: &mut SnapshotBuffer) -> Result<Sample, Error> {
-        let mut plain = take(&mut self.plain);
-        let sampled = self.source.sample(&mut plain);
-        if !matches!(sampled, Ok(Sample::Taken)) {
-            self.plain = plain;
-            return sampled;
+        snapshot.make_room_to_join();
+        let sampled = self.source.sample(snapshot)?;
+        if sampled != Sample::Taken {
+            return Ok(sampled);
         }
-        let header = *plain.header();
-        let sockets: Vec<_> = plain.record_bytes().filter_map(socket_of).collect();
-        let mut owners = self.find(&sockets).into_iter();
         self.snapshots += 1;
-        snapshot.clear();
-        let is_of_changes = header.flags & flag::CHANGED_ONLY != 0;
-        let (mut matched, mut ended) = (header.matched, header.ended);
-        for mut record in plain.records() {
-            let id = id_of(&record);
-            if record.is_final() {
-                let last = id.and_then(|id| self.last.remove(&id));
-                set_owner(&mut record, &last.map(|(owner, _)| owner).unwrap_or_default());
-            } else if let Some(id) = id {
-                let owner = owners.next().unwrap_or_default();
-                set_owner(&mut record, &owner);
-                if *owner != Owner::default() {
-                    self.last.insert(id, (owner, self.snapshots));
-                } else if let Some((_, snapshot)) = self.last.get_mut(&id) {
-                    *snapshot = self.snapshots;
-                }
-            }
-            if self.filter.as_ref().is_none_or(|filter| filter.matches(&record)) {
-                snapshot.push(&record);
-            } else if record.is_final() {
-                ended = ended.saturating_sub(1);
-            } else {
-                matched = matched.saturating_sub(1);
-                self.gone.extend(id.filter(|_| is_of_changes));
-            }
-        }
+        clear(&mut self.sockets);
+        self.sockets.extend(snapshot.record_bytes().filter_map(socket_of));
+        self.join(snapshot);
+        let header = self.exclude(snapshot);
         // The final record of a connection can be in the snapshot after the first that lacks it.
-        if is_of_changes {
+        if header.flags & flag::CHANGED_ONLY != 0 {
             for (id, at) in self.closed.extract_if(.., |(_, at)| *at + 1 < self.snapshots) {
                 if self.last.get(&id).is_some_and(|(_, snapshot)| *snapshot <= at) {
                     self.last.remove(&id);
@@ -170,8 +194,7 @@ impl Source for WithOwners {
             self.gone.clear();
             self.closed.clear();
         }
-        snapshot.finish(&Header { matched, ended, ..header });
-        self.plain = plain;
+        snapshot.finish(&header);
         Ok(Sample::Taken)
     }
 
@@ -229,7 +252,7 @@ impl Source for WithOwners {
 mod tests {
     use std::collections::VecDeque;
 
-    use tcpstats::name;
+    use tcpstats::{Record, name};
 
     use super::super::Process;
     use super::*;
@@ -282,10 +305,11 @@ mod tests {
     struct ByInode;
 
     impl FindOwners for ByInode {
-        fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Arc<Owner>>, Error> {
+        fn find(&mut self, sockets: &[Socket]) -> Result<Owners, Error> {
             let process = |pid| Process { pid, command: name(b"nginx"), processes: 2 };
-            let owner = |socket: &Socket| Arc::new(Owner { process: socket.inode.map(process), ..Owner::default() });
-            if sockets.is_empty() { Err(Error::OwnersGone) } else { Ok(sockets.iter().map(owner).collect()) }
+            let owner = |inode: Option<u32>| Owner { process: inode.map(process), ..Owner::default() };
+            let inodes = sockets.iter().map(|socket| socket.inode);
+            if sockets.is_empty() { Err(Error::OwnersGone) } else { Ok(Owners::collect(inodes, owner)) }
         }
     }
 

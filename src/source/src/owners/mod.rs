@@ -11,6 +11,8 @@ mod freebsd;
 mod join;
 #[cfg(target_os = "linux")]
 mod linux;
+#[allow(clippy::module_inception, reason = "the type Owners")]
+mod owners;
 mod remote;
 
 use tcpstats::{Field, key};
@@ -22,6 +24,7 @@ pub use self::freebsd::Finder;
 pub use self::join::{FindOwners, WithOwners};
 #[cfg(target_os = "linux")]
 pub use self::linux::Finder;
+pub use self::owners::Owners;
 pub use self::remote::{Remote, answer};
 
 /// A socket, by the numbers in its record.

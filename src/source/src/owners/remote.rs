@@ -12,12 +12,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foldhash::HashMap;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{ReceiveTimeout, SendTimeout};
 use nix::sys::time::TimeVal;
 
-use super::{FindOwners, Finder, Owner, Process, Socket};
+use super::{FindOwners, Finder, Owner, Owners, Process, Socket};
 use crate::{Error, Numbered};
 
 /// Length of the longest message in bytes, for 10 million sockets.
@@ -56,7 +55,7 @@ impl Remote {
         Ok(Self { socket: socket.into() })
     }
 
-    fn ask(&mut self, sockets: &[Socket]) -> io::Result<Vec<Arc<Owner>>> {
+    fn ask(&mut self, sockets: &[Socket]) -> io::Result<Owners> {
         let request: Vec<u8> = sockets.iter().flat_map(encode_socket).collect();
         send(&mut self.socket, &request)?;
         let reply = receive(&mut self.socket)?;
@@ -65,7 +64,7 @@ impl Remote {
 }
 
 impl FindOwners for Remote {
-    fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Arc<Owner>>, Error> {
+    fn find(&mut self, sockets: &[Socket]) -> Result<Owners, Error> {
         self.ask(sockets).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Error::OwnersGone,
             ErrorKind::WouldBlock => Error::OwnersSlow { seconds: PATIENCE.as_secs() },
@@ -150,25 +149,17 @@ fn decode_socket(bytes: &[u8]) -> Option<Socket> {
 }
 
 /// Encodes owners: the number of different ones, those, and the place of each owner among them.
-fn encode_owners(owners: &[Owner]) -> Vec<u8> {
-    let mut different: Vec<&Owner> = Vec::new();
-    let mut place_of: HashMap<&Owner, u32> = HashMap::default();
-    let mut places = Vec::with_capacity(4 * owners.len());
-    for owner in owners {
-        let place = *place_of.entry(owner).or_insert_with(|| {
-            different.push(owner);
-            u32::try_from(different.len() - 1).unwrap_or(u32::MAX)
-        });
-        places.extend(place.to_ne_bytes());
-    }
-    let mut bytes = u32::try_from(different.len()).unwrap_or(u32::MAX).to_ne_bytes().to_vec();
-    bytes.extend(different.into_iter().flat_map(encode_owner));
-    bytes.append(&mut places);
+fn encode_owners(owners: &Owners) -> Vec<u8> {
+    let different = u32::try_from(owners.different.len()).unwrap_or(u32::MAX).to_ne_bytes();
+    let mut bytes = Vec::with_capacity(4 + OWNER_LEN * owners.different.len() + 4 * owners.places.len());
+    bytes.extend(different);
+    bytes.extend(owners.different.iter().flat_map(|owner| encode_owner(owner)));
+    bytes.extend(owners.places.iter().flat_map(|place| place.to_ne_bytes()));
     bytes
 }
 
 /// Decodes this number of owners.
-fn decode_owners(bytes: &[u8], count: usize) -> Option<Vec<Arc<Owner>>> {
+fn decode_owners(bytes: &[u8], count: usize) -> Option<Owners> {
     let different = u32::from_ne_bytes(take(bytes, 0)?) as usize;
     let (table, places) = bytes.get(4..)?.split_at_checked(different.checked_mul(OWNER_LEN)?)?;
     let different: Vec<_> =
@@ -176,10 +167,9 @@ fn decode_owners(bytes: &[u8], count: usize) -> Option<Vec<Arc<Owner>>> {
     let (places, []) = places.as_chunks() else {
         return None;
     };
-    if places.len() != count {
-        return None;
-    }
-    places.iter().map(|place| different.get(u32::from_ne_bytes(*place) as usize).cloned()).collect()
+    let places: Vec<_> = places.iter().map(|place| u32::from_ne_bytes(*place)).collect();
+    let are_valid = places.len() == count && places.iter().all(|place| (*place as usize) < different.len());
+    are_valid.then_some(Owners { different, places })
 }
 
 fn encode_owner(owner: &Owner) -> [u8; OWNER_LEN] {
@@ -259,9 +249,10 @@ mod tests {
         #[test]
         fn sockets_and_owners_arrive_unchanged(sockets: Vec<u8>, socket in any_socket(), owners in prop::collection::vec(any_owner(), 0..20)) {
             prop_assert_eq!(decode_socket(&encode_socket(&socket)), Some(socket));
-            let shared: Vec<_> = owners.iter().cloned().map(Arc::new).collect();
-            prop_assert_eq!(decode_owners(&encode_owners(&owners), owners.len()), Some(shared));
-            prop_assert_eq!(decode_owners(&encode_owners(&owners), owners.len() + 1), None);
+            let shared = Owners::collect(owners.iter(), Clone::clone);
+            prop_assert!(shared.iter().map(|owner| &**owner).eq(&owners));
+            prop_assert_eq!(decode_owners(&encode_owners(&shared), owners.len() + 1), None);
+            prop_assert_eq!(decode_owners(&encode_owners(&shared), owners.len()), Some(shared));
             // Any bytes are decoded or refused.
             _ = decode_socket(&sockets);
             _ = decode_owners(&sockets, 3);

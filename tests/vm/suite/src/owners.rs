@@ -97,12 +97,12 @@ fn compare(
     let sockets = snapshot(device);
     let owners = finder.find(&sockets).unwrap();
     let after = sockstat();
-    for (socket, owner) in sockets.iter().zip(&owners) {
+    for (socket, owner) in sockets.iter().zip(owners.iter()) {
         let shown = before.get(&socket.id.gencnt);
         let Some(holders) = shown.filter(|_| shown == after.get(&socket.id.gencnt)) else {
             continue;
         };
-        match owner {
+        match &**owner {
             _ if agrees(owner, holders, with_commands) => counts.equal += 1,
             Owner { process: None, .. } => counts.absent += 1,
             _ => {
@@ -120,7 +120,7 @@ fn all_agree(device: &mut Device, finder: &mut Finder) -> BTreeMap<u64, Owner> {
     assert!(counts.absent == 0 && counts.wrong == 0 && counts.equal > 0, "{counts:?}");
     let sockets = snapshot(device);
     let owners = finder.find(&sockets).unwrap();
-    sockets.iter().map(|socket| socket.id.gencnt).zip(owners).collect()
+    sockets.iter().map(|socket| socket.id.gencnt).zip(owners.iter().map(|owner| (**owner).clone())).collect()
 }
 
 fn gencnt_of(device: &mut Device, local: SocketAddr, foreign: SocketAddr) -> u64 {

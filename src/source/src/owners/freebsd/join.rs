@@ -21,7 +21,7 @@ use super::tables::{
     CONNECTION_LEN, CONNECTIONS_HEADER_LEN, Connection, ConnectionsHeader, OpenSocket, OtherLayout, connections,
     connections_header, has_open_sockets, open_sockets,
 };
-use crate::owners::{Owner, Process, Socket};
+use crate::owners::{Owner, Owners, Process, Socket};
 use crate::{Error, Numbered};
 
 /// The vnet of the host in records.
@@ -297,7 +297,7 @@ impl<K: Kernel> Join<K> {
     }
 
     /// Returns the owner of each socket.  See [`Finder::find`](super::Finder::find).
-    pub fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error> {
+    pub fn find(&mut self, sockets: &[Socket]) -> Result<Owners, Error> {
         // After an error, nothing is known about the files before.
         let mut before = take(&mut self.before);
         self.call += 1;
@@ -341,19 +341,20 @@ impl<K: Kernel> Join<K> {
             matches = self.matches(sockets, files);
             matches.unknown.clear();
         }
-        let mut latest = (0, None);
-        let owner = |(_, found): &(Numbered, Option<Match>)| {
-            let process = found.as_ref().and_then(|found| {
-                if latest.0 != found.pid {
-                    latest = (found.pid, process_of(found.pid));
-                }
-                let &StartedProcess { command, .. } = latest.1?;
-                Some(Process { pid: found.pid, command, processes: found.processes })
-            });
-            Owner { process, ..Owner::default() }
-        };
-        let mut owners: Vec<_> = matches.found.iter().map(owner).collect();
-        self.name_jails(sockets, &mut owners);
+        let names = self.jail_names(sockets);
+        let keys = matches
+            .found
+            .iter()
+            .zip(sockets)
+            .map(|((_, found), socket)| (found.as_ref().map(|found| (found.pid, found.processes)), socket.jid));
+        let owners = Owners::collect(keys, |(found, jid)| Owner {
+            process: found.and_then(|(pid, processes)| {
+                let &StartedProcess { command, .. } = process_of(pid)?;
+                Some(Process { pid, command, processes })
+            }),
+            container: None,
+            jail: jid.and_then(|jid| *names.get(&jid)?),
+        });
         let files = changed.unwrap_or(before.files);
         self.before = Before { files, matches, processes, at_us, socket_generation: Some(header.socket_generation) };
         Ok(owners)
@@ -417,28 +418,26 @@ impl<K: Kernel> Join<K> {
         self.connections.known.len() + self.connections.missed.len()
     }
 
-    /// Sets the names of the jails.  A jail can be removed and its ID given to another one after the snapshot, so a
-    /// name is only used if it was the same before.
-    fn name_jails(&mut self, sockets: &[Socket], owners: &mut [Owner]) {
-        let mut names: HashMap<u32, Option<[u8; 64]>> = HashMap::new();
-        let mut latest = (0, None);
-        for (socket, owner) in sockets.iter().zip(owners) {
-            let Some(jid @ 1..) = socket.jid else {
+    /// Returns the names of the jails of sockets.  A jail can be removed and its ID given to another one after the
+    /// snapshot, so a name is only used if it was the same before.
+    fn jail_names(&mut self, sockets: &[Socket]) -> HashMap<u32, Option<[u8; 64]>> {
+        let mut names = HashMap::new();
+        let mut latest = 0;
+        for jid in sockets.iter().filter_map(|socket| socket.jid) {
+            if jid == latest || jid == 0 {
                 continue;
-            };
-            if latest.0 != jid {
-                let name = *names.entry(jid).or_insert_with(|| {
-                    let name = self.kernel.jail_name(jid)?;
-                    let before = self.jails.insert(jid, name);
-                    before.filter(|before| *before == name)
-                });
-                latest = (jid, name);
             }
-            owner.jail = latest.1;
+            latest = jid;
+            names.entry(jid).or_insert_with(|| {
+                let name = self.kernel.jail_name(jid)?;
+                let before = self.jails.insert(jid, name);
+                before.filter(|before| *before == name)
+            });
         }
         if self.jails.len() > REMEMBERED_MAX {
             self.jails.retain(|jid, _| names.contains_key(jid));
         }
+        names
     }
 }
 

@@ -316,7 +316,7 @@ proptest! {
             let is_idle = during.iter().all(Vec::is_empty);
             join.kernel.during = during.into();
             let start_us = join.kernel.now_us;
-            let owners = join.find(&asked).unwrap();
+            let owners = find(&mut join, &asked);
             join.kernel.during.clear();
             prop_assert_eq!(owners.len(), asked.len());
             for (socket, owner) in asked.iter().zip(owners) {
@@ -353,9 +353,13 @@ fn many() -> Join<Model> {
     Join::new(model, HashMap::new())
 }
 
+fn find(join: &mut Join<Model>, sockets: &[Socket]) -> Vec<Owner> {
+    join.find(sockets).unwrap().iter().map(|owner| (**owner).clone()).collect()
+}
+
 fn owners(join: &mut Join<Model>) -> Vec<Owner> {
     let asked = sockets(&join.kernel);
-    let owners = join.find(&asked).unwrap();
+    let owners = find(join, &asked);
     for (socket, owner) in asked.iter().zip(&owners) {
         assert_eq!(owner.process, join.kernel.process_of(socket.id.gencnt));
     }
@@ -412,12 +416,12 @@ fn a_connection_that_was_created_after_the_files_were_read_does_not_get_an_earli
     let open = Action::Open { by: by_second, is_tcp: true };
     join.kernel.during = VecDeque::from([vec![], vec![], vec![close(by_first), open]]);
     let asked = sockets(&join.kernel);
-    join.find(&asked).unwrap();
+    find(&mut join, &asked);
     let asked = [socket(join.kernel.last)];
     // Before the files are read, the connection ends, and the first process opens another socket there.
     let end = Action::Close { by: by_second, file: Index(1), lingers: false };
     join.kernel.during = VecDeque::from([vec![end, Action::Open { by: by_first, is_tcp: false }]]);
-    assert_eq!(join.find(&asked).unwrap(), [Owner::default()]);
+    assert_eq!(find(&mut join, &asked), [Owner::default()]);
 }
 
 #[test]
@@ -427,7 +431,7 @@ fn connections_that_are_not_asked_for_do_not_hide_older_new_ones() {
     let opened: Vec<_> = (0..200).map(|_| join.kernel.socket(true)).collect();
     join.kernel.processes[7].files.extend(opened);
     for asked in [join.kernel.last, join.kernel.last - 199] {
-        assert_eq!(join.find(&[socket(asked)]).unwrap()[0].process, join.kernel.process_of(asked));
+        assert_eq!(find(&mut join, &[socket(asked)])[0].process, join.kernel.process_of(asked));
     }
     assert_eq!(join.kernel.complete_reads, 1);
 }
@@ -463,7 +467,7 @@ fn the_command_of_a_process_is_late_by_at_most_3_calls_and_only_if_no_socket_was
         } else {
             let asked = sockets(&join.kernel);
             for _ in 0..3 {
-                join.find(&asked).unwrap();
+                find(&mut join, &asked);
             }
         }
         owners(&mut join);
@@ -492,7 +496,7 @@ fn connections_that_cannot_be_seen_are_looked_for_twice() {
     join.kernel.last += 3;
     let hidden = [join.kernel.last - 1];
     for expected in [1, 2, 2, 2] {
-        assert_eq!(join.find(&hidden.map(socket)).unwrap(), [Owner::default()]);
+        assert_eq!(find(&mut join, &hidden.map(socket)), [Owner::default()]);
         assert_eq!(join.kernel.complete_reads, expected);
     }
 }
@@ -502,7 +506,7 @@ fn a_socket_of_another_network_stack_has_no_process() {
     let mut join = many();
     let own = sockets(&join.kernel)[0];
     let asked = [Some(0), Some(77), None].map(|vnet| Socket { id: Numbered { vnet, ..own.id }, ..own });
-    let found: Vec<_> = join.find(&asked).unwrap().iter().map(|owner| owner.process.is_some()).collect();
+    let found: Vec<_> = find(&mut join, &asked).iter().map(|owner| owner.process.is_some()).collect();
     assert_eq!(found, [true, false, false]);
 }
 
@@ -512,7 +516,7 @@ fn a_jail_has_the_name_that_it_had_before() {
     let mut join = Join::new(Model::new(), known);
     let asked = [Some(0), Some(1), Some(2), Some(3), Some(100), None].map(|jid| Socket { jid, ..socket(5) });
     let mut names = || -> Vec<_> {
-        let owners = join.find(&asked).unwrap();
+        let owners = find(&mut join, &asked);
         owners.iter().map(|owner| owner.jail.map(|name| String::from_utf8_lossy(&name).replace('\0', ""))).collect()
     };
     let of = |name: &str| Some(name.to_string());

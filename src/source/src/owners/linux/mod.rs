@@ -47,7 +47,7 @@ use self::numbers::NumberMap;
 use self::process::{Extent, Known};
 use self::procfs::Proc;
 use self::sockets::Sockets;
-use super::{Owner, Process, Socket};
+use super::{Owner, Owners, Process, Socket};
 use crate::Error;
 
 /// How long a call reads processes.  After that, it completes only the process that it is
@@ -110,7 +110,7 @@ impl Finder {
     ///
     /// # Errors
     /// Returns the error of the system if /proc cannot be read.
-    pub fn find(&mut self, sockets: &[Socket]) -> Result<Vec<Owner>, Error> {
+    pub fn find(&mut self, sockets: &[Socket]) -> Result<Owners, Error> {
         self.call += 1;
         self.until = Instant::now() + TIME_MAX;
         let noted = self.sockets.note(sockets, self.call);
@@ -298,12 +298,12 @@ impl Finder {
         }
     }
 
-    fn answers(&self) -> Vec<Owner> {
+    fn answers(&self) -> Owners {
         let answer = |(pid, processes)| {
             let known = self.processes.get(&pid)?;
             let process = Process { pid, command: known.stat.command, processes };
             Some(Owner { process: Some(process), container: known.container, jail: None })
         };
-        self.sockets.owners().map(|owner| owner.and_then(answer).unwrap_or_default()).collect()
+        Owners::collect(self.sockets.owners(), |owner| owner.and_then(answer).unwrap_or_default())
     }
 }
