@@ -49,6 +49,31 @@ def owners_in(rows):
     }
 
 
+@pytest.mark.parametrize("options", [(), ("-u", "nobody")])
+@pytest.mark.parametrize("first", ["the client", "the server"])
+def test_connections_in_no_snapshot_have_the_processes_that_opened_and_closed_them(reachable, options, first):
+    path = reachable / "x.csv"
+    reachable.chmod(0o777)
+    names = "the server", "the client"
+    with Namespace() as space, Puppet(enter=space.enter, name=names[0]) as server, Puppet(enter=space.enter, name=names[1]) as client:
+        port = server.do("listener = listen(); result = listener.getsockname()[1]")
+        arguments = ["-P", "-x", "-d", "bpf", "-s", 60_000_000, "-o", path, "-O", COLUMNS, *options]
+        with Running(reachable, *arguments, enter=space.enter) as logger:
+            wait_for_snapshots(path, 1)
+            other_end = "" if first == "the server" else ".recv(1)"
+            server.start(f"for _ in range(20): listener.accept()[0]{other_end}")
+            other_end = ".recv(1)" if first == "the server" else ".close()"
+            client.do(f"for _ in range(20): socket.create_connection(('127.0.0.1', {port})){other_end}")
+            server.finish()
+            logger.stop()
+    ended = [row for row in CsvLog(path.read_text()).rows if row["state"] == "ENDED"]
+    assert len(ended) == 40
+    for row in ended:
+        process = (server.pid, names[0]) if row["lport"] == str(port) else (client.pid, names[1])
+        assert (int(row["pid"]), row["command"]) == process
+        assert row["processes"] == row["container"] == ""
+
+
 @pytest.mark.parametrize("options", [(), ("-x",), ("-u", "nobody"), ("-u", "nobody", "-x", "-d", "sock_diag")])
 def test_owners_are_those_that_ss_shows(reachable, options):
     with Namespace() as space, Puppet(enter=space.enter) as one, Puppet(enter=space.enter, name="a b c") as other:

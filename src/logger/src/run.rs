@@ -180,6 +180,9 @@ fn start_helpers(options: &Options, mut source: Box<dyn Source + Send>) -> Resul
         let needs = helper::owners::needs();
         let helper = Helper { name: c"siftr-owners", needs, identity, has_packets: false, sandbox };
         let finder = Remote::new(helper.start(|| Finder::open().context("-P"), answer)?).context("-P")?;
+        if let Err(why) = source.note_users() {
+            log::info!("{}; connections that are in no snapshot have no owner", report(&why));
+        }
         source = Box::new(WithOwners::new(source, Box::new(finder), options.filter.as_ref()));
         has_helper = true;
     }

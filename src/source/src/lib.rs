@@ -23,6 +23,8 @@ use std::path::Path;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats::{Field, Filter};
 
+use crate::owners::User;
+
 pub use crate::anchored_path::{AnchoredPath, DirectoryState, FileId};
 pub use crate::error::{Error, report, system_error};
 pub use crate::filter::{FilterError, parse_filter};
@@ -90,6 +92,21 @@ pub trait Source {
     /// # Errors
     /// Returns the error of the system.
     fn start_ledger(&mut self) -> Result<bool, Error>;
+
+    /// Notes from now on which process opens each connection or, if it is accepted, closes it, if
+    /// the source can.  This may need privileges.
+    ///
+    /// # Errors
+    /// Returns the reason why that is not possible although the source supports it.
+    fn note_users(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Returns the process that has opened or closed a connection, if it was noted and is not
+    /// forgotten.
+    fn user(&self, _id: Numbered) -> Option<User> {
+        None
+    }
 
     /// Returns whether a source that failed may work again after
     /// [`Source::reopen`]: a kernel may work again, a damaged file never does.

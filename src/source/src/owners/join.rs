@@ -11,7 +11,7 @@ use tcpstats::frame::flag;
 use tcpstats::stream::{SnapshotBuffer, clear};
 use tcpstats::{Field, Filter, Header, RecordBytes, RecordBytesMut, State, key};
 
-use super::{Finder, Owner, Owners, Socket, is_needed};
+use super::{Finder, Owner, Owners, Socket, User, is_needed};
 use crate::{AnchoredPath, Error, FileId, Numbered, Sample, Source, Watcher, report};
 
 /// Something that finds the owners of sockets, in this process or in another one.
@@ -32,7 +32,8 @@ impl FindOwners for Finder {
 /// The source.
 ///
 /// A final record has the owner that its connection had in the last snapshot: its socket is no
-/// longer open.
+/// longer open.  If there was none, it has the process that opened or closed the connection, if
+/// the source knows.
 pub struct WithOwners {
     source: Box<dyn Source + Send>,
     /// `None` after it has failed.
@@ -99,6 +100,9 @@ impl WithOwners {
             if is_final(record.read()) {
                 if let Some((owner, _)) = self.last.remove(&id) {
                     set_owner(&mut record, &owner);
+                } else if let Some(User { pid, command }) = self.source.user(id) {
+                    record.set(key::pid, pid);
+                    record.set(key::command, command);
                 }
                 continue;
             }
@@ -283,6 +287,10 @@ mod tests {
 
         fn want(&mut self, _is_wanted: &dyn Fn(&Field) -> bool) {}
 
+        fn user(&self, id: Numbered) -> Option<User> {
+            (id.gencnt == 6).then_some(User { pid: 60, command: name(b"curl") })
+        }
+
         fn start_ledger(&mut self) -> Result<bool, Error> {
             Ok(true)
         }
@@ -354,16 +362,18 @@ mod tests {
                 (0, vec![record(1, Some(10)), record(2, Some(20)), record(3, None)]),
                 // The process has closed the first, and the second has ended.
                 (0, vec![record(1, None), ended(2), ended(3)]),
-                // The final record of the first is late, and nobody has seen the fourth.
+                // The final record of the first is late, nobody has seen the fourth, and the source
+                // has noted a user of the sixth.
                 (0, vec![record(5, Some(50))]),
-                (0, vec![record(5, Some(50)), ended(1), ended(4)]),
+                (0, vec![record(5, Some(50)), ended(1), ended(4), ended(6)]),
                 (0, vec![ended(5)]),
             ],
         );
         assert_eq!(next(&mut source).0, [(1, Some(10), false), (2, Some(20), false), (3, None, false)]);
         assert_eq!(next(&mut source).0, [(1, None, false), (2, Some(20), true), (3, None, true)]);
         assert_eq!(next(&mut source).0, [(5, Some(50), false)]);
-        assert_eq!(next(&mut source).0, [(5, Some(50), false), (1, Some(10), true), (4, None, true)]);
+        let late = [(5, Some(50), false), (1, Some(10), true), (4, None, true), (6, Some(60), true)];
+        assert_eq!(next(&mut source).0, late);
         // The finder has nothing to find here, and fails.
         assert_eq!(next(&mut source).0, [(5, Some(50), true)]);
     }

@@ -57,6 +57,15 @@ pub struct Process {
     pub processes: u32,
 }
 
+/// A process that has used a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its ID.
+    pub pid: u32,
+    /// Its command at that time, padded with zeros.
+    pub command: [u8; 16],
+}
+
 /// What is known about the owner of a socket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Owner {

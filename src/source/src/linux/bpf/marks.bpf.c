@@ -14,18 +14,9 @@
  * the socket changes, it sees the change.  If a mark of the new epoch has already
  * been taken, the socket will not be marked again until the next snapshot.
  * Therefore each marked socket is asked for once more by the next snapshot.
- *
- * Structures declare only the members that are used; their offsets are
- * relocated to those of the running kernel.
  */
 
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef unsigned long long u64;
-
-#define	SEC(name)	__attribute__((section(name), used))
-#define	RELOCATED	__attribute__((preserve_access_index))
+#include "sockets.bpf.h"
 
 /* Values of linux/bpf.h and of the TCP states. */
 enum {
@@ -34,9 +25,6 @@ enum {
 	BPF_RB_NO_WAKEUP = 1,
 	SENT = 1 << 19,
 	EPOCH_SHIFT = 36,
-	AF_INET = 2,
-	AF_INET6 = 10,
-	IPPROTO_TCP = 6,
 	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
 	TCP_SYN_RECV = 3,
@@ -45,40 +33,8 @@ enum {
 };
 
 static void *(*const bpf_map_lookup_elem)(void *, const void *) = (void *)1;
-static u64 (*const bpf_get_socket_cookie)(void *) = (void *)46;
 static void *(*const bpf_ringbuf_reserve)(void *, u64, u64) = (void *)131;
 static void (*const bpf_ringbuf_submit)(void *, u64) = (void *)132;
-
-struct net {
-	u64 net_cookie;
-} RELOCATED;
-
-struct in6_addr {
-	u8 bytes[16];
-};
-
-struct sock_common {
-	u32 skc_daddr;
-	u32 skc_rcv_saddr;
-	u16 skc_dport;
-	u16 skc_num;
-	u16 skc_family;
-	u8 skc_state;
-	int skc_bound_dev_if;
-	struct {
-		u64 counter;
-	} skc_cookie;
-	struct {
-		struct net *net;
-	} skc_net;
-	struct in6_addr skc_v6_daddr;
-	struct in6_addr skc_v6_rcv_saddr;
-} RELOCATED;
-
-struct sock {
-	struct sock_common __sk_common;
-	u16 sk_protocol;
-} RELOCATED;
 
 /* The identity of a marked socket, in the layout of Mark in marks.rs. */
 struct mark {
@@ -102,8 +58,6 @@ struct counts {
 	/* Events that may change the queue of a listening socket. */
 	u64 listeners;
 };
-
-#define	UINT(name, value)	int (*name)[value]
 
 /*
  * The cookies of the sockets that were sent, each with the epoch.  A socket has two
@@ -140,26 +94,12 @@ struct {
 	struct counts *value;
 } counts SEC(".maps");
 
-/* The network namespace whose sockets are marked, set when the programs are loaded. */
-const volatile u64 netns_cookie;
-
 static const u32 first = 0;
 
 static inline void
 count(u64 *counter)
 {
 	__sync_fetch_and_add(counter, 1);
-}
-
-/* Returns whether this is a TCP socket in the network namespace. */
-static inline int
-is_of_interest(struct sock *sk)
-{
-	u16 family = sk->__sk_common.skc_family;
-
-	return ((family == AF_INET || family == AF_INET6) &&
-	    sk->sk_protocol == IPPROTO_TCP &&
-	    sk->__sk_common.skc_net.net->net_cookie == netns_cookie);
 }
 
 static inline void
@@ -310,5 +250,3 @@ state_changed(u64 *arguments)
 		count(&counted->listeners);
 	return (0);
 }
-
-char terms[] SEC("license") = "Dual BSD/GPL";

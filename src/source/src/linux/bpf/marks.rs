@@ -209,7 +209,11 @@ fn load_one(loaded: &mut Ebpf, alternatives: &[Program], btf: &Btf) -> Result<(&
     Err(missing(&format!("tracepoint {lacks}")))
 }
 
-fn netns_cookie() -> nix::Result<u64> {
+/// Returns the number of this network namespace.
+///
+/// # Errors
+/// Returns the error of the system.
+pub fn netns_cookie() -> nix::Result<u64> {
     let any = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     getsockopt(&any, NetnsCookie)
 }
@@ -241,11 +245,13 @@ fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(Bytes(&info).get(ProgramInfo::recursion_misses).unwrap_or(0))
 }
 
-fn missing(what: &str) -> Error {
+/// Returns the error for something that the kernel lacks.
+pub fn missing(what: &str) -> Error {
     Error::BpfNotSupported { what: what.into() }
 }
 
-fn load_failed(error: impl StdError + Send + Sync + 'static) -> Error {
+/// Returns the error for a program that cannot be loaded.
+pub fn load_failed(error: impl StdError + Send + Sync + 'static) -> Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
     while let Some(error) = cause {
         if error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) == Some(libc::EPERM) {

@@ -15,6 +15,7 @@
 
 mod marks;
 mod requests;
+mod users;
 
 use std::mem::take;
 
@@ -26,8 +27,10 @@ use tcpstats::{Field, Filter, Record, State, key};
 
 use self::marks::{Marked, Marks};
 use self::requests::{SocketId, SocketRequests};
+use self::users::Users;
 use super::inet_diag::{Dump, Scope, cookie, fill};
 use super::{Found, SockDiag, Start, dump, dump_failed};
+use crate::owners::User;
 use crate::{AnchoredPath, Error, Numbered, Sample, Source};
 
 /// Linux's numbers of states.
@@ -54,6 +57,8 @@ pub struct Bpf {
     opening: Vec<Dump>,
     requests: SocketRequests,
     marks: Marks,
+    /// The processes that have used connections, if that is noted.
+    users: Option<Users>,
     /// The sockets that were marked since the previous snapshot, by cookie, and those that the
     /// next snapshot requests again.
     marked: HashMap<u64, Marked>,
@@ -190,6 +195,7 @@ impl Bpf {
             opening: Vec::new(),
             requests: SocketRequests::new(&|_| true),
             marks,
+            users: None,
             marked: HashMap::default(),
             again: Vec::new(),
             must_restart: true,
@@ -343,6 +349,15 @@ impl Source for Bpf {
 
     fn start_ledger(&mut self) -> Result<bool, Error> {
         self.all.start_ledger()
+    }
+
+    fn note_users(&mut self) -> Result<(), Error> {
+        self.users = Some(Users::load()?);
+        Ok(())
+    }
+
+    fn user(&self, id: Numbered) -> Option<User> {
+        self.users.as_ref()?.get(id.gencnt)
     }
 
     fn comes_back(&self) -> bool {
