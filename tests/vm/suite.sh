@@ -78,6 +78,11 @@ sysctls_are_described() {
 	[ "$(sysctl -N net.inet.siftr_cdev | wc -l)" -ge 14 ]
 }
 
+# Succeeds if a socket is in this state on a port of 127.0.0.1.
+has() {
+	netstat -an -p tcp | grep -q "127\.0\.0\.1\.$2 .*$1"
+}
+
 # Opens connections of root and one of user1, which stay open until let_go.
 hold() {
 	mkfifo held.in held.user
@@ -86,7 +91,7 @@ hold() {
 	su user1 -c 'nc -l 127.0.0.1 7001' < held.user > /dev/null &
 	exec 9> held.user
 	while ! grep -q ready held.out; do sleep 0.2; done
-	while ! netstat -an -p tcp | grep -q '127.0.0.1.7001 .*LISTEN'; do sleep 0.2; done
+	while ! has LISTEN 7001; do sleep 0.2; done
 	root_port=$(sed -n 's/^127.0.0.1:\([0-9]*\) .* LISTEN$/\1/p' held.out | head -1)
 }
 
@@ -246,12 +251,15 @@ logger_logs() {
 # A connection opens and ends, and with it its listener, while the other connections are idle.
 logger_logs_changes() {
 	rm -f x.log
-	./siftr_cdev_logger -x -k 1000 -o x.log -s 50000 -t 4 -O lport,fport,state &
+	./siftr_cdev_logger -x -k 100000 -o x.log -s 50000 -O lport,fport,state &
+	logger=$!
 	eventually contains '^# snapshot snapshot=5 ' x.log || return 1
 	nc -l 127.0.0.1 7006 > /dev/null &
-	sleep 0.5
+	eventually has LISTEN 7006 || return 1
 	echo x | nc -N 127.0.0.1 7006
-	wait
+	eventually contains '^# close .* lport=7006 .* state=LISTEN' x.log || return 1
+	kill $logger
+	wait $logger || return 1
 	is "$(sed -n -E 's/^# snapshot snapshot=([0-9]+) .* flags=(64|66) .*/\1/p' x.log)" 1 || return 1
 	is "$(grep -c '^[0-9.]*,[0-9]*,\(7006,[1-9][0-9]*\|[1-9][0-9]*,7006\),ENDED$' x.log)" 2 &&
 	    is "$(grep -c '^# open .* lport=7006 .* state=LISTEN' x.log)" 1 && is "$(grep -c '^# close .* lport=7006 .* state=LISTEN' x.log)" 1 &&
@@ -263,9 +271,9 @@ logger_logs_changes() {
 logger_logs_owners() {
 	rm -f x.log
 	nc -l 127.0.0.1 7011 > /dev/null &
-	sleep 1
+	eventually has LISTEN 7011 || return 1
 	nc -d 127.0.0.1 7011 > /dev/null &
-	sleep 1
+	eventually has ESTABLISHED 7011 || return 1
 	./siftr_cdev_logger -P -u nobody -o - -c 1 -O pid,command,lport,fport -e 'port 7011 and command nc' |
 	    sed -n 's/^[0-9.]*,[0-9]*,//p' | sort > owners.txt
 	sockstat -4q -P tcp -p 7011 |
