@@ -248,6 +248,15 @@ logger_logs() {
 	esac
 }
 
+# Prints the number of final records of connections of this port in x.log.
+ends() {
+	grep -c "^[0-9.]*,[0-9]*,\($1,[1-9][0-9]*\|[1-9][0-9]*,$1\),ENDED\$" x.log
+}
+
+have_ended() {
+	[ "$(ends "$1")" -ge "$2" ]
+}
+
 # A connection opens and ends, and with it its listener, while the other connections are idle.
 logger_logs_changes() {
 	rm -f x.log
@@ -257,11 +266,11 @@ logger_logs_changes() {
 	nc -l 127.0.0.1 7006 > /dev/null &
 	eventually has LISTEN 7006 || return 1
 	echo x | nc -N 127.0.0.1 7006
-	eventually contains '^# close .* lport=7006 .* state=LISTEN' x.log || return 1
+	eventually have_ended 7006 2 && eventually contains '^# close .* lport=7006 .* state=LISTEN' x.log || return 1
 	kill $logger
 	wait $logger || return 1
 	is "$(sed -n -E 's/^# snapshot snapshot=([0-9]+) .* flags=(64|66) .*/\1/p' x.log)" 1 || return 1
-	is "$(grep -c '^[0-9.]*,[0-9]*,\(7006,[1-9][0-9]*\|[1-9][0-9]*,7006\),ENDED$' x.log)" 2 &&
+	is "$(ends 7006)" 2 &&
 	    is "$(grep -c '^# open .* lport=7006 .* state=LISTEN' x.log)" 1 && is "$(grep -c '^# close .* lport=7006 .* state=LISTEN' x.log)" 1 &&
 	    is "$(sed -n 's/^# close .* lport=\([0-9]*\) .*/\1/p' x.log)" 7006 &&
 	    is "$(awk -F , '/^[0-9]/ && $2 > 1 && $3 != 7006 && $4 != 7006' x.log)" ''
@@ -318,13 +327,14 @@ readers_against_churn() {
 }
 
 # Connections end while ledger readers open and close the device, network stacks with connections are created and
-# destroyed, and attempts are made to unload the module.
+# destroyed, and, while there certainly is a reader, attempts are made to unload the module.
 ledger_against_churn() {
 	kldload -n tcp_rack 2> /dev/null
 	./vmsuite ledger-churn "$churn_s" > churn.txt 2>&1 &
 	pid=$! i=0
 	eventually ledger_is_on || return 1
-	while [ $i -lt 200 ] && kill -0 $pid 2> /dev/null; do
+	end=$(($(date +%s) + churn_s / 2))
+	while [ $i -lt 200 ] && [ "$(date +%s)" -lt $end ] && kill -0 $pid 2> /dev/null; do
 		i=$((i + 1))
 		if kldunload siftr_cdev 2> /dev/null; then echo 'unloaded while the ledger was on'; return 1; fi
 		[ $((i % 20)) -ne 0 ] || { jail -c name=v vnet persist path=/ && jexec v ifconfig lo0 127.0.0.1/8 up &&
