@@ -14,7 +14,6 @@ mod pidfile;
 mod privileges;
 mod run;
 mod sampler;
-mod sandbox;
 mod status;
 mod syslog;
 mod terminal;

@@ -19,24 +19,24 @@ use nix::sys::stat::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use tcpstats::{FIELDS, Field, FieldSet};
+use tcpstats_sandbox::{Confinement, Daemon, Needs};
 #[cfg(target_os = "linux")]
 use tcpstats_source::Watcher;
 use tcpstats_source::owners::{Finder, Remote, WithOwners, answer, is_needed};
 use tcpstats_source::{FileId, InUse, Opened, Source, open_for_changes, refuse_in_use, report};
 
 use crate::daemon::Start;
+use crate::diagnostics;
 use crate::helper::{self, Helper};
 use crate::log::Log;
 use crate::options::{Options, Output};
 use crate::pidfile::Pidfile;
 use crate::privileges::drop_capabilities;
 use crate::sampler::{Item, Sampler};
-use crate::sandbox::Confinement;
 use crate::status::Counters;
 use crate::terminal::Terminal;
 use crate::ticks::Ticks;
 use crate::writer::{Reopen, Writer};
-use crate::{diagnostics, sandbox};
 
 /// Maximum time to write the queued snapshots after a request to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -108,17 +108,20 @@ pub fn run(options: &Options) -> Result<()> {
     }
     drop_capabilities(has_helper)?;
     let confined = if options.sandbox {
-        sandbox::confine(&sandbox::Needs {
+        tcpstats_sandbox::confine(&Needs {
             log: log.place(),
             source: source.reopen_path(),
-            syslog: match &options.output {
-                Output::Syslog(target) => Some(target),
+            daemon: match &options.output {
+                Output::Syslog(target) => Some(target.tcp_port().map_or(Daemon::Other, Daemon::Tcp)),
                 Output::File(_) => None,
             },
         })?
     } else {
         Confinement::none("off")
     };
+    if let Some(sandbox) = confined.lacks {
+        log::warn!("this kernel has no {sandbox}: the logger runs without a sandbox");
+    }
     if confined.is_entered {
         log.confined();
     }

@@ -96,7 +96,6 @@ impl Target {
     }
 
     /// Returns the TCP port of the daemon, `None` for other transports.
-    #[cfg(target_os = "linux")]
     pub fn tcp_port(&self) -> Option<u16> {
         match self.transport {
             Transport::Tcp(_, port) => Some(port),

@@ -16,7 +16,7 @@ use super::{Confinement, Needs};
 
 /// Confines the process.
 pub fn confine(needs: &Needs<'_>) -> io::Result<Confinement> {
-    if needs.syslog.is_some() {
+    if needs.daemon.is_some() {
         // Capability mode does not allow reconnecting to a daemon.
         return Ok(Confinement::none("none: the syslog daemon must be reachable"));
     }
@@ -47,8 +47,7 @@ pub fn confine(needs: &Needs<'_>) -> io::Result<Confinement> {
     if unsafe { libc::cap_enter() } == -1 {
         let error = io::Error::last_os_error();
         if error.raw_os_error() == Some(libc::ENOSYS) {
-            log::warn!("this kernel has no Capsicum: the logger runs without a sandbox");
-            return Ok(Confinement::none("none: this kernel has no Capsicum"));
+            return Ok(Confinement::lacking("Capsicum"));
         }
         return Err(error);
     }

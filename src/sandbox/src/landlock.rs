@@ -13,9 +13,9 @@ use landlock::{
 
 use tcpstats_source::AnchoredPath;
 
-use super::{Confinement, Needs};
+use super::{Confinement, Daemon, Needs};
 
-/// The latest version whose rules are known to suit this program.
+/// The latest version whose rules are known to suit the programs.
 const SUPPORTED: ABI = ABI::V7;
 
 /// Confines this thread and the threads that it starts.
@@ -37,16 +37,13 @@ fn restrict(needs: &Needs<'_>) -> Result<Confinement, RulesetError> {
         let rights = AccessFs::ReadFile | AccessFs::IoctlDev;
         rules = rules.add_rule(PathBeneath::new(directory, rights))?;
     }
-    if let Some(port) = needs.syslog.and_then(crate::syslog::Target::tcp_port) {
+    if let Some(Daemon::Tcp(port)) = needs.daemon {
         rules = rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
     }
     Ok(match rules.restrict_self()?.ruleset {
         RulesetStatus::FullyEnforced => Confinement::by("landlock"),
         RulesetStatus::PartiallyEnforced => Confinement::by("landlock, partially: this kernel lacks some rules"),
-        RulesetStatus::NotEnforced => {
-            log::warn!("this kernel has no Landlock: the logger runs without a sandbox");
-            Confinement::none("none: this kernel has no Landlock")
-        }
+        RulesetStatus::NotEnforced => Confinement::lacking("Landlock"),
     })
 }
 
