@@ -11,6 +11,7 @@ mod live;
 mod log;
 #[cfg(all(feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
 mod manual;
+mod measures;
 mod output;
 mod replay;
 mod shown;

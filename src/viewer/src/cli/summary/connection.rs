@@ -8,7 +8,8 @@ use tcpstats_log::ByteCounter;
 
 use super::owner::OwnerId;
 use super::roundtrips::RoundTrips;
-use super::sample::{End, Limits, Sample};
+use super::sample::Sample;
+use crate::measures::{End, Limits};
 
 /// Returns whether a connection can transfer data: it is neither listening nor
 /// closed.
