@@ -46,6 +46,7 @@ type Timed = (u64, Record);
 const RECORDS_MAX: usize = 1 << 19;
 
 /// Reads the complete snapshots of a log.
+#[allow(clippy::struct_excessive_bools, reason = "they are independent facts about the log")]
 pub struct FullSnapshots {
     log: Log,
     filter: Option<Filter>,
@@ -65,6 +66,10 @@ pub struct FullSnapshots {
     /// Whether the log says that every snapshot is complete.  Otherwise a record
     /// that the filter excludes may still replace an earlier one.
     is_full: bool,
+    /// Whether the log says that its records are those of Linux.
+    is_linux: bool,
+    /// Whether the filter of the logger can leave out some records of a connection.
+    is_partial: bool,
     connections: Connections,
     clock: Clock,
     boots: Boots,
@@ -173,11 +178,26 @@ impl FullSnapshots {
             is_damaged: false,
             is_too_large: false,
             is_full: false,
+            is_linux: false,
+            is_partial: false,
             connections: Connections::default(),
             clock: Clock::default(),
             boots: Boots::default(),
             boot: Boot::Same,
         }
+    }
+
+    /// Returns whether the last snapshot has the records of Linux.
+    #[must_use]
+    pub fn is_linux(&self) -> bool {
+        self.is_linux
+    }
+
+    /// Returns whether the filter of the logger can leave out some records of a connection,
+    /// whose first record then says nothing about its beginning.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     /// Returns the next complete snapshot, or `None` at the end.
@@ -296,6 +316,8 @@ impl FullSnapshots {
                     note => {
                         if let Note::Log(log) = &note {
                             self.is_full = log.keyframe_us.is_none();
+                            self.is_linux = log.system == Some("Linux");
+                            self.is_partial = log.may_omit_records();
                         }
                         self.clock.note(&note);
                         self.boots.note(&note);
