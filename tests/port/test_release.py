@@ -117,7 +117,7 @@ def test_the_crates_are_those_that_cargo_links_into_the_program(bill, source, na
     if name == "tcpstats":
         assert len(expected) > 100
     crates = components(document)[name]
-    assert {each["name"] for each in crates if "purl" not in each} == {PROGRAMS[name], "tcpstats", "tcpstats_log", "tcpstats_source"}
+    assert {each["name"] for each in crates if "purl" not in each} == {PROGRAMS[name], "tcpstats", "tcpstats_log", "tcpstats_sandbox", "tcpstats_source"}
     # The plan has the folder of a crate of ours and not always its name.
     lock = {(entry["name"], entry["version"]) for entry in tomllib.loads((source / "Cargo.lock").read_text())["package"] if "source" in entry}
     assert {(each["name"], each["version"]) for each in crates if each.get("purl", "").startswith("pkg:cargo/")} == expected & lock

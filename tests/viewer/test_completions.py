@@ -72,7 +72,8 @@ def test_zsh_accepts_its_script(scripts):
     text = (scripts / "zsh").read_text()
     assert text.startswith("#compdef tcpstats")
     for command in commands():
-        assert all(f"'{flag}" in text or f"{flag}[" in text for flag in flags(command)), command
+        # An asterisk precedes an option that can be repeated.
+        assert all(any(form in text for form in (f"'{flag}", f"'*{flag}", f"{flag}[")) for flag in flags(command)), command
 
 
 def test_every_command_and_option_is_in_the_manual():

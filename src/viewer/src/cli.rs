@@ -14,6 +14,8 @@ mod completions;
 mod convert;
 #[cfg(feature = "plot")]
 mod plot;
+#[cfg(feature = "serve")]
+mod serve;
 mod show;
 mod summary;
 #[cfg(feature = "top")]
@@ -65,6 +67,10 @@ pub enum Command {
     #[cfg(feature = "plot")]
     #[command(long_about = plot::LONG_ABOUT)]
     Plot(plot::Args),
+    /// Export metrics of connections for Prometheus
+    #[cfg(feature = "serve")]
+    #[command(long_about = serve::LONG_ABOUT)]
+    Serve(serve::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -85,6 +91,8 @@ impl Command {
             Self::Summary(args) => summary::run(args),
             #[cfg(feature = "plot")]
             Self::Plot(args) => plot::run(args),
+            #[cfg(feature = "serve")]
+            Self::Serve(args) => serve::run(args),
             Self::Completions(args) => completions::run(args, &mut Cli::command()),
         }
     }

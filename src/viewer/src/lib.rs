@@ -9,7 +9,7 @@
 mod cli;
 mod live;
 mod log;
-#[cfg(all(feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
+#[cfg(all(feature = "compressed", feature = "convert", feature = "plot", feature = "serve", feature = "top"))]
 mod manual;
 mod measures;
 mod output;
@@ -27,7 +27,7 @@ use tcpstats_source::report;
 
 use crate::cli::Cli;
 
-#[cfg(all(feature = "compressed", feature = "convert", feature = "plot", feature = "top"))]
+#[cfg(all(feature = "compressed", feature = "convert", feature = "plot", feature = "serve", feature = "top"))]
 pub use crate::manual::manual;
 
 /// Runs the program with the arguments of the process, and returns its exit

@@ -17,6 +17,8 @@ use tcpstats::Filter;
 use tcpstats::frame::Frame;
 use tcpstats::stream::SnapshotBuffer;
 use tcpstats_log::Snapshot;
+#[cfg(feature = "serve")]
+use tcpstats_source::AnchoredPath;
 use tcpstats_source::owners::{Finder, WithOwners};
 use tcpstats_source::{Sample, Source, Stacks, report};
 
@@ -141,6 +143,34 @@ impl Live {
         }
     }
 
+    /// Returns whether the records are those of Linux.
+    #[cfg(feature = "serve")]
+    pub fn is_linux(&self) -> bool {
+        match self {
+            Self::Log(replay) => replay.is_linux(),
+            Self::Kernel { .. } => cfg!(target_os = "linux"),
+        }
+    }
+
+    /// Returns whether the filter of the logger can leave out some records of a connection.
+    #[cfg(feature = "serve")]
+    pub fn is_partial(&self) -> bool {
+        match self {
+            Self::Log(replay) => replay.is_partial(),
+            Self::Kernel { .. } => false,
+        }
+    }
+
+    /// Returns the path from which the source is reopened, or `None` if it is not reopened
+    /// from a file.
+    #[cfg(feature = "serve")]
+    pub fn reopen_path(&self) -> Option<&AnchoredPath> {
+        match self {
+            Self::Log(_) => None,
+            Self::Kernel { source, .. } => source.reopen_path(),
+        }
+    }
+
     /// Returns the last complete snapshot of a log, or a new snapshot of a kernel.
     ///
     /// # Errors
@@ -184,7 +214,7 @@ impl Live {
 
     /// Returns whether there may be further snapshots after an error and
     /// [`Live::reopen`].
-    #[cfg(feature = "top")]
+    #[cfg(any(feature = "serve", feature = "top"))]
     pub fn comes_back(&self) -> bool {
         match self {
             Self::Kernel { source, .. } => source.comes_back(),
@@ -197,7 +227,7 @@ impl Live {
     ///
     /// # Errors
     /// Returns the error of the system.  What was open stays open.
-    #[cfg(feature = "top")]
+    #[cfg(any(feature = "serve", feature = "top"))]
     pub fn reopen(&mut self) -> Result<()> {
         match self {
             Self::Kernel { source, .. } => Ok(source.reopen()?),

@@ -33,6 +33,18 @@ impl Replay {
         self.watch.quiet();
     }
 
+    /// Returns whether the records are those of Linux.
+    #[cfg(feature = "serve")]
+    pub fn is_linux(&self) -> bool {
+        self.snapshots.is_linux()
+    }
+
+    /// Returns whether the filter of the logger can leave out some records of a connection.
+    #[cfg(feature = "serve")]
+    pub fn is_partial(&self) -> bool {
+        self.snapshots.is_partial()
+    }
+
     /// Returns the next complete snapshot, or `None` at the end.
     ///
     /// # Errors

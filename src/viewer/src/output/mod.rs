@@ -33,6 +33,12 @@ pub fn print_error(message: &str) {
     let _ = stderr().lock().write_all(format!("tcpstats: {message}\n").as_bytes());
 }
 
+/// Prints information on standard error.
+#[cfg(feature = "serve")]
+pub fn inform(message: &str) {
+    print_error(message);
+}
+
 /// Prints a warning on standard error, unless it was printed before.
 pub fn warn(what: &str) {
     static PRINTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
