@@ -105,7 +105,7 @@ impl Group {
         }
     }
 
-    /// Removes what is known only of the last snapshot.
+    /// Removes what only the last snapshot contains.
     pub fn clear_gauges(&mut self) {
         self.states = [0; STATES];
         self.listen = (None, None);

@@ -40,7 +40,7 @@ pub struct Groups {
     pub replaced: u64,
 }
 
-/// What is known of a group.
+/// A group, with or without series.
 #[derive(Debug, Default)]
 struct Known {
     /// The position of its metrics, 0 for those of `other`.
@@ -180,7 +180,7 @@ impl Groups {
         self.with_series.iter().map(|(key, group)| (&**key, group))
     }
 
-    /// Removes what was known of the last snapshot, when the source has failed.
+    /// Removes the gauges, when the source has failed.
     pub fn clear_gauges(&mut self) {
         self.in_other = 0;
         for (_, group) in &mut self.with_series {

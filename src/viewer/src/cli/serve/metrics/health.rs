@@ -48,9 +48,9 @@ impl Health {
         self.walk_ns = self.walk_ns.saturating_add(header.walk_ns);
         self.missed = self.missed.saturating_add(header.missed);
         self.ended_lost = self.ended_lost.saturating_add(header.ended_lost);
-        // The count starts again with each run of the logger.
         let logged = self.logged_missed_ticks.replace(header.missed_ticks);
-        let new = logged.map_or(0, |before| header.missed_ticks.saturating_sub(before));
+        // The count starts again with each run of the logger.
+        let new = logged.map_or(0, |before| header.missed_ticks.checked_sub(before).unwrap_or(header.missed_ticks));
         self.missed_ticks = self.missed_ticks.saturating_add(new);
     }
 

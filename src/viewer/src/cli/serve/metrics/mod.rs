@@ -197,7 +197,7 @@ impl Metrics {
         });
     }
 
-    /// Removes what was known of the last snapshot, because the source has failed.
+    /// Removes the gauges, because the source has failed.
     pub fn source_failed(&mut self) {
         self.groups.clear_gauges();
         self.health.source_failed();
