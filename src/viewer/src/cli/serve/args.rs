@@ -40,9 +40,9 @@ The server accepts only GET and HEAD, has neither TLS nor authentication, and li
 default.  To make it accessible to other hosts, use a reverse proxy that provides both.  A request is refused if its \
 Host header contains neither the address of --listen nor localhost nor a name of --host-name.
 
-After it has opened everything, the program enters a sandbox: Landlock on Linux, Capsicum on FreeBSD.  There is no \
-sandbox if owners are needed, because --by contains process, container or jail, or FILTER compares owners, and none \
-with --netns, because a sandbox prevents the inspection of other processes.";
+After it has opened everything, the program enters a sandbox by Landlock or Capsicum.  There is no sandbox if owners \
+are needed, because --by contains process, container or jail, or FILTER compares owners, and none with --netns, \
+because a sandbox prevents the inspection of other processes.";
 
 /// The arguments of `tcpstats serve`.
 #[derive(clap::Args)]
