@@ -107,21 +107,7 @@ pub fn run(options: &Options) -> Result<()> {
         identity.assume()?;
     }
     drop_capabilities(has_helper)?;
-    let confined = if options.sandbox {
-        tcpstats_sandbox::confine(&Needs {
-            log: log.place(),
-            source: source.reopen_path(),
-            daemon: match &options.output {
-                Output::Syslog(target) => Some(target.tcp_port().map_or(Daemon::Other, Daemon::Tcp)),
-                Output::File(_) => None,
-            },
-        })?
-    } else {
-        Confinement::none("off")
-    };
-    if let Some(sandbox) = confined.lacks {
-        log::warn!("this kernel has no {sandbox}: the logger runs without a sandbox");
-    }
+    let confined = enter_sandbox(options, &log, source.as_ref())?;
     if confined.is_entered {
         log.confined();
     }
@@ -165,6 +151,25 @@ pub fn run(options: &Options) -> Result<()> {
     // The writer has exited because the sampler has, or because the reader of standard output has gone.
     let _ = main.stop.try_send(());
     sampled.recv().unwrap_or(Ok(()))
+}
+
+/// Enters the sandbox, unless it is disabled.
+fn enter_sandbox(options: &Options, log: &Log, source: &dyn Source) -> Result<Confinement> {
+    if !options.sandbox {
+        return Ok(Confinement::none("off"));
+    }
+    let confined = tcpstats_sandbox::confine(&Needs {
+        log: log.place(),
+        source: source.reopen_path(),
+        daemon: match &options.output {
+            Output::Syslog(target) => Some(target.tcp_port().map_or(Daemon::Other, Daemon::Tcp)),
+            Output::File(_) => None,
+        },
+    })?;
+    if let Some(sandbox) = confined.lacks {
+        log::warn!("this kernel has no {sandbox}: the logger runs without a sandbox");
+    }
+    Ok(confined)
 }
 
 /// Starts the processes that keep the privileges that the source needs, if it needs any, and
