@@ -18,7 +18,7 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbound
 use nix::sys::stat::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use tcpstats::{FIELDS, Field, FieldSet};
+use tcpstats::{FIELDS, Field, FieldSet, Filter};
 use tcpstats_sandbox::{Confinement, Daemon, Needs};
 #[cfg(target_os = "linux")]
 use tcpstats_source::Watcher;
@@ -66,17 +66,7 @@ pub fn run(options: &Options) -> Result<()> {
         filter => filter.clone(),
     };
     let Opened { mut source, name, passed_over } = open(&options.source, filter, &options.stacks)?;
-    if let Some(filter) = &options.filter
-        && filter.needs_owners()
-        && !options.owners
-        && source.file().is_none()
-    {
-        bail!("-e \"{}\": the owners of connections are known only with -P", options.filter_text);
-    }
-    if options.owners && source.file().is_some() {
-        let name = options.source.display();
-        bail!("-P: {name}: a file has the owners that were logged; -P is for live statistics");
-    }
+    check_owners(options, source.file().is_some())?;
     if let Some(why) = passed_over {
         log::info!("{}; using {}", report(&why), name.display());
     }
@@ -170,6 +160,19 @@ fn enter_sandbox(options: &Options, log: &Log, source: &dyn Source) -> Result<Co
         log::warn!("this kernel has no {sandbox}: the logger runs without a sandbox");
     }
     Ok(confined)
+}
+
+/// Checks that owners are found for a kernel, and that the filter can compare them.
+fn check_owners(options: &Options, is_file: bool) -> Result<()> {
+    let compares = options.filter.as_ref().is_some_and(Filter::needs_owners);
+    if compares && !options.owners && !is_file {
+        bail!("-e \"{}\": the owners of connections are known only with -P", options.filter_text);
+    }
+    if options.owners && is_file {
+        let name = options.source.display();
+        bail!("-P: {name}: a file has the owners that were logged; -P is for live statistics");
+    }
+    Ok(())
 }
 
 /// Starts the processes that keep the privileges that the source needs, if it needs any, and
