@@ -26,7 +26,7 @@ use tcpstats_source::system::wall_ns;
 use self::args::By;
 pub use self::args::{Args, LONG_ABOUT};
 use self::http::Hosts;
-use self::metrics::{Buckets, Grouping, Metrics, series_of_group, series_of_health};
+use self::metrics::{Buckets, Grouping, Metrics, Shape, series_of_group, series_of_health};
 use self::published::Published;
 use self::sampler::Sampler;
 use crate::live::Live;
@@ -35,8 +35,6 @@ use crate::output;
 /// Serves until a signal ends the program.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let filter = args.live.filter()?;
-    let buckets = Buckets::new(args.rtt_buckets);
-    let groups_max = groups_max(args.series_max as usize, &buckets)?;
     let filter_needs_owners = filter.as_ref().is_some_and(Filter::needs_owners);
     let by_owner = args.by.iter().find(|by| by.needs_owners());
     if args.live.no_owners
@@ -51,13 +49,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let address = listener.local_addr().with_context(|| format!("--listen {}", args.listen))?;
     let is_partial = filter.as_ref().is_some_and(|filter| !filter.asks_only_for_ends());
     let mut live = args.live.open(filter, by_owner.is_some())?;
+    // Linux does not have the reasons why connections end.
+    let shape = Shape { buckets: Buckets::new(args.rtt_buckets), has_reasons: !live.is_linux() };
+    let groups_max = groups_max(args.series_max as usize, &shape)?;
     let has_ledger = live.start_ledger()?;
     if !has_ledger {
         output::warn("the source has no final records: bytes of connections that end between snapshots are missing");
     }
     let grouping = Grouping::new(&args.by, args.prefix4, args.prefix6);
     let published = Arc::new(Published::default());
-    let mut metrics = Metrics::new(grouping, buckets, groups_max, wall_ns());
+    let mut metrics = Metrics::new(grouping, shape, groups_max, wall_ns());
     metrics.health.has_ledger = has_ledger && matches!(live, Live::Kernel { .. });
     let mut sampler = Sampler { live, is_partial, metrics, published: Arc::clone(&published) };
     if !sampler.sample()? {
@@ -81,8 +82,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Returns the number of groups that can have series of their own, besides `other`.
-fn groups_max(series_max: usize, buckets: &Buckets) -> Result<usize> {
-    let (group, health) = (series_of_group(buckets), series_of_health());
+fn groups_max(series_max: usize, shape: &Shape) -> Result<usize> {
+    let (group, health) = (series_of_group(shape), series_of_health());
     let minimum = health + 2 * group;
     if series_max < minimum {
         bail!("--series-max {series_max}: one group and 'other' have up to {minimum} series");

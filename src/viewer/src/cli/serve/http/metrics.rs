@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HeaderMap, HeaderValue, VARY};
 
-use super::super::metrics::{Format, Text};
+use super::super::metrics::{Body, Format};
 use super::super::published::Published;
 use super::resources::{Answer, answer};
 
@@ -15,8 +15,8 @@ use super::resources::{Answer, answer};
 pub fn respond(headers: &HeaderMap, published: &Published) -> Answer {
     let accepted: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let format = Format::accepted(&accepted.join(","));
-    let text = Text::new(published.last(), format);
-    let mut response = answer(StatusCode::OK, format.media_type(), Bytes::from_owner(text));
+    let body = Body::new(published.last(), format);
+    let mut response = answer(StatusCode::OK, format.media_type(), Bytes::from_owner(body));
     response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     response
 }

@@ -5,7 +5,8 @@
 
 use tcpstats::{Ending, Record, State, key};
 
-use super::histogram::{BILLION, Buckets, Histogram};
+use super::histogram::{Buckets, Histogram};
+use super::number::{BILLION, Scale};
 use crate::measures::End;
 
 /// The number of reasons why a connection ends.
@@ -51,8 +52,42 @@ impl Increase {
     }
 }
 
-/// What can limit sending, as in the label `by`.
+/// What can limit sending, as in the label `limit`.
 pub const LIMITS: [&str; 4] = ["cwnd", "peer_window", "send_buffer", "application"];
+
+/// Whose window can be 0, as in the label `direction`: the peer's, and the own one.
+pub const WINDOWS: [&str; 2] = ["send", "receive"];
+
+/// The listening sockets of a snapshot.  A value is `None` if there are none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Listen {
+    /// Connections in the queues.
+    pub length: Option<u64>,
+    /// The maximum of these.
+    pub limit: Option<u64>,
+    /// Sockets whose queue is full.
+    pub full: Option<u64>,
+}
+
+impl Listen {
+    fn add(&mut self, record: &Record, is_linux: bool) {
+        let (length, limit) = (record.get(key::qlen).map(u64::from), record.get(key::qlimit).map(u64::from));
+        add(&mut self.length, length);
+        add(&mut self.limit, limit);
+        // sk_acceptq_is_full() of Linux, and solisten_clone() of FreeBSD.
+        let full = length.zip(limit).map(|(length, limit)| length > if is_linux { limit } else { 3 * limit / 2 });
+        add(&mut self.full, full.map(u64::from));
+    }
+}
+
+/// What determines the number of series of a group.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// The bounds of the histograms.
+    pub buckets: Buckets,
+    /// Whether the source can have the reasons why connections end.
+    pub has_reasons: bool,
+}
 
 fn add(sum: &mut Option<u64>, value: Option<u64>) {
     if let Some(value) = value {
@@ -73,8 +108,11 @@ pub struct Group {
     pub has_reasons: bool,
     /// Connections in the last snapshot, by state.
     pub states: [u64; STATES],
-    /// Connections in the listen queues, and their maximum.
-    pub listen: (Option<u64>, Option<u64>),
+    /// The listening sockets in the last snapshot.
+    pub listen: Listen,
+    /// Connections with [a window](WINDOWS) of 0 in the last snapshot; `None` if no connection
+    /// has the value.
+    pub zero_windows: [Option<u64>; WINDOWS.len()],
     /// The smoothed round-trip times.
     pub srtt: Histogram,
     /// The minimum round-trip times.
@@ -96,34 +134,39 @@ impl Group {
             closed: [0; REASONS],
             has_reasons: false,
             states: [0; STATES],
-            listen: (None, None),
-            srtt: Histogram::new(&buckets.rtt),
-            min_rtt: Histogram::new(&buckets.rtt),
-            duration: Histogram::new(&buckets.duration),
-            size: Histogram::new(&buckets.size),
-            share: Histogram::new(&buckets.share),
+            listen: Listen::default(),
+            zero_windows: [None; WINDOWS.len()],
+            srtt: Histogram::new(Scale::Billionth, &buckets.srtt),
+            min_rtt: Histogram::new(Scale::Billionth, &buckets.min_rtt),
+            duration: Histogram::new(Scale::Billionth, &buckets.duration),
+            size: Histogram::new(Scale::One, &buckets.size),
+            share: Histogram::new(Scale::Billionth, &buckets.share),
         }
     }
 
     /// Removes what only the last snapshot contains.
     pub fn clear_gauges(&mut self) {
         self.states = [0; STATES];
-        self.listen = (None, None);
+        self.listen = Listen::default();
+        self.zero_windows = [None; WINDOWS.len()];
     }
 
     /// Adds a record of a snapshot to the gauges and to the histogram of srtt.
-    pub fn add_sample(&mut self, record: &Record) {
+    pub fn add_sample(&mut self, record: &Record, is_linux: bool) {
         let state = record.get(key::state);
         if let Some(count) = state.and_then(|state| self.states.get_mut(usize::from(state.0))) {
             *count += 1;
         }
         match state {
-            Some(State::LISTEN) => {
-                add(&mut self.listen.0, record.get(key::qlen).map(u64::from));
-                add(&mut self.listen.1, record.get(key::qlimit).map(u64::from));
-            }
+            Some(State::LISTEN) => self.listen.add(record, is_linux),
             Some(State::CLOSED | State::TIME_WAIT) => (),
-            _ => self.add_srtt(record),
+            _ => {
+                self.add_srtt(record);
+                let windows = [send_window(record), receive_window(record)];
+                for (sum, window) in self.zero_windows.iter_mut().zip(windows) {
+                    add(sum, window.map(|bytes| u64::from(bytes == 0)));
+                }
+            }
         }
     }
 
@@ -166,4 +209,21 @@ impl Group {
             *count += 1;
         }
     }
+}
+
+/// Returns the window of the peer, if data can be sent.
+fn send_window(record: &Record) -> Option<u32> {
+    let can_send = matches!(
+        record.get(key::state)?,
+        State::ESTABLISHED | State::CLOSE_WAIT | State::FIN_WAIT_1 | State::CLOSING | State::LAST_ACK
+    );
+    record.get(key::snd_wnd).filter(|_| can_send)
+}
+
+/// Returns the window that was offered to the peer, if it can send data.
+fn receive_window(record: &Record) -> Option<u32> {
+    let can_receive = matches!(record.get(key::state)?, State::ESTABLISHED | State::FIN_WAIT_1 | State::FIN_WAIT_2);
+    // On FreeBSD, rcv_wnd is the free space as of the last segment that was received.
+    let edge = record.get(key::rcv_adv).zip(record.get(key::rcv_nxt));
+    edge.map(|(edge, next)| edge.wrapping_sub(next)).or(record.get(key::rcv_wnd)).filter(|_| can_receive)
 }

@@ -7,8 +7,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::group::Group;
-use super::histogram::Buckets;
+use super::group::{Group, Shape};
 use super::key::Grouping;
 
 /// How often groups in `other` can replace groups with series.  A database keeps all series
@@ -24,7 +23,8 @@ const REMEMBERED_MAX: usize = 1 << 16;
 pub struct Groups {
     /// How connections are grouped.
     pub grouping: Grouping,
-    buckets: Buckets,
+    /// What determines the number of series of a group.
+    pub shape: Shape,
     /// The maximum number of groups with series, besides `other`.
     max: usize,
     known: HashMap<Arc<str>, Known>,
@@ -53,12 +53,12 @@ struct Known {
 
 impl Groups {
     /// Returns no groups.  Up to `max` of them can have series.
-    pub fn new(grouping: Grouping, buckets: Buckets, max: usize, now_ns: u64) -> Self {
+    pub fn new(grouping: Grouping, shape: Shape, max: usize, now_ns: u64) -> Self {
         let other: Arc<str> = grouping.other.as_str().into();
-        let group = Group::new(&buckets, now_ns);
+        let group = Group::new(&shape.buckets, now_ns);
         Self {
             grouping,
-            buckets,
+            shape,
             max,
             known: HashMap::new(),
             with_series: vec![(other, group)],
@@ -107,7 +107,7 @@ impl Groups {
             }
             let key: Arc<str> = key.into();
             self.known.entry(Arc::clone(&key)).or_default().position = self.with_series.len();
-            self.with_series.push((key, Group::new(&self.buckets, now_ns)));
+            self.with_series.push((key, Group::new(&self.shape.buckets, now_ns)));
         }
     }
 
@@ -160,7 +160,7 @@ impl Groups {
                 if size <= before.saturating_mul(2) {
                     break;
                 }
-                let group = Group::new(&self.buckets, now_ns);
+                let group = Group::new(&self.shape.buckets, now_ns);
                 let (old, _) = std::mem::replace(&mut self.with_series[position], (Arc::clone(&key), group));
                 if let Some(known) = self.known.get_mut(&old) {
                     known.position = 0;
@@ -176,8 +176,8 @@ impl Groups {
     }
 
     /// Returns the groups with series, `other` first.
-    pub fn with_series(&self) -> impl ExactSizeIterator<Item = (&str, &Group)> {
-        self.with_series.iter().map(|(key, group)| (&**key, group))
+    pub fn with_series(&self) -> &[(Arc<str>, Group)] {
+        &self.with_series
     }
 
     /// Removes the gauges, when the source has failed.

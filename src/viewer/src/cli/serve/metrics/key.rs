@@ -18,8 +18,17 @@ pub const OTHER: &str = "other";
 /// with it.
 const SEPARATOR: char = '\0';
 
+/// The labels of a group.
+#[derive(Clone, Debug, Default)]
+pub struct Labels {
+    /// Their names and values.
+    pub pairs: Vec<(&'static str, String)>,
+    /// The same as text, with escapes.
+    pub text: String,
+}
+
 /// Groups connections by the values of labels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Grouping {
     by: Vec<By>,
     prefix4: u8,
@@ -93,21 +102,23 @@ impl Grouping {
         };
     }
 
-    /// Returns the labels of a group, as in /metrics.
-    pub fn labels(&self, key: &str) -> String {
-        let mut labels = String::new();
+    /// Returns the labels of a group.
+    pub fn labels(&self, key: &str) -> Labels {
+        let mut labels = Labels::default();
         for (by, value) in self.by.iter().zip(key.split(SEPARATOR)) {
-            let comma = if labels.is_empty() { "" } else { "," };
-            let _ = write!(labels, "{comma}{}=\"", by.label());
+            let text = &mut labels.text;
+            let comma = if text.is_empty() { "" } else { "," };
+            let _ = write!(text, "{comma}{}=\"", by.label());
             for character in value.chars() {
                 match character {
-                    '\\' => labels.push_str("\\\\"),
-                    '"' => labels.push_str("\\\""),
-                    '\n' => labels.push_str("\\n"),
-                    other => labels.push(other),
+                    '\\' => text.push_str("\\\\"),
+                    '"' => text.push_str("\\\""),
+                    '\n' => text.push_str("\\n"),
+                    other => text.push(other),
                 }
             }
-            labels.push('"');
+            text.push('"');
+            labels.pairs.push((by.label(), value.into()));
         }
         labels
     }
@@ -138,7 +149,7 @@ mod tests {
         let grouping = Grouping::new(by, 24, 48);
         let mut key = String::new();
         grouping.write_key(record, last, &mut key);
-        grouping.labels(&key)
+        grouping.labels(&key).text
     }
 
     #[test]

@@ -5,14 +5,21 @@
 //! snapshots.
 
 mod connection;
+mod families;
+mod family;
+mod format;
 mod group;
 mod groups;
 mod health;
 mod histogram;
 mod key;
+mod native;
+mod number;
+mod protobuf;
 #[cfg(test)]
 mod tests;
 mod text;
+mod view;
 
 use std::collections::HashMap;
 
@@ -21,11 +28,13 @@ use tcpstats::{Record, State, key as field};
 use tcpstats_log::{Boot, ConnectionId, Snapshot};
 
 use self::connection::Connection;
+pub use self::format::Format;
+pub use self::group::Shape;
 use self::groups::Groups;
 pub use self::health::Health;
 pub use self::histogram::Buckets;
 pub use self::key::Grouping;
-pub use self::text::{Format, Text, View, series_of_group, series_of_health};
+pub use self::view::{Body, View, series_of_group, series_of_health};
 
 /// The maximum number of connections without a final record that are remembered after they
 /// have disappeared, and for how long.
@@ -59,10 +68,10 @@ pub struct Metrics {
 
 impl Metrics {
     /// Returns empty metrics.  Up to `groups_max` groups have series of their own.
-    pub fn new(grouping: Grouping, buckets: Buckets, groups_max: usize, now_ns: u64) -> Self {
+    pub fn new(grouping: Grouping, shape: Shape, groups_max: usize, now_ns: u64) -> Self {
         Self {
             connections: HashMap::new(),
-            groups: Groups::new(grouping, buckets, groups_max, now_ns),
+            groups: Groups::new(grouping, shape, groups_max, now_ns),
             complete_ns: None,
             was_complete: false,
             snapshots: 0,
@@ -143,7 +152,7 @@ impl Metrics {
             _ => true,
         };
         if !is_counted {
-            self.groups.get(&self.key, 0).1.add_sample(record);
+            self.groups.get(&self.key, 0).1.add_sample(record, origin.is_linux);
             return;
         }
         let is_new = known.is_none();
@@ -157,7 +166,7 @@ impl Metrics {
         connection.group = key;
         connection.seen = self.snapshots;
         group.total.add(&increase);
-        group.add_sample(record);
+        group.add_sample(record, origin.is_linux);
     }
 
     fn add_final(&mut self, record: &Record, at_ns: u64, began: bool, origin: Origin) {

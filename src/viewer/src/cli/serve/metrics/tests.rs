@@ -13,7 +13,7 @@ use tcpstats::{Header, Record, State, ipv4, key, name};
 use tcpstats_log::{Boot, Snapshot};
 
 use super::super::args::By;
-use super::{Buckets, Format, Grouping, Metrics, Origin};
+use super::{Buckets, Format, Grouping, Metrics, Origin, Shape};
 
 const S: u64 = 1_000_000_000;
 
@@ -63,13 +63,15 @@ fn snapshot(second: u64, records: Vec<Record>, ended: Vec<Record>) -> Snapshot {
 }
 
 fn metrics(by: &[By], groups: usize) -> Metrics {
-    Metrics::new(Grouping::new(by, 24, 48), Buckets::new(1), groups, 1)
+    let shape = Shape { buckets: Buckets::new(1), has_reasons: true };
+    Metrics::new(Grouping::new(by, 24, 48), shape, groups, 1)
 }
 
 /// The values of the samples by name and labels.
 fn samples(metrics: &Metrics) -> BTreeMap<String, f64> {
     let view = metrics.view();
-    let lines = view.text(Format::OpenMetrics).lines().filter(|line| !line.starts_with('#'));
+    let text = str::from_utf8(view.body(Format::OpenMetrics)).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
     let sample = |line: &str| line.rsplit_once(' ').map(|(name, value)| (name.to_owned(), value.parse().unwrap()));
     lines.map(|line| sample(line).unwrap()).collect()
 }
@@ -342,8 +344,8 @@ fn a_process_named_other_does_not_collide_with_the_other_groups() {
     record.set(key::command, name(b"other"));
     add(&mut metrics, 1, vec![record.clone()], vec![]);
     let view = metrics.view();
-    let mut lines: Vec<_> =
-        view.text(Format::Prometheus).lines().filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name).collect();
+    let text = str::from_utf8(view.body(Format::Prometheus)).unwrap();
+    let mut lines: Vec<_> = text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name).collect();
     let all = lines.len();
     lines.sort_unstable();
     lines.dedup();
