@@ -47,6 +47,11 @@ class Client:
         http_connection.close()
         return answer
 
+    def media_type(self, accept):
+        """Returns the media type of the metrics for an Accept header."""
+        head = self.raw(f"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n".encode())
+        return re.search(r"\r\ncontent-type: (.*)\r\n", head.decode())[1]
+
     def raw(self, request):
         """Sends bytes and returns everything that is answered until the server closes the connection."""
         with self.connect() as connection:
@@ -133,7 +138,7 @@ class Serving(Client):
 class Prometheus(Client):
     """A Prometheus server that scrapes a server every second."""
 
-    def __init__(self, directory, served):
+    def __init__(self, directory, served, *arguments):
         with served.inside.inside(), socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -144,13 +149,13 @@ class Prometheus(Client):
             f"scrape_configs: [{{job_name: tcpstats, static_configs: [{{targets: ['{target}']}}]}}]\n"
         )
         line = [*served.inside.enter, "prometheus", f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"]
-        line.append(f"--storage.tsdb.path={directory / 'tsdb'}")
+        line += [f"--storage.tsdb.path={directory / 'tsdb'}", *arguments]
         self.log = (directory / "prometheus.log").open("wb")
         self.process = subprocess.Popen(line, stderr=self.log, stdout=self.log)
         super().__init__(port, served.inside)
 
-    def query(self, expression):
-        """Returns the values of an expression with their labels."""
+    def results(self, expression):
+        """Returns the results of an expression, none if Prometheus has not started yet."""
         try:
             answer = self.get("/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
         except ConnectionRefusedError:
@@ -159,7 +164,17 @@ class Prometheus(Client):
             return []
         found = json.loads(answer.body)
         assert found["status"] == "success", found
-        return [(row["metric"], float(row["value"][1])) for row in found["data"]["result"]]
+        return found["data"]["result"]
+
+    def query(self, expression):
+        """Returns the values of an expression with their labels. That of a native histogram is the number of observations."""
+        value = lambda row: row["value"][1] if "value" in row else row["histogram"][1]["count"]  # noqa: E731
+        return [(row["metric"], float(value(row))) for row in self.results(expression)]
+
+    def scraped(self, metric):
+        """Returns the samples of the only series of a metric, with the times of their scrapes."""
+        (row,) = self.results(f"{metric}[10m]")
+        return [(float(time), float(value)) for time, value in row["values"]]
 
     def value(self, expression):
         """Waits until an expression has a value, and returns it."""

@@ -13,8 +13,9 @@ use crate::live::LiveArgs;
 
 /// The long description in the help and the manual page.
 pub const LONG_ABOUT: &str = "\
-Export metrics of TCP connections for Prometheus at /metrics, in the format of OpenMetrics 1.0 or, for a client that \
-does not ask for it, in the text format 0.0.4 of Prometheus.
+Export metrics of TCP connections for Prometheus at /metrics, in the format that the client prefers: the protobuf format \
+of Prometheus, which has native histograms, OpenMetrics 1.0, or the text format 0.0.4 of Prometheus, which is the \
+default.
 
 Connections are grouped by --by.  Each group has counters, gauges and histograms.  A counter contains what was \
 counted since the program was started: a connection that is already open then contributes only the increase of its \
@@ -23,11 +24,14 @@ not have is absent.
 
 The histogram of srtt contains one observation for each connection in each snapshot, except in LISTEN, CLOSED and \
 TIME_WAIT, so that its quantiles are those of tcpstats summary.  The histograms of the minimum round-trip time, \
-duration, size and retransmitted share contain one observation for each final record.  A quantile has an error of up \
-to 100 % with the default of --rtt-buckets, and of up to 5 % with --rtt-buckets 15.
+duration, size and retransmitted share contain one observation for each final record.  A quantile of a native histogram \
+has an error of up to 5 %.  With fixed buckets, a quantile of srtt has an error of up to 100 % with the default of \
+--rtt-buckets, and of up to 5 % with --rtt-buckets 15; those of the other histograms are coarse.
 
-The number of series is limited by --series-max, which counts every line of /metrics.  If there are more groups than \
-that allows, the largest by recent traffic have their own series, and the others share the series whose labels are \
+The number of series is limited by --series-max, which counts every line of /metrics in OpenMetrics.  A group has up to \
+113 of them on Linux and 127 on FreeBSD, so that the default is enough for 16 or 14 groups and the others; a scraper \
+that stores native histograms stores 31 or 38 series for each, but the groups are the same for all clients.  If there \
+are more groups than that allows, the largest by recent traffic have their own series, and the others share the series whose labels are \
 all 'other'.  Every ten minutes, up to a tenth of the former are replaced by groups in 'other' that have become more \
 than twice as large.  The series of a replaced group end, and no counter decreases; if the group returns, it has new \
 series with a new creation time.
@@ -69,7 +73,7 @@ pub struct Args {
     #[arg(long, default_value_t = 2000, value_name = "SERIES")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub series_max: u32,
-    /// Use N buckets for each power of two in the histograms of round-trip times
+    /// Use N buckets for each power of two in the histogram of srtt, except in native histograms
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
     pub rtt_buckets: u8,
     /// Sample every USEC microseconds

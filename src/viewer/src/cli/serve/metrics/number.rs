@@ -42,7 +42,11 @@ impl Number {
     pub fn as_f64(self) -> f64 {
         match self {
             Self::Count(count) => count as f64,
-            Self::Billionths(units) => units as f64 / BILLION as f64,
+            // The integer part separately, because the units of a time exceed 53 bits.
+            Self::Billionths(units) => {
+                let billion = u128::from(BILLION);
+                (units / billion) as f64 + (units % billion) as f64 / billion as f64
+            }
         }
     }
 }

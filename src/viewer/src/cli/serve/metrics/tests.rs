@@ -13,7 +13,7 @@ use tcpstats::{Header, Record, State, ipv4, key, name};
 use tcpstats_log::{Boot, Snapshot};
 
 use super::super::args::By;
-use super::{Buckets, Format, Grouping, Metrics, Origin, Shape};
+use super::{Buckets, Format, Grouping, Metrics, Origin, Shape, series_of_group, series_of_health};
 
 const S: u64 = 1_000_000_000;
 
@@ -363,4 +363,11 @@ fn a_snapshot_of_many_groups_gives_series_to_the_largest() {
         ["198", "199", "99", "other"].map(|port| format!("tcpstats_connections_opened_total{{lport=\"{port}\"}}"));
     assert_eq!(own, expected);
     assert_eq!(samples(&metrics)["tcpstats_groups_in_other"], 197.0);
+}
+
+#[test]
+fn the_manual_states_the_number_of_series_of_a_group() {
+    let series = [false, true].map(|has_reasons| series_of_group(&Shape { buckets: Buckets::new(1), has_reasons }));
+    assert_eq!(series, [113, 127]);
+    assert_eq!(series.map(|group| (2000 - series_of_health()) / group - 1), [16, 14]);
 }
