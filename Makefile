@@ -46,7 +46,8 @@ PKGPREINSTALL.kmod=	${WRKDIR}/pkg-pre-install.kmod
 CARGO_BUILD_ARGS=	--package=siftr_cdev_gen --package=siftr_cdev_logger
 CARGO_TEST_ARGS=	--package=siftr_cdev --package=siftr_cdev_gen \
 			--package=siftr_cdev_logger --package=tcpstats \
-			--package=tcpstats_log --package=tcpstats_source
+			--package=tcpstats_log --package=tcpstats_sandbox \
+			--package=tcpstats_source
 MAKE_ENV+=		GEN=${GEN} \
 			LIBCLANG_PATH=${LLVM_PREFIX}/lib \
 			MAKEOBJDIR=${WRKDIR}/kmod \

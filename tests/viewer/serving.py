@@ -155,7 +155,7 @@ class Prometheus(Client):
         super().__init__(port, served.inside)
 
     def results(self, expression):
-        """Returns the results of an expression, none if Prometheus has not started yet."""
+        """Returns the results of an expression, which are empty until Prometheus has started."""
         try:
             answer = self.get("/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
         except ConnectionRefusedError:
