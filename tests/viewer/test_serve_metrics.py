@@ -211,6 +211,8 @@ def test_rates_are_those_of_the_sender(alone, tmp_path):
             count = len(sent) * 2000
             wait_for(lambda: prometheus.value(metric) == count, "a scrape of everything")
             assert [value for _, value in prometheus.scraped(metric)][0] == 0
+            assert prometheus.value("sum(tcpstats_connections{state='established'})") == 2
+            assert prometheus.value("scrape_samples_scraped") <= 2000
 
 
 def test_a_source_that_fails_and_returns(alone, tmp_path):
