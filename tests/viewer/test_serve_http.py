@@ -4,6 +4,7 @@
 
 import contextlib
 import os
+import pathlib
 import random
 import re
 import resource
@@ -69,28 +70,56 @@ def test_large_requests_are_refused(served):
     assert status(served.raw(GET)) == 200
 
 
-def test_clients_that_send_nothing_delay_neither_scrapes_nor_sampling(served):
+# Incomplete requests: their start, or as many headers as the server reads.
+HALF = [GET[:size] for size in range(len(GET) - 1)]
+LARGE = [GET[:-2] + b"".join(b"X-%d: %s\r\n" % (number, b"a" * 400) for number in range(36))]
+
+
+@contextlib.contextmanager
+def limit_of_descriptors(limit):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, limit), hard))
     try:
-        with contextlib.ExitStack() as clients:
-            for number in range(1000):
-                connection = clients.enter_context(served.connect())
-                connection.sendall(GET[: number % (len(GET) - 1)])
-            before, start = served.samples()["tcpstats_snapshots_total", ()], time.monotonic()
-            slowest = 0
-            while time.monotonic() - start < 2:
-                scrape = time.monotonic()
-                assert status(served.raw(GET)) == 200
-                slowest = max(slowest, time.monotonic() - scrape)
-                time.sleep(0.1)
-            samples = served.samples()
-            taken = samples["tcpstats_snapshots_total", ()] - before
-            assert taken >= 10 and slowest < 1, (taken, slowest)
-            descriptors = len(os.listdir(f"/proc/{served.process.pid}/fd"))
-            assert descriptors < 300
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def resident(served):
+    """Returns the memory of the server in MB."""
+    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{served.process.pid}/status").read_text())[1]) / 1024
+
+
+@pytest.mark.parametrize("requests", [HALF, LARGE], ids=["half", "large"])
+def test_clients_that_do_not_complete_a_request_delay_neither_scrapes_nor_sampling(served, requests):
+    memory = resident(served)
+    with limit_of_descriptors(4096), contextlib.ExitStack() as clients:
+        for number in range(1000):
+            connection = clients.enter_context(served.connect())
+            connection.sendall(requests[number % len(requests)])
+        before, start = served.samples()["tcpstats_snapshots_total", ()], time.monotonic()
+        slowest = 0
+        while time.monotonic() - start < 2:
+            scrape = time.monotonic()
+            assert status(served.raw(GET)) == 200
+            slowest = max(slowest, time.monotonic() - scrape)
+            time.sleep(0.1)
+        taken = served.samples()["tcpstats_snapshots_total", ()] - before
+        # Twenty, if nothing else runs on the machine.
+        assert taken >= 5 and slowest < 1, (taken, slowest)
+        descriptors = len(os.listdir(f"/proc/{served.process.pid}/fd"))
+        # At most 256 clients, each with at most 16 KiB.
+        assert descriptors < 300 and resident(served) < memory + 16, (descriptors, memory, resident(served))
+
+
+def test_a_client_that_sends_a_request_byte_by_byte_is_disconnected(served):
+    start = time.monotonic()
+    with served.connect(30) as connection, contextlib.suppress(ConnectionError):
+        for byte in GET * 100:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.2)
+            assert time.monotonic() - start < 15
+    assert time.monotonic() - start > 3
 
 
 def test_a_client_that_is_slow_is_disconnected(served):
@@ -125,7 +154,11 @@ def test_fuzzed_requests_do_not_stop_the_server(served):
         b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
+        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/vnd.google.protobuf;"
+        b"proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3\r\n\r\n",
+        GET * 3,
     ]
+    memory, start, before = resident(served), time.monotonic(), served.samples()["tcpstats_snapshots_total", ()]
     for _ in range(1500):
         request = bytearray(chance.choice(seeds))
         for _ in range(chance.randrange(6)):
@@ -142,6 +175,9 @@ def test_fuzzed_requests_do_not_stop_the_server(served):
         answer = served.raw(bytes(request))
         assert not answer or status(answer) in (200, 400, 404, 405, 414, 421, 431, 505), (request, answer[:200])
     assert served.get().status == 200
+    # Ten snapshots each second, on a machine that is also busy with the requests.
+    taken = served.samples()["tcpstats_snapshots_total", ()] - before
+    assert taken > 2.5 * (time.monotonic() - start) and resident(served) < memory + 16
 
 
 def test_the_address_must_be_free(served):
