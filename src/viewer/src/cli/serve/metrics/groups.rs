@@ -4,8 +4,9 @@
 //! The groups, and which of them have series.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::group::{Group, Shape};
 use super::key::Grouping;
@@ -49,6 +50,17 @@ struct Known {
     size: u64,
     /// The number of the last snapshot with the group.
     seen: u64,
+}
+
+impl Known {
+    /// Adds a record with this traffic in a snapshot.  Returns the position, and whether the
+    /// record is the first of the snapshot.
+    fn add(&mut self, bytes: u64, snapshot: u64) -> (usize, bool) {
+        self.size = self.size.saturating_add(bytes).saturating_add(1);
+        let is_first = self.seen != snapshot;
+        self.seen = snapshot;
+        (self.position, is_first)
+    }
 }
 
 impl Groups {
@@ -111,22 +123,21 @@ impl Groups {
         }
     }
 
-    /// Returns the metrics of a group, or those of `other` if it has no series, and its key.
-    /// `bytes` is the traffic that its size grows by.
-    pub fn get(&mut self, key: &str, bytes: u64) -> (Arc<str>, &mut Group) {
-        if !self.known.contains_key(key) {
-            self.known.insert(key.into(), Known::default());
-        }
-        let key = self.known.get_key_value(key).map_or_else(|| key.into(), |(key, _)| Arc::clone(key));
-        let position = self.known.get_mut(&key).map_or(0, |known| {
-            known.size = known.size.saturating_add(bytes).saturating_add(1);
-            if known.seen != self.snapshot {
-                known.seen = self.snapshot;
-                self.in_other += u64::from(known.position == 0);
-            }
-            known.position
-        });
-        (key, &mut self.with_series[position].1)
+    /// Returns the metrics of a group, or those of `other` if it has no series.  `bytes` is the
+    /// traffic that its size grows by.
+    pub fn get(&mut self, key: &str, bytes: u64) -> &mut Group {
+        let snapshot = self.snapshot;
+        let (position, is_first) = match self.known.get_mut(key) {
+            Some(known) => known.add(bytes, snapshot),
+            None => self.known.entry(key.into()).or_default().add(bytes, snapshot),
+        };
+        self.in_other += u64::from(is_first && position == 0);
+        &mut self.with_series[position].1
+    }
+
+    /// Returns a key with memory that is shared.
+    pub fn key(&self, key: &str) -> Arc<str> {
+        self.known.get_key_value(key).map_or_else(|| key.into(), |(key, _)| Arc::clone(key))
     }
 
     /// Ends a snapshot: forgets groups if there are too many.

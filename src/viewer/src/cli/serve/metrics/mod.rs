@@ -21,8 +21,7 @@ mod tests;
 mod text;
 mod view;
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt};
 use tcpstats::frame::flag;
 use tcpstats::{Record, State, key as field};
 use tcpstats_log::{Boot, ConnectionId, Snapshot};
@@ -152,7 +151,7 @@ impl Metrics {
             _ => true,
         };
         if !is_counted {
-            self.groups.get(&self.key, 0).1.add_sample(record, origin.is_linux);
+            self.groups.get(&self.key, 0).add_sample(record, origin.is_linux);
             return;
         }
         let is_new = known.is_none();
@@ -162,11 +161,13 @@ impl Metrics {
         };
         let mut increase = connection.add(record, at_ns, origin.is_linux);
         increase.opened = u64::from(is_new && began);
-        let (key, group) = self.groups.get(&self.key, increase.bytes());
-        connection.group = key;
+        let group = self.groups.get(&self.key, increase.bytes());
         connection.seen = self.snapshots;
         group.total.add(&increase);
         group.add_sample(record, origin.is_linux);
+        if *connection.group != *self.key {
+            connection.group = self.groups.key(&self.key);
+        }
     }
 
     fn add_final(&mut self, record: &Record, at_ns: u64, began: bool, origin: Origin) {
@@ -175,7 +176,7 @@ impl Metrics {
         let opened = u64::from(known.is_none() && began);
         let mut connection = known.unwrap_or_else(|| Connection::new(record, at_ns, began, "".into()));
         let increase = connection.add(record, at_ns, origin.is_linux);
-        let (_, group) = self.groups.get(&self.key, increase.bytes());
+        let group = self.groups.get(&self.key, increase.bytes());
         group.total.add(&increase);
         group.total.opened += opened;
         group.add_final(record);
@@ -200,7 +201,7 @@ impl Metrics {
                 return true;
             }
             if !origin.is_partial {
-                groups.get(&connection.group, 0).1.close(None);
+                groups.get(&connection.group, 0).close(None);
             }
             false
         });
