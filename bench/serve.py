@@ -3,9 +3,10 @@
 # Copyright (c) 2026 The siftr_cdev maintainers
 """CPU time of tcpstats serve: of adding a snapshot to the metrics, compared with summary reading the same log, and of a scrape.
 
-    serve.py TCPSTATS
+    serve.py TCPSTATS FOLDER
 
-The log has SOCKETS connections in PREFIXES prefixes; each sends in every snapshot.  Everything runs on one CPU."""
+The log has SOCKETS connections in PREFIXES prefixes; each sends in every snapshot.  It is read on one CPU.  FOLDER contains
+the program hold, which opens as many sockets for a live source."""
 
 import http.client
 import os
@@ -18,12 +19,14 @@ import tempfile
 import time
 
 from scale import scale
+from sockets import Sockets
 
 SOCKETS = scale(1000, 100_000, 100_000)
 PREFIXES = scale(500, 50_000, 50_000)
 SNAPSHOTS = scale(3, 20, 60)
 REPEATS = scale(1, 3, 5)
 SCRAPES = scale(3, 20, 50)
+SECONDS = scale(2, 10, 30)
 LIMITS = (2000, 20_000)
 
 START = 1_764_000_000
@@ -88,15 +91,15 @@ def summary(tcpstats, log):
 
 
 class Serving:
-    """`tcpstats serve` with a log that it has read, in the block."""
+    """`tcpstats serve`, in the block: live, or with a log that it has read."""
 
-    def __init__(self, tcpstats, log, limit):
-        line = [tcpstats, "serve", "--listen", "127.0.0.1:0", "-d", log, "--by", "prefix", "--series-max", str(limit)]
-        self.process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, preexec_fn=one_cpu)
+    def __init__(self, tcpstats, *arguments, log=None):
+        line = [tcpstats, "serve", "--listen", "127.0.0.1:0", *map(str, arguments), *(["-d", log] if log else [])]
+        self.process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, preexec_fn=one_cpu if log else None)
         text = ""
         for message in self.process.stderr:
             text += message
-            if (found := re.search(r"serving http://127\.0\.0\.1:(\d+)/", text)) and "end of the log" in text:
+            if (found := re.search(r"serving http://127\.0\.0\.1:(\d+)/", text)) and (not log or "end of the log" in text):
                 self.port = int(found[1])
                 return
         sys.exit(f"{tcpstats} serve: exit status {self.process.wait()}")
@@ -118,8 +121,37 @@ class Serving:
         self.process.stderr.close()
 
 
+def thread_cpu(process, name):
+    """Returns the CPU time of a thread, in seconds."""
+    for comm in pathlib.Path(f"/proc/{process.pid}/task").glob("*/comm"):
+        if comm.read_text().strip() == name:
+            return int((comm.parent / "schedstat").read_text().split()[0]) / 1e9
+    sys.exit(f"{process.args[0]}: no thread {name}")
+
+
+def live(tcpstats, hold):
+    """Measures the live source, while it is scraped twice per second."""
+    with Sockets(hold, SOCKETS, 10), Serving(tcpstats, "--by", "lport") as served:
+
+        def counters():
+            text = served.scrape(ACCEPT["prometheus"]).decode()
+            names = "snapshots", "snapshots_missed"
+            found = [int(re.search(rf"^tcpstats_{name}_total (\d+)$", text, re.MULTILINE)[1]) for name in names]
+            return [*found, thread_cpu(served.process, "sampler"), server_cpu(served.process)]
+
+        before, scrapes, end = counters(), 0, time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            time.sleep(0.5)
+            scrapes += 1
+            after = counters()
+        taken, missed, sampler, server = (now - then for now, then in zip(after, before, strict=True))
+        print(f"\n{SOCKETS:,} live sockets, one snapshot per second, two scrapes per second")
+        print(f"{taken} snapshots taken, {missed} missed; CPU ms: {1000 * sampler / max(taken, 1):.1f} for each snapshot,", end=" ")
+        print(f"{1000 * server / scrapes:.2f} for each scrape; peak {peak(served.process):.0f} MB")
+
+
 def main():
-    (tcpstats,) = sys.argv[1:]
+    tcpstats, programs = sys.argv[1:]
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as directory:
         one, all = pathlib.Path(directory) / "one.csv", pathlib.Path(directory) / "all.csv"
         # What both need once is left out: the difference between a log with one snapshot more and one with many more.
@@ -135,7 +167,7 @@ def main():
                 name = f"tcpstats serve --series-max {limit}"
                 used = []
                 for log in one, all:
-                    with Serving(tcpstats, log, limit) as served:
+                    with Serving(tcpstats, "--by", "prefix", "--series-max", limit, log=log) as served:
                         used.append(cpu(served.process))
                         memory[name] = peak(served.process)
                 took[name] = used[1] - used[0]
@@ -149,7 +181,7 @@ def main():
         print(f"{'':38}{'first':>9}{'others':>8}{'bytes':>9}{'series':>8}")
         for limit in LIMITS:
             for name, accept in ACCEPT.items():
-                with Serving(tcpstats, one, limit) as served:
+                with Serving(tcpstats, "--by", "prefix", "--series-max", limit, log=one) as served:
                     times = []
                     for _ in range(1 + SCRAPES):
                         before = server_cpu(served.process)
@@ -158,6 +190,7 @@ def main():
                         times.append(1000 * (server_cpu(served.process) - before))
                 series = f"{sum(not line.startswith(b'#') for line in body.splitlines()):8}" if name != "protobuf" else ""
                 print(f"{f'--series-max {limit}, {name}':38}{times[0]:9.2f}{statistics.median(times[1:]):8.2f}{len(body):9}{series}")
+    live(tcpstats, os.path.join(programs, "hold"))
 
 
 if __name__ == "__main__":
