@@ -29,12 +29,12 @@ has an error of up to 5 %.  With fixed buckets, a quantile of srtt has an error 
 --rtt-buckets, and of up to 5 % with --rtt-buckets 15; those of the other histograms are coarse.
 
 The number of series is limited by --series-max, which counts every line of /metrics in OpenMetrics.  A group has up \
-to 113 of them on Linux and 127 on FreeBSD, so that the default is enough for 16 or 14 groups and the others; a \
-scraper that stores native histograms stores 31 or 38 series for each, but the groups are the same for all clients. \
-If there are more groups than that allows, the largest by recent traffic have their own series, and the others share \
-the series whose labels are all 'other'.  Every ten minutes, up to a tenth of the former are replaced by groups in \
-'other' that have become more than twice as large.  The series of a replaced group end, and no counter decreases; if \
-the group returns, it has new series with a new creation time.
+to 113 of them, or 127 if the kernel reports why connections end, so that the default is enough for 16 or 14 groups \
+and the others.  A scraper that stores native histograms stores 31 or 38 series for each group, but the groups are the \
+same for all clients.  If there are more groups than that allows, the largest by recent traffic have their own series, \
+and the others share the series whose labels are all 'other'.  Every ten minutes, up to a tenth of the former are \
+replaced by groups in 'other' that have become more than twice as large.  The series of a replaced group end, and no \
+counter decreases; if the group returns, it has new series with a new creation time.
 
 If SOURCE is a log, it is read as fast as possible, and counters start at 0 before its first snapshot.  The program then \
 continues to serve the state at the end of the log.  Samples have no timestamps, so rates during the reading are not \
