@@ -198,14 +198,16 @@ def test_rates_are_those_of_the_sender(alone, tmp_path):
             sender = threading.Thread(target=send)
             sender.start()
             time.sleep(9)
-            scraped = [sample for sample in prometheus.scraped(metric) if sample[0] > start + 0.5]
             is_over.set()
             sender.join()
-            # A rate between two scrapes; rate() extrapolates to the ends of its range.
-            (first, before), (last, after) = scraped[0], scraped[-1]
+            # A rate between two scrapes, by the times of their snapshots.  The function rate() extrapolates to the ends of
+            # its range, and a snapshot is older than its scrape.
+            times = dict(prometheus.scraped("tcpstats_last_snapshot_timestamp_seconds"))
+            taken = [(times[scrape], value) for scrape, value in prometheus.scraped(metric) if start + 0.5 < times[scrape] < sent[-1]]
+            (first, before), (last, after) = taken[0], taken[-1]
             assert last - first > 6
-            expected = sum(first < moment <= last for moment in sent) * 2000 / (last - first)
-            assert (after - before) / (last - first) == pytest.approx(expected, rel=0.01)
+            expected = sum(first < moment <= last for moment in sent) * 2000
+            assert after - before == pytest.approx(expected, rel=0.01)
             # When nothing is sent any more, the increase is exact.
             served.wait_for_snapshots(2)
             count = len(sent) * 2000
