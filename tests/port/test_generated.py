@@ -12,30 +12,43 @@ import pytest
 from plist import ROOT
 
 GEN = ROOT / "target/debug/siftr_cdev_gen"
-FILES = ["Cargo.lock", "Makefile.crates", "distinfo", "man/tcpstats.1", "man/tcpstats.5", "src/kmod/members.h"]
+FILES = [
+    "Cargo.lock", "Makefile.crates", "distinfo", "examples/prometheus/dashboard.json", "man/tcpstats.1", "man/tcpstats.5",
+    "src/kmod/members.h",
+]
 
-# Prints what the viewer's example prints.
+# Prints what the examples of the viewer print.
 CARGO = """\
 #!/bin/sh
-case $1 in run) cat "$PARTS" ;; fetch) exit "${FETCH:-0}" ;; esac
+case $* in run*=manual) cat "$PARTS" ;; run*=metrics) cat "$METRICS" ;; fetch*) exit "${FETCH:-0}" ;; esac
 """
 
 
+@pytest.fixture(scope="module")
+def metrics():
+    """The metrics of the viewer."""
+    done = subprocess.run(
+        ["cargo", "run", "--locked", "--quiet", "--package=tcpstats_viewer", "--example=metrics"], cwd=ROOT, check=True, capture_output=True
+    )
+    return done.stdout
+
+
 @pytest.fixture
-def tree(tmp_path):
+def tree(tmp_path, metrics):
     for name in FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     parts = re.findall(r'^\.\\" Start of the .*?^\.\\" End of the .*?\n', (ROOT / "man/tcpstats.1").read_text(), re.M | re.S)
     assert len(parts) == 3
     (tmp_path / "parts").write_text("".join(parts))
+    (tmp_path / "metrics").write_bytes(metrics)
     (tmp_path / "cargo").write_text(CARGO)
     (tmp_path / "cargo").chmod(0o755)
     return tmp_path
 
 
 def generator(tree, *arguments, **environment):
-    environment = {**os.environ, "CARGO": tree / "cargo", "PARTS": tree / "parts", **environment}
+    environment = {**os.environ, "CARGO": tree / "cargo", "PARTS": tree / "parts", "METRICS": tree / "metrics", **environment}
     return subprocess.run([GEN, *arguments], cwd=tree, env=environment, capture_output=True, text=True)
 
 
@@ -47,6 +60,7 @@ def test_a_tree_that_is_up_to_date_passes(tree):
 STALE = [
     ("man/tcpstats.1", ".Cm top\n", "", "man"),
     ("man/tcpstats.5", ".It Va srtt Pq u32", ".It Va srtt Pq u16", "man"),
+    ("examples/prometheus/dashboard.json", '"tcpstats"', '"tcpstat"', "dashboard"),
     ("src/kmod/members.h", "MEMBER(tcpcb, iss)\n", "", "members"),
     ("Makefile.crates", "adler2-", "adler3-", "crates"),
     ("distinfo", "SIZE (rust/crates/adler2", "SIZE (rust/crates/adler3", "crates"),
@@ -60,7 +74,10 @@ def test_a_file_that_is_out_of_date_is_named_and_regenerated(tree, name, old, ne
     (tree / name).write_text(text.replace(old, new, 1))
     done = generator(tree, "check")
     assert (done.returncode, done.stderr) == (1, f"siftr_cdev_gen: {name}: out of date; run make {target}\n")
-    commands = {"man/tcpstats.1": "options", "man/tcpstats.5": "fields", "src/kmod/members.h": "members"}
+    commands = {
+        "examples/prometheus/dashboard.json": "dashboard", "man/tcpstats.1": "options", "man/tcpstats.5": "fields",
+        "src/kmod/members.h": "members",
+    }
     command = [commands[name], name] if name in commands else ["crates", "."]
     assert generator(tree, *command).returncode == 0
     restored = (tree / name).read_text()

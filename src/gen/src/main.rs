@@ -10,6 +10,7 @@
 //! siftr_cdev_gen layout OUT.rs OUT.c
 //! siftr_cdev_gen fields PAGE
 //! siftr_cdev_gen options PAGE
+//! siftr_cdev_gen dashboard PATH
 //! siftr_cdev_gen crates DIRECTORY
 //! siftr_cdev_gen members PATH
 //! siftr_cdev_gen check
@@ -19,18 +20,19 @@
 //! The first three generate files of a build: the kernel module's bindings to
 //! the kernel's headers, `tcpstats.h`, and the test of both compilers' layouts.
 //! The others run at the top of the tree: they update the fields in
-//! tcpstats(5), the options in tcpstats(1), the port's list of crates and the
-//! module's list of members, or check that all of these are up to date.  The last
-//! writes the software bill of materials of a release.
+//! tcpstats(5), the options in tcpstats(1), the dashboard for Grafana, the port's list
+//! of crates and the module's list of members, or check that all of these are up to
+//! date.  The last writes the software bill of materials of a release.
 
 mod bindings;
 mod crates;
+mod dashboard;
 mod fields;
 mod header;
 mod layout;
-mod options;
 mod page;
 mod sbom;
+mod viewer;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,6 +41,7 @@ const USAGE: &str = "usage: siftr_cdev_gen bindings BINDINGS_H OUT CLANG_ARGUMEN
        siftr_cdev_gen header OUT
        siftr_cdev_gen layout OUT.rs OUT.c
        siftr_cdev_gen fields|options PAGE
+       siftr_cdev_gen dashboard PATH
        siftr_cdev_gen crates DIRECTORY
        siftr_cdev_gen members PATH
        siftr_cdev_gen check
@@ -72,8 +75,13 @@ fn tree() -> Result<Vec<Generated>, String> {
     let (tcpstats_1, tcpstats_5) = ("man/tcpstats.1", "man/tcpstats.5");
     let crates = crates::generate()?;
     Ok(vec![
-        Generated { path: tcpstats_1, text: page(Path::new(tcpstats_1), &options::generate()?)?, target: "man" },
+        Generated { path: tcpstats_1, text: page(Path::new(tcpstats_1), &viewer::example("manual")?)?, target: "man" },
         Generated { path: tcpstats_5, text: page(Path::new(tcpstats_5), &fields::generate())?, target: "man" },
+        Generated {
+            path: dashboard::PATH,
+            text: dashboard::generate(&viewer::example("metrics")?)?,
+            target: "dashboard",
+        },
         Generated { path: MEMBERS, text: layout::members(&read(Path::new(MEMBERS))?)?, target: "members" },
         Generated { path: crates::MAKEFILE, text: crates.makefile, target: "crates" },
         Generated { path: crates::DISTINFO, text: crates.distinfo, target: "crates" },
@@ -99,7 +107,8 @@ fn run(arguments: &[String]) -> Result<(), String> {
         ("header", [out]) => write(out, &header::text()),
         ("layout", [rust, c]) => write(rust, &layout::rust()).and_then(|()| write(c, &layout::c())),
         ("fields", [path]) => write(path, &page(path, &fields::generate())?),
-        ("options", [path]) => write(path, &page(path, &options::generate()?)?),
+        ("options", [path]) => write(path, &page(path, &viewer::example("manual")?)?),
+        ("dashboard", [path]) => write(path, &dashboard::generate(&viewer::example("metrics")?)?),
         ("crates", [directory]) => {
             let crates = crates::generate()?;
             write(&directory.join(crates::MAKEFILE), &crates.makefile)?;

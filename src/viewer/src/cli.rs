@@ -26,6 +26,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
+#[cfg(feature = "serve")]
+pub use self::serve::every_metric;
+
 /// Show statistics of TCP connections, live or from a log
 #[derive(Parser)]
 #[command(name = "tcpstats", version, disable_help_subcommand = true)]

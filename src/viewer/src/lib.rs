@@ -4,7 +4,7 @@
 //! `tcpstats`: shows statistics of TCP connections, live or from a log.
 //!
 //! This is a library only because the program and the generator of its manual
-//! page share it.
+//! page and of the dashboard share it.
 
 mod cli;
 mod live;
@@ -29,6 +29,14 @@ use crate::cli::Cli;
 
 #[cfg(all(feature = "compressed", feature = "convert", feature = "plot", feature = "serve", feature = "top"))]
 pub use crate::manual::manual;
+
+/// Returns the metrics of `tcpstats serve` in the format of `OpenMetrics`: every metric with every
+/// label, of which those of `--by` have the value `other`.
+#[cfg(feature = "serve")]
+#[must_use]
+pub fn metrics() -> String {
+    cli::every_metric()
+}
 
 /// Runs the program with the arguments of the process, and returns its exit
 /// status.

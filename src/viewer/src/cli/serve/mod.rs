@@ -26,6 +26,7 @@ use tcpstats_source::system::wall_ns;
 use self::args::By;
 pub use self::args::{Args, LONG_ABOUT};
 use self::http::Hosts;
+pub use self::metrics::every_metric;
 use self::metrics::{Buckets, Grouping, Metrics, Shape, series_of_group, series_of_health};
 use self::published::Published;
 use self::sampler::Sampler;

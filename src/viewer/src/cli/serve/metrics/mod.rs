@@ -33,7 +33,7 @@ use self::groups::Groups;
 pub use self::health::Health;
 pub use self::histogram::Buckets;
 pub use self::key::Grouping;
-pub use self::view::{Body, View, series_of_group, series_of_health};
+pub use self::view::{Body, View, every_metric, series_of_group, series_of_health};
 
 /// The maximum number of connections without a final record that are remembered after they
 /// have disappeared, and for how long.

@@ -5,11 +5,15 @@
 
 use std::sync::{Arc, OnceLock};
 
+use clap::ValueEnum;
+
+use super::super::args::By;
 use super::families::{Sink, write};
 use super::format::Format;
 use super::group::{Group, Increase, LIMITS, Listen, Shape, WINDOWS};
 use super::groups::Groups;
 use super::health::Health;
+use super::histogram::Buckets;
 use super::key::Grouping;
 use super::protobuf::Protobuf;
 use super::text::Text;
@@ -85,8 +89,8 @@ impl AsRef<[u8]> for Body {
     }
 }
 
-/// Returns the maximum number of series of a group.
-pub fn series_of_group(shape: &Shape) -> usize {
+/// Returns a view of one group with every metric.
+fn full_view(grouping: Grouping, shape: &Shape) -> View {
     let mut group = Group::new(&shape.buckets, 0);
     let known = Some(0);
     group.total = Increase {
@@ -100,9 +104,20 @@ pub fn series_of_group(shape: &Shape) -> usize {
     group.listen = Listen { length: known, limit: known, full: known };
     group.zero_windows = [known; WINDOWS.len()];
     group.has_reasons = true;
-    let groups = vec![("".into(), group)];
-    let view = View { groups, has_reasons: shape.has_reasons, health: full_health(), ..View::default() };
-    view.series() - series_of_health()
+    let groups = vec![(grouping.other.as_str().into(), group)];
+    View { grouping, groups, has_reasons: shape.has_reasons, health: full_health(), ..View::default() }
+}
+
+/// Returns the maximum number of series of a group.
+pub fn series_of_group(shape: &Shape) -> usize {
+    full_view(Grouping::default(), shape).series() - series_of_health()
+}
+
+/// Returns every metric with every label, in the format of OpenMetrics.
+pub fn every_metric() -> String {
+    let grouping = Grouping::new(By::value_variants(), 0, 0);
+    let shape = Shape { buckets: Buckets::new(1), has_reasons: true };
+    String::from_utf8_lossy(full_view(grouping, &shape).body(Format::OpenMetrics)).into_owned()
 }
 
 /// Returns the maximum number of series that belong to no group.

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! The synopsis, the options and the commands in tcpstats(1), from the command
-//! line of the viewer.
+//! What the viewer defines: its command line and its metrics.  Example programs of the
+//! viewer print it, because this program is also built where the viewer is not.
 
 use std::process::{Command, Stdio};
 
-/// Returns the parts, which an example program of the viewer prints: this
-/// program is also built where the viewer is not.
+/// Returns the output of an example program: `manual` prints the synopsis, the options and
+/// the commands in tcpstats(1), `metrics` the metrics of `tcpstats serve`.
 ///
 /// # Errors
 /// Returns an error if cargo fails.
-pub fn generate() -> Result<String, String> {
+pub fn example(name: &str) -> Result<String, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let command = ["run", "--locked", "--quiet", "--package=tcpstats_viewer", "--example=manual"];
+    let example = format!("--example={name}");
+    let command = ["run", "--locked", "--quiet", "--package=tcpstats_viewer", &example];
     let done = Command::new(cargo).args(command).stderr(Stdio::inherit()).output();
     let done = done.map_err(|error| format!("cargo: {error}"))?;
     if !done.status.success() {
