@@ -61,7 +61,8 @@ OPTIONS_SUB=		yes
 VIEWER_DESC=		tcpstats(1), which shows, summarizes and converts logs
 VIEWER_LIB_DEPENDS=	libzstd.so:archivers/zstd
 VIEWER_VARS=		CARGO_BUILD_ARGS+=--package=tcpstats_viewer \
-			CARGO_TEST_ARGS+=--package=tcpstats_viewer
+			CARGO_TEST_ARGS+=--package=tcpstats_viewer \
+			USE_RC_SUBR+=tcpstats_serve
 
 PROGRAMS=	${CARGO_TARGET_DIR}/${CARGO_BUILD_TARGET}/release
 GEN=		${PROGRAMS}/siftr_cdev_gen
@@ -99,6 +100,9 @@ post-install-EXAMPLES-on:
 	${MKDIR} ${STAGEDIR}${EXAMPLESDIR}
 	cd ${WRKSRC}/files && ${INSTALL_DATA} devfs.conf ends.d skips.d snapshots.d ${STAGEDIR}${EXAMPLESDIR}
 	cd ${WRKSRC}/examples && ${INSTALL_DATA} README.md clickhouse.sql collect.sh duckdb.sql spark.sql ${STAGEDIR}${EXAMPLESDIR}
+	${MKDIR} ${STAGEDIR}${EXAMPLESDIR}/prometheus
+	cd ${WRKSRC}/examples/prometheus && ${INSTALL_DATA} dashboard.json prometheus.yml tcpstats.rules.yml tcpstats.test.yml \
+		${STAGEDIR}${EXAMPLESDIR}/prometheus
 
 post-install-VIEWER-on:
 	${INSTALL_PROGRAM} ${PROGRAMS}/tcpstats ${STAGEDIR}${PREFIX}/bin

@@ -32,7 +32,7 @@ INSTALL_PROGRAM=	install ${STRIP} -m 555
 INSTALL_KLD=	install -m 555
 INSTALL_DATA=	install -m 644
 INSTALL_MAN=	install -m 444
-RC_SCRIPT=	${STAGEDIR}${PREFIX}/etc/rc.d/tcpstats_logger
+RC_SCRIPTS=	${USE_RC_SUBR} ${OPTIONS:MVIEWER:S,VIEWER,tcpstats_serve,}
 MANUALS=	man4/siftr_cdev.4 man5/tcpstats.5 man8/siftr_cdev_logger.8 ${OPTIONS:MVIEWER:S,VIEWER,man1/tcpstats.1,}
 FOLDERS=	${KMODDIR} ${PREFIX}/etc/rc.d ${PREFIX}/sbin ${OPTIONS:MVIEWER:S,VIEWER,${PREFIX}/bin,} \
 		${MANUALS:H:S,^,${PREFIX}/share/man/,}
@@ -85,7 +85,7 @@ stage: folders do-install ${OPTION_TARGETS} rest
 plist:
 .if empty(SUBPACKAGE)
 	@sed -e '/^@@/d' ${PLIST_SUB} ${.CURDIR}/pkg-plist
-	@printf '%s\n' ${USE_RC_SUBR:S,^,etc/rc.d/,}
+	@printf '%s\n' ${RC_SCRIPTS:S,^,etc/rc.d/,}
 .else
 	@sed -n -e '/^@@${SUBPACKAGE}@@/{' -e 's///' ${PLIST_SUB} -e p -e '}' ${.CURDIR}/pkg-plist
 .endif
@@ -96,7 +96,9 @@ folders:
 	${MKDIR} ${FOLDERS:S,^,${STAGEDIR},}
 
 rest:
-	rm -f ${RC_SCRIPT}
-	sed 's,%%PREFIX%%,${PREFIX},' rc.d/tcpstats_logger > ${RC_SCRIPT}
-	chmod 755 ${RC_SCRIPT}
+.for script in ${RC_SCRIPTS}
+	rm -f ${STAGEDIR}${PREFIX}/etc/rc.d/${script}
+	sed 's,%%PREFIX%%,${PREFIX},' rc.d/${script} > ${STAGEDIR}${PREFIX}/etc/rc.d/${script}
+	chmod 755 ${STAGEDIR}${PREFIX}/etc/rc.d/${script}
+.endfor
 	cd ${STAGEDIR}${PREFIX}/share/man && gzip -9nf ${MANUALS}

@@ -101,8 +101,9 @@ def test_archived_files_are_those_of_the_tree(tar):
     assert (folder / "boot/modules/siftr_cdev.ko").read_bytes() == (ROOT / f"target/kmod/{RELEASE}-{ARCH}/siftr_cdev.ko").read_bytes()
     page = folder / "usr/local/share/man/man8/siftr_cdev_logger.8.gz"
     assert gzip.decompress(page.read_bytes()) == (ROOT / "man/siftr_cdev_logger.8").read_bytes()
-    script = (folder / "usr/local/etc/rc.d/tcpstats_logger").read_text()
-    assert script == (ROOT / "rc.d/tcpstats_logger").read_text().replace("%%PREFIX%%", "/usr/local")
+    for name in "tcpstats_logger", "tcpstats_serve":
+        script = (folder / "usr/local/etc/rc.d" / name).read_text()
+        assert script == (ROOT / "rc.d" / name).read_text().replace("%%PREFIX%%", "/usr/local")
 
 
 def test_a_c_program_for_freebsd_can_use_the_header(tar, tmp_path):

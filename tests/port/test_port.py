@@ -154,7 +154,7 @@ def test_the_message_is_ucl(name):
     assert re.fullmatch(rf"\[\n(?:{entry})+\]\n", text)
     messages = dict(re.findall(entry, text))
     assert set(messages) == {"install", "upgrade", "remove"}
-    rc = (ROOT / "rc.d/tcpstats_logger").read_text()
+    rc = "".join(path.read_text() for path in (ROOT / "rc.d").iterdir())
     for name in re.findall(r"sysrc (?:-f \S+ )?(?:-x )?(\w+)", text):
         assert f'rcvar="{name}"' in rc or name == "siftr_cdev_load"
     assert all(path in rc for path in re.findall(r"/var/\S+", text))
@@ -183,8 +183,9 @@ def test_prefix_and_module_directory_can_be_chosen(tree, tmp_path):
     tree.make("install", f"DESTDIR={tmp_path}/root", "PREFIX=/opt/x", "KMODDIR=/boot/other")
     names = {re.sub("^usr/local/", "opt/x/", name).replace("boot/modules", "boot/other") for name in packed()}
     assert set(files(tmp_path / "root")) == names
-    script = (tmp_path / "root/opt/x/etc/rc.d/tcpstats_logger").read_text()
-    assert 'command="/opt/x/sbin/siftr_cdev_logger"' in script and "%%PREFIX%%" not in script
+    for name, line in ("logger", 'command="/opt/x/sbin/siftr_cdev_logger"'), ("serve", 'procname="/opt/x/bin/tcpstats"'):
+        script = (tmp_path / f"root/opt/x/etc/rc.d/tcpstats_{name}").read_text()
+        assert line in script and "%%PREFIX%%" not in script
 
 
 def test_install_without_build_reports_what_to_do(tree, tmp_path):

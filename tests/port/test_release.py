@@ -179,7 +179,7 @@ def test_the_port_has_no_part_of_the_source(dist, source):
     port = dist / "port"
     assert {str(path.relative_to(port)) for path in port.rglob("*") if path.is_file()} == {
         "Makefile", "Makefile.crates", "distinfo", "pkg-descr", "pkg-descr.kmod", "pkg-message", "pkg-message.kmod", "pkg-plist",
-        "files/pkg-pre-install.kmod.in", "files/tcpstats_logger.in",
+        "files/pkg-pre-install.kmod.in", "files/tcpstats_logger.in", "files/tcpstats_serve.in",
     }
     text = (port / "Makefile").read_text()
     assert text.startswith("PORTNAME=\tsiftr_cdev\n") and text.endswith("\n.include <bsd.port.post.mk>\n")

@@ -426,6 +426,30 @@ service_stops() {
 	! service tcpstats_logger status && [ ! -s $pidfile ] && is "$(tail -1 $log | cut -c 1-6)" '# end '
 }
 
+# The service for metrics.
+metrics=/usr/local/etc/rc.d/tcpstats_serve
+
+scrape() {
+	fetch -qo metrics.txt http://127.0.0.1:9812/metrics
+}
+
+has_metrics() {
+	scrape && grep -q '^tcpstats_connections{lport="[0-9]*",state="listen"} [1-9]' metrics.txt
+}
+
+serve_runs() {
+	sysrc tcpstats_serve_enable=YES tcpstats_serve_by=lport tcpstats_serve_filter="lport != 9" > /dev/null
+	service tcpstats_serve start && eventually has_metrics || return 1
+	pid=$(cat /var/run/tcpstats_serve.pid)
+	service tcpstats_serve status | grep "is running as pid $pid" && is "$(ps -o user= -p "$pid")" nobody &&
+	    is "$(procstat -h -s "$pid" | awk '{ print $10 }')" C && grep 'tcpstats_serve.*serving http://127.0.0.1:9812/' /var/log/messages
+}
+
+serve_stops() {
+	service tcpstats_serve restart && eventually has_metrics && service tcpstats_serve stop || return 1
+	! service tcpstats_serve status && [ ! -e /var/run/tcpstats_serve.pid ] && ! scrape && sysrc -x tcpstats_serve_enable tcpstats_serve_by tcpstats_serve_filter
+}
+
 # Prints local port, foreign port and state of the permanent connections, sorted.
 netstat_connections() {
 	netstat -an -p tcp | awk '$NF == "LISTEN" || $NF == "ESTABLISHED" {
@@ -567,6 +591,8 @@ for command in show top; do
 	needs $viewer "tcpstats $command agrees with netstat" viewer_shows $command
 done
 needs $viewer 'tcpstats reports errors' viewer_reports_errors
+needs $metrics 'the service for metrics runs as nobody in a sandbox' serve_runs
+needs $metrics 'the service for metrics stops' serve_stops
 needs $viewer 'tcpstats check accepts the log and rejects one without its end' viewer_checks
 needs $viewer 'tcpstats summary agrees with the log' viewer_summarizes
 needs $viewer 'tcpstats convert agrees with the logger and is reversible' viewer_converts
