@@ -136,35 +136,40 @@ class Serving(Client):
 
 
 class Prometheus(Client):
-    """A Prometheus server that scrapes a server every second."""
+    """A Prometheus server that scrapes a server every second, or has another configuration in this directory."""
 
-    def __init__(self, directory, served, *arguments):
+    def __init__(self, directory, served, *arguments, configuration=None):
         with served.inside.inside(), socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         config = directory / "prometheus.yml"
         target = f"127.0.0.1:{served.port}"
-        config.write_text(
+        config.write_text(configuration or (
             "global: {scrape_interval: 1s}\n"
             f"scrape_configs: [{{job_name: tcpstats, static_configs: [{{targets: ['{target}']}}]}}]\n"
-        )
+        ))
         line = [*served.inside.enter, "prometheus", f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"]
         line += [f"--storage.tsdb.path={directory / 'tsdb'}", *arguments]
         self.log = (directory / "prometheus.log").open("wb")
         self.process = subprocess.Popen(line, stderr=self.log, stdout=self.log)
         super().__init__(port, served.inside)
 
-    def results(self, expression):
-        """Returns the results of an expression, which are empty until Prometheus has started."""
+    def api(self, path, **parameters):
+        """Returns the data of a response, or None until Prometheus has started."""
         try:
-            answer = self.get("/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
+            answer = self.get(f"/api/v1/{path}?" + urllib.parse.urlencode(parameters))
         except ConnectionRefusedError:
-            return []
+            return None
         if answer.status == 503:
-            return []
+            return None
         found = json.loads(answer.body)
         assert found["status"] == "success", found
-        return found["data"]["result"]
+        return found["data"]
+
+    def results(self, expression):
+        """Returns the results of an expression, which are empty until Prometheus has started."""
+        data = self.api("query", query=expression)
+        return data["result"] if data else []
 
     def query(self, expression):
         """Returns the values of an expression with their labels. That of a native histogram is the number of observations."""
