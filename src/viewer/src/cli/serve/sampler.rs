@@ -20,6 +20,19 @@ use crate::output;
 /// How often the metrics are published while a log is read.
 const PUBLISH: Duration = Duration::from_millis(200);
 
+/// Sleeps until this time.  Not with [`thread::sleep`]: it calls clock_nanosleep(2), which is not
+/// permitted in Capsicum's capability mode.
+fn wait_until(time: Instant) {
+    loop {
+        let rest = time.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return;
+        }
+        // It can also return early.
+        thread::park_timeout(rest);
+    }
+}
+
 /// Takes snapshots and publishes the metrics.
 pub struct Sampler {
     /// The source.
@@ -69,7 +82,7 @@ impl Sampler {
         }
         let mut next = Instant::now() + interval;
         loop {
-            thread::sleep(next.saturating_duration_since(Instant::now()));
+            wait_until(next);
             match self.sample() {
                 Ok(true) => self.publish(),
                 Ok(false) => return,
