@@ -7,6 +7,10 @@
 //! page and of the dashboard share it.
 
 mod cli;
+#[cfg(any(feature = "plot", feature = "serve"))]
+mod json;
+#[cfg(any(feature = "serve", feature = "top"))]
+mod list;
 mod live;
 mod log;
 #[cfg(all(feature = "compressed", feature = "convert", feature = "plot", feature = "serve", feature = "top"))]
@@ -17,6 +21,8 @@ mod replay;
 mod shown;
 mod table;
 mod units;
+#[cfg(any(feature = "plot", feature = "serve"))]
+mod uplot;
 
 use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;

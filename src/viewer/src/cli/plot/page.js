@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Draws `figure` with uPlot: one plot for each panel, with a common cursor and zoom.
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
-let printing = false;
-// Colours on white and on black, as in page.css.  A canvas is drawn before the print
-// style applies, so the script has to choose them.
-const inks = { ink: ["#000", "#e8e8e8"], dim: ["#555", "#a0a0a0"], grid: ["#e4e4e4", "#2c3036"] };
-const pick = ([light, onDark]) => (dark.matches && !printing ? onDark : light);
-
 // Times are seconds since the start, or since the Epoch with --utc.
 const origin = figure.utc ? figure.start : 0;
 
@@ -15,13 +8,6 @@ const origin = figure.utc ? figure.start : 0;
 function table(curve) {
   let at = 0;
   return [curve.times.map((step) => origin + (at += step) / 1e6), curve.values];
-}
-
-// Formats a number in a suitable unit, or in the unit of another number.
-function format(value, units, like = value, digits = 4) {
-  if (value == null) return "–";
-  const [unit, size] = units.find(([, size]) => Math.abs(like) >= size) ?? units.at(-1);
-  return `${+(value / size).toPrecision(digits)} ${unit}`.trim();
 }
 
 function clock(at) {
@@ -79,12 +65,6 @@ function series(curve) {
     paths: paths[curve.form],
     points: { show: false },
   };
-}
-
-const font = "11px sans-serif";
-function axis(options) {
-  return { stroke: () => pick(inks.ink), grid: { stroke: () => pick(inks.grid), width: 1 },
-    ticks: { stroke: () => pick(inks.dim), width: 1, size: 5 }, font, ...options };
 }
 
 // All vertical axes are as wide as the longest label, so that no label is truncated

@@ -5,22 +5,27 @@
 
 use std::fmt::Write;
 
-use tcpstats::text::Text;
-
 use super::bins::seconds;
 use super::figure::{Curve, Figure, Form, Look, Panel};
 use super::line::Point;
+use crate::json::quoted;
+use crate::uplot;
 
 const PAGE: &str = include_str!("page.html");
 const SCRIPT: &str = include_str!("page.js");
 const STYLE: &str = include_str!("page.css");
-const UPLOT: &str = include_str!("../../../vendor/uplot/uPlot.iife.min.js");
-const UPLOT_STYLE: &str = include_str!("../../../vendor/uplot/uPlot.min.css");
 
 /// Returns the page.
 pub fn write(figure: &Figure, utc: bool) -> String {
     let data = figure_json(figure, utc);
-    let parts = [("UPLOT_STYLE", UPLOT_STYLE), ("STYLE", STYLE), ("UPLOT", UPLOT), ("DATA", &data), ("SCRIPT", SCRIPT)];
+    let parts = [
+        ("UPLOT_STYLE", uplot::STYLE),
+        ("STYLE", STYLE),
+        ("UPLOT", uplot::SCRIPT),
+        ("DATA", &data),
+        ("CHART", uplot::CHART),
+        ("SCRIPT", SCRIPT),
+    ];
     // The parts are in the order of the page, and inserted text is not searched.
     let (mut page, mut rest) = (String::new(), PAGE);
     for (name, part) in parts {
@@ -111,15 +116,6 @@ fn comma(before: usize) -> &'static str {
     if before == 0 { "" } else { "," }
 }
 
-/// Returns a JSON string that may be part of an HTML page.
-fn quoted(text: &str) -> String {
-    // An escaped control character has six bytes.
-    let mut buffer = vec![0; 6 * text.len() + 2];
-    let mut to = Text::new(&mut buffer);
-    to.quoted(text);
-    to.finish().unwrap_or("\"\"").replace('<', "\\u003c")
-}
-
 fn put(json: &mut String, what: std::fmt::Arguments<'_>) {
     // Writing to a string does not fail.
     let _ = json.write_fmt(what);
@@ -130,17 +126,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_from_a_log_is_escaped() {
-        assert_eq!(quoted("a\"b\\</script>\n→"), "\"a\\\"b\\\\\\u003c/script>\\u000a→\"");
-    }
-
-    #[test]
     fn the_page_has_placeholders_in_the_order_of_the_parts() {
         let mut rest = PAGE;
-        for name in ["UPLOT_STYLE", "STYLE", "UPLOT", "DATA", "SCRIPT"] {
+        for name in ["UPLOT_STYLE", "STYLE", "UPLOT", "DATA", "CHART", "SCRIPT"] {
             rest = rest.split_once(&format!("/*{name}*/")).unwrap_or_else(|| panic!("{name} has no placeholder")).1;
         }
-        assert!(!UPLOT.contains("</script") && !SCRIPT.contains("</script"));
+        assert!(
+            [uplot::SCRIPT, uplot::CHART].iter().all(|script| !script.contains("</script"))
+                && !SCRIPT.contains("</script")
+        );
     }
 
     #[test]

@@ -5,14 +5,7 @@
 
 use tcpstats::{Filter, Record};
 
-/// A mistake in the text of a filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilterMistake {
-    /// The position in characters from 0.
-    pub column: usize,
-    /// What was expected at this position.
-    pub expected: String,
-}
+use crate::list::{FilterMistake, parse_filter};
 
 /// A filter and its text.
 #[derive(Default)]
@@ -119,16 +112,9 @@ impl FilterLine {
 
     fn parse(&mut self) {
         self.mistake = None;
-        if self.text.trim().is_empty() {
-            self.current = None;
-            return;
-        }
-        match tcpstats_source::parse_filter(&self.text) {
-            Ok(filter) => self.current = Some(filter),
-            Err(error) => {
-                self.mistake =
-                    Some(FilterMistake { column: error.column, expected: format!("expected {}", error.expected) });
-            }
+        match parse_filter(&self.text) {
+            Ok(filter) => self.current = filter,
+            Err(mistake) => self.mistake = Some(mistake),
         }
     }
 }

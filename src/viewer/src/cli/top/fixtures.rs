@@ -11,7 +11,7 @@ use tcpstats_log::{Boot, Snapshot};
 use super::action::Action;
 use super::filter_line::FilterLine;
 use super::model::Model;
-use super::tracker::Tracker;
+use crate::list::tracker::Tracker;
 
 /// Returns a snapshot of `count` connections, ordered by the bytes they sent.
 pub fn snapshot(second: u64, count: u16) -> Snapshot {

@@ -9,7 +9,6 @@
 mod action;
 mod args;
 mod backend;
-mod column;
 mod filter_line;
 #[cfg(test)]
 mod fixtures;
@@ -17,7 +16,6 @@ mod input;
 mod model;
 mod sampler;
 mod screen;
-mod tracker;
 mod view;
 
 use std::io::{self, IsTerminal, stdout};

@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
-use tcpstats::{Header, Kind, State, key};
+use tcpstats::{Header, State, key};
 use tcpstats_log::ConnectionId;
 
 use super::action::{Action, Request};
-use super::column::{Column, columns};
 use super::filter_line::FilterLine;
-use super::tracker::{Row, TrackedSnapshot};
+use crate::list;
+use crate::list::column::{Column, add_process, columns};
+use crate::list::tracker::{Row, TrackedSnapshot};
 use crate::shown::{Shown, has_process};
 
 /// The main area of the screen.
@@ -262,12 +263,7 @@ impl Model {
     fn add_process(&mut self) {
         if self.may_add_process && self.snapshot.rows.iter().any(|row| has_process(&row.record)) {
             self.may_add_process = false;
-            let at = self
-                .columns
-                .iter()
-                .position(|column| matches!(column, Column::Field(field) if field.kind != Kind::State));
-            let at = at.unwrap_or(self.columns.len());
-            self.columns.insert(at, Column::Process);
+            let at = add_process(&mut self.columns);
             self.sort += usize::from(self.sort >= at);
         }
     }
@@ -290,20 +286,9 @@ impl Model {
         self.sort();
     }
 
-    /// Sorts the list: by the column, then by the rate of bytes received, then by connection.
+    /// Sorts the list.
     fn sort(&mut self) {
-        let (rows, column, descending) = (&self.snapshot.rows, self.columns[self.sort], self.descending);
-        // Keys are copied, because accessing the rows for every comparison is many times slower.
-        let keys_of =
-            |at: usize| (column.sort_key(&rows[at]), Column::Receive.sort_key(&rows[at]), rows[at].identity, at);
-        let mut keys: Vec<_> = self.shown.iter().map(|at| keys_of(*at)).collect();
-        keys.sort_unstable_by(|(one, one_received, one_identity, _), (other, other_received, other_identity, _)| {
-            let by_column = one.order(*other, descending);
-            by_column
-                .then_with(|| one_received.order(*other_received, true))
-                .then_with(|| one_identity.cmp(other_identity))
-        });
-        self.shown = keys.into_iter().map(|(.., at)| at).collect();
+        list::sort(&self.snapshot.rows, &mut self.shown, self.columns[self.sort], self.descending);
     }
 }
 

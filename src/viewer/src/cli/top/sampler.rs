@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Error, Result};
 use crossbeam_channel::{Receiver, bounded};
 
-use super::tracker::{TrackedSnapshot, Tracker};
+use crate::list::tracker::{TrackedSnapshot, Tracker};
 use crate::live::Live;
 
 /// The result of a sample.

@@ -10,8 +10,8 @@ use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Paragraph};
 
-use super::super::tracker::Point;
 use super::style::Capabilities;
+use crate::list::tracker::Point;
 use crate::table::ABSENT;
 
 /// The minimum duration of a chart, in seconds.

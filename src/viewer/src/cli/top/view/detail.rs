@@ -12,11 +12,11 @@ use ratatui::widgets::Paragraph;
 use tcpstats::{FIELDS, Record, key};
 use tcpstats_log::ConnectionId;
 
-use super::super::column::per_second;
 use super::super::model::Model;
-use super::super::tracker::{Point, Rates, Row};
 use super::chart::{Format, Series, draw as draw_chart};
 use super::style::Capabilities;
+use crate::list::column::per_second;
+use crate::list::tracker::{Point, Rates, Row};
 use crate::table::ABSENT;
 use crate::units;
 

@@ -9,10 +9,10 @@ use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::super::column::Column;
 use super::super::model::Model;
-use super::super::tracker::Row;
 use super::style::{Capabilities, fit};
+use crate::list::column::Column;
+use crate::list::tracker::Row;
 use crate::table::Align;
 
 /// The minimum width at which the local address is shown, and not only its port.

@@ -107,8 +107,8 @@ mod tests {
     use super::super::action::{Action, Request};
     use super::super::filter_line::FilterLine;
     use super::super::fixtures::{add_owners, any_action, model, snapshot};
-    use super::super::tracker::Tracker;
     use super::*;
+    use crate::list::tracker::Tracker;
     use crate::shown::Shown;
 
     const PLAIN: Capabilities = Capabilities { colour: false, unicode: true };

@@ -12,9 +12,9 @@ use ratatui::widgets::Paragraph;
 use tcpstats::State;
 use tcpstats::frame::flag;
 
-use super::super::column::per_second;
 use super::super::model::Model;
 use super::style::{Capabilities, fit};
+use crate::list::column::per_second;
 use crate::units;
 
 /// The prompt before the filter.

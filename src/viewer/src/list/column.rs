@@ -5,12 +5,17 @@
 
 use std::cmp::Ordering;
 
+#[cfg(feature = "top")]
+use tcpstats::Unit;
+#[cfg(feature = "top")]
 use tcpstats::text::longest;
-use tcpstats::{Field, Kind, State, Unit, key};
+use tcpstats::{Field, Kind, State, key};
 
 use super::tracker::{Row, Trend};
 use crate::shown::{PROCESS, Shown, process};
-use crate::table::{ABSENT, Align};
+#[cfg(feature = "top")]
+use crate::table::ABSENT;
+use crate::table::Align;
 use crate::units;
 
 /// A column of the list.
@@ -87,6 +92,14 @@ pub fn columns(shown: Option<&[Shown]>) -> Vec<Column> {
     columns
 }
 
+/// Adds the column of the process, after those that every source has, and returns its position.
+pub fn add_process(columns: &mut Vec<Column>) -> usize {
+    let is_field = |column: &Column| matches!(column, Column::Field(field) if field.kind != Kind::State);
+    let at = columns.iter().position(is_field).unwrap_or(columns.len());
+    columns.insert(at, Column::Process);
+    at
+}
+
 impl Column {
     /// Returns the title.
     pub fn title(self, wide: bool) -> &'static str {
@@ -103,7 +116,34 @@ impl Column {
         }
     }
 
+    /// Returns the name, which has no spaces.
+    #[cfg(feature = "serve")]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Receive => "receive",
+            Self::Rexmit => "rexmit",
+            other => other.title(true),
+        }
+    }
+
+    /// Returns the meaning, in one line.
+    #[cfg(feature = "serve")]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Local => "local address and port",
+            Self::Foreign => "foreign address and port",
+            Self::Send => "payload acknowledged by the peer, in bits per second",
+            Self::Receive => "payload received, in bits per second",
+            Self::Rexmit => "segments retransmitted per second",
+            Self::Srtt => key::srtt.field().meaning,
+            Self::Process => "process that has the socket open",
+            Self::Field(field) => field.meaning,
+        }
+    }
+
     /// Returns the minimum width in characters.
+    #[cfg(feature = "top")]
     pub fn width(self, wide: bool) -> usize {
         match self {
             Self::Local if !wide => 5,
@@ -125,6 +165,7 @@ impl Column {
     }
 
     /// Returns whether values that are wider than the column are common.
+    #[cfg(feature = "top")]
     pub fn grows(self, wide: bool) -> bool {
         match self {
             Self::Local => wide,
@@ -149,9 +190,15 @@ impl Column {
     }
 
     /// Returns the text of a cell.
+    #[cfg(feature = "top")]
     pub fn text(self, row: &Row, wide: bool) -> String {
+        self.value(row, wide).unwrap_or_else(|| ABSENT.into())
+    }
+
+    /// Returns the text of a value, or `None` if it is absent.
+    pub fn value(self, row: &Row, wide: bool) -> Option<String> {
         let rate = |rate: Option<f64>| rate.map(units::bits);
-        let text = match self {
+        match self {
             Self::Local if !wide => row.identity.local.port.map(|port| port.to_string()),
             Self::Local => Some(row.identity.local.to_string()),
             Self::Foreign => Some(row.identity.foreign.to_string()),
@@ -162,8 +209,7 @@ impl Column {
             Self::Process => process(&row.record),
             Self::Field(field) if field.kind == Kind::State => row.record.get(key::state).map(short),
             Self::Field(field) => units::readable(&row.record, field),
-        };
-        text.unwrap_or_else(|| ABSENT.into())
+        }
     }
 
     /// Returns the value by which the column sorts.
