@@ -25,6 +25,9 @@ use tcpstats_source::{Sample, Source, Stacks, report};
 use crate::replay::Replay;
 use crate::units;
 
+/// Why a filter cannot compare owners with --no-owners.
+pub const NO_OWNERS: &str = "--no-owners cannot be combined with a filter that compares owners";
+
 /// The source and the filter of live statistics.
 #[derive(clap::Args, Clone)]
 pub struct LiveArgs {
@@ -75,7 +78,7 @@ impl LiveArgs {
         units::name_zones();
         let needs_owners = filter.as_ref().is_some_and(Filter::needs_owners);
         if needs_owners && self.no_owners {
-            bail!("--no-owners cannot be combined with a filter that compares owners");
+            bail!(NO_OWNERS);
         }
         let mut warning = None;
         let finder = match (needs_owners || shows_owners && !self.no_owners).then(Finder::open) {
@@ -89,11 +92,12 @@ impl LiveArgs {
             Some(filter) if finder.is_some() => WithOwners::filter_of_source(filter),
             filter => filter.clone(),
         };
+        let has_owners = finder.is_some();
         let mut source = tcpstats_source::open(name, of_source, &stacks)?.source;
         if let Some(finder) = finder {
             source = Box::new(WithOwners::new(source, Box::new(finder), filter.as_ref()));
         }
-        Ok(Live::Kernel { source, buffer: SnapshotBuffer::new(), warning })
+        Ok(Live::Kernel { source, buffer: SnapshotBuffer::new(), warning, has_owners })
     }
 }
 
@@ -107,6 +111,9 @@ pub enum Live {
         buffer: SnapshotBuffer,
         /// What is missing from the start.
         warning: Option<String>,
+        /// Whether records have owners.
+        #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "only serve reports it"))]
+        has_owners: bool,
     },
     /// A log.
     Log(Box<Replay>),
@@ -158,6 +165,15 @@ impl Live {
         match self {
             Self::Log(replay) => replay.is_partial(),
             Self::Kernel { .. } => false,
+        }
+    }
+
+    /// Returns whether records can have owners.
+    #[cfg(feature = "serve")]
+    pub fn has_owners(&self) -> bool {
+        match self {
+            Self::Log(_) => true,
+            Self::Kernel { has_owners, .. } => *has_owners,
         }
     }
 

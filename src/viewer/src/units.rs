@@ -82,7 +82,7 @@ pub fn bytes(bytes: u64) -> String {
 
 /// Formats bits per second.  The suffixes are powers of 1000, as for the speed of
 /// links.
-#[cfg(feature = "top")]
+#[cfg(any(feature = "serve", feature = "top"))]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no rate is near the limits of u64")]
 pub fn bits(bits_per_second: f64) -> String {
     scaled(bits_per_second.round() as u64, 1000.0)
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(readable(&record, ssthresh).as_deref(), Some("2.00k"));
     }
 
-    #[cfg(feature = "top")]
+    #[cfg(any(feature = "serve", feature = "top"))]
     #[test]
     fn bits_are_scaled_by_a_thousand() {
         assert_eq!(bits(9_420_000.0), "9.42M");

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The siftr_cdev maintainers
 
-//! `tcpstats serve`: metrics of connections for Prometheus.
+//! `tcpstats serve`: metrics of connections for Prometheus, and a page that shows what `top` shows.
 //!
 //! The sampler thread adds each snapshot to the [metrics](metrics::Metrics) and publishes a copy,
-//! which the server formats when it is scraped.
+//! which the server formats when it is scraped.  It passes the snapshot on to the [page].
 
 mod args;
 mod http;
 mod metrics;
+mod page;
 mod published;
 mod sampler;
 
@@ -21,16 +22,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tcpstats::Filter;
 use tcpstats_sandbox::{Needs, confine};
-use tcpstats_source::system::wall_ns;
+use tcpstats_source::system::{System, wall_ns};
 
 use self::args::By;
 pub use self::args::{Args, LONG_ABOUT};
-use self::http::Hosts;
+use self::http::{Hosts, Served};
 pub use self::metrics::every_metric;
 use self::metrics::{Buckets, Grouping, Metrics, Shape, series_of_group, series_of_health};
+use self::page::{Feed, Source};
 use self::published::Published;
 use self::sampler::Sampler;
-use crate::live::Live;
+use crate::live::{Live, NO_OWNERS};
 use crate::output;
 
 /// Serves until a signal ends the program.
@@ -61,14 +63,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let published = Arc::new(Published::default());
     let mut metrics = Metrics::new(grouping, shape, groups_max, wall_ns());
     metrics.health.has_ledger = has_ledger && matches!(live, Live::Kernel { .. });
-    let mut sampler = Sampler { live, is_partial, metrics, published: Arc::clone(&published) };
+    let is_log = matches!(live, Live::Log(_));
+    let feed = Arc::new(Feed::new(is_log));
+    let (published_to, fed_to) = (Arc::clone(&published), Arc::clone(&feed));
+    let mut sampler = Sampler { live, is_partial, metrics, published: published_to, feed: fed_to };
     if !sampler.sample()? {
         bail!("the source has no snapshot");
     }
     sampler.live.warnings().iter().for_each(|text| output::warn(text));
     sampler.publish();
     let inspects_processes = by_owner.is_some() || filter_needs_owners || args.live.netns.is_some();
-    let is_log = matches!(sampler.live, Live::Log(_));
+    let source = source(args, &sampler.live);
     if !args.no_sandbox && (is_log || !inspects_processes) {
         let confined = confine(&Needs { source: sampler.live.reopen_path(), ..Needs::default() })?;
         if let Some(sandbox) = confined.lacks {
@@ -78,8 +83,32 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let interval = Duration::from_micros(args.interval);
     let run = move || sampler.run(interval);
     thread::Builder::new().name("sampler".into()).spawn(run).context("cannot create a thread")?;
+    let tracks = Arc::clone(&feed);
+    let run = move || tracks.run();
+    thread::Builder::new().name("page".into()).spawn(run).context("cannot create a thread")?;
     output::inform(&format!("serving http://{address}/metrics"));
-    match http::serve(listener, Hosts::new(address.ip(), &args.host_name), &published)? {}
+    let served = Served { published, feed, source: Arc::new(source) };
+    match http::serve(listener, Hosts::new(address.ip(), &args.host_name), served)? {}
+}
+
+/// Returns what the page can show of a source.
+fn source(args: &Args, live: &Live) -> Source {
+    let is_log = matches!(live, Live::Log(_));
+    let lacks_owners = match () {
+        () if live.has_owners() => None,
+        () if args.live.no_owners => Some(NO_OWNERS),
+        () => Some("owners are not available; use --by process"),
+    };
+    let name = if is_log { args.live.source.clone() } else { None };
+    Source {
+        name: name.unwrap_or_else(|| System::this().host),
+        filter: args.live.filter.clone(),
+        interval: (!is_log).then(|| Duration::from_micros(args.interval)),
+        by: args.by.clone(),
+        labels: Source::labels(live.is_linux(), lacks_owners.is_none(), args.live.netns.is_some() || is_log),
+        prefixes: (args.prefix4, args.prefix6),
+        lacks_owners,
+    }
 }
 
 /// Returns the number of groups that can have series of their own, besides `other`.

@@ -13,6 +13,7 @@ use tcpstats_source::report;
 use tcpstats_source::system::wall_ns;
 
 use super::metrics::{Metrics, Origin};
+use super::page::Feed;
 use super::published::Published;
 use crate::live::Live;
 use crate::output;
@@ -43,6 +44,8 @@ pub struct Sampler {
     pub metrics: Metrics,
     /// Where they are published.
     pub published: Arc<Published>,
+    /// Where snapshots are passed on to the page.
+    pub feed: Arc<Feed>,
 }
 
 impl Sampler {
@@ -55,6 +58,7 @@ impl Sampler {
             return Ok(false);
         };
         self.add(&snapshot);
+        self.feed.offer(snapshot);
         Ok(true)
     }
 
@@ -71,7 +75,9 @@ impl Sampler {
 
     fn failed(&mut self, error: &Error) {
         self.metrics.source_failed();
-        output::warn(&report(error.as_ref()));
+        let text = report(error.as_ref());
+        output::warn(&text);
+        self.feed.fail(text);
         self.publish();
     }
 
@@ -120,6 +126,7 @@ impl Sampler {
                 self.publish();
             }
         }
+        self.feed.end();
         output::inform("end of the log; its final state remains available");
     }
 }

@@ -4,35 +4,42 @@
 //! The HTTP server.  It runs in one thread, apart from the sampler, which no client can
 //! delay.
 
+mod assets;
+mod connection;
+mod events;
 mod hosts;
 mod metrics;
 mod resources;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
+use self::connection::{Client, Connection};
 pub use self::hosts::Hosts;
+use super::page::{Feed, Source};
 use super::published::Published;
 
 /// The maximum number of clients.  A further client replaces the oldest one, so that clients
-/// that send nothing do not lock out others.
+/// that send nothing do not lock out others.  Streams of events are not counted.
 const CLIENTS_MAX: usize = 256;
 
-/// The maximum time until a request has arrived, and until its response has been sent.
+/// The maximum time until a request has arrived.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
-const CLIENT_TIME: Duration = Duration::from_secs(30);
 
 /// The maximum size of a request, and the maximum number of its headers.
 const REQUEST_BYTES: usize = 16 << 10;
@@ -42,41 +49,57 @@ const HEADERS_MAX: usize = 64;
 /// open files on the system.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What is served.
+pub struct Served {
+    /// The metrics.
+    pub published: Arc<Published>,
+    /// What the page shows.
+    pub feed: Arc<Feed>,
+    /// What the page can show.
+    pub source: Arc<Source>,
+}
+
 /// Serves requests for ever.
 ///
 /// # Errors
 /// Returns an error if the server cannot be started.
-pub fn serve(listener: TcpListener, hosts: Hosts, published: &Arc<Published>) -> Result<Infallible> {
-    let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
+pub fn serve(listener: TcpListener, hosts: Hosts, served: Served) -> Result<Infallible> {
+    // One further thread computes events.
+    let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(1).build();
     let runtime = runtime.context("cannot start the server")?;
     listener.set_nonblocking(true).context("cannot start the server")?;
-    let hosts = Arc::new(hosts);
+    let (hosts, served) = (Arc::new(hosts), Arc::new(served));
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).context("cannot start the server")?;
-        let mut clients = VecDeque::<JoinHandle<()>>::new();
+        let mut clients = VecDeque::<(Arc<AtomicBool>, JoinHandle<()>)>::new();
         loop {
             let Ok((stream, _)) = listener.accept().await else {
                 sleep(PAUSE).await;
                 continue;
             };
-            clients.retain(|client| !client.is_finished());
-            if clients.len() >= CLIENTS_MAX
-                && let Some(oldest) = clients.pop_front()
+            clients.retain(|(_, task)| !task.is_finished());
+            let mut others = (0..clients.len()).filter(|at| !clients[*at].0.load(Ordering::Relaxed));
+            if let Some(oldest) = others.next()
+                && others.count() + 1 >= CLIENTS_MAX
+                && let Some((_, task)) = clients.remove(oldest)
             {
-                oldest.abort();
+                task.abort();
             }
-            clients.push_back(tokio::spawn(client(stream, Arc::clone(&hosts), Arc::clone(published))));
+            let (client, connection) = Client::new(stream);
+            let is_stream = Arc::clone(&client.is_stream);
+            let run = respond(client, connection, Arc::clone(&hosts), Arc::clone(&served));
+            clients.push_back((is_stream, tokio::spawn(run)));
         }
     })
 }
 
 /// Serves one request of a client.
-async fn client(stream: TcpStream, hosts: Arc<Hosts>, published: Arc<Published>) {
+async fn respond(client: Arc<Client>, connection: Connection, hosts: Arc<Hosts>, served: Arc<Served>) {
     let respond = service_fn(|request| {
-        let response = resources::respond(&request, &hosts, &published);
+        let response = resources::respond(&request, &hosts, &served, &client);
         async { Ok::<_, Infallible>(response) }
     });
-    let connection = Builder::new()
+    let served = Builder::new()
         .keep_alive(false)
         // A client may close its side after the request.
         .half_close(true)
@@ -84,7 +107,14 @@ async fn client(stream: TcpStream, hosts: Arc<Hosts>, published: Arc<Published>)
         .header_read_timeout(REQUEST_TIME)
         .max_buf_size(REQUEST_BYTES)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), respond);
+        .serve_connection(TokioIo::new(connection), respond);
     // A client that breaks the rules or disappears has only itself to inform.
-    let _ = timeout(CLIENT_TIME, connection).await;
+    let (mut served, mut late, mut closed) = (pin!(served), pin!(client.is_late()), pin!(client.is_closed()));
+    poll_fn(|context| {
+        let is_over = served.as_mut().poll(context).is_ready()
+            || late.as_mut().poll(context).is_ready()
+            || closed.as_mut().poll(context).is_ready();
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

@@ -3,41 +3,119 @@
 
 //! The resources of the server.  Each is a module with a function that responds to GET.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::super::published::Published;
+use super::connection::Client;
+use super::events::Stream;
 use super::hosts::Hosts;
-use super::metrics;
+use super::{Served, assets, events, metrics};
 
 /// The response of a resource.
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Body>;
 
-/// A function that responds to GET, from the headers of the request and what has been
-/// published.
-type Resource = fn(&HeaderMap, &Published) -> Answer;
+/// The body of a response.
+pub enum Body {
+    /// A body that is complete.
+    Full(Full<Bytes>),
+    /// A stream of events.
+    Stream(Stream),
+}
 
-/// The resources by path.
-const RESOURCES: &[(&str, Resource)] = &[("/metrics", metrics::respond)];
+impl Body {
+    /// Returns a complete body.
+    pub fn full(bytes: Bytes) -> Self {
+        Self::Full(Full::new(bytes))
+    }
+}
 
-/// Responds to a request.
-pub fn respond<B>(request: &Request<B>, hosts: &Hosts, published: &Published) -> Answer {
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::full(bytes)
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Full(body) => Pin::new(body).poll_frame(context),
+            Self::Stream(stream) => stream.poll_event(context).map(|event| event.map(Ok)),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(body) => body.is_end_stream(),
+            Self::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(body) => body.size_hint(),
+            Self::Stream(_) => SizeHint::new(),
+        }
+    }
+}
+
+/// A request to read a resource.
+pub struct Asked<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// The query of its URL.
+    pub query: &'a str,
+    /// Whether only the headers of the response are sent.
+    pub is_head: bool,
+    /// What is served.
+    pub served: &'a Served,
+    /// Who asked.
+    pub client: &'a Arc<Client>,
+}
+
+/// A function that responds to GET.
+type Resource = fn(&Asked<'_>) -> Answer;
+
+/// The resources by path, besides the files of the page.
+const RESOURCES: &[(&str, Resource)] = &[
+    ("/metrics", |asked| metrics::respond(asked.headers, &asked.served.published)),
+    ("/events", events::respond),
+    ("/filter", events::check),
+];
+
+/// Responds to a request of a client.
+pub fn respond<B>(request: &Request<B>, hosts: &Hosts, served: &Served, client: &Arc<Client>) -> Answer {
+    let path = request.uri().path();
+    let resource = RESOURCES.iter().find(|(known, _)| *known == path);
+    let asked = Asked {
+        headers: request.headers(),
+        query: request.uri().query().unwrap_or_default(),
+        is_head: request.method() == Method::HEAD,
+        served,
+        client,
+    };
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    // For HEAD, the server omits the body.
+    let found = || resource.map(|(_, respond)| respond(&asked)).or_else(|| assets::respond(path));
     let mut response = if !is_for_this_host(request, hosts) {
         refuse(StatusCode::MISDIRECTED_REQUEST, "this host has another name; see --host-name in tcpstats(1)\n")
-    } else if let Some((_, resource)) = RESOURCES.iter().find(|(path, _)| *path == request.uri().path()) {
-        match *request.method() {
-            // For HEAD, the server omits the body.
-            Method::GET | Method::HEAD => resource(request.headers(), published),
-            _ => {
-                let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n");
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-                response
-            }
-        }
+    } else if is_read {
+        found().unwrap_or_else(|| {
+            refuse(StatusCode::NOT_FOUND, "not found; the page is at / and the metrics are at /metrics\n")
+        })
     } else {
-        refuse(StatusCode::NOT_FOUND, "not found; the metrics are at /metrics\n")
+        let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        response
     };
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -57,13 +135,14 @@ fn is_for_this_host<B>(request: &Request<B>, hosts: &Hosts) -> bool {
 }
 
 /// Returns a response with a body.
-pub fn answer(status: StatusCode, media_type: &'static str, body: Bytes) -> Answer {
-    let mut response = Response::new(Full::new(body));
+pub fn answer(status: StatusCode, media_type: &'static str, body: impl Into<Body>) -> Answer {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
-fn refuse(status: StatusCode, why: &'static str) -> Answer {
+/// Returns a response with a reason.
+pub fn refuse(status: StatusCode, why: &'static str) -> Answer {
     answer(status, "text/plain; charset=utf-8", Bytes::from_static(why.as_bytes()))
 }

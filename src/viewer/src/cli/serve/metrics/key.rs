@@ -16,7 +16,7 @@ pub const OTHER: &str = "other";
 
 /// Separates the values in a key.  No value contains it, because names in records end
 /// with it.
-const SEPARATOR: char = '\0';
+pub const SEPARATOR: char = '\0';
 
 /// The labels of a group.
 #[derive(Clone, Debug, Default)]

@@ -32,7 +32,7 @@ pub use self::group::Shape;
 use self::groups::Groups;
 pub use self::health::Health;
 pub use self::histogram::Buckets;
-pub use self::key::Grouping;
+pub use self::key::{Grouping, SEPARATOR};
 pub use self::view::{Body, View, every_metric, series_of_group, series_of_health};
 
 /// The maximum number of connections without a final record that are remembered after they

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The siftr_cdev maintainers
+
+//! The way of snapshots from the sampler to the page.
+//!
+//! A thread of its own computes rates and histories, only while somebody views the page.  The
+//! sampler leaves each snapshot behind and continues, so that it is never delayed; if the thread
+//! is slower, snapshots are skipped.  A log waits for it, and is always followed, because its
+//! snapshots do not come again.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tcpstats_log::Snapshot;
+use tokio::sync::watch;
+
+use crate::list::tracker::{TrackedSnapshot, Tracker};
+
+/// How long rates and histories are computed after the last view has ended, which may be
+/// that of a page that is loaded again.
+const LINGER: Duration = Duration::from_secs(60);
+
+/// The maximum number of final records of skipped snapshots.
+const ENDED_MAX: usize = 1000;
+
+/// The last snapshot, and what has happened since.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The snapshot, `None` until one has been processed.
+    pub snapshot: Option<Arc<TrackedSnapshot>>,
+    /// Why there is no newer snapshot.
+    pub error: Option<String>,
+    /// Whether the log has ended.
+    pub is_over: bool,
+}
+
+/// What the sampler leaves behind.
+#[derive(Default)]
+struct Slot {
+    snapshot: Option<Snapshot>,
+    error: Option<String>,
+    is_over: bool,
+    /// Whether anything of this has changed.
+    is_new: bool,
+    viewers: usize,
+    /// When the last view ended.
+    left: Option<Instant>,
+}
+
+impl Slot {
+    fn is_viewed(&self) -> bool {
+        self.viewers > 0 || self.left.is_some_and(|left| left.elapsed() < LINGER)
+    }
+}
+
+/// The way of snapshots from the sampler to the page.
+pub struct Feed {
+    slot: Mutex<Slot>,
+    changed: Condvar,
+    state: watch::Sender<State>,
+    is_log: bool,
+}
+
+impl Feed {
+    /// Returns a feed without a snapshot.
+    pub fn new(is_log: bool) -> Self {
+        Self { slot: Mutex::default(), changed: Condvar::new(), state: watch::Sender::new(State::default()), is_log }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, slot: MutexGuard<'a, Slot>) -> MutexGuard<'a, Slot> {
+        self.changed.wait_timeout(slot, LINGER).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Passes on a snapshot.
+    pub fn offer(&self, mut snapshot: Snapshot) {
+        let mut slot = self.slot();
+        while self.is_log && slot.snapshot.is_some() {
+            slot = self.wait(slot);
+        }
+        let skipped = slot.snapshot.take();
+        if let Some(skipped) = skipped.as_ref().filter(|_| slot.is_viewed()) {
+            snapshot.boot = snapshot.boot.max(skipped.boot);
+            let room = ENDED_MAX.saturating_sub(snapshot.ended.len());
+            snapshot.ended.extend(skipped.ended.iter().take(room).cloned());
+        }
+        slot.snapshot = Some(snapshot);
+        slot.error = None;
+        slot.is_new = true;
+        drop(slot);
+        self.changed.notify_all();
+        // Its memory is freed without the lock.
+        drop(skipped);
+    }
+
+    /// Passes on an error of the source.
+    pub fn fail(&self, error: String) {
+        let mut slot = self.slot();
+        slot.error = Some(error);
+        slot.is_new = true;
+        self.changed.notify_all();
+    }
+
+    /// Passes on the end of a log.
+    pub fn end(&self) {
+        let mut slot = self.slot();
+        slot.is_over = true;
+        slot.is_new = true;
+        self.changed.notify_all();
+    }
+
+    /// Computes what the page shows, for ever.
+    pub fn run(&self) {
+        let mut tracker = Tracker::default();
+        loop {
+            let mut slot = self.slot();
+            while !(slot.is_new && (self.is_log || slot.is_viewed())) {
+                if !self.is_log && slot.left.is_some() && !slot.is_viewed() {
+                    slot.left = None;
+                    // The next view needs to know an error again.
+                    slot.is_new = true;
+                    // What was computed takes much memory, and is soon out of date.
+                    tracker = Tracker::default();
+                    self.state.send_replace(State::default());
+                }
+                slot = self.wait(slot);
+            }
+            slot.is_new = false;
+            let (snapshot, error, is_over) = (slot.snapshot.take(), slot.error.clone(), slot.is_over);
+            drop(slot);
+            self.changed.notify_all();
+            let snapshot = snapshot.map(|snapshot| Arc::new(tracker.track(snapshot)));
+            let before = self.state.borrow().snapshot.clone();
+            self.state.send_replace(State { snapshot: snapshot.or(before), error, is_over });
+        }
+    }
+
+    /// Starts a view, until the result is dropped.
+    pub fn view(self: &Arc<Self>) -> Viewer {
+        let mut slot = self.slot();
+        slot.viewers += 1;
+        self.changed.notify_all();
+        Viewer { feed: Arc::clone(self), state: self.state.subscribe() }
+    }
+
+    /// Returns the number of views.
+    pub fn viewers(&self) -> usize {
+        self.slot().viewers
+    }
+}
+
+/// A view of the page.
+pub struct Viewer {
+    feed: Arc<Feed>,
+    /// What the page shows.
+    pub state: watch::Receiver<State>,
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        let mut slot = self.feed.slot();
+        slot.viewers -= 1;
+        slot.left = Some(Instant::now());
+        self.feed.changed.notify_all();
+    }
+}
