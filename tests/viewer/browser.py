@@ -24,12 +24,19 @@ class Browser:
 
     def open(self, path, theme="light"):
         """Opens a file; returns the addresses that it requested."""
+        return self.visit(path.as_uri(), theme)
+
+    def visit(self, address, theme="light", width=1200):
+        """Opens a page; returns the addresses that it requested."""
         # The start page of the browser makes requests.
         self.driver.get("about:blank")
         self.requests()
+        self.errors()
         theme = {"name": "prefers-color-scheme", "value": theme}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme]})
-        self.driver.get(path.as_uri())
+        size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.driver.get(address)
         return self.requests()
 
     def requests(self):

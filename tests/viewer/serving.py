@@ -27,10 +27,12 @@ class Client:
     def __init__(self, port, inside=ThisNamespace):
         self.port, self.inside = port, inside
 
-    def connect(self, seconds=20):
+    def connect(self, seconds=20, receive=None):
         with self.inside.inside():
             connection = socket.socket()
         connection.settimeout(seconds)
+        if receive:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
         try:
             connection.connect(("127.0.0.1", self.port))
         except OSError:
@@ -91,19 +93,19 @@ def total(samples, name, **labels):
 
 
 class Serving(Client):
-    """`tcpstats serve` on a free port, until the end of the block."""
+    """`tcpstats serve` on a port, by default a free one, until the end of the block."""
 
-    def __init__(self, directory, *arguments, inside=ThisNamespace, wrap=(), **options):
+    def __init__(self, directory, *arguments, inside=ThisNamespace, wrap=(), port=0, **options):
         self.messages_file = directory / "serve.messages"
         with self.messages_file.open("wb") as messages:
-            line = [*inside.enter, *map(str, wrap), TCPSTATS, "serve", "--listen", "127.0.0.1:0", *map(str, arguments)]
+            line = [*inside.enter, *map(str, wrap), TCPSTATS, "serve", "--listen", f"127.0.0.1:{port}", *map(str, arguments)]
             self.process = subprocess.Popen(line, stderr=messages, stdout=messages, **options)
 
-        def port():
+        def chosen():
             assert self.process.poll() is None, self.messages()
             return re.search(r"serving http://127\.0\.0\.1:(\d+)/metrics\n", self.messages())
 
-        super().__init__(int(wait_for(port, "the port").group(1)), inside)
+        super().__init__(int(wait_for(chosen, "the port").group(1)), inside)
 
     def messages(self):
         return self.messages_file.read_text()
