@@ -70,7 +70,7 @@ pub enum Command {
     #[cfg(feature = "plot")]
     #[command(long_about = plot::LONG_ABOUT)]
     Plot(plot::Args),
-    /// Export metrics of connections for Prometheus
+    /// Export metrics of connections for Prometheus, and show connections in a browser
     #[cfg(feature = "serve")]
     #[command(long_about = serve::LONG_ABOUT)]
     Serve(serve::Args),

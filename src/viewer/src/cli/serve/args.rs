@@ -40,6 +40,13 @@ If SOURCE is a log, it is read as fast as possible, and counters start at 0 befo
 continues to serve the state at the end of the log.  Samples have no timestamps, so rates during the reading are not \
 those of the log.
 
+The page at / shows groups and connections in a browser, as top does: with rates, sorted by any column, selected by a \
+filter in the language of -e, and one connection with charts of up to 300 snapshots.  It lists at most 200 connections \
+and groups.  It is updated four times a second at most, by up to 16 streams of server-sent events; its address \
+contains the filter and the order.  Rates and charts begin when the page is opened, except those of a log.  The page \
+shows the addresses and ports of all connections to everybody who can connect to the server, unless --no-page is \
+given.
+
 The server accepts only GET and HEAD, has neither TLS nor authentication, and listens on the loopback interface by \
 default.  To make it accessible to other hosts, use a reverse proxy that provides both.  A request is refused if its \
 Host header contains neither the address of --listen nor localhost nor a name of --host-name.
@@ -80,6 +87,9 @@ pub struct Args {
     #[arg(short = 's', long, value_name = "USEC", default_value_t = 1_000_000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=366 * 24 * 3600 * 1_000_000))]
     pub interval: u64,
+    /// Serve only the metrics, not the page
+    #[arg(long)]
+    pub no_page: bool,
     /// Do not enter the sandbox
     #[arg(long)]
     pub no_sandbox: bool,

@@ -26,7 +26,7 @@ use tcpstats_source::system::{System, wall_ns};
 
 use self::args::By;
 pub use self::args::{Args, LONG_ABOUT};
-use self::http::{Hosts, Served};
+use self::http::{Hosts, Page, Served};
 pub use self::metrics::every_metric;
 use self::metrics::{Buckets, Grouping, Metrics, Shape, series_of_group, series_of_health};
 use self::page::{Feed, Source};
@@ -64,9 +64,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut metrics = Metrics::new(grouping, shape, groups_max, wall_ns());
     metrics.health.has_ledger = has_ledger && matches!(live, Live::Kernel { .. });
     let is_log = matches!(live, Live::Log(_));
-    let feed = Arc::new(Feed::new(is_log));
-    let (published_to, fed_to) = (Arc::clone(&published), Arc::clone(&feed));
-    let mut sampler = Sampler { live, is_partial, metrics, published: published_to, feed: fed_to };
+    let feed = (!args.no_page).then(|| Arc::new(Feed::new(is_log)));
+    let mut sampler = Sampler { live, is_partial, metrics, published: Arc::clone(&published), feed: feed.clone() };
     if !sampler.sample()? {
         bail!("the source has no snapshot");
     }
@@ -83,11 +82,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let interval = Duration::from_micros(args.interval);
     let run = move || sampler.run(interval);
     thread::Builder::new().name("sampler".into()).spawn(run).context("cannot create a thread")?;
-    let tracks = Arc::clone(&feed);
-    let run = move || tracks.run();
-    thread::Builder::new().name("page".into()).spawn(run).context("cannot create a thread")?;
+    let page = feed.map(|feed| {
+        let run = Arc::clone(&feed);
+        thread::Builder::new().name("page".into()).spawn(move || run.run()).context("cannot create a thread")?;
+        anyhow::Ok(Page { feed, source: Arc::new(source) })
+    });
     output::inform(&format!("serving http://{address}/metrics"));
-    let served = Served { published, feed, source: Arc::new(source) };
+    let served = Served { published, page: page.transpose()? };
     match http::serve(listener, Hosts::new(address.ip(), &args.host_name), served)? {}
 }
 

@@ -44,8 +44,8 @@ pub struct Sampler {
     pub metrics: Metrics,
     /// Where they are published.
     pub published: Arc<Published>,
-    /// Where snapshots are passed on to the page.
-    pub feed: Arc<Feed>,
+    /// Where snapshots are passed on to the page, if there is one.
+    pub feed: Option<Arc<Feed>>,
 }
 
 impl Sampler {
@@ -58,7 +58,9 @@ impl Sampler {
             return Ok(false);
         };
         self.add(&snapshot);
-        self.feed.offer(snapshot);
+        if let Some(feed) = &self.feed {
+            feed.offer(snapshot);
+        }
         Ok(true)
     }
 
@@ -77,7 +79,9 @@ impl Sampler {
         self.metrics.source_failed();
         let text = report(error.as_ref());
         output::warn(&text);
-        self.feed.fail(text);
+        if let Some(feed) = &self.feed {
+            feed.fail(text);
+        }
         self.publish();
     }
 
@@ -126,7 +130,9 @@ impl Sampler {
                 self.publish();
             }
         }
-        self.feed.end();
+        if let Some(feed) = &self.feed {
+            feed.end();
+        }
         output::inform("end of the log; its final state remains available");
     }
 }

@@ -12,7 +12,7 @@ use hyper::StatusCode;
 use hyper::body::{Bytes, Frame};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::super::page::{Mistake, Query, Source, Viewer, event};
 use super::connection::Client;
@@ -25,6 +25,10 @@ const STREAMS_MAX: usize = 16;
 /// How often something is sent if there is nothing new, so that a client that has disappeared
 /// is noticed.
 const BEAT: Duration = Duration::from_secs(5);
+
+/// The minimum time between two events: nobody reads faster, and computing them takes time from
+/// the sampler if there are few processors.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// A stream of events.  It ends when it is dropped.
 pub struct Stream {
@@ -50,22 +54,22 @@ impl Drop for Stream {
 
 /// Responds with a stream of events for a query.
 pub fn respond(asked: &Asked<'_>) -> Answer {
-    let served = asked.served;
+    let page = asked.page;
     if let Some(refused) = refuse_other_sites(asked) {
         return refused;
     }
-    let query = match Query::parse(asked.query, &served.source) {
+    let query = match Query::parse(asked.query, &page.source) {
         Ok(query) => query,
         Err(mistake) => return wrong(&mistake),
     };
-    if served.feed.viewers() >= STREAMS_MAX {
+    if page.feed.viewers() >= STREAMS_MAX {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n");
     }
     if asked.is_head {
         return refuse(StatusCode::OK, "");
     }
     let (sender, events) = mpsc::channel(1);
-    let (viewer, source) = (served.feed.view(), Arc::clone(&served.source));
+    let (viewer, source) = (page.feed.view(), Arc::clone(&page.source));
     asked.client.start_stream();
     let task = tokio::spawn(send(viewer, query, source, sender));
     let stream = Stream { events, client: Arc::clone(asked.client), task };
@@ -84,8 +88,11 @@ async fn send(mut viewer: Viewer, query: Query, source: Arc<Source>, sender: mps
             Err(_) => "event:beat\ndata:\n\n".into(),
             Ok(Err(_)) => return,
             Ok(Ok(())) => {
-                let (state, query, source) =
-                    (viewer.state.borrow_and_update().clone(), Arc::clone(&query), Arc::clone(&source));
+                let state = viewer.state.borrow_and_update().clone();
+                if state.snapshot.is_none() && state.error.is_none() {
+                    continue;
+                }
+                let (query, source) = (Arc::clone(&query), Arc::clone(&source));
                 match spawn_blocking(move || format!("{start}data:{}\n\n", event(&state, &query, &source))).await {
                     Ok(text) => {
                         start = "";
@@ -96,6 +103,7 @@ async fn send(mut viewer: Viewer, query: Query, source: Arc<Source>, sender: mps
             }
         };
         room.send(text.into());
+        sleep(PAUSE).await;
     }
 }
 
@@ -104,7 +112,7 @@ pub fn check(asked: &Asked<'_>) -> Answer {
     if let Some(refused) = refuse_other_sites(asked) {
         return refused;
     }
-    let text = match Query::parse(asked.query, &asked.served.source) {
+    let text = match Query::parse(asked.query, &asked.page.source) {
         Ok(_) => "null".into(),
         Err(Mistake { name, column, text }) => {
             let column = column.map_or_else(|| "null".into(), |column| column.to_string());

@@ -53,9 +53,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Served {
     /// The metrics.
     pub published: Arc<Published>,
-    /// What the page shows.
+    /// The page, if there is one.
+    pub page: Option<Page>,
+}
+
+/// What the page needs.
+pub struct Page {
+    /// What it shows.
     pub feed: Arc<Feed>,
-    /// What the page can show.
+    /// What it can show.
     pub source: Arc<Source>,
 }
 

@@ -13,10 +13,11 @@ use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::super::published::Published;
 use super::connection::Client;
 use super::events::Stream;
 use super::hosts::Hosts;
-use super::{Served, assets, events, metrics};
+use super::{Page, Served, assets, events, metrics};
 
 /// The response of a resource.
 pub type Answer = Response<Body>;
@@ -76,42 +77,38 @@ pub struct Asked<'a> {
     pub query: &'a str,
     /// Whether only the headers of the response are sent.
     pub is_head: bool,
-    /// What is served.
-    pub served: &'a Served,
+    /// The page.
+    pub page: &'a Page,
     /// Who asked.
     pub client: &'a Arc<Client>,
 }
 
-/// A function that responds to GET.
-type Resource = fn(&Asked<'_>) -> Answer;
+/// A function that responds to GET, from the headers of the request and what has been
+/// published.
+type Resource = fn(&HeaderMap, &Published) -> Answer;
 
-/// The resources by path, besides the files of the page.
-const RESOURCES: &[(&str, Resource)] = &[
-    ("/metrics", |asked| metrics::respond(asked.headers, &asked.served.published)),
-    ("/events", events::respond),
-    ("/filter", events::check),
-];
+/// The resources by path.
+const RESOURCES: &[(&str, Resource)] = &[("/metrics", metrics::respond)];
+
+/// A function that responds to GET for the page.
+type PageResource = fn(&Asked<'_>) -> Answer;
+
+/// The resources of the page by path, besides its files.
+const PAGE_RESOURCES: &[(&str, PageResource)] = &[("/events", events::respond), ("/filter", events::check)];
 
 /// Responds to a request of a client.
 pub fn respond<B>(request: &Request<B>, hosts: &Hosts, served: &Served, client: &Arc<Client>) -> Answer {
-    let path = request.uri().path();
-    let resource = RESOURCES.iter().find(|(known, _)| *known == path);
-    let asked = Asked {
-        headers: request.headers(),
-        query: request.uri().query().unwrap_or_default(),
-        is_head: request.method() == Method::HEAD,
-        served,
-        client,
-    };
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     // For HEAD, the server omits the body.
-    let found = || resource.map(|(_, respond)| respond(&asked)).or_else(|| assets::respond(path));
+    let path = request.uri().path();
+    let found = || match RESOURCES.iter().find(|(known, _)| *known == path) {
+        Some((_, respond)) => Some(respond(request.headers(), &served.published)),
+        None => served.page.as_ref().and_then(|page| respond_for_page(request, page, client)),
+    };
     let mut response = if !is_for_this_host(request, hosts) {
         refuse(StatusCode::MISDIRECTED_REQUEST, "this host has another name; see --host-name in tcpstats(1)\n")
     } else if is_read {
-        found().unwrap_or_else(|| {
-            refuse(StatusCode::NOT_FOUND, "not found; the page is at / and the metrics are at /metrics\n")
-        })
+        found().unwrap_or_else(|| refuse(StatusCode::NOT_FOUND, "not found; the metrics are at /metrics\n"))
     } else {
         let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -121,6 +118,17 @@ pub fn respond<B>(request: &Request<B>, hosts: &Hosts, served: &Served, client: 
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Responds to a request for the page; `None` if it has nothing at the path.
+fn respond_for_page<B>(request: &Request<B>, page: &Page, client: &Arc<Client>) -> Option<Answer> {
+    let path = request.uri().path();
+    let Some((_, respond)) = PAGE_RESOURCES.iter().find(|(known, _)| *known == path) else {
+        return assets::respond(path);
+    };
+    let query = request.uri().query().unwrap_or_default();
+    let is_head = request.method() == Method::HEAD;
+    Some(respond(&Asked { headers: request.headers(), query, is_head, page, client }))
 }
 
 /// Returns whether a request names this host.  A web page of another host whose name an

@@ -66,7 +66,8 @@ fn list_of(items: impl Iterator<Item = String>) -> String {
 
 /// Returns the text of cells.  An absent value is an empty cell.
 fn cells(values: impl Iterator<Item = Option<String>>) -> String {
-    list_of(values.map(|value| quoted(value.as_deref().unwrap_or_default())))
+    // A trend that is steady is a space.
+    list_of(values.map(|value| quoted(value.as_deref().unwrap_or_default().trim_end())))
 }
 
 fn interval(interval: Duration) -> String {
@@ -154,10 +155,12 @@ fn column_json(name: &str, title: &str, meaning: &str, align: Align) -> String {
 }
 
 /// Returns the order by which a list is sorted: its column, and whether it is descending.
-fn order<C: Copy>(columns: &[C], name: impl Fn(C) -> String, asked: &(String, Option<bool>), default: &str) -> (C, bool)
-where
-    C: Descends,
-{
+fn order<C: Copy + Descends>(
+    columns: &[C],
+    name: impl Fn(C) -> String,
+    asked: &(String, Option<bool>),
+    default: &str,
+) -> (C, bool) {
     let named = |wanted: &str| columns.iter().find(|column| name(**column) == wanted);
     let column = *named(&asked.0).or_else(|| named(default)).unwrap_or(&columns[0]);
     (column, asked.1.unwrap_or(column.descends()))

@@ -18,7 +18,7 @@ use crate::list::tracker::{TrackedSnapshot, Tracker};
 
 /// How long rates and histories are computed after the last view has ended, which may be
 /// that of a page that is loaded again.
-const LINGER: Duration = Duration::from_secs(60);
+const LINGER: Duration = Duration::from_mins(1);
 
 /// The maximum number of final records of skipped snapshots.
 const ENDED_MAX: usize = 1000;
@@ -165,5 +165,102 @@ impl Drop for Viewer {
         slot.viewers -= 1;
         slot.left = Some(Instant::now());
         self.feed.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tcpstats::{Header, Record, State as TcpState, key};
+    use tcpstats_log::Boot;
+
+    use super::*;
+
+    fn snapshot(sequence: u64, ended: u64) -> Snapshot {
+        let mut record = Record::new();
+        record.set(key::gencnt, ended);
+        record.set(key::state, TcpState::ENDED);
+        let header = Header { sequence, mono_ns: sequence * 1_000_000_000, ..Header::default() };
+        Snapshot { header, records: Vec::new(), ended: vec![record], boot: Boot::Same }
+    }
+
+    fn sequence(state: &State) -> Option<u64> {
+        state.snapshot.as_ref().map(|snapshot| snapshot.header.sequence)
+    }
+
+    /// Waits until the state has a snapshot with this number.
+    fn wait_for(viewer: &Viewer, number: u64) {
+        let start = Instant::now();
+        while sequence(&viewer.state.borrow()) != Some(number) {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn run(feed: &Arc<Feed>) {
+        let feed = Arc::clone(feed);
+        thread::spawn(move || feed.run());
+    }
+
+    #[test]
+    fn nothing_is_computed_before_the_page_is_viewed_and_then_the_last_snapshot() {
+        let feed = Arc::new(Feed::new(false));
+        run(&feed);
+        feed.offer(snapshot(1, 1));
+        feed.offer(snapshot(2, 2));
+        thread::sleep(Duration::from_millis(50));
+        assert!(feed.state.borrow().snapshot.is_none());
+        let viewer = feed.view();
+        wait_for(&viewer, 2);
+        assert_eq!(feed.viewers(), 1);
+        drop(viewer);
+        assert_eq!(feed.viewers(), 0);
+    }
+
+    #[test]
+    fn a_skipped_snapshot_leaves_its_final_records_and_the_reboot() {
+        let feed = Arc::new(Feed::new(false));
+        let _viewer = feed.view();
+        feed.offer(Snapshot { boot: Boot::Other, ..snapshot(1, 7) });
+        feed.offer(snapshot(2, 8));
+        let slot = feed.slot();
+        let last = slot.snapshot.as_ref().unwrap();
+        let ended: Vec<_> = last.ended.iter().map(|record| record.get(key::gencnt)).collect();
+        assert_eq!((last.header.sequence, ended, last.boot), (2, vec![Some(8), Some(7)], Boot::Other));
+    }
+
+    #[test]
+    fn an_error_remains_until_the_next_snapshot() {
+        let feed = Arc::new(Feed::new(false));
+        run(&feed);
+        let viewer = feed.view();
+        feed.offer(snapshot(1, 1));
+        wait_for(&viewer, 1);
+        feed.fail("gone".into());
+        let start = Instant::now();
+        while viewer.state.borrow().error.is_none() {
+            assert!(start.elapsed() < Duration::from_secs(20));
+        }
+        assert_eq!(sequence(&viewer.state.borrow()), Some(1), "the last snapshot is still shown");
+        feed.offer(snapshot(2, 2));
+        wait_for(&viewer, 2);
+        assert!(viewer.state.borrow().error.is_none());
+    }
+
+    #[test]
+    fn every_snapshot_of_a_log_is_processed() {
+        let feed = Arc::new(Feed::new(true));
+        run(&feed);
+        let count = 200;
+        for number in 1..=count {
+            feed.offer(snapshot(number, number));
+        }
+        feed.end();
+        let viewer = feed.view();
+        wait_for(&viewer, count);
+        // Those of the last ten seconds are shown.
+        let shown = viewer.state.borrow().snapshot.as_ref().unwrap().rows.len();
+        assert_eq!(shown, 10);
     }
 }

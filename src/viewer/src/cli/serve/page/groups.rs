@@ -126,7 +126,7 @@ fn label(group: &Group, at: usize) -> Option<&str> {
 /// Groups of connections, in one pass over them.
 pub struct Groups<'a> {
     grouping: &'a Grouping,
-    groups: HashMap<String, Group>,
+    known: HashMap<String, Group>,
     /// The key of the last row.
     pub key: String,
 }
@@ -134,16 +134,16 @@ pub struct Groups<'a> {
 impl<'a> Groups<'a> {
     /// Returns no groups.
     pub fn new(grouping: &'a Grouping) -> Self {
-        Self { grouping, groups: HashMap::new(), key: String::new() }
+        Self { grouping, known: HashMap::new(), key: String::new() }
     }
 
     /// Adds a connection to its group.
     pub fn add(&mut self, row: &Row) {
         self.grouping.write_key(&row.record, None, &mut self.key);
-        if !self.groups.contains_key(&self.key) {
-            self.groups.insert(self.key.clone(), Group { key: self.key.clone(), ..Group::default() });
+        if !self.known.contains_key(&self.key) {
+            self.known.insert(self.key.clone(), Group { key: self.key.clone(), ..Group::default() });
         }
-        if let Some(group) = self.groups.get_mut(&self.key) {
+        if let Some(group) = self.known.get_mut(&self.key) {
             group.totals.add(row);
             group.srtts.extend(row.record.get(key::srtt).filter(|_| !row.record.is_final()));
         }
@@ -152,7 +152,7 @@ impl<'a> Groups<'a> {
     /// Returns the number of groups and the first of them, sorted by a column, then by the
     /// number of connections, then by their labels.
     pub fn sorted(self, column: GroupColumn, descending: bool, count: usize) -> (usize, Vec<Group>) {
-        let mut groups: Vec<_> = self.groups.into_values().collect();
+        let mut groups: Vec<_> = self.known.into_values().collect();
         for group in &mut groups {
             let middle = group.srtts.len() / 2;
             group.srtt = (middle < group.srtts.len()).then(|| *group.srtts.select_nth_unstable(middle).1);
@@ -171,5 +171,47 @@ impl<'a> Groups<'a> {
         let total = groups.len();
         groups.truncate(count);
         (total, groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tcpstats::Record;
+    use tcpstats_log::{Boot, Snapshot};
+
+    use super::super::super::args::By;
+    use super::*;
+    use crate::list::tracker::Tracker;
+
+    #[test]
+    fn groups_are_sorted_and_an_absent_value_is_last() {
+        let record = |port: u16, srtt: Option<u32>| {
+            let mut record = Record::new();
+            record.set(key::gencnt, u64::from(port) << 32 | u64::from(srtt.unwrap_or(0)));
+            record.set(key::lport, port);
+            record.set_if(key::srtt, srtt);
+            record
+        };
+        let records =
+            vec![record(80, Some(5)), record(80, Some(1)), record(80, Some(9)), record(443, Some(7)), record(9, None)];
+        let snapshot = Snapshot { header: tcpstats::Header::default(), records, ended: Vec::new(), boot: Boot::Same };
+        let rows = Tracker::default().track(snapshot).rows;
+        let grouping = Grouping::new(&[By::Lport], 24, 48);
+        let sorted = |column, descending, count| {
+            let mut groups = Groups::new(&grouping);
+            for row in &rows {
+                groups.add(row);
+            }
+            let (total, groups) = groups.sorted(column, descending, count);
+            let cell = |group: &Group| (group.key.clone(), GroupColumn::Srtt.value(group).unwrap_or_default());
+            (total, groups.iter().map(cell).collect::<Vec<_>>())
+        };
+        let row = |port: &str, srtt: &str| (port.to_owned(), srtt.to_owned());
+        let by_srtt = vec![row("80", "5us"), row("443", "7us"), row("9", "")];
+        assert_eq!(sorted(GroupColumn::Srtt, false, 9), (3, by_srtt));
+        assert_eq!(sorted(GroupColumn::Srtt, true, 1), (3, vec![row("443", "7us")]));
+        let by_port = vec![row("9", ""), row("80", "5us"), row("443", "7us")];
+        assert_eq!(sorted(GroupColumn::Label(0), false, 9), (3, by_port), "ports are numbers");
+        assert_eq!(sorted(GroupColumn::Send, true, 9).1[0], row("80", "5us"), "by the number of connections");
     }
 }

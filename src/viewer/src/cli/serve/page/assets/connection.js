@@ -43,7 +43,7 @@ class Chart {
   update(points) {
     const data = [points.time, ...this.curves.map(([name]) => points[name])];
     if (this.plot) this.plot.setData(data);
-    else this.plot = new uPlot(this.options(), data, this.canvas);
+    else this.canvas.plot = this.plot = new uPlot(this.options(), data, this.canvas);
     this.data = data;
     this.describe(points.time.length - 1);
     const texts = this.curves.map(([, name], at) => {

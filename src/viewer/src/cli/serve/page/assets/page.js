@@ -25,6 +25,8 @@ let timer = 0;
 // What a screen reader is to announce with the next event.
 let announces = "";
 let visited = null;
+let wrong = null;
+let trouble = null;
 
 const conditions = {
   waiting: "Connecting…",
@@ -43,7 +45,9 @@ function setCondition(name) {
   document.body.classList.toggle("stale", !["live", "over"].includes(name));
 }
 
-function setTrouble(text) {
+// Shows a mistake in the address, or an error of the source.
+function setTrouble() {
+  const text = wrong ?? trouble;
   at("trouble").hidden = !text;
   setText(at("trouble"), text ?? "");
 }
@@ -83,33 +87,39 @@ function lost() {
   }
 }
 
-// Opens a stream for the state in the address, unless there is a mistake in it.
+// Opens a stream for the state in the address.  A parameter with a mistake keeps its last valid
+// value.
 async function restart() {
-  const wanted = state();
-  const asked = `${wanted}`;
-  let mistake;
+  const asked = `${state()}`;
+  const valid = state();
+  const mistakes = [];
   let status;
   try {
-    mistake = await (await fetch(`filter?${asked}`)).json();
-    if (!mistake) status = (await fetch(`events?${asked}`, { method: "HEAD" })).status;
+    for (;;) {
+      const mistake = await (await fetch(`filter?${valid}`)).json();
+      if (!mistake || mistakes.length > 9) break;
+      const isFirst = !mistakes.some(({ name }) => name === mistake.name);
+      mistakes.push(mistake);
+      valid.delete(mistake.name);
+      for (const value of isFirst ? new URLSearchParams(query ?? "").getAll(mistake.name) : []) valid.append(mistake.name, value);
+    }
+    status = (await fetch(`events?${valid}`, { method: "HEAD" })).status;
   } catch {
     lost();
     return;
   }
   // The state may have changed in the meantime.
   if (asked !== `${state()}`) return;
-  showMistake(mistake?.name === "filter" ? mistake : null);
-  setTrouble(mistake && mistake.name !== "filter" ? `${mistake.name}: ${mistake.text}` : null);
+  const [inFilter, others] = [true, false].map((is) => mistakes.filter(({ name }) => (name === "filter") === is));
+  showMistake(inFilter[0]);
+  wrong = others.length ? `${others[0].name}: ${others[0].text}` : null;
+  setTrouble();
   if (status === 503) {
     setCondition("full");
     later(restart, RETRY);
     return;
   }
-  if (!mistake) query = asked;
-  else if (query == null) {
-    wanted.delete(mistake.name);
-    query = `${wanted}`;
-  }
+  query = `${valid}`;
   open();
 }
 
@@ -142,9 +152,9 @@ const groups = new Table(at("groups"), sortBy("g"), (values) => {
   announces = "filtered";
   go({ group: values.length ? JSON.parse(values) : null }, true);
 });
-const connections = new Table(at("connections"), sortBy(""), (id) => {
-  visited = id;
-  go({ open: id }, true);
+const connections = new Table(at("connections"), sortBy(""), (key) => {
+  visited = key;
+  go({ open: key.split(" ")[0] }, true);
   at("opened-title").focus();
 });
 const details = new Details(at("opened"));
@@ -221,7 +231,8 @@ function show(event) {
   setText(at("source"), event.source);
   document.title = `${event.source} – tcpstats`;
   setCondition(event.error ? "failed" : event.over ? "over" : "live");
-  setTrouble(event.error && `${event.error}. ${event.connections ? "The last snapshot is shown." : ""}`);
+  trouble = event.error && event.error + (event.connections ? ". The last snapshot is shown." : "");
+  setTrouble();
   showLabels(event);
   showSampling(event);
   if (!event.connections) return;
@@ -236,7 +247,8 @@ function show(event) {
   const shown = total > event.limit ? `the first ${event.limit} of ${plural(total, "connection")}` : plural(total, "connection");
   setText(at("shown"), shown);
   connections.update(event.connections, rows.map(([id, ended, cells]) => ({
-    key: id, cells, ended, link: linkTo({ open: id }), label: `${cells[0]} to ${cells[1]}`,
+    // A connection that has ended can also be in TIME_WAIT.
+    key: ended ? `${id} ended` : id, cells, ended, link: linkTo({ open: id }), label: `${cells[0]} to ${cells[1]}`,
   })), `Connections: ${shown}`);
   if (wanted.get("open")) details.update(wanted.get("open"), last.open === wanted.get("open") ? last.opened : undefined);
   if (announces) {
