@@ -332,25 +332,32 @@ def test_the_page_can_be_used_with_a_keyboard_and_keeps_the_focus(browser, talki
     page.wait(lambda: len(page.rows()) == 4, "the filter")
     for _ in range(60):
         page.press(Keys.TAB)
-        if page.focused() == "srtt" and browser.evaluate("return Boolean(document.activeElement.closest('#connections'))"):
+        if page.focused() == "send b/s" and browser.evaluate("return Boolean(document.activeElement.closest('#connections'))"):
             break
     page.press(Keys.ENTER)
-    page.wait(lambda: page.sorted_by() == ("srtt", "descending"), "the order")
-    assert page.focused() == "srtt"
+    page.wait(lambda: page.sorted_by() == ("send b/s", "ascending"), "the order")
+    page.press(Keys.ENTER)
+    page.wait(lambda: page.sorted_by() == ("send b/s", "descending"), "the order")
+    assert page.focused() == "send b/s"
+    links = 0
     for _ in range(60):
         page.press(Keys.TAB)
-        if browser.evaluate("return document.activeElement.tagName") == "A":
+        links += browser.evaluate("return document.activeElement.tagName") == "A"
+        if links == 4:
             break
-    # The rows change places while the focus is on one of them.
     focused = page.focused()
-    assert focused.startswith(f"127.0.0.1:{connections.port} to 127.0.0.1:")
-    moved = set()
-    for number in range(40):
-        exchange(connections.clients[number % 4], connections.servers[number % 4], 10_000)
-        moved.add(tuple(page.column("foreign")))
+    name = focused.removeprefix(f"127.0.0.1:{connections.port} to ")
+    assert page.column("foreign").index(name) == 3
+    (at,) = (at for at, client in enumerate(connections.clients) if name == f"127.0.0.1:{client.getsockname()[1]}")
+
+    def is_first():
+        """Makes the row with the focus the first."""
+        exchange(connections.clients[at], connections.servers[at], 100_000)
         assert page.focused() == focused
-        time.sleep(0.05)
-    assert len(moved) > 1
+        return page.column("foreign")[0] == name
+
+    page.wait(is_first, "the other order")
+    assert page.focused() == focused
     page.press(Keys.ENTER)
     page.wait(lambda: page.focused() == "opened-title", "the connection")
     page.press(Keys.ESCAPE)
@@ -493,6 +500,17 @@ def test_streams_are_bounded_apart_from_requests(fast):
         opened[3].close()
         wait_for(lambda: fast.get("/events", method="HEAD").status == 200, "room for a stream", 5)
     wait_for(lambda: streams(fast) == 0, "the end of the streams")
+
+
+def test_a_stream_ends_when_its_client_closes_it(replayed):
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(Events(replayed)) for _ in range(STREAMS_MAX)]
+        for each in opened:
+            each.next()
+        assert replayed.get("/events", method="HEAD").status == 503
+        # The next event would be sent after five seconds, and only the one after that would fail.
+        opened[3].close()
+        wait_for(lambda: replayed.get("/events", method="HEAD").status == 200, "room for a stream", 4)
 
 
 def test_a_reader_that_stops_delays_nothing_and_is_disconnected(tmp_path):
