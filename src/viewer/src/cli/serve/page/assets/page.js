@@ -183,8 +183,9 @@ function render() {
   else details.hide();
 }
 
-function showSampling({ interval, time, walk, missed, incomplete, lost, interrupted }) {
+function showSampling({ filter: only, interval, time, walk, missed, incomplete, lost, interrupted }) {
   const parts = [time && clock(time), interval && `every ${interval}`, walk && `walk ${walk}`];
+  if (only) parts.push(`only ${only}`);
   if (incomplete) parts.push(`${missed} missed`);
   if (lost) parts.push(`${lost} without a final record`);
   if (interrupted) parts.push("tables changed");
