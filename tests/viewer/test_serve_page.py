@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import subprocess
 import time
 import urllib.parse
@@ -460,6 +461,28 @@ def test_wrong_queries_are_refused(replayed, talking):
     owners = json.loads(talking[0].get("/filter?filter=command+nginx").body)
     assert owners == {"name": "filter", "column": None, "text": "owners are not available; use --by process"}
     assert replayed.get("/filter?filter=command+nginx").body == "null"
+
+
+def test_fuzzed_queries_do_not_stop_the_server(replayed):
+    chance = random.Random(1)
+    seeds = [
+        "filter=lport+443+and+srtt+%3E+5ms&sort=foreign&order=desc",
+        "by=prefix,cc,lport&gsort=connections&gorder=asc&groups=18446744073709551616",
+        "group=443&group=%00&ended=0&open=ffffffffffffffff&by=lport,cc",
+        "filter=" + "(" * 500 + "not+" * 300 + "host+fe80::1%25lo",
+    ]
+    for _ in range(1000):
+        query = list(chance.choice(seeds))
+        for _ in range(chance.randrange(8)):
+            at = chance.randrange(len(query) + 1)
+            query[at : at + chance.randrange(4)] = chance.choice(["", "%", "=", "&", "%ff", "0", "(", "+", ";", "~"])
+        answer = replayed.get("/filter?" + "".join(query))
+        assert answer.status == 200, query
+        mistake = json.loads(answer.body)
+        # The stream accepts exactly the same queries.
+        assert replayed.get("/events?" + "".join(query), method="HEAD").status == (400 if mistake else 200), query
+    with Events(replayed) as events:
+        assert events.next()["connections"]["total"] == 9
 
 
 def test_without_owners_a_filter_cannot_compare_them(tmp_path):
