@@ -50,6 +50,9 @@ def replayed(tmp_path_factory):
     directory = tmp_path_factory.mktemp("page")
     with Serving(directory, "-d", write_log(directory), "--by", "lport") as served:
         served.wait_for_end()
+        # The page is computed after the metrics.
+        with Events(served) as events:
+            wait_for(lambda: events.next()["over"], "the end of the log")
         yield served
 
 
@@ -376,6 +379,7 @@ def test_only_the_first_of_many_connections_are_sent(browser, tmp_path):
     with Serving(tmp_path, "-d", log.write(tmp_path / "many.csv"), "--by", "prefix") as served:
         served.wait_for_end()
         page = Page(browser, served).open()
+        page.wait(lambda: page.condition() == "End of the log", "the end")
         assert len(page.rows()) == 200 and page.text("#shown") == "the first 200 of 20,000 connections"
         assert page.column("foreign")[0].endswith(":19999")
         page.filter("fport 17")
