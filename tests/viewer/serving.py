@@ -103,7 +103,7 @@ class Serving(Client):
 
         def chosen():
             assert self.process.poll() is None, self.messages()
-            return re.search(r"serving http://127\.0\.0\.1:(\d+)/metrics\n", self.messages())
+            return re.search(r"serving http://127\.0\.0\.1:(\d+)/(?:metrics)?\n", self.messages())
 
         super().__init__(int(wait_for(chosen, "the port").group(1)), inside)
 

@@ -123,8 +123,13 @@ def test_a_log_of_changes_has_the_same_metrics_as_a_complete_log(real, tmp_path)
         same = "tcpstats_sent", "tcpstats_received", "tcpstats_retrans", "tcpstats_srtt", "tcpstats_connection"
         return {key: value for key, value in samples.items() if key[0].startswith(same) and not key[0].endswith("_created")}
 
-    complete = metrics("all.csv")
-    assert total(complete, "tcpstats_sent_bytes_total") > 100_000 and metrics("changes.csv") == complete
+    complete, changes = metrics("all.csv"), metrics("changes.csv")
+    assert total(complete, "tcpstats_sent_bytes_total") > 100_000 and changes.keys() == complete.keys()
+    for key, value in complete.items():
+        # A connection that ends while a snapshot is taken can be in it twice: live, and with its final record.  The
+        # log of changes then has the latter only.
+        is_srtt = key[0].startswith("tcpstats_srtt")
+        assert changes[key] == pytest.approx(value, abs=2 if is_srtt else 0, rel=0.02 if is_srtt else 0), key
 
 
 def test_a_damaged_log_is_read_as_far_as_possible(transfer, tmp_path):

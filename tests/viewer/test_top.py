@@ -231,7 +231,7 @@ def test_the_help_and_the_manual_list_every_key(connections, terminal):
     terminal.press("?")
     screen = terminal.wait_for(lambda screen: "^C" in screen, "the help")
     page = (ROOT / "man/tcpstats.1").read_text()
-    (section,) = re.findall(r"^\.Ss Keys of top\n(.*?)^\.Sh ", page, re.MULTILINE | re.DOTALL)
+    (section,) = re.findall(r"^\.Ss Keys of top\n(.*?)^\.S[hs] ", page, re.MULTILINE | re.DOTALL)
     documented = [set(line.replace("\\&", "").replace(",", "").split()) for line in re.findall(r"^\.It (.*)$", section, re.MULTILINE)]
     helped = [re.match(r" (\S+(?: \S+)*)  ", line) for line in screen.splitlines()[1:]]
     assert [set(match[1].split()) for match in helped if match][: len(documented)] == documented and len(documented) == 13

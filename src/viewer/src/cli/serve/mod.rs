@@ -79,6 +79,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             output::warn(&format!("this kernel has no {sandbox}: the program runs without a sandbox"));
         }
     }
+    let start = if args.no_page { "metrics" } else { "" };
     let interval = Duration::from_micros(args.interval);
     let run = move || sampler.run(interval);
     thread::Builder::new().name("sampler".into()).spawn(run).context("cannot create a thread")?;
@@ -87,7 +88,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         thread::Builder::new().name("page".into()).spawn(move || run.run()).context("cannot create a thread")?;
         anyhow::Ok(Page { feed, source: Arc::new(source) })
     });
-    output::inform(&format!("serving http://{address}/metrics"));
+    output::inform(&format!("serving http://{address}/{start}"));
     let served = Served { published, page: page.transpose()? };
     match http::serve(listener, Hosts::new(address.ip(), &args.host_name), served)? {}
 }
