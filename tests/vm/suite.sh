@@ -248,6 +248,19 @@ logger_logs() {
 	esac
 }
 
+# with_msl MS COMMAND: runs a command while connections stay in TIME_WAIT for twice this time.
+with_msl() {
+	before=$(sysctl -n net.inet.tcp.msl)
+	for oid in net.inet.tcp.msl net.inet.tcp.msl_local; do
+		sysctl $oid="$1" > /dev/null 2>&1
+	done
+	shift
+	"$@"
+	result=$?
+	sysctl net.inet.tcp.msl="$before" > /dev/null
+	return $result
+}
+
 # Prints the number of final records of connections of this port in x.log.
 ends() {
 	grep -c "^[0-9.]*,[0-9]*,\($1,[1-9][0-9]*\|[1-9][0-9]*,$1\),ENDED\$" x.log
@@ -259,12 +272,16 @@ have_ended() {
 
 # A connection opens and ends, and with it its listener, while the other connections are idle.
 logger_logs_changes() {
+	with_msl 500 changes_are_logged
+}
+
+changes_are_logged() {
 	rm -f x.log
 	./siftr_cdev_logger -x -k 100000 -o x.log -s 50000 -O lport,fport,state &
 	logger=$!
 	eventually contains '^# snapshot snapshot=5 ' x.log || return 1
 	nc -l 127.0.0.1 7006 > /dev/null &
-	eventually has LISTEN 7006 || return 1
+	eventually contains '^# open .* lport=7006 .* state=LISTEN' x.log || return 1
 	echo x | nc -N 127.0.0.1 7006
 	eventually have_ended 7006 2 && eventually contains '^# close .* lport=7006 .* state=LISTEN' x.log || return 1
 	kill $logger
@@ -316,14 +333,7 @@ helper_ends_with_logger() {
 
 # Connections stay in TIME_WAIT for 10 s instead of 60 s, so that they are gone before the service logs all connections.
 readers_against_churn() {
-	msl=$(sysctl -n net.inet.tcp.msl)
-	for oid in net.inet.tcp.msl net.inet.tcp.msl_local; do
-		sysctl $oid=5000 > /dev/null 2>&1
-	done
-	./vmsuite churn "$churn_s"
-	passed=$?
-	sysctl net.inet.tcp.msl="$msl" > /dev/null
-	[ $passed -eq 0 ] && eventually few_are_in_time_wait
+	with_msl 5000 ./vmsuite churn "$churn_s" && eventually few_are_in_time_wait
 }
 
 # Connections end while ledger readers open and close the device, network stacks with connections are created and
