@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 
+import changes
 from scale import scale
 from sockets import Sockets
 
@@ -82,12 +83,7 @@ def peak(process):
 def summary(tcpstats, log):
     """Returns the CPU time of a summary of a log by prefix, in seconds."""
     line = [tcpstats, "summary", "--json", "--by", "prefix", log]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, preexec_fn=one_cpu)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"{tcpstats} summary: exit status {process.returncode}")
-    return usage.ru_utime + usage.ru_stime
+    return changes.cpu(line, stdout=subprocess.DEVNULL, preexec_fn=one_cpu)
 
 
 class Serving:

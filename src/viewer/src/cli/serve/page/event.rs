@@ -255,16 +255,16 @@ fn put_opened(json: &mut String, row: &Row, header: &Header) {
         format!("{}.{:03}", ms / 1000, ms % 1000)
     });
     put(json, ",\"points\":{\"time\":", list_of(times));
-    let whole = |pick: fn(&Point) -> Option<u32>| {
+    let integers = |pick: fn(&Point) -> Option<u32>| {
         list_of(points.iter().map(|point| pick(point).map_or_else(|| "null".into(), |value| value.to_string())))
     };
     let rate = |pick: fn(&Point) -> Option<f64>| {
         list_of(points.iter().map(|point| pick(point).map_or_else(|| "null".into(), |value| format!("{value:.1}"))))
     };
-    put(json, ",\"srtt\":", whole(|point| point.srtt));
-    put(json, ",\"snd_cwnd\":", whole(|point| point.snd_cwnd));
-    put(json, ",\"snd_ssthresh\":", whole(|point| point.snd_ssthresh));
-    put(json, ",\"inflight\":", whole(|point| point.inflight));
+    put(json, ",\"srtt\":", integers(|point| point.srtt));
+    put(json, ",\"snd_cwnd\":", integers(|point| point.snd_cwnd));
+    put(json, ",\"snd_ssthresh\":", integers(|point| point.snd_ssthresh));
+    put(json, ",\"inflight\":", integers(|point| point.inflight));
     put(json, ",\"send\":", rate(|point| point.rates.send));
     put(json, ",\"receive\":", rate(|point| point.rates.receive));
     put(json, ",\"rexmit\":", rate(|point| point.rates.rexmit));

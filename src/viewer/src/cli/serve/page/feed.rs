@@ -4,7 +4,7 @@
 //! The way of snapshots from the sampler to the page.
 //!
 //! A thread of its own computes rates and histories, only while somebody views the page.  The
-//! sampler leaves each snapshot behind and continues, so that it is never delayed; if the thread
+//! sampler puts each snapshot into a slot and continues, so that it is never delayed; if the thread
 //! is slower, snapshots are skipped.  A log waits for it, and is always followed, because its
 //! snapshots do not come again.
 
@@ -34,7 +34,7 @@ pub struct State {
     pub is_over: bool,
 }
 
-/// What the sampler leaves behind.
+/// What the sampler has passed on.
 #[derive(Default)]
 struct Slot {
     snapshot: Option<Snapshot>,
