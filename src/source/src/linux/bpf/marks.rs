@@ -9,11 +9,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use aya::maps::{Array, MapData, RingBuf};
 use aya::programs::{BtfTracePoint, ProgramError, ProgramFd};
-use aya::{Btf, Ebpf, EbpfLoader};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, socket};
-use nix::{getsockopt_impl, sockopt_impl};
+use aya::{Btf, Ebpf};
 use tcpstats::{State, ipv4};
 
+use super::object::{load, load_failed, missing};
 use super::requests::SocketId;
 use crate::Error;
 use crate::linux::bytecode::Family;
@@ -37,12 +36,6 @@ const PROGRAMS: [&[Program]; 4] = [
 
 /// The size of the ring buffer in bytes, a power of 2: room for 130,000 marks.
 const RING_BYTES: u32 = 8 << 20;
-
-sockopt_impl!(
-    /// `SO_NETNS_COOKIE`: the number of the network namespace.
-    NetnsCookie, GetOnly, libc::SOL_SOCKET, SO_NETNS_COOKIE, u64
-);
-const SO_NETNS_COOKIE: libc::c_int = 71;
 
 c_struct! {
     /// `struct mark` in `marks.bpf.c`.
@@ -131,14 +124,7 @@ impl Marks {
     /// # Errors
     /// Returns the reason why they cannot be loaded.
     pub fn load() -> Result<Self, Error> {
-        let btf = Btf::from_sys_fs().map_err(|_| missing("BTF (CONFIG_DEBUG_INFO_BTF)"))?;
-        let netns_cookie = netns_cookie().map_err(|_| missing("cookies of network namespaces"))?;
-        let mut loaded = EbpfLoader::new()
-            .btf(Some(&btf))
-            .override_global("netns_cookie", &netns_cookie, true)
-            .map_max_entries("marks", RING_BYTES)
-            .load(OBJECT)
-            .map_err(load_failed)?;
+        let (mut loaded, btf) = load(OBJECT, |loader| _ = loader.map_max_entries("marks", RING_BYTES))?;
         let mut programs = Vec::new();
         let mut names = Vec::new();
         for alternatives in PROGRAMS {
@@ -209,15 +195,6 @@ fn load_one(loaded: &mut Ebpf, alternatives: &[Program], btf: &Btf) -> Result<(&
     Err(missing(&format!("tracepoint {lacks}")))
 }
 
-/// Returns the number of this network namespace.
-///
-/// # Errors
-/// Returns the error of the system.
-pub fn netns_cookie() -> nix::Result<u64> {
-    let any = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-    getsockopt(&any, NetnsCookie)
-}
-
 /// Returns how often the kernel did not run a program because it was interrupted by
 /// an event for itself.
 fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
@@ -243,23 +220,6 @@ fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
         return Err(io::Error::last_os_error());
     }
     Ok(Bytes(&info).get(ProgramInfo::recursion_misses).unwrap_or(0))
-}
-
-/// Returns the error for something that the kernel lacks.
-pub fn missing(what: &str) -> Error {
-    Error::BpfNotSupported { what: what.into() }
-}
-
-/// Returns the error for a program that cannot be loaded.
-pub fn load_failed(error: impl StdError + Send + Sync + 'static) -> Error {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) == Some(libc::EPERM) {
-            return Error::BpfNotAllowed;
-        }
-        cause = error.source();
-    }
-    Error::BpfLoad(error.into())
 }
 
 fn read_failed(error: impl StdError + Send + Sync + 'static) -> Error {

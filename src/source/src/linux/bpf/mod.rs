@@ -14,6 +14,7 @@
 //! are not marked, and appear in complete snapshots only.
 
 mod marks;
+mod object;
 mod requests;
 mod users;
 

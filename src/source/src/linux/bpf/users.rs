@@ -5,11 +5,11 @@
 
 use std::os::linux::fs::MetadataExt;
 
+use aya::Ebpf;
 use aya::maps::{HashMap, MapData};
 use aya::programs::BtfTracePoint;
-use aya::{Btf, Ebpf, EbpfLoader};
 
-use super::marks::{load_failed, missing, netns_cookie};
+use super::object::{load, load_failed, missing};
 use crate::Error;
 use crate::linux::layout::{Bytes, c_struct};
 use crate::owners::User;
@@ -47,13 +47,7 @@ impl Users {
         if namespace.st_ino() != INITIAL_PID_NAMESPACE {
             return Err(missing("the initial PID namespace"));
         }
-        let btf = Btf::from_sys_fs().map_err(|_| missing("BTF (CONFIG_DEBUG_INFO_BTF)"))?;
-        let netns_cookie = netns_cookie().map_err(|_| missing("cookies of network namespaces"))?;
-        let mut loaded = EbpfLoader::new()
-            .btf(Some(&btf))
-            .override_global("netns_cookie", &netns_cookie, true)
-            .load(OBJECT)
-            .map_err(load_failed)?;
+        let (mut loaded, btf) = load(OBJECT, |_| ())?;
         let used = loaded.program_mut("used").ok_or_else(|| missing("program used"))?;
         let used: &mut BtfTracePoint = used.try_into().map_err(load_failed)?;
         used.load("inet_sock_set_state", &btf).map_err(load_failed)?;
